@@ -1,0 +1,238 @@
+"""The contract of a task: what the one loop asks of masked language models, classifiers, CTC and GANs alike.
+
+Data gives raw samples. A task says how they are encoded, what one step computes, how it is evaluated and how the trained
+model answers a user. The loop knows phases and sums, and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core.specs import Head
+
+Batch = Any
+"""A tree of dicts, lists and tuples whose tensors the loop moves to the device."""
+
+Loss = Callable[..., tuple[Tensor, Tensor]]
+"""`(*inputs) -> (loss_sum, weight)`, both 0-d; inputs as declared by the `LossSpec`."""
+
+
+class SampleKey(NamedTuple):
+    """Names one draw of one sample. Everything random about the sample is a function of it."""
+
+    seed: int
+    epoch: int
+    index: int  # type: ignore[assignment]  # the field's word, although a tuple has a method of that name
+
+    def generator(self) -> np.random.Generator:
+        """The sample's own random stream: the same on every machine, rank and worker."""
+        return np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) | self.index]))
+
+
+class Data(ABC):
+    """Raw samples by split, as they come from the user's files. Knows nothing of tokenizers, pixels' mean or tensors."""
+
+    labels: tuple[str, ...] = ()
+    """Label names in the order of their numbers; empty where there are none."""
+
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits it has, for instance `("train", "test")`."""
+
+    @abstractmethod
+    def samples(self, split: str) -> Sequence[Any]:
+        """The raw samples of a split, indexable and in a fixed order. Raises `DataError` for a bad file or an empty split."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """sha256 over what was read, in hex: which data this was, for the card."""
+
+
+class Dataset(ABC):
+    """Encoded samples, ready to be batched."""
+
+    lengths: np.ndarray | None = None
+    """(N,) integers, cost of each sample in tokens, frames or pixels; batches are bucketed by it where it is given."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    @abstractmethod
+    def sample(self, key: SampleKey) -> Any:
+        """One encoded sample; whatever augmentation it gets is a function of `key`."""
+
+    @abstractmethod
+    def collate(self, samples: list[Any]) -> Batch:
+        """A batch of the samples, padded as the task needs."""
+
+
+class Preprocessor(ABC):
+    """Turns raw input into model input and back: a tokenizer, pixel transforms. Lives in the checkpoint."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, config: Any, samples: Iterable[Any]) -> Self:
+        """Learn from raw training samples (a vocabulary, statistics); `config` is the spec's `preprocessor_config`."""
+
+    @classmethod
+    @abstractmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Restore from the files of a checkpoint. Raises `CorruptFile` where they can't be parsed."""
+
+    @abstractmethod
+    def files(self) -> dict[str, bytes]:
+        """What to store in the checkpoint: file name to JSON or text bytes, the same bytes for the same state."""
+
+    def model_config(self) -> dict[str, Any]:
+        """Fields of the model's configuration that follow from the preprocessor, like `vocab_size`."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A checkpoint as another library lays it out, less its tensors."""
+
+    config: Mapping[str, Any]
+    """Fields of the model spec's configuration."""
+    head: Head
+    """What the model ends in."""
+    labels: tuple[str, ...] = ()
+    preprocessor: Preprocessor | None = None
+    license: str = ""
+
+
+class Interop(ABC):
+    """Reads and writes the checkpoint folders of another library. Tensors keep their names but for `rename`."""
+
+    @abstractmethod
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """Understand the small files of a folder (configuration, vocabulary). Raises `CorruptFile`, naming the file."""
+
+    @abstractmethod
+    def write(self, foreign: Foreign) -> dict[str, bytes]:
+        """The small files that make the folder open in the other library."""
+
+    def rename(self, name: str) -> str | None:
+        """Our name for a foreign tensor; None to leave it out, as for a buffer that is computed."""
+        return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One optimizer update. A classifier is one phase; a GAN with a lazy regulariser is a list of three."""
+
+    name: str
+    """What `Task.step` is told."""
+    trains: tuple[str, ...] = ("model",)
+    """Names of the modules it changes; the others are frozen meanwhile."""
+    optimizer: str = "main"
+    """Phases with the same word share one optimizer and its state."""
+    every: int = 1
+    """Runs on steps divisible by it; lazy regularisation is a number here."""
+    double_backward: bool = False
+    """Whether the step differentiates a gradient; such a phase gets the modules uncompiled."""
+
+
+class StepOutput(NamedTuple):
+    """What a step hands to the loop: sums, never means, so that accumulation and ranks can't change the result."""
+
+    loss_sum: Tensor
+    """0-d, summed over the units of `weight`."""
+    weight: Tensor | float
+    """How many tokens, frames or images the sum runs over."""
+    metrics: Mapping[str, Tensor] = {}
+    """0-d sums over the same units, for the log; no `.item()` on the way."""
+
+
+@dataclass(kw_only=True)
+class TaskContext:
+    """What a task is built from."""
+
+    model: nn.Module
+    """The model of the checkpoint; a GAN's has `generator` and `discriminator` as children."""
+    preprocessor: Preprocessor | None
+    labels: tuple[str, ...] = ()
+    loss: Loss | None = None
+    """The loss that the recipe chose, or the task's default; None where the model itself has it."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """Everything that is particular to one way of learning."""
+
+    phases: tuple[Phase, ...] = (Phase(name="train"),)
+    monitor: tuple[str, str] = ("loss", "min")
+    """The evaluation metric that chooses the best checkpoint, and whether `min` or `max` is better."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        self.config = config
+        self.model = context.model
+        self.preprocessor = context.preprocessor
+        self.labels = context.labels
+        self.loss = context.loss
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules by name, as phases speak of them; each is wrapped once for the hardware."""
+        return {"model": self.model}
+
+    @abstractmethod
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
+        """Encode raw samples. Raises `DataError` for labels outside the set and the like, naming the sample."""
+
+    @abstractmethod
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """Forward pass and loss of one micro-batch. Random draws use torch's global generators, keyed by the loop."""
+
+    @abstractmethod
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """One evaluation batch: tensors are summed over batches and ranks, lists are concatenated."""
+
+    @abstractmethod
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Metrics of the whole split from what `evaluate` gave; must contain the one named by `monitor`."""
+
+    @abstractmethod
+    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """Answers for raw inputs, JSON-able, in order; `options` is the spec's `predict` dataclass."""
+
+    def stream(self, item: Any, options: Any) -> Iterator[str]:
+        """The answer for one raw input piece by piece; a task that can't stream yields it whole."""
+        yield str(self.predict([item], options)[0])
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Metrics of trivial rivals (majority class, unigram, copying) by name, from raw samples of both splits."""
+        return {}
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """Files to keep beside an evaluation: samples, a confusion matrix, a picture."""
+        return {}
+
+
+class Evaluated(NamedTuple):
+    """The outcome of an evaluation."""
+
+    metrics: dict[str, float]
+    artifacts: dict[str, bytes]
+    samples: int
+
+
+def move(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on `device`."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {key: move(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        moved = [move(value, device) for value in batch]
+        return type(batch)(moved) if not hasattr(batch, "_fields") else type(batch)(*moved)
+    return batch
