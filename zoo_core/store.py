@@ -1,0 +1,299 @@
+"""The user's checkpoint store: bytes under their digest, and one manifest for each name and version, never overwritten."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoo_core import fs
+from zoo_core.card import (
+    Card,
+    FileEntry,
+    Reference,
+    card_to_data,
+    check_schema_version,
+    natural_key,
+    parse_card,
+    parse_reference,
+    valid_name,
+)
+from zoo_core.errors import AmbiguousName, CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
+
+_MAX_MANIFEST = 4 << 20
+_MANIFEST = re.compile(r"([1-9][0-9]{0,8})\.json")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_Identity = tuple[int, int, int, int, int]
+"""Device, inode, size, modification and change time: what changes when a file's bytes are written."""
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The user's folder: `$ZOO_HOME`, else `$XDG_DATA_HOME/zoo`, else `~/.local/share/zoo`."""
+    if environ.get("ZOO_HOME"):
+        return Path(environ["ZOO_HOME"]).expanduser().absolute()
+    shared = Path(environ.get("XDG_DATA_HOME", ""))
+    if not shared.is_absolute():  # the specification asks to ignore a relative one
+        shared = Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return shared / "zoo"
+
+
+class Store:
+    """Objects at `objects/ab/<sha256>` and manifests at `manifests/<name>/<version>.json`.
+
+    A checkpoint exists if and only if its manifest does. Any number of processes may read and add at the same time, and
+    no promise rests on a lock: an object's name is its digest, and a manifest is created by a link, which fails where the
+    name is taken. Nothing that was added is ever changed or removed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """`root` is made when something is added; a missing one is an empty store."""
+        self.root = root
+        self._verified: dict[str, _Identity] = {}
+
+    def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]]) -> Card:
+        """Register a checkpoint and return its card with files and version: the next free one of its name.
+
+        What is there already, bytes and card alike, is not registered twice; its version is returned. Raises `CardError`
+        for a card or a file name that breaks the schema, or a store that a newer zoo-core has written to, and `DiskError`.
+        """
+        self._refuse_newer()
+        entries = tuple(_entry(name, chunks) for name, chunks in sorted(files.items()))
+        try:
+            card = replace(card, version=None, files=entries)
+            text = _text(card)
+        except ValueError as error:
+            raise CardError(f"{card.name}: {error}") from error
+        for entry in entries:
+            self._put(entry, files[entry.path])
+        return self._publish(card, text)
+
+    def cards(self) -> list[Card]:
+        """All registered cards by name and version. A damaged manifest is left out here and named by `damaged`."""
+        return [found for found in self._scan() if isinstance(found, Card)]
+
+    def damaged(self) -> list[str]:
+        """What is wrong with each manifest that can't be read."""
+        return [found.message for found in self._scan() if isinstance(found, StoreError)]
+
+    def get(self, reference: Reference | str) -> Card:
+        """The card of `name` (the newest), `name@version` or `name@sha256:prefix`.
+
+        Raises `UnknownName` with the nearest names, `AmbiguousName` for a prefix of several digests, and `CardError` for a
+        damaged manifest: an older version never stands in for it.
+        """
+        wanted = parse_reference(reference) if isinstance(reference, str) else reference
+        versions = self._versions(wanted.name)
+        if not versions:
+            raise UnknownName("checkpoint", wanted.name, self._names(), where=str(self.root))
+        if wanted.digest_prefix:
+            return self._by_digest(wanted, versions)
+        version = wanted.version or max(versions)
+        if version not in versions:
+            known = [f"{wanted.name}@{known}" for known in versions]
+            raise UnknownName("checkpoint", str(wanted), known, where=str(self.root))
+        return _card(versions[version])
+
+    def path_of(self, sha256: str) -> Path:
+        """Where the bytes with this digest lie, or would. Never write to it. Raises `CardError` for what is no digest."""
+        if not _SHA256.fullmatch(sha256):
+            raise CardError(f"{sha256[:80]!r} is not a sha256 of 64 lower-case hex digits")
+        return self.root / "objects" / sha256[:2] / sha256
+
+    def has(self, entry: FileEntry) -> bool:
+        """Whether a file of the right size is there; its bytes are not looked at."""
+        try:
+            status = self.path_of(entry.sha256).lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == entry.size
+
+    def read(self, entry: FileEntry) -> bytearray:
+        """The bytes of a file, all of them hashed first.
+
+        Raises `DigestMismatch` where they are not the ones that were registered, and `DiskError` where they can't be read.
+        """
+        path = self.path_of(entry.sha256)
+        hint = "add the checkpoint again, or see what else is wrong: zoo verify"
+        before = _identity(path)
+        try:
+            buffer = fs.read_into(path, limit=entry.size)
+        except CorruptFile as error:
+            raise DigestMismatch(f"{entry.path}: {error.message}", hint=hint) from error
+        except DiskError as error:
+            raise DiskError(f"{entry.path}: {error.message}", hint=hint) from error
+        problem = _difference(entry, fs.digest_of(buffer), len(buffer))
+        if problem:
+            raise DigestMismatch(f"{entry.path}: {path}: {problem}", hint=hint)
+        self._remember(entry, before)
+        return buffer
+
+    def verify(self, card: Card) -> list[str]:
+        """Hash every file of a card; one sentence for each that is missing, unreadable or not what was registered."""
+        problems = []
+        for entry in card.files:
+            path = self.path_of(entry.sha256)
+            try:
+                problem = _difference(entry, *fs.digest_file(path))
+            except StoreError as error:
+                problems.append(f"{card.full_name}: {entry.path}: {error.message}")
+                continue
+            if problem:
+                problems.append(f"{card.full_name}: {entry.path}: {path}: {problem}")
+        return problems
+
+    def _put(self, entry: FileEntry, chunks: Sequence[fs.Buffer]) -> None:
+        """Make sure that the object is there, whole and durable; a damaged one is replaced."""
+        path = self.path_of(entry.sha256)
+        fs.make_folder(path.parent)
+        fs.sweep(path.parent)
+        if self._intact(entry):
+            # Whoever wrote it may have died before its own sync.
+            fs.sync_folder(path.parent)
+        else:
+            fs.write_file(path, *chunks, mode=0o444)
+
+    def _publish(self, card: Card, text: str) -> Card:
+        folder = self.root / "manifests" / card.name
+        fs.make_folder(folder)
+        fs.sweep(folder)
+        while True:
+            versions = self._versions(card.name)
+            for version in sorted(versions, reverse=True):
+                if _text_of(versions[version]) == text:
+                    fs.sync_folder(folder)
+                    return _card(versions[version])
+            path = folder / f"{max(versions, default=0) + 1}.json"
+            registered = replace(card, version=int(path.stem))
+            if fs.publish_new(path, _text(registered).encode()):
+                return _card(path)
+
+    def _intact(self, entry: FileEntry) -> bool:
+        """Whether the object has the right bytes; one that was hashed and hasn't changed since isn't hashed again."""
+        before = _identity(self.path_of(entry.sha256))
+        if before is None or before[2] != entry.size:
+            return False
+        if self._verified.get(entry.sha256) == before:
+            return True
+        try:
+            digest, _ = fs.digest_file(self.path_of(entry.sha256))
+        except StoreError:
+            return False
+        if digest == entry.sha256:
+            self._remember(entry, before)
+        return digest == entry.sha256
+
+    def _remember(self, entry: FileEntry, before: _Identity | None) -> None:
+        if before is not None and before == _identity(self.path_of(entry.sha256)):
+            self._verified[entry.sha256] = before
+
+    def _refuse_newer(self) -> None:
+        for path in self._manifests():
+            try:
+                data = _data(path)
+            except StoreError:
+                continue  # `damaged` names it, and it is in nobody's way
+            if isinstance(data, dict):
+                check_schema_version(data, f"the store can be read but not added to: {path}")
+
+    def _scan(self) -> Iterator[Card | StoreError]:
+        for path in self._manifests():
+            try:
+                yield _card(path)
+            except StoreError as error:
+                yield error
+
+    def _by_digest(self, wanted: Reference, versions: Mapping[int, Path]) -> Card:
+        cards = [_card(versions[version]) for version in sorted(versions)]
+        matching = [card for card in cards if wanted.matches(card)]
+        digests = {card.digest for card in matching}
+        if len(digests) > 1:
+            found = ", ".join(f"{card.full_name} is {card.digest[:16]}" for card in matching)
+            raise AmbiguousName(f"{wanted} may be any of {len(digests)} checkpoints", hint=f"give more digits: {found}")
+        if not matching:
+            known = [f"{card.name}@sha256:{card.digest[:8]}" for card in cards if card.digest]
+            raise UnknownName("checkpoint", str(wanted), known, where=str(self.root))
+        return matching[-1]
+
+    def _names(self) -> list[str]:
+        folder = self.root / "manifests"
+        names = [path.name for path in folder.iterdir() if valid_name(path.name)] if folder.is_dir() else []
+        return sorted(names, key=natural_key)
+
+    def _versions(self, name: str) -> dict[int, Path]:
+        folder = self.root / "manifests" / name
+        found = folder.iterdir() if folder.is_dir() else ()
+        return {int(match[1]): path for path in found if (match := _MANIFEST.fullmatch(path.name))}
+
+    def _manifests(self) -> Iterator[Path]:
+        for name in self._names():
+            yield from (path for _, path in sorted(self._versions(name).items()))
+
+
+def _entry(name: str, chunks: Sequence[fs.Buffer]) -> FileEntry:
+    size = sum(memoryview(chunk).nbytes for chunk in chunks)
+    try:
+        return FileEntry(path=name, sha256=fs.digest_of(*chunks), size=size)
+    except ValueError as error:
+        raise CardError(f"a file can't be stored: {error}") from error
+
+
+def _difference(entry: FileEntry, digest: str, size: int) -> str:
+    if size != entry.size:
+        return f"{size} bytes instead of {entry.size}"
+    return "" if digest == entry.sha256 else f"its bytes have changed (sha256 {digest[:16]}...)"
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _text(card: Card) -> str:
+    """The card as its manifest holds it. Raises `CardError` for one that could not be read back."""
+    text = json.dumps(card_to_data(card), sort_keys=True, indent=1) + "\n"
+    if len(text) > _MAX_MANIFEST:
+        raise CardError(f"{card.full_name}: the card takes {len(text)} bytes, more than {_MAX_MANIFEST}")
+    parse_card(json.loads(text), card.full_name)
+    return text
+
+
+def _text_of(path: Path) -> str:
+    """The manifest's text less its version, for comparing; empty for a damaged one."""
+    try:
+        return _text(replace(_card(path), version=None))
+    except StoreError:
+        return ""
+
+
+def _card(path: Path) -> Card:
+    card = parse_card(_data(path), str(path))
+    name, version = path.parent.name, int(path.stem)
+    if (card.name, card.version) != (name, version):
+        raise CardError(
+            f"{path}: it holds {card.full_name}, not {name}@{version}", hint="it was moved or changed by hand"
+        )
+    return card
+
+
+def _data(path: Path) -> Any:
+    try:
+        return json.loads(fs.read_bytes(path, limit=_MAX_MANIFEST), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise CardError(
+            f"{path}: not a manifest: {str(error)[:200]}", hint="it was damaged or changed by hand"
+        ) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return data
