@@ -1,0 +1,341 @@
+"""What users call: list models, create them, load them by name or path, predict, evaluate, train, import and export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.card import Card, Metric, looks_like_path
+from zoo_core.checkpoint import Checkpoint, open_checkpoint
+from zoo_core.errors import DataError, UnknownName, UsageError
+from zoo_core.finetune import data_choice
+from zoo_core.plugins import PluginHost, Provided
+from zoo_core.recipe import Component, Recipe, Training, load_recipe
+from zoo_core.registry import Registry
+from zoo_core.schema import build as typed
+from zoo_core.specs import Head, TaskSpec
+from zoo_core.store import Store, home
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from zoo_core.build import Adaptation
+    from zoo_core.training.report import Reporter
+    from zoo_core.training.run import RunResult
+    from zoo_core.training.task import Preprocessor, Task
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """The installed plugins and everything that is registered."""
+
+    host: PluginHost
+    registry: Registry
+    store: Store
+
+
+def open_zoo(environ: Mapping[str, str] | None = None) -> Zoo:
+    """The zoo as the environment describes it (`ZOO_HOME`, `ZOO_DISABLE_PLUGINS`)."""
+    environ = os.environ if environ is None else environ
+    host = PluginHost.discover(environ)
+    store = Store(home(environ))
+    return Zoo(host, Registry(host, store), store)
+
+
+@lru_cache(maxsize=8)
+def _zoo_of(key: tuple[tuple[str, str], ...]) -> Zoo:
+    return open_zoo()
+
+
+def _zoo(zoo: Zoo | None) -> Zoo:
+    # One zoo per environment and working folder, so that a loop of `load` calls looks plugins up once.
+    relevant = tuple((k, v) for k, v in sorted(os.environ.items()) if k.startswith(("ZOO_", "XDG_DATA", "HOME")))
+    return zoo or _zoo_of((*relevant, ("cwd", str(Path.cwd()))))
+
+
+def list_models(
+    pattern: str = "*", *, task: str | None = None, modality: str | None = None, zoo: Zoo | None = None
+) -> list[str]:
+    """Names of registered checkpoints that can be loaded, in natural order; `pattern` is a shell pattern."""
+    entries = _zoo(zoo).registry.cards(pattern, task=task or "", modality=modality or "")
+    return list(dict.fromkeys(entry.card.name for entry in entries if entry.available))
+
+
+def create_model(
+    name: str,
+    *,
+    pretrained: bool = False,
+    task: str | None = None,
+    num_labels: int | None = None,
+    labels: Sequence[str] = (),
+    strict: bool = False,
+    zoo: Zoo | None = None,
+    **config: Any,
+) -> nn.Module:
+    """A model by the name of an architecture (`family_size`) or of a checkpoint (`family_size.recipe_data`, or a path).
+
+    Args:
+        name: with `pretrained`, a checkpoint; otherwise an architecture, or a checkpoint whose architecture is meant.
+        pretrained: whether to fill it with the registered, verified weights.
+        task: the head to end in; the checkpoint's own by default, the bare backbone for an architecture.
+        num_labels: number of labels; a head of another size keeps the backbone and starts afresh.
+        labels: names of the labels; rows of a head that the checkpoint knows by name are kept.
+        strict: refuse a checkpoint that doesn't fit as it is.
+        zoo: another zoo than the environment's.
+        config: fields of the architecture's configuration to change, like `max_length=64`.
+
+    The model carries `zoo_adaptation`, which says what was kept, resized, initialised and dropped. It is in evaluation
+    mode when pretrained. Raises `UnknownName` with the nearest names, `ArchMismatch` when tensors can't fit.
+    """
+    from zoo_core import build
+
+    zoo = _zoo(zoo)
+    # The vision libraries' word for the same thing.
+    count = config.pop("num_classes", num_labels)
+    if count is not None and labels and count != len(labels):
+        raise UsageError(f"num_labels is {count} but {len(labels)} labels are named")
+    count = len(labels) if labels else count
+    checkpoint = _checkpoint_or_none(name, zoo) if pretrained or "." in name or looks_like_path(name) else None
+    if checkpoint is None:
+        provided, size = zoo.host.find_model(name)
+        if pretrained:
+            raise UsageError(f"{name} is an architecture without weights", hint=_weights_hint(name, zoo))
+        values = {**provided.spec.sizes[size], **config}
+        head = _head(provided, task or "", count)
+        return build.build_fresh(zoo.host, provided, typed(provided.spec.config, values, where=name), head)
+    card = checkpoint.card
+    provided = zoo.host.find("model", card.model)
+    values = typed(provided.spec.config, {**card.config, **config}, where=card.full_name)
+    head = _head(provided, card.task if task is None else task, len(card.labels) if count is None else count)
+    if not pretrained:
+        return build.build_fresh(zoo.host, provided, values, head)
+    same = head == Head(task=card.task, labels=len(card.labels)) and not config and not labels
+    unnamed = tuple(f"label {i}" for i in range(head.labels)) if head.labels != len(card.labels) else card.labels
+    model, adaptation = build.build_from(
+        zoo.host,
+        provided,
+        values,
+        head,
+        checkpoint.tensors(),
+        labels=tuple(labels) or unnamed,
+        known_labels=card.labels,
+        adaptable=not (same or strict),
+    )
+    model.zoo_adaptation = adaptation  # type: ignore[assignment]
+    return model.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model with everything it takes to use it."""
+
+    name: str
+    card: Card
+    model: nn.Module
+    preprocessor: Preprocessor | None
+    labels: tuple[str, ...]
+    task: Task
+    task_spec: TaskSpec
+    adaptation: Adaptation
+
+    def predict(self, inputs: Any, **options: Any) -> Any:
+        """Answers for raw inputs: a list for a list, one answer for one input.
+
+        Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones.
+        """
+        many = isinstance(inputs, list)
+        answers = self.task.predict(inputs if many else [inputs], self.options(options))
+        return answers if many else answers[0]
+
+    def stream(self, item: Any, **options: Any) -> Iterator[str]:
+        """The answer for one raw input, piece by piece."""
+        return self.task.stream(item, self.options(options))
+
+    def options(self, values: Mapping[str, Any]) -> Any:
+        """Typed prediction options."""
+        return typed(self.task_spec.predict, dict(values), where=f"options of {self.task_spec.name}")
+
+    __call__ = predict
+
+
+def load(
+    name_or_path: str | Path, *, task: str | None = None, device: str | torch.device = "cpu", zoo: Zoo | None = None
+) -> Loaded:
+    """A checkpoint by name or path as one object with `predict`: model, preprocessor, labels and task.
+
+    Every byte is checked against its digest before it is used. `task` chooses another task that the model serves
+    without a new head, like feature extraction from an encoder.
+    """
+    import torch
+
+    from zoo_core import build
+    from zoo_core.training.setup import build_task
+    from zoo_core.training.task import TaskContext
+
+    zoo = _zoo(zoo)
+    checkpoint = open_checkpoint(str(name_or_path), zoo.registry)
+    card = checkpoint.card
+    provided = zoo.host.find("model", card.model)
+    wanted = task or card.task
+    if not wanted:
+        raise UsageError(
+            f"{card.full_name} has no task of its own", hint=f"choose one: {', '.join(provided.spec.tasks)}"
+        )
+    task_provided = zoo.host.find("task", wanted)
+    config = typed(provided.spec.config, card.config, where=card.full_name)
+    head = Head(task=task_provided.spec.name, labels=len(card.labels) if wanted == card.task else 0)
+    _require_task(provided, head.task)
+    model, adaptation = build.build_from(
+        zoo.host, provided, config, head, checkpoint.tensors(), known_labels=card.labels, labels=card.labels,
+        adaptable=wanted != card.task,
+    )  # fmt: skip
+    if any(name.startswith(provided.spec.head) for name in adaptation.initialised) and task_provided.spec.labelled:
+        raise UsageError(
+            f"{card.full_name} has no head for {wanted}", hint=f"zoo finetune {card.name} --task {wanted} ..."
+        )
+    model.to(torch.device(device)).eval()
+    preprocessor = checkpoint.preprocessor(zoo.host)
+    context = TaskContext(model=model, preprocessor=preprocessor, labels=card.labels)
+    component, loss = _task_of(card, task_provided, zoo.host)
+    return Loaded(
+        name=card.full_name,
+        card=card,
+        model=model,
+        preprocessor=preprocessor,
+        labels=card.labels,
+        task=build_task(component, loss, zoo.host, context),
+        task_spec=task_provided.spec,
+        adaptation=adaptation,
+    )
+
+
+def pipeline(task: str, model: str | Path, *, device: str | torch.device = "cpu", zoo: Zoo | None = None) -> Loaded:
+    """A callable for one task, as in Transformers: `pipeline("text-classification", model=name)(inputs)`."""
+    return load(model, task=task, device=device, zoo=zoo)
+
+
+def train(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    folder: str | Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    zoo: Zoo | None = None,
+) -> RunResult:
+    """Run a recipe: a resolved one, a file, the name of one that a plugin ships, or plain data.
+
+    The run's folder is `runs/<name>` unless one is given. Both pretraining and fine-tuning are recipes.
+    """
+    from zoo_core.training.folder import new_folder, newest_folder
+    from zoo_core.training.run import train as run
+
+    zoo = _zoo(zoo)
+    resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, zoo.host)
+    usual = newest_folder if resume else new_folder
+    place = usual(resolved.name, Path("runs")) if folder is None else Path(folder)
+    return run(resolved, host=zoo.host, registry=zoo.registry, store=zoo.store, folder=place, resume=resume, reporter=reporter)
+
+
+def evaluate(
+    name_or_path: str | Path,
+    data: str,
+    *,
+    split: str = "test",
+    columns: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    batch_size: int = 32,
+    zoo: Zoo | None = None,
+) -> tuple[list[Metric], dict[str, bytes]]:
+    """Metrics of a checkpoint on a split, each beside its baselines, and the files the evaluation leaves."""
+    from zoo_core.training.hardware import Hardware
+    from zoo_core.training.publish import measure
+    from zoo_core.training.setup import open_data
+
+    zoo = _zoo(zoo)
+    loaded = load(name_or_path, zoo=zoo)
+    values = {**data_choice(loaded.task_spec, data, columns or {}, zoo.host), **(settings or {})}
+    provided = zoo.host.find("data", values.pop("name"))
+    opened = open_data(Component(provided=provided, config=typed(provided.spec.config, values, where="data")), zoo.host)
+    if split not in opened.splits():
+        raise UnknownName("split", split, opened.splits(), where=provided.id)
+    hardware = Hardware(Training(steps=1))
+    loaded.model.to(hardware.device)
+    if loaded.labels and opened.labels and set(opened.labels) - set(loaded.labels):
+        strange = ", ".join(sorted(set(opened.labels) - set(loaded.labels)))
+        raise DataError(
+            f"{provided.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first"
+        )
+    found, baselines = measure(loaded.task, opened, split, hardware, batch_size=batch_size)
+    metrics = [
+        Metric(
+            name=metric,
+            value=value,
+            data=provided.id,
+            split=split,
+            samples=found.samples,
+            baselines={rival: figures[metric] for rival, figures in baselines.items() if metric in figures},
+        )
+        for metric, value in found.metrics.items()
+    ]
+    return metrics, found.artifacts
+
+
+def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:
+    try:
+        return open_checkpoint(name, zoo.registry)
+    except UnknownName:
+        if "." in name or looks_like_path(name):
+            raise
+        return None
+
+
+def _weights_hint(name: str, zoo: Zoo) -> str:
+    names = list_models(f"{name.split('/')[-1]}*", zoo=zoo)
+    return f"checkpoints of it: {', '.join(names)}" if names else "zoo list shows the checkpoints there are"
+
+
+def _head(provided: Provided, task: str, count: int | None) -> Head:
+    if task == "" and count:
+        task = _labelled_task(provided)
+    if task:
+        _require_task(provided, task)
+    return Head(task=task, labels=count or 0)
+
+
+def _labelled_task(provided: Provided) -> str:
+    """The task that a number of labels speaks of: the family's classification task."""
+    names = [task for task in provided.spec.tasks if task.endswith("classification")]
+    if len(names) != 1:
+        raise UsageError(
+            f"{provided.id}: which task are the labels for?", hint=f"task= one of {', '.join(provided.spec.tasks)}"
+        )
+    return str(names[0])
+
+
+def _require_task(provided: Provided, task: str) -> None:
+    if task not in provided.spec.tasks:
+        raise UnknownName("task", task, provided.spec.tasks, where=provided.id)
+
+
+def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Component, Component | None]:
+    """The task as the checkpoint's recipe configured it, so that it is measured as it was trained."""
+    recipe = card.recipe or {}
+    stored = dict(recipe.get("task", {})) if recipe.get("task", {}).get("name") == provided.id else {}
+    stored.pop("name", None)
+    component = Component(
+        provided=provided, config=typed(provided.spec.config, stored, where=f"task of {card.full_name}")
+    )
+    spec: TaskSpec = provided.spec
+    if not spec.loss:
+        return component, None
+    values = dict(recipe["loss"]) if stored and "loss" in recipe else {"name": spec.loss}
+    loss = host.find("loss", values.pop("name"))
+    return component, Component(
+        provided=loss, config=typed(loss.spec.config, values, where=f"loss of {card.full_name}")
+    )

@@ -1,0 +1,90 @@
+"""The recipe that a fine-tuning command stands for: a checkpoint, a task, and a data set or a file of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from zoo_core.card import looks_like_path
+from zoo_core.checkpoint import open_checkpoint
+from zoo_core.errors import DataError, UnknownName
+from zoo_core.plugins import PluginHost, Provided
+from zoo_core.recipe import Recipe, load_recipe
+from zoo_core.registry import Registry
+from zoo_core.specs import DataSpec, TaskSpec
+
+
+def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: PluginHost) -> dict[str, Any]:
+    """The data section of a recipe for what a user named: a data set, or a file or folder of their own.
+
+    A file goes to the reader whose samples the task takes and whose configuration has a `path`; `columns` names, by
+    role, the columns to read. Raises `UnknownName` and `DataError` with what would work.
+    """
+    sets = [provided for provided in host.all("data") if provided.spec.kind in task.data]
+    names = {provided.spec.name for provided in sets} | {provided.id for provided in sets}
+    if text in names:
+        return {"name": text, **_column_settings(host.find("data", text), columns)}
+    if not (looks_like_path(text) or Path(text).exists()):
+        raise (
+            UnknownName("data set", text, names, hint="") if names else DataError(f"nothing reads data for {task.name}")
+        )
+    readers = [provided for provided in sets if any(f.name == "path" for f in fields(provided.spec.config))]
+    if not readers:
+        raise DataError(
+            f"no plugin reads files for the task {task.name}", hint=f"data sets: {', '.join(sorted(names))}"
+        )
+    reader = readers[0]
+    return {"name": reader.id, "path": text, **_column_settings(reader, columns)}
+
+
+def finetune_recipe(
+    name: str,
+    task: str,
+    data: str,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    host: PluginHost,
+    registry: Registry,
+    *,
+    register_as: str | None = None,
+) -> Recipe:
+    """The recipe that `zoo finetune` runs: from a checkpoint, to a task, on a data set or file.
+
+    Defaults are the usual ones for fine-tuning (AdamW, 3 epochs, rate 5e-5 for large and more for small models); the
+    task's spec can't change them, overrides can.
+    """
+    card = open_checkpoint(name, registry).card
+    spec: TaskSpec = host.find("task", task).spec
+    chosen = data_choice(spec, data, columns, host)
+    stem = Path(data).stem if looks_like_path(data) or Path(data).exists() else data.split("/")[-1]
+    suffix = "".join(c if c.isalnum() or c in "_-" else "_" for c in stem.lower()).strip("_-") or "data"
+    small = card.parameters < 30_000_000
+    return load_recipe(
+        {
+            "name": register_as or f"{card.name.split('.')[0]}.{suffix}",
+            "summary": f"{card.name} fine-tuned for {spec.name} on {stem}",
+            "init": name,
+            "task": {"name": task},
+            "data": chosen,
+            "optimizer": {"name": "adamw", "lr": 5e-4 if small else 5e-5, "weight_decay": 0.01},
+            "schedule": {"name": "linear", "warmup": 0.06},
+            "training": {"epochs": 3, "batch_size": 32},
+        },
+        overrides,
+        host,
+    )
+
+
+def _column_settings(provided: Provided, columns: Mapping[str, str]) -> dict[str, str]:
+    """`text=tweet` as the reader's field `text_column`."""
+    spec: DataSpec = provided.spec
+    names = {field.name for field in fields(spec.config)}
+    roles = sorted(name.removesuffix("_column") for name in names if name.endswith("_column"))
+    settings = {}
+    for role, column in columns.items():
+        if f"{role}_column" not in names:
+            raise UnknownName("column role", role, roles, where=provided.id)
+        settings[f"{role}_column"] = column
+    return settings

@@ -1,0 +1,172 @@
+"""Devices, ranks and precision, set up by accelerate; gradients are summed over ranks here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
+from torch import Tensor, nn
+
+from zoo_core.errors import TrainingError, UsageError
+from zoo_core.recipe import Training
+
+_BUCKET = 1 << 24
+"""Elements reduced together; bounds the copy at 64 MiB."""
+
+
+class Hardware:
+    """Where a run computes: one device per process, any number of processes.
+
+    Gradients are reduced after the backward pass in fixed buckets rather than by DistributedDataParallel: its buckets
+    are laid out anew after the first step, so a resumed run of three or more ranks would add in another order and end
+    with other bits. Modules stay unwrapped, so a task may call any of their methods.
+    """
+
+    def __init__(self, training: Training) -> None:
+        cpu = training.device == "cpu" or not torch.accelerator.is_available()
+        accelerator = Accelerator(cpu=cpu)
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if accelerator.num_processes != launched:
+            raise TrainingError(
+                f"{launched} processes were launched but accelerate sees {accelerator.num_processes}",
+                hint="use torchrun, or accelerate launch with --multi_gpu or a configuration file",
+            )
+        if accelerator.distributed_type in _SHARDED:
+            raise UsageError(
+                f"accelerate is configured for {accelerator.distributed_type}, which this loop doesn't shard for",
+                hint="launch with plain data parallelism",
+            )
+        self.device: torch.device = accelerator.device
+        self.rank: int = accelerator.process_index
+        self.ranks: int = accelerator.num_processes
+        self._agreed: dict[str, list[bool]] = {}
+        self.precision = _precision(training, accelerator.mixed_precision)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The forward pass's precision."""
+        if self.precision == "no":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def describe(self) -> str:
+        """One line for people: device, ranks, precision."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        ranks = f" x {self.ranks}" if self.ranks > 1 else ""
+        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        return f"{name}{ranks}{threads}, {'float32' if self.precision == 'no' else self.precision}"
+
+    def broadcast(self, model: nn.Module) -> None:
+        """Give every rank rank 0's tensors."""
+        if self.ranks > 1:
+            for tensor in model.state_dict().values():
+                dist.broadcast(tensor, 0)
+
+    def reduce_gradients(self, phase: str, parameters: Sequence[nn.Parameter], weight: Tensor) -> Tensor:
+        """Sum gradients in place and the weight over ranks, always in the same order; returns the total weight."""
+        if self.ranks == 1:
+            return weight
+        weight = weight.clone()
+        dist.all_reduce(weight)
+        for bucket in _buckets(self._receivers(phase, parameters)):
+            grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
+            flat = torch.cat([grad.reshape(-1) for grad in grads])
+            dist.all_reduce(flat)
+            parts = torch.split(flat, [grad.numel() for grad in grads])
+            for parameter, part in zip(bucket, parts, strict=True):
+                parameter.grad = part.view_as(parameter).clone()
+        return weight
+
+    def _receivers(self, phase: str, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        """The parameters that get a gradient in a phase, on any rank: agreed once, so that later steps need no word.
+
+        A parameter without a gradient must stay out, because an optimizer treats none and zero differently.
+        """
+        here = [p.grad is not None for p in parameters]
+        if phase not in self._agreed:
+            anywhere = torch.tensor(here, dtype=torch.float32, device=self.device)
+            dist.all_reduce(anywhere, op=dist.ReduceOp.MAX)
+            self._agreed[phase] = [bool(flag) for flag in anywhere.tolist()]
+        agreed = self._agreed[phase]
+        if any(mine and not all_ranks for mine, all_ranks in zip(here, agreed, strict=True)):
+            raise TrainingError(
+                f"phase {phase}: a parameter got a gradient that had none on the first step",
+                hint="with several ranks a phase must always reach the same parameters; split it in two",
+            )
+        return [p for p, receives in zip(parameters, agreed, strict=True) if receives]
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any rank says yes; the same answer everywhere."""
+        if self.ranks == 1:
+            return flag
+        tensor = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return bool(tensor.item())
+
+    def gather(self, parts: Mapping[str, Tensor | list[Any]]) -> dict[str, Tensor | list[Any]]:
+        """Tensors summed and lists joined over ranks."""
+        if self.ranks == 1:
+            return dict(parts)
+        gathered: dict[str, Tensor | list[Any]] = {}
+        for name, value in parts.items():
+            if isinstance(value, Tensor):
+                total = value.clone()
+                dist.all_reduce(total)
+                gathered[name] = total
+            else:
+                gathered[name] = gather_object(value)
+        return gathered
+
+    def wait(self) -> None:
+        """Let every rank come to this point."""
+        if self.ranks > 1:
+            dist.barrier()
+
+
+@contextmanager
+def torch_settings(training: Training) -> Iterator[None]:
+    """The run's process-wide torch settings, put back afterwards."""
+    precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    # cuBLAS reads this when it starts; without it the deterministic mode raises at the first matrix product.
+    if training.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        torch.set_float32_matmul_precision(training.matmul_precision)
+        torch.use_deterministic_algorithms(training.deterministic)
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+
+
+def _precision(training: Training, launched: str) -> str:
+    wanted = launched if training.mixed_precision == "auto" else training.mixed_precision
+    if wanted not in ("no", "bf16"):
+        raise UsageError(f"mixed precision {wanted} needs loss scaling, which this loop doesn't do", hint="use bf16")
+    return wanted
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    bucket: list[nn.Parameter] = []
+    size = 0
+    for parameter in parameters:
+        if bucket and (size + parameter.numel() > _BUCKET or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(parameter)
+        size += parameter.numel()
+    if bucket:
+        yield bucket

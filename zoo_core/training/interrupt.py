@@ -1,0 +1,49 @@
+"""Stopping cleanly: the first signal lets the step finish and a checkpoint be saved, the second stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Whether a signal asked the run to stop."""
+
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should exit with: 128 + the signal's number."""
+        return 128 + self.signal if self.signal else 0
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was asked to stop, after it saved its checkpoint."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def watching() -> Iterator[Stop]:
+    """Catch SIGINT and SIGTERM for the time of a run; in other threads than the main one signals stay as they are."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.signal is not None:
+            raise Interrupted(128 + number, "stopped at once; the last complete checkpoint stands")
+        stop.signal = number
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,134 @@
+"""The one loop: phases over micro-batches, keyed randomness, one update per phase, and nothing about what is learned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.recipe import Schedule, Training
+from zoo_core.training.ema import Ema
+from zoo_core.training.hardware import Hardware
+from zoo_core.training.meter import Meter
+from zoo_core.training.optim import Update
+from zoo_core.training.order import Step
+from zoo_core.training.randomness import key, reseed
+from zoo_core.training.schedule import factor
+from zoo_core.training.task import Batch, Phase, Task, move
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What the loop tells after every optimizer step; the tensors stay on the device."""
+
+    step: int
+    """Steps done, from 1."""
+    done: Step
+    """What the step consumed."""
+
+
+class Loop:
+    """Runs the phases of a task. Knows sums, weights and modules' names."""
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        updates: Mapping[str, Update],
+        training: Training,
+        schedule: Schedule,
+        steps: int,
+        hardware: Hardware,
+        ema: Ema | None = None,
+    ) -> None:
+        self.task = task
+        self.updates = updates
+        self.training = training
+        self.schedule = schedule
+        self.steps = steps
+        self.hardware = hardware
+        self.ema = ema
+        self.meter = Meter([phase.name for phase in task.phases], hardware.device)
+        self.modules = task.modules()
+        self.compiled: dict[str, nn.Module] = dict(self.modules)
+        if training.compile:
+            self.compiled = {name: _compiled(module) for name, module in self.modules.items()}
+        self._trained = {name: [p for p in m.parameters() if p.requires_grad] for name, m in self.modules.items()}
+        self._awake: dict[str, bool] = dict.fromkeys(self.modules, True)
+        self._factor: float | None = None
+        kept = task.model.state_dict().keys()
+        self._buffers = [buffer for name, buffer in task.model.named_buffers() if name in kept]
+
+    def run(self, batches: Iterator[Step], start: int, after_step: Callable[[Moment], bool]) -> int:
+        """Train from step `start` (from 0) until the planned steps are done or `after_step` says to stop."""
+        for module in self.modules.values():
+            module.train()
+        self.meter.restart()
+        step = start
+        while step < self.steps:
+            asked = time.perf_counter()
+            done = next(batches)
+            self.meter.waited += time.perf_counter() - asked
+            self._step(step, done)
+            step += 1
+            if after_step(Moment(step=step, done=done)):
+                break
+        return step
+
+    def _step(self, step: int, done: Step) -> None:
+        rate = factor(self.schedule, step, self.steps)
+        if rate != self._factor:
+            self._factor = rate
+            for update in self.updates.values():
+                update.set_lr(rate)
+        micro_batches = [move(batch, self.hardware.device) for batch in done.micro_batches]
+        for number, phase in enumerate(self.task.phases):
+            if step % phase.every == 0:
+                self._phase(step, number, phase, micro_batches)
+        if self.ema:
+            self.ema.update(step)
+        self.meter.samples += done.samples
+
+    def _phase(self, step: int, number: int, phase: Phase, micro_batches: list[Batch]) -> None:
+        update, meter = self.updates[phase.optimizer], self.meter.phases[phase.name]
+        modules = self.modules if phase.double_backward else self.compiled
+        self._wake(phase.trains)
+        total: Tensor | None = None
+        for micro, batch in enumerate(micro_batches):
+            words = (self.training.seed, step, number, micro, self.hardware.rank)
+            reseed(key(*words), self.hardware.device)
+            with self.hardware.autocast():
+                output = self.task.step(phase.name, modules, batch)
+            output.loss_sum.backward()  # type: ignore[no-untyped-call]
+            weight = torch.as_tensor(output.weight, dtype=torch.float32, device=self.hardware.device).detach()
+            meter.add(output, weight)
+            total = weight if total is None else total + weight
+        assert total is not None
+        trained = [p for name in phase.trains for p in self._trained[name]]
+        norms = update.step(self.hardware.reduce_gradients(phase.name, trained, total))
+        update.zero_grad()
+        meter.add_update(norms.norm, norms.finite)
+        if self.hardware.ranks > 1:
+            self._share_buffers()
+
+    def _wake(self, trains: tuple[str, ...]) -> None:
+        """Let gradients flow to the phase's own modules only."""
+        for name, awake in self._awake.items():
+            if awake != (name in trains):
+                for parameter in self._trained[name]:
+                    parameter.requires_grad_(not awake)
+                self._awake[name] = not awake
+
+    def _share_buffers(self) -> None:
+        # Running statistics would otherwise differ by rank, and only rank 0's are saved.
+        for buffer in self._buffers:
+            torch.distributed.broadcast(buffer, 0)
+
+
+def _compiled(module: nn.Module) -> nn.Module:
+    compiled = torch.compile(module)
+    assert isinstance(compiled, nn.Module)
+    return compiled

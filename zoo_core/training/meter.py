@@ -1,0 +1,97 @@
+"""What is measured while training: sums stay on the device until a log step reads them all at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from zoo_core.training.task import StepOutput
+
+
+class PhaseMeter:
+    """Sums of one phase between two log steps, as one vector on the device."""
+
+    def __init__(self, phase: str, device: torch.device) -> None:
+        self.phase = phase
+        # Token counts outgrow what float32 can count; mps has nothing wider.
+        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.device = device
+        self.names: tuple[str, ...] = ()
+        self.sums: Tensor | None = None
+        self.norms: Tensor | None = None
+        self.updates = 0
+
+    def add(self, output: StepOutput, weight: Tensor) -> None:
+        """Add a micro-batch."""
+        names = tuple(output.metrics)
+        if self.sums is None or names != self.names:
+            self.names = names
+            self.sums = torch.zeros(2 + len(names), dtype=self.dtype, device=self.device)
+        row = torch.stack(
+            [output.loss_sum.detach().float(), weight, *(m.detach().float() for m in output.metrics.values())]
+        )
+        self.sums.add_(row)
+
+    def add_update(self, norm: Tensor, finite: Tensor) -> None:
+        """Add an optimizer update: its gradient norm, and whether it was applied."""
+        if self.norms is None:
+            self.norms = torch.zeros(2, dtype=torch.float32, device=self.device)
+        self.norms.add_(torch.stack([torch.where(finite, norm, 0.0), (~finite).float()]))
+        self.updates += 1
+
+    def take(self, prefix: str) -> tuple[dict[str, float], int]:
+        """Read means since the last call and the number of updates that were skipped as non-finite; the one host sync."""
+        if self.sums is None or self.norms is None or not self.updates:
+            return {}, 0
+        sums, (norm, skipped) = self.sums.tolist(), self.norms.tolist()
+        total = sums[1] or 1.0
+        metrics = {f"{prefix}loss": sums[0] / total}
+        for name, value in zip(self.names, sums[2:], strict=True):
+            metrics[f"{prefix}{name}"] = value / total
+        metrics[f"{prefix}grad_norm"] = norm / max(1.0, self.updates - skipped)
+        metrics[f"{prefix}units"] = sums[1]
+        self.sums.zero_()
+        self.norms.zero_()
+        self.updates = 0
+        return metrics, int(skipped)
+
+
+class Meter:
+    """All phases, and the clock."""
+
+    def __init__(self, phases: Sequence[str], device: torch.device) -> None:
+        self.phases = {name: PhaseMeter(name, device) for name in phases}
+        self.several = len(phases) > 1
+        self.samples = 0
+        self.waited = 0.0
+        self.started = time.perf_counter()
+
+    def take(self) -> tuple[dict[str, float], int]:
+        """Means since the last call with rates; and the number of skipped updates."""
+        metrics: dict[str, float] = {}
+        skipped = 0
+        for name, phase in self.phases.items():
+            found, missed = phase.take(f"{name}/" if self.several else "")
+            metrics.update(found)
+            skipped += missed
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        metrics["samples_per_second"] = self.samples / seconds
+        metrics["data_wait"] = self.waited / seconds
+        units = sum(value for key, value in metrics.items() if key.endswith("units"))
+        for key in [key for key in metrics if key.endswith("units")]:
+            del metrics[key]
+        metrics["units_per_second"] = units / seconds
+        self.restart()
+        return metrics, skipped
+
+    def restart(self) -> None:
+        """Start the clock anew, as after an evaluation."""
+        self.samples, self.waited, self.started = 0, 0.0, time.perf_counter()
+
+
+def rounded(metrics: Mapping[str, float], digits: int = 6) -> dict[str, float]:
+    """Metrics to significant digits, for the log."""
+    return {name: float(f"{value:.{digits}g}") for name, value in metrics.items()}

@@ -1,0 +1,253 @@
+"""Optimizers: parameter groups, and the update that normalises, clips and guards the gradient in one multiplication."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo_core.errors import RecipeError
+
+Groups = list[dict[str, Any]]
+"""torch parameter groups; each also has `names`, the parameters' names in order."""
+
+FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
+"""Optimizers whose fused kernels take `grad_scale` and `found_inf`."""
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
+    """Stop training the parameters whose names match; returns how many. Raises `RecipeError` for a pattern without a match."""
+    frozen = 0
+    for pattern in patterns:
+        matched = [p for name, p in model.named_parameters() if fnmatch.fnmatchcase(name, pattern)]
+        if not matched:
+            raise RecipeError(f"training.freeze: {pattern!r} matches no parameter", hint=_names_hint(model))
+        for parameter in matched:
+            parameter.requires_grad_(False)
+        frozen += len(matched)
+    return frozen
+
+
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]],
+    *,
+    lr: float,
+    weight_decay: float,
+    layers: str = "",
+    layer_decay: float = 1.0,
+) -> Groups:
+    """Groups by learning rate and decay.
+
+    Biases and norms (tensors of fewer than two dimensions) get no weight decay. With `layer_decay` the rate falls by
+    that factor per block from the head down; `layers` is the expression whose first group is a block's number.
+    """
+    trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+    depths = _depths([name for name, _ in trained], layers) if layer_decay < 1.0 else {}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in trained:
+        scale = layer_decay ** depths.get(name, 0)
+        decay = weight_decay if parameter.ndim >= 2 else 0.0
+        group = groups.setdefault(
+            (scale, decay), {"params": [], "names": [], "lr": lr * scale, "base_lr": lr * scale, "weight_decay": decay}
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())
+
+
+def _depths(names: Sequence[str], layers: str) -> dict[str, int]:
+    """How many blocks lie between each parameter and the head: 0 for what follows the last block."""
+    if not layers:
+        raise RecipeError("training.layer_decay: this model doesn't number its blocks", hint="leave layer_decay at 1")
+    found = {name: re.search(layers, name) for name in names}
+    numbers = {name: int(match.group(1)) for name, match in found.items() if match}
+    if not numbers:
+        raise RecipeError(f"training.layer_decay: no parameter matches {layers!r}")
+    last = max(numbers.values())
+    first_block = next(i for i, name in enumerate(names) if name in numbers)
+    depths = {}
+    for position, name in enumerate(names):
+        if name in numbers:
+            depths[name] = last - numbers[name] + 1
+        else:
+            depths[name] = last + 2 if position < first_block else 0
+    return depths
+
+
+def _names_hint(model: nn.Module) -> str:
+    names = [name for name, _ in model.named_parameters()]
+    return f"parameters are called like {names[0]} ... {names[-1]}" if names else "the model has no parameters"
+
+
+class Norms(NamedTuple):
+    """What an update found."""
+
+    norm: Tensor
+    """0-d, gradient norm after normalisation and before clipping."""
+    finite: Tensor
+    """0-d bool; False means that nothing was changed."""
+
+
+class Update:
+    """One optimizer's update: gradient sums in, new weights out.
+
+    The gradient is scaled by one number that holds 1 / total weight, the clip factor and the finite check. A
+    non-finite gradient changes neither weights nor optimizer state. With a fused optimizer nothing is read back to the
+    host; the others need to know on the host whether to step.
+    """
+
+    def __init__(self, optimizer: Optimizer, *, clip_norm: float | None) -> None:
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self.parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.fused = isinstance(optimizer, FUSED) and all(group.get("fused") for group in optimizer.param_groups)
+
+    def set_lr(self, factor: float) -> None:
+        """Scale every group's base rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self, weight: Tensor) -> Norms:
+        """Apply the accumulated gradient sums; `weight` is the 0-d total weight over micro-batches and ranks."""
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads) / weight
+        finite = torch.isfinite(norm)
+        divisor = weight if self.clip_norm is None else weight * torch.clamp(norm / self.clip_norm, min=1.0)
+        if self.fused:
+            self._fused_step(divisor, finite)
+        elif finite:
+            torch._foreach_div_(grads, divisor)
+            self.optimizer.step()
+        return Norms(norm, finite)
+
+    def _fused_step(self, divisor: Tensor, finite: Tensor) -> None:
+        # The protocol of torch.amp.GradScaler: the kernel divides by grad_scale and leaves all alone on found_inf.
+        setattr(self.optimizer, "grad_scale", divisor)  # noqa: B010
+        setattr(self.optimizer, "found_inf", (~finite).to(torch.float32))  # noqa: B010
+        self.optimizer.step()
+
+
+def build_sgd(groups: Groups, config: Any) -> Optimizer:
+    """Stochastic gradient descent with momentum (Sutskever et al., 2013)."""
+    return torch.optim.SGD(
+        groups,
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        fused=_can_fuse(groups),
+    )
+
+
+def build_adam(groups: Groups, config: Any) -> Optimizer:
+    """Adam (Kingma and Ba, 2015, arXiv:1412.6980, algorithm 1)."""
+    return torch.optim.Adam(
+        groups,
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=_can_fuse(groups),
+    )
+
+
+def build_adamw(groups: Groups, config: Any) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, arXiv:1711.05101, algorithm 2)."""
+    return torch.optim.AdamW(
+        groups,
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=_can_fuse(groups),
+    )
+
+
+def build_rmsprop(groups: Groups, config: Any) -> Optimizer:
+    """RMSprop (Tieleman and Hinton, 2012, lecture 6.5)."""
+    return torch.optim.RMSprop(
+        groups,
+        lr=config.lr,
+        alpha=config.alpha,
+        eps=config.eps,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        foreach=True,
+    )
+
+
+def build_adagrad(groups: Groups, config: Any) -> Optimizer:
+    """Adagrad (Duchi et al., 2011)."""
+    return torch.optim.Adagrad(groups, lr=config.lr, eps=config.eps, weight_decay=config.weight_decay, foreach=True)
+
+
+def build_adafactor(groups: Groups, config: Any) -> Optimizer:
+    """Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235)."""
+    return torch.optim.Adafactor(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def build_muon(groups: Groups, config: Any) -> Optimizer:
+    """Muon (Jordan et al., 2024); takes matrices only, so the recipe must give other parameters another optimizer."""
+    if any(p.ndim != 2 for group in groups for p in group["params"]):
+        raise RecipeError("optimizer muon updates matrices only", hint="freeze the other parameters or choose adamw")
+    return torch.optim.Muon(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def _can_fuse(groups: Groups) -> bool:
+    kinds = {p.device.type for group in groups for p in group["params"]}
+    return kinds <= {"cpu"} or kinds <= {"cuda"}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as `<state name>.<parameter name>` to tensor."""
+    tensors = {}
+    for name, parameter in _named(optimizer):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{key}.{name}"] = value
+    return tensors
+
+
+def optimizer_scalars(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    """The optimizer's state that isn't tensors, by parameter name; JSON-able."""
+    scalars: dict[str, dict[str, Any]] = {}
+    for name, parameter in _named(optimizer):
+        rest = {k: v for k, v in optimizer.state.get(parameter, {}).items() if not isinstance(v, Tensor)}
+        if rest:
+            scalars[name] = rest
+    return scalars
+
+
+def restore_optimizer(
+    optimizer: Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Put back what `optimizer_tensors` and `optimizer_scalars` took out."""
+    parameters = dict(_named(optimizer))
+    for key, tensor in tensors.items():
+        state, name = key.split(".", 1)
+        parameter = parameters[name]
+        # Adam's step count is 0-d and lives on the host unless the optimizer is fused or capturable.
+        device = parameter.device if tensor.ndim or _steps_on_device(optimizer) else torch.device("cpu")
+        like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty(tensor.shape)
+        optimizer.state[parameter][state] = like.to(device=device, dtype=tensor.dtype).copy_(tensor)
+    for name, values in scalars.items():
+        optimizer.state[parameters[name]].update(values)
+
+
+def _steps_on_device(optimizer: Optimizer) -> bool:
+    return any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
+
+
+def _named(optimizer: Optimizer) -> Iterable[tuple[str, nn.Parameter]]:
+    for group in optimizer.param_groups:
+        yield from zip(group["names"], group["params"], strict=True)

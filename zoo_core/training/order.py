@@ -1,0 +1,186 @@
+"""The order of the data as a pure function of (seed, epoch): no loader state to save, no worker count that matters."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from zoo_core.errors import DataError
+from zoo_core.training.task import Batch, Dataset, SampleKey
+
+_POOL = 64
+"""Batches that are sorted by length together: enough to pad little, few enough to keep the order random."""
+
+
+class Cursor(NamedTuple):
+    """Where in the data a run stands: the next global batch to consume."""
+
+    epoch: int
+    batch: int
+
+
+class BatchPlan:
+    """Global batches of sample indices, epoch by epoch.
+
+    A global batch is what one optimizer step consumes. Its samples are dealt in turn to `parts` micro-batches
+    (accumulation times ranks), so that their number can't change which samples a step sees. The tail that fills no
+    batch is dropped for everyone; nothing is duplicated.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        lengths: np.ndarray | None = None,
+        batch_cost: int | None = None,
+        parts: int = 1,
+    ) -> None:
+        if size < 1:
+            raise DataError("the training split is empty")
+        if batch_size % parts:
+            raise DataError(
+                f"batch_size {batch_size} can't be dealt evenly to {parts} micro-batches (accumulation x ranks)"
+            )
+        if batch_cost is not None and lengths is None:
+            raise DataError(
+                "batch_cost needs samples with lengths; this data set has none", hint="leave batch_cost out"
+            )
+        self.size = size
+        # A data set smaller than a batch is one batch, cut to what the micro-batches can share.
+        self.batch_size = batch_size if size >= batch_size else size - size % parts
+        if self.batch_size < 1:
+            raise DataError(f"{size} samples can't be dealt to {parts} micro-batches (accumulation x ranks)")
+        self.seed = seed
+        self.lengths = lengths
+        self.batch_cost = batch_cost
+        self.parts = parts
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """The global batches of an epoch, each an array of indices."""
+        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+        order = random.permutation(self.size)
+        if self.lengths is None:
+            return self._cut(order)
+        pool = self.batch_size * _POOL
+        batches: list[np.ndarray] = []
+        for start in range(0, self.size, pool):
+            chunk = order[start : start + pool]
+            batches += self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        if self.batch_cost is None:
+            whole = len(order) - len(order) % self.batch_size
+            return np.split(order[:whole], whole // self.batch_size) if whole else []
+        assert self.lengths is not None
+        batches, start, widest = [], 0, 0
+        for position, index in enumerate(order):
+            widest_with = max(widest, int(self.lengths[index]))
+            count = position - start + 1
+            if count > self.batch_size or widest_with * count > self.batch_cost:
+                batches += self._whole(order[start:position])
+                start, widest_with = position, int(self.lengths[index])
+            widest = widest_with
+        return batches + self._whole(order[start:])
+
+    def _whole(self, group: np.ndarray) -> list[np.ndarray]:
+        """The group as a batch that the micro-batches can share, or nothing."""
+        count = len(group) - len(group) % self.parts
+        return [group[:count]] if count else []
+
+    def walk(self, cursor: Cursor) -> Iterator[tuple[Cursor, np.ndarray]]:
+        """Global batches from `cursor` on without end, each with the cursor after it."""
+        epoch, start = cursor
+        while True:
+            batches = self.epoch(epoch)
+            if not batches:
+                raise DataError("no batch can be formed", hint="lower training.batch_size or raise training.batch_cost")
+            for index in range(start, len(batches)):
+                last = index + 1 == len(batches)
+                yield (Cursor(epoch + 1, 0) if last else Cursor(epoch, index + 1)), batches[index]
+            epoch, start = epoch + 1, 0
+
+
+class Step(NamedTuple):
+    """What one optimizer step consumes on this rank."""
+
+    cursor: Cursor
+    """Where the data stands after it."""
+    micro_batches: list[Batch]
+    samples: int
+    """Samples of the global batch, over all ranks."""
+
+
+def training_batches(
+    dataset: Dataset, plan: BatchPlan, cursor: Cursor, *, rank: int, ranks: int, workers: int, pin: bool
+) -> Iterator[Step]:
+    """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0."""
+    accumulation = plan.parts // ranks
+    # The loader reads ahead of the steps by as much as its workers like; what it has asked for waits here.
+    asked: deque[tuple[Cursor, int]] = deque()
+
+    def keys() -> Iterator[list[SampleKey]]:
+        at = cursor
+        for after, batch in plan.walk(cursor):
+            asked.append((after, len(batch)))
+            for micro in range(accumulation):
+                part = batch[micro * ranks + rank :: plan.parts]
+                yield [SampleKey(plan.seed, at.epoch, int(index)) for index in part]
+            at = after
+
+    loader = iter(_loader(dataset, keys(), workers=workers, pin=pin))
+    while True:
+        micro_batches = [next(loader) for _ in range(accumulation)]
+        after, samples = asked.popleft()
+        yield Step(after, micro_batches, samples)
+
+
+def evaluation_batches(dataset: Dataset, *, batch_size: int, rank: int, ranks: int, workers: int) -> Iterator[Batch]:
+    """Every sample once, in order of length where lengths are known, in batches dealt to the ranks in turn."""
+    order = np.arange(len(dataset)) if dataset.lengths is None else np.argsort(dataset.lengths, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)][rank::ranks]
+    keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in batches]
+    yield from _loader(dataset, iter(keys), workers=workers, pin=False)
+
+
+class _Keyed(TorchDataset[Any]):
+    """What torch's loader indexes with sample keys."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        return self.dataset.sample(key)
+
+    def __getitems__(self, keys: list[SampleKey]) -> list[Any]:
+        return [self.dataset.sample(key) for key in keys]
+
+
+class _Once:
+    """An iterator as the batch sampler that torch's loader expects."""
+
+    def __init__(self, keys: Iterator[list[SampleKey]]) -> None:
+        self.keys = keys
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        return self.keys
+
+
+def _loader(dataset: Dataset, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool) -> DataLoader[Any]:
+    return DataLoader(
+        _Keyed(dataset),
+        batch_sampler=_Once(keys),
+        collate_fn=dataset.collate,
+        num_workers=workers,
+        pin_memory=pin,
+        # Its own generator: the loader draws a base seed, which must not come out of the run's random stream.
+        generator=torch.Generator(),
+    )

@@ -1,0 +1,156 @@
+"""The end of a run: final figures beside their rivals', the card that states them, and the registered checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_core import build
+from zoo_core.card import Card, DataRecord, Metric
+from zoo_core.checkpoint import pack, write_folder
+from zoo_core.environment import describe_environment
+from zoo_core.errors import TrainingError
+from zoo_core.recipe import Recipe
+from zoo_core.schema import to_data
+from zoo_core.store import Store
+from zoo_core.training.evaluate import evaluate
+from zoo_core.training.hardware import Hardware
+from zoo_core.training.setup import Prepared
+from zoo_core.training.task import Data, Evaluated, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What came out."""
+
+    card: Card | None
+    """The registered card; None on ranks other than the main one."""
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    artifacts: dict[str, bytes]
+
+
+def publish(
+    recipe: Recipe,
+    prepared: Prepared,
+    hardware: Hardware,
+    store: Store,
+    *,
+    folder: Path,
+    parent: str,
+    training: Mapping[str, Any],
+) -> Published:
+    """Measure the model as it stands, write its checkpoint to `folder/model` and register it.
+
+    Raises `TrainingError` for weights that are not finite; nothing is registered then.
+    """
+    found, split, baselines = _measure(recipe, prepared, hardware)
+    metrics = _metrics(recipe, found, split, baselines)
+    card = None
+    if hardware.is_main:
+        tensors = {name: tensor.cpu() for name, tensor in build.weights(prepared.task.model).items()}
+        broken = [
+            name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+        ]
+        if broken:
+            raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
+        others = prepared.preprocessor.files() if prepared.preprocessor else {}
+        blank = _card(recipe, prepared, metrics, parent, training)
+        filled, files = pack(blank, tensors, others)
+        card = store.add(filled, files)
+        if not (folder / "model").exists():
+            write_folder(folder, "model", card, files)
+    return Published(
+        card=card,
+        metrics=found.metrics if found else {},
+        baselines=baselines,
+        artifacts=found.artifacts if found else {},
+    )
+
+
+def measure(
+    task: Task, data: Data, split: str, hardware: Hardware, *, batch_size: int
+) -> tuple[Evaluated, dict[str, dict[str, float]]]:
+    """Metrics of a task on a split, and those of its trivial rivals, which learn from the training split."""
+    samples = data.samples(split)
+    found = evaluate(task, task.dataset(samples, train=False), hardware=hardware, batch_size=batch_size)
+    return found, rivals(task, data, samples)
+
+
+def rivals(task: Task, data: Data, samples: Sequence[Any]) -> dict[str, dict[str, float]]:
+    """What trivial methods reach on the samples; empty where the data has nothing for them to learn from."""
+    return task.baselines(data.samples("train"), samples) if "train" in data.splits() else {}
+
+
+def data_record(recipe_data: Any, data: Data) -> DataRecord:
+    """Which data this was."""
+    spec = recipe_data.provided.spec
+    splits = {split: len(data.samples(split)) for split in data.splits()}
+    return DataRecord(
+        name=recipe_data.id, digest=data.digest(), license=spec.license, source=spec.source, splits=splits
+    )
+
+
+def _measure(
+    recipe: Recipe, prepared: Prepared, hardware: Hardware
+) -> tuple[Evaluated | None, str, dict[str, dict[str, float]]]:
+    splits = prepared.data.splits()
+    split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
+    if not split:
+        return None, "", {}
+    batch = max(1, recipe.training.batch_size // recipe.training.accumulation)
+    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=batch)
+    return found, split, baselines
+
+
+def _metrics(
+    recipe: Recipe, found: Evaluated | None, split: str, baselines: Mapping[str, Mapping[str, float]]
+) -> tuple[Metric, ...]:
+    if found is None:
+        return ()
+    return tuple(
+        Metric(
+            name=name,
+            value=round(value, 6),
+            data=recipe.data.id,
+            split=split,
+            seed=recipe.training.seed,
+            samples=found.samples,
+            baselines={rival: round(figures[name], 6) for rival, figures in baselines.items() if name in figures},
+        )
+        for name, value in found.metrics.items()
+    )
+
+
+def _card(
+    recipe: Recipe,
+    prepared: Prepared,
+    metrics: tuple[Metric, ...],
+    parent: str,
+    training: Mapping[str, Any],
+) -> Card:
+    spec = prepared.model_id.spec
+    return Card(
+        name=recipe.name,
+        summary=recipe.summary,
+        plugin=prepared.model_id.plugin,
+        model=prepared.model_id.id,
+        size=prepared.size,
+        config=to_data(prepared.config),
+        task=recipe.task.provided.spec.name,
+        modality=spec.modality,
+        labels=prepared.labels,
+        license=spec.license,
+        paper=spec.paper,
+        files=(),
+        parameters=build.parameter_count(prepared.task.model),
+        parent=parent,
+        data=data_record(recipe.data, prepared.data),
+        recipe=recipe.to_data(),
+        seed=recipe.training.seed,
+        environment=describe_environment(),
+        metrics=metrics,
+        training=training,
+    )

@@ -1,0 +1,398 @@
+"""One training run from recipe to registered checkpoint: what surrounds the loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from zoo_core import build, fs
+from zoo_core.card import Card
+from zoo_core.checkpoint import open_checkpoint
+from zoo_core.environment import describe_environment
+from zoo_core.errors import NonFiniteLoss, ResumeError, UsageError
+from zoo_core.plot import draw_learning_curve
+from zoo_core.plugins import PluginHost
+from zoo_core.recipe import Recipe
+from zoo_core.registry import Registry
+from zoo_core.specs import RunInfo
+from zoo_core.store import Store
+from zoo_core.training import optim, state
+from zoo_core.training.ema import Ema
+from zoo_core.training.evaluate import evaluate
+from zoo_core.training.folder import RunFolder, refuse_changes
+from zoo_core.training.hardware import Hardware, torch_settings
+from zoo_core.training.interrupt import Interrupted, Stop, watching
+from zoo_core.training.loop import Loop, Moment
+from zoo_core.training.order import Cursor, training_batches
+from zoo_core.training.publish import publish
+from zoo_core.training.report import Reporter, SilentReporter
+from zoo_core.training.setup import Prepared, Start, prepare
+from zoo_core.training.state import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What came of a run."""
+
+    folder: Path
+    card: Card | None
+    """The registered card; None on ranks other than the main one."""
+    metrics: Mapping[str, float]
+    """Final figures on the test split."""
+    baselines: Mapping[str, Mapping[str, float]]
+    """The same figures of trivial rivals, by their names."""
+    steps: int
+    seconds: float
+
+
+def train(
+    recipe: Recipe,
+    *,
+    host: PluginHost,
+    registry: Registry,
+    store: Store,
+    folder: Path,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> RunResult:
+    """Run a recipe to its end, register the checkpoint and return what came of it.
+
+    A signal lets the step finish, saves a checkpoint and raises `Interrupted`. Raises `ResumeError` when `folder` holds
+    another run, `NonFiniteLoss` when more updates are non-finite than the recipe allows; the folder then still holds
+    the last good checkpoint.
+    """
+    files = RunFolder(folder)
+    if not resume and folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty", hint="resume it, or name another folder")
+    if resume and not files.recipe.is_file():
+        raise ResumeError(f"{folder} holds no run", hint="leave --resume out, or name the run's folder")
+    if resume and (folder / "model").exists():
+        raise ResumeError(f"{folder} is finished", hint=f"its checkpoint is in {folder / 'model'}")
+    with torch_settings(recipe.training), watching() as stop:
+        hardware = Hardware(recipe.training)
+        start = _start(recipe, host, registry)
+        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if resume else None)
+        run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
+        status: Literal["finished", "stopped", "failed"] = "failed"
+        try:
+            run.begin(resume=resume)
+            run.work()
+            result = run.finish(store, start)
+            status = "finished"
+            return result
+        except KeyboardInterrupt:
+            status = "stopped"
+            raise
+        finally:
+            run.end(status)
+
+
+def _start(recipe: Recipe, host: PluginHost, registry: Registry) -> Start | None:
+    if not recipe.init:
+        return None
+    checkpoint = open_checkpoint(recipe.init, registry)
+    return Start(
+        reference=checkpoint.reference,
+        card=checkpoint.card,
+        tensors=checkpoint.tensors(),
+        preprocessor=checkpoint.preprocessor(host),
+    )
+
+
+class Run:
+    """The state of one run around its loop."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        prepared: Prepared,
+        hardware: Hardware,
+        files: RunFolder,
+        host: PluginHost,
+        reporter: Reporter,
+        stop: Stop,
+    ) -> None:
+        training = recipe.training
+        self.recipe, self.prepared, self.hardware, self.files = recipe, prepared, hardware, files
+        self.host, self.reporter, self.stop = host, reporter, stop
+        self.model = prepared.task.model
+        self.ema = Ema(self.model, training.ema_decay) if training.ema_decay else None
+        self.loop = Loop(
+            prepared.task,
+            updates=prepared.updates,
+            training=training,
+            schedule=recipe.schedule,
+            steps=prepared.steps,
+            hardware=hardware,
+            ema=self.ema,
+        )
+        self.evaluate_every = training.evaluate_every or max(1, prepared.steps // 10)
+        self.save_every = training.save_every or self.evaluate_every
+        self.cursor, self.first = Cursor(0, 0), 0
+        self.best_step: int | None = None
+        self.best_value: float | None = None
+        self.worse = self.skipped = 0
+        self.owes_evaluation = False
+        self.saved: int | None = None
+        self.began = time.perf_counter()
+        self.info = RunInfo(
+            name=recipe.name,
+            folder=str(files.path),
+            task=recipe.task.id,
+            model=f"{prepared.model_id.id}_{prepared.size}",
+            steps=prepared.steps,
+            seed=training.seed,
+            extra=recipe.to_data(),
+        )
+
+    def begin(self, *, resume: bool) -> None:
+        """Lay out the folder, or take up the newest checkpoint in it."""
+        if resume and state.steps(self.files.checkpoints):
+            self._resume()
+        elif self.hardware.is_main:
+            preprocessor = self.prepared.preprocessor
+            self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {})
+        self.hardware.wait()
+        if self.hardware.is_main:
+            self.reporter.started(self.info, self._facts())
+            if self.prepared.adaptation and not self.prepared.adaptation.exact:
+                self._message(f"{self.recipe.init}: {self.prepared.adaptation.describe()}")
+            self._notify("zoo_run_started")
+
+    def work(self) -> None:
+        """Run the loop from where the run stands."""
+        prepared, hardware = self.prepared, self.hardware
+        batches = training_batches(
+            prepared.train,
+            prepared.plan,
+            self.cursor,
+            rank=hardware.rank,
+            ranks=hardware.ranks,
+            workers=self.recipe.training.workers,
+            pin=hardware.device.type == "cuda",
+        )
+        if self.owes_evaluation:
+            self._evaluate(self.first)
+        if not self._lost_patience():
+            self.loop.run(batches, self.first, self._after_step)
+
+    def finish(self, store: Store, start: Start | None) -> RunResult:
+        """Take the best weights, measure them on the test split beside their rivals, and register them."""
+        seconds = time.perf_counter() - self.began
+        step = self.best_step if self.best_step is not None else self.first
+        if self.best_step is not None and self.best_step != self.saved:
+            best = state.read(self.files.checkpoints / state.folder_name(self.best_step))
+            self._restore_model(best[1])
+        with self.ema.applied() if self.ema else nullcontext():
+            published = publish(
+                self.recipe,
+                self.prepared,
+                self.hardware,
+                store,
+                folder=self.files.path,
+                parent=start.reference if start else "",
+                training={
+                    "steps": self.first,
+                    "best_step": step,
+                    "seconds": round(seconds, 1),
+                    **self._hardware_facts(),
+                },
+            )
+        if self.hardware.is_main:
+            self.files.record(self.first, "test", published.metrics)
+            self.files.keep_artifacts(self.first, published.artifacts)
+            self._draw(published.baselines)
+        return RunResult(
+            folder=self.files.path,
+            card=published.card,
+            metrics=published.metrics,
+            baselines=published.baselines,
+            steps=self.first,
+            seconds=seconds,
+        )
+
+    def end(self, status: Literal["finished", "stopped", "failed"]) -> None:
+        """Tell everyone that the run is over."""
+        if self.hardware.is_main and self.files.path.is_dir():
+            self.files.say(status)
+            self.host.notify("zoo_run_ended", run=self.info, status=status)
+            self.reporter.ended(status)
+
+    def _after_step(self, moment: Moment) -> bool:
+        step, training = moment.step, self.recipe.training
+        self.first, self.cursor = step, moment.done.cursor
+        last = step == self.prepared.steps
+        logs = step % training.log_every == 0 or last
+        # Ranks must stop together, so they agree when they log; alone, a signal is seen after any step.
+        signalled = self.stop.signal is not None
+        stopping = self.hardware.agree(signalled) if logs or self.hardware.ranks == 1 else False
+        due = (step % self.evaluate_every == 0 or last) and self.prepared.evaluation is not None
+        evaluates, self.owes_evaluation = due and not stopping, due and stopping
+        saves = step % self.save_every == 0 or last or stopping
+        if logs or evaluates or saves:
+            self._log(step)
+        improved = self._evaluate(step) if evaluates else False
+        if saves or improved:
+            self._save(step)
+        if stopping:
+            raise Interrupted(self.stop.exit_code or 143, f"stopped at step {step}; continue with --resume")
+        return self._lost_patience()
+
+    def _lost_patience(self) -> bool:
+        patience = self.recipe.training.patience
+        return patience is not None and self.worse >= patience
+
+    def _log(self, step: int) -> None:
+        metrics, skipped = self.loop.meter.take()
+        self.skipped += skipped
+        if self.hardware.is_main and metrics:
+            rates = {
+                f"lr/{word}": update.optimizer.param_groups[0]["lr"] for word, update in self.prepared.updates.items()
+            }
+            metrics["lr"] = max(rates.values())
+            self.files.record(step, "train", metrics, epoch=self.cursor.epoch)
+            rate = metrics["samples_per_second"]
+            done, planned = step, self.prepared.steps
+            per_step = self.recipe.training.batch_size / max(rate, 1e-9)
+            self.reporter.logged(done, planned, metrics, rate, (planned - done) * per_step)
+            self._notify("zoo_step_logged", step=step, metrics=metrics)
+        if self.skipped > self.recipe.training.skip_nonfinite:
+            raise NonFiniteLoss(
+                f"step {step}: {self.skipped} update(s) had a non-finite gradient and were left out",
+                hint="lower optimizer.lr, or allow some with training.skip_nonfinite; the last checkpoint is sound",
+            )
+
+    def _evaluate(self, step: int) -> bool:
+        """Measure, keep what the task leaves, and say whether it is the best so far."""
+        prepared, training = self.prepared, self.recipe.training
+        assert prepared.evaluation is not None
+        with self.ema.applied() if self.ema else nullcontext():
+            found = evaluate(
+                prepared.task,
+                prepared.evaluation,
+                hardware=self.hardware,
+                batch_size=self._evaluation_batch(),
+                workers=training.workers,
+            )
+        name, direction = prepared.task.monitor
+        value = found.metrics[name]
+        improved = self.best_value is None or (
+            value < self.best_value if direction == "min" else value > self.best_value
+        )
+        if improved:
+            self.best_step, self.best_value, self.worse = step, value, 0
+        else:
+            self.worse += 1
+        if self.hardware.is_main:
+            self.files.record(step, "evaluation", found.metrics)
+            self.files.keep_artifacts(step, found.artifacts)
+            self.reporter.evaluated(step, found.metrics)
+            self._notify("zoo_step_logged", step=step, metrics=found.metrics)
+        self.loop.meter.restart()
+        return improved
+
+    def _evaluation_batch(self) -> int:
+        return max(1, self.recipe.training.batch_size // self.recipe.training.accumulation)
+
+    def _save(self, step: int) -> None:
+        if self.saved == step:
+            return
+        self.saved = step
+        if self.hardware.is_main:
+            facts = Facts(
+                step=step,
+                epoch=self.cursor.epoch,
+                batch=self.cursor.batch,
+                best_step=self.best_step,
+                best_value=self.best_value,
+                worse=self.worse,
+                owes_evaluation=self.owes_evaluation,
+                skipped=self.skipped,
+                world=self.hardware.ranks,
+                data=self.prepared.data.digest(),
+                recipe=self.recipe.to_data(),
+                optimizers={word: optim.optimizer_scalars(u.optimizer) for word, u in self.prepared.updates.items()},
+                versions=describe_environment(),
+            )
+            folder = state.save(self.files.checkpoints, facts, self._tensors())
+            state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best_step)
+            self.host.notify("zoo_checkpoint_saved", run=self.info, step=step, folder=folder)
+        self.hardware.wait()
+        self.loop.meter.restart()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"model.{name}": tensor for name, tensor in build.weights(self.model).items()}
+        if self.ema:
+            tensors.update({f"ema.{name}": tensor for name, tensor in self.ema.tensors().items()})
+        for word, update in self.prepared.updates.items():
+            found = optim.optimizer_tensors(update.optimizer)
+            tensors.update({f"optimizer.{word}.{name}": tensor for name, tensor in found.items()})
+        return tensors
+
+    def _resume(self) -> None:
+        facts, tensors, passed = state.newest(self.files.checkpoints)
+        refuse_changes(facts.recipe, self.recipe.to_data(), self.files.path)
+        if facts.world != self.hardware.ranks:
+            raise ResumeError(f"{self.files.path} ran on {facts.world} rank(s), now there are {self.hardware.ranks}")
+        if facts.data != self.prepared.data.digest():
+            raise ResumeError(f"{self.files.path}: the data changed since the run was started")
+        self._restore_model(tensors)
+        for word, update in self.prepared.updates.items():
+            mine = _below(tensors, f"optimizer.{word}.")
+            optim.restore_optimizer(update.optimizer, mine, facts.optimizers[word])
+        self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
+        self.best_step, self.best_value, self.worse = facts.best_step, facts.best_value, facts.worse
+        self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
+        if self.hardware.is_main:
+            for step, reason in passed.items():
+                self._message(f"passed over a damaged checkpoint: {reason}")
+                # Its step comes again, and its place must be free then.
+                fs.remove_folder(self.files.checkpoints / state.folder_name(step))
+            fs.sweep(self.files.checkpoints)
+            self.files.rewind(facts.step)
+            self._message(f"resumed at step {facts.step}")
+
+    def _restore_model(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, own in build.weights(self.model).items():
+            own.copy_(tensors[f"model.{name}"])
+        if self.ema:
+            self.ema.restore(_below(tensors, "ema."))
+
+    def _draw(self, baselines: Mapping[str, Mapping[str, float]]) -> None:
+        by_metric: dict[str, dict[str, float]] = {}
+        for rival, figures in baselines.items():
+            for metric, value in figures.items():
+                by_metric.setdefault(metric, {})[rival] = value
+        draw_learning_curve(self.files.metrics, self.files.curve, title=self.recipe.name, baselines=by_metric)
+
+    def _facts(self) -> dict[str, str]:
+        prepared = self.prepared
+        return {
+            "run": self.recipe.name,
+            "model": f"{self.info.model}, {build.parameter_count(self.model):,} parameters",
+            "task": self.recipe.task.id,
+            "data": f"{self.recipe.data.id}, {len(prepared.train):,} training samples",
+            "steps": f"{prepared.steps:,} of {prepared.plan.batch_size} samples",
+            "hardware": self.hardware.describe(),
+            "folder": str(self.files.path),
+        }
+
+    def _hardware_facts(self) -> dict[str, Any]:
+        return {"device": self.hardware.describe(), "ranks": self.hardware.ranks}
+
+    def _message(self, text: str) -> None:
+        self.files.say(text)
+        self.reporter.message(text)
+
+    def _notify(self, hook: str, **facts: Any) -> None:
+        self.host.notify(hook, run=self.info, **facts)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

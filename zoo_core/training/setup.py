@@ -1,0 +1,206 @@
+"""From a recipe to everything a run needs: data, preprocessor, model, task, encoded splits and optimizers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core import build as building
+from zoo_core.build import Adaptation
+from zoo_core.card import Card
+from zoo_core.errors import DataError, RecipeError, UsageError
+from zoo_core.plugins import PluginHost, Provided
+from zoo_core.recipe import Component, Recipe
+from zoo_core.schema import build as typed
+from zoo_core.schema import to_data
+from zoo_core.specs import Head
+from zoo_core.training import optim
+from zoo_core.training.hardware import Hardware
+from zoo_core.training.optim import Update
+from zoo_core.training.order import BatchPlan
+from zoo_core.training.randomness import key, reseed
+from zoo_core.training.task import Data, Dataset, Preprocessor, Task, TaskContext
+
+_INITIALISATION = -1
+"""Word that keys the draw of initial weights apart from every step's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The checkpoint that a run starts from."""
+
+    reference: str
+    """`name@sha256:...`, for the card's lineage."""
+    card: Card
+    tensors: Mapping[str, Tensor]
+    preprocessor: Preprocessor | None
+
+
+@dataclass(kw_only=True)
+class Prepared:
+    """Everything a run needs."""
+
+    model_id: Provided
+    size: str
+    config: Any
+    head: Head
+    labels: tuple[str, ...]
+    data: Data
+    task: Task
+    preprocessor: Preprocessor | None
+    adaptation: Adaptation | None
+    train: Dataset
+    evaluation: Dataset | None
+    plan: BatchPlan
+    steps: int
+    updates: dict[str, Update]
+
+
+def prepare(
+    recipe: Recipe, host: PluginHost, hardware: Hardware, start: Start | None, kept: Mapping[str, bytes] | None
+) -> Prepared:
+    """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
+    data = open_data(recipe.data, host)
+    train = data.samples("train")
+    provided, size, config = _architecture(recipe, host, start)
+    preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
+    if preprocessor and start is None:
+        config = typed(type(config), {**to_data(config), **preprocessor.model_config()}, where="model")
+    labels = data.labels if recipe.task.provided.spec.labelled else ()
+    head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
+    reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
+    adaptation = None
+    if start is None:
+        model = building.build_fresh(host, provided, config, head)
+    else:
+        model, adaptation = building.build_from(
+            host, provided, config, head, start.tensors, labels=labels, known_labels=start.card.labels
+        )
+    model.to(hardware.device)
+    hardware.broadcast(model)
+    if recipe.training.gradient_checkpointing:
+        if not provided.spec.gradient_checkpointing:
+            raise UsageError(
+                f"{provided.id} has no gradient checkpointing", hint="set training.gradient_checkpointing=false"
+            )
+        host.resolve(provided.spec.gradient_checkpointing, provided)(model)
+    optim.freeze(model, recipe.training.freeze)
+    task = build_task(
+        recipe.task, recipe.loss, host, TaskContext(model=model, preprocessor=preprocessor, labels=labels)
+    )
+    dataset = task.dataset(train, train=True)
+    plan = _plan(recipe, dataset, hardware)
+    return Prepared(
+        model_id=provided,
+        size=size,
+        config=config,
+        head=head,
+        labels=labels,
+        data=data,
+        task=task,
+        preprocessor=preprocessor,
+        adaptation=adaptation,
+        train=dataset,
+        evaluation=_evaluation(recipe, data, task),
+        plan=plan,
+        steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
+        updates=_updates(recipe, host, task, provided),
+    )
+
+
+def open_data(component: Component, host: PluginHost) -> Data:
+    """The data of a recipe or a command."""
+    return host.resolve(component.provided.spec.target, component.provided)(component.config)  # type: ignore[no-any-return]
+
+
+def build_task(component: Component, loss: Component | None, host: PluginHost, context: TaskContext) -> Task:
+    """The task of a recipe around a model."""
+    if loss:
+        context.loss = host.resolve(loss.provided.spec.target, loss.provided)(loss.config)
+    return host.resolve(component.provided.spec.target, component.provided)(component.config, context)  # type: ignore[no-any-return]
+
+
+def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tuple[Provided, str, Any]:
+    if start is None:
+        assert recipe.model is not None
+        return recipe.model.provided, recipe.model.size, recipe.model.config()
+    provided = host.find("model", start.card.model)
+    values = {**start.card.config, **recipe.init_overrides}
+    if recipe.task.provided.spec.name not in provided.spec.tasks:
+        raise RecipeError(
+            f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
+            hint=f"it serves: {', '.join(provided.spec.tasks)}",
+        )
+    return provided, start.card.size, typed(provided.spec.config, values, where=f"model of {recipe.init}")
+
+
+def _preprocessor(
+    recipe: Recipe,
+    host: PluginHost,
+    provided: Provided,
+    start: Start | None,
+    kept: Mapping[str, bytes] | None,
+    samples: Sequence[Any],
+) -> Preprocessor | None:
+    if start is not None:
+        return start.preprocessor
+    if not provided.spec.preprocessor:
+        return None
+    cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)
+    if kept:
+        return cls.from_files(kept)
+    values = typed(provided.spec.preprocessor_config, recipe.preprocessor, where="recipe: preprocessor")
+    return cls.fit(values, samples)
+
+
+def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> BatchPlan:
+    training = recipe.training
+    parts = training.accumulation * hardware.ranks
+    if training.batch_size % parts:
+        raise RecipeError(f"training.batch_size {training.batch_size} is no multiple of accumulation x ranks = {parts}")
+    return BatchPlan(
+        len(dataset),
+        batch_size=training.batch_size,
+        batch_cost=training.batch_cost,
+        lengths=dataset.lengths,
+        seed=training.seed,
+        parts=parts,
+    )
+
+
+def _evaluation(recipe: Recipe, data: Data, task: Task) -> Dataset | None:
+    split = recipe.training.evaluate_split
+    if split not in data.splits():
+        return None
+    samples = data.samples(split)
+    limit = recipe.training.evaluate_samples
+    return task.dataset(samples[:limit] if limit else samples, train=False)
+
+
+def _updates(recipe: Recipe, host: PluginHost, task: Task, provided: Provided) -> dict[str, Update]:
+    modules = task.modules()
+    words = dict.fromkeys(phase.optimizer for phase in task.phases)
+    unknown = set(recipe.optimizers) - set(words) - {"main"}
+    if unknown:
+        raise RecipeError(f"optimizers.{min(unknown)}: the task has only {', '.join(words)}")
+    updates = {}
+    for word in words:
+        component = recipe.optimizers.get(word, recipe.optimizers["main"])
+        trained = dict.fromkeys(name for phase in task.phases if phase.optimizer == word for name in phase.trains)
+        named = [(f"{name}.{p}", value) for name in trained for p, value in modules[name].named_parameters()]
+        groups = optim.parameter_groups(
+            named,
+            lr=component.config.lr,
+            weight_decay=component.config.weight_decay,
+            layers=provided.spec.layers,
+            layer_decay=recipe.training.layer_decay,
+        )
+        if not groups:
+            raise DataError(f"optimizer {word}: every parameter is frozen", hint="freeze less")
+        optimizer = host.resolve(component.provided.spec.target, component.provided)(groups, component.config)
+        updates[word] = Update(optimizer, clip_norm=recipe.training.clip_norm)
+    return updates

@@ -1,0 +1,118 @@
+"""Training checkpoints: tensors in one safetensors file, the rest in one JSON file, complete or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core import fs, tensors
+from zoo_core.errors import CorruptFile, ResumeError, StoreError
+
+FORMAT = 1
+"""Version of the layout; a newer one is refused."""
+
+_TENSORS, _FACTS = "state.safetensors", "state.json"
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """What a checkpoint holds besides tensors."""
+
+    step: int
+    """Optimizer steps done."""
+    epoch: int
+    batch: int
+    """The next global batch to consume is `batch` of `epoch`."""
+    best_step: int | None
+    """Step of the best evaluation so far."""
+    best_value: float | None
+    worse: int
+    """Evaluations since the best one."""
+    owes_evaluation: bool
+    """Whether a stop came before an evaluation that was due at this step."""
+    skipped: int
+    """Updates left out as non-finite so far."""
+    world: int
+    """Ranks that took part."""
+    data: str
+    """Digest of the data."""
+    recipe: dict[str, Any]
+    """The resolved recipe."""
+    optimizers: dict[str, dict[str, dict[str, Any]]]
+    """Optimizer state that isn't tensors, by optimizer and parameter."""
+    versions: dict[str, str]
+    """Versions of what computed it."""
+
+
+def folder_name(step: int) -> str:
+    """Name of the checkpoint folder of a step; names sort as steps do."""
+    return f"step-{step:09d}"
+
+
+def save(parent: Path, facts: Facts, state: Mapping[str, Tensor]) -> Path:
+    """Commit a checkpoint; it exists if and only if its folder does. Raises `DiskError`, leaving the older ones alone."""
+    chunks = tensors.dump(state)
+    body = asdict(facts)
+    body["format"] = FORMAT
+    body["sha256"] = fs.digest_of(*chunks)
+    body["digest"] = fs.digest_of(_canonical(body))
+    return fs.commit_folder(parent, folder_name(facts.step), {_TENSORS: chunks, _FACTS: [_canonical(body)]})
+
+
+def read(folder: Path) -> tuple[Facts, dict[str, Tensor]]:
+    """A checkpoint whose every byte is the one that was written; `StoreError` otherwise."""
+    facts = read_facts(folder)
+    buffer = fs.read_into(folder / _TENSORS)
+    if fs.digest_of(buffer) != facts.pop("sha256"):
+        raise CorruptFile(f"{folder / _TENSORS} is not what was saved")
+    return Facts(**facts), tensors.load(buffer, where=str(folder / _TENSORS))
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The verified JSON part of a checkpoint."""
+    path = folder / _FACTS
+    try:
+        body = json.loads(fs.read_bytes(path))
+        digest = body.pop("digest")
+        version = body.pop("format")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CorruptFile(f"{path} is not a checkpoint's description: {error}") from None
+    if version != FORMAT:
+        raise ResumeError(f"{path} has format {version}; this zoo reads {FORMAT}", hint="upgrade zoo-core")
+    if digest != fs.digest_of(_canonical({**body, "format": version})):
+        raise CorruptFile(f"{path} is not what was saved")
+    return dict(body)
+
+
+def steps(parent: Path) -> list[int]:
+    """Steps that have a checkpoint folder, ascending."""
+    return sorted(int(path.name[5:]) for path in parent.glob("step-*") if path.name[5:].isdigit())
+
+
+def newest(parent: Path) -> tuple[Facts, dict[str, Tensor], dict[int, str]]:
+    """The newest checkpoint that verifies, and the steps passed over with why. Raises `ResumeError` if there is none."""
+    passed: dict[int, str] = {}
+    for step in reversed(steps(parent)):
+        try:
+            facts, state = read(parent / folder_name(step))
+            return facts, state, passed
+        except StoreError as error:
+            passed[step] = error.message
+    found = "; ".join(passed.values()) or "there is none"
+    raise ResumeError(f"{parent} has no checkpoint to resume from: {found}")
+
+
+def rotate(parent: Path, *, keep: int, best_step: int | None) -> None:
+    """Remove all but the newest `keep` checkpoints and the best one."""
+    for step in steps(parent)[:-keep]:
+        if step != best_step:
+            fs.remove_folder(parent / folder_name(step))
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, indent=1).encode()
