@@ -1,0 +1,159 @@
+"""From the arguments to the exit code: finds the command, runs its body, and turns every failure into one message."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+import zoo_core
+from zoo_core.cli.commands import COMMANDS, Command
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import UnknownName, UsageError, ZooError, printable
+
+UNEXPECTED, INTERRUPTED, PIPE_CLOSED = 70, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, without the program's name, and return the exit code. Never raises, never shows a traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_encoding(stream)
+    try:
+        return _run(words, os.environ)
+    except SystemExit as finished:
+        return int(finished.code or 0)
+    except KeyboardInterrupt as stopped:
+        # A run that stopped cleanly says with which code and where it stands.
+        return _complain(str(stopped) or "interrupted", "", getattr(stopped, "exit_code", INTERRUPTED))
+    except BrokenPipeError:
+        _close_quietly(sys.stdout)
+        return PIPE_CLOSED
+    except ZooError as error:
+        return _report(error, error.message, error.hint, error.exit_code, words)
+    except Exception as error:  # noqa: BLE001 - the border to the user: nothing may pass it as a traceback
+        message = f"unexpected {type(error).__name__}: {error}"
+        hint = "run again with ZOO_DEBUG=1 for the traceback"
+        return _report(error, message, hint, UNEXPECTED, words)
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Find the command, parse its arguments, run it and show its answer."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(program_help())
+        return 0
+    if words[0] == "--version":
+        print(f"zoo-core {zoo_core.__version__}")
+        return 0
+    members = [command for command in COMMANDS if command.name.startswith(words[0] + " ")]
+    if members and list(words[1:]) in (["-h"], ["--help"]):
+        print("\n".join(f"zoo {command.name}  {command.summary}" for command in members))
+        return 0
+    command, rest = find_command(words)
+    arguments = parse(command, rest)
+    session = Session(environ, sys.stdin, sys.stdout, sys.stderr)
+    answer = _body(command)(arguments, session)
+    if arguments.json:
+        session.write_json(answer.document())
+    else:
+        answer.show(session.output)
+        for note in answer.notes:
+            session.errors.line(note)
+    return answer.exit_code
+
+
+def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command that the words call and what follows it. Raises `UnknownName` with the nearest commands."""
+    known = {command.name: command for command in COMMANDS}
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in known:
+            return known[name], words[length:]
+    members = [name for name in known if name.split(" ")[0] == words[0]]
+    if members:
+        asked = " ".join(words[:2])
+        raise UnknownName("command", asked, members, hint=f"commands: {', '.join(f'zoo {name}' for name in members)}")
+    raise UnknownName("command", words[0], known)
+
+
+def parse(command: Command, words: Sequence[str]) -> argparse.Namespace:
+    """The command's arguments; `after` holds what stands behind `--`, which is never an option. Raises `UsageError`."""
+    words = list(words)
+    cut = _end_of_options(words)
+    parser = command.parser()
+    if {"-h", "--help"} & set(words[:cut]):
+        parser.print_help()
+        raise SystemExit(0)
+    # Left to itself argparse lays out the usage, importing shutil, for messages that this parser words itself.
+    parser.usage = ""
+    arguments = parser.parse_intermixed_args(words[:cut])
+    arguments.after = words[cut + 1 :]
+    if arguments.after and "inputs" not in arguments:
+        raise UsageError(f"zoo {command.name}: nothing may follow --", hint=f"see: zoo {command.name} --help")
+    return arguments
+
+
+def _end_of_options(words: Sequence[str]) -> int:
+    """Position of the `--` behind which nothing is an option."""
+    return words.index("--") if "--" in words else len(words)
+
+
+def program_help() -> str:
+    """What `zoo --help` shows."""
+    lines = ["usage: zoo COMMAND ...", ""]
+    width = max(len(command.name) for command in COMMANDS)
+    for group in dict.fromkeys(command.group for command in COMMANDS):
+        lines.append(f"{group}:")
+        lines += [f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS if command.group == group]
+        lines.append("")
+    lines += ["Every command takes --json and --help; zoo COMMAND --help shows examples and exit codes."]
+    lines += ["first steps: zoo doctor, zoo list, zoo recipes"]
+    return "\n".join(lines)
+
+
+def _body(command: Command) -> Callable[[argparse.Namespace, Session], Answer]:
+    """The function that does the command's work."""
+    import importlib
+
+    module, _, name = command.target.partition(":")
+    body: Any = getattr(importlib.import_module(module), name)
+    return body  # type: ignore[no-any-return]
+
+
+def _report(error: Exception, message: str, hint: str, code: int, words: Sequence[str]) -> int:
+    """Show a failure on stderr and, for `--json`, as the one document on stdout."""
+    if os.environ.get("ZOO_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    if "--json" in words[: _end_of_options(words)]:
+        from zoo_core.cli.render import write_json
+
+        failure = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": code}
+        write_json(sys.stdout, {"error": failure})
+    return _complain(f"error: {message}", hint, code)
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    """One message on stderr, the hint under it; a stderr that went away changes nothing."""
+    try:
+        print(printable(f"{message}\n{hint}" if hint else message), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _close_quietly(sys.stderr)
+    return code
+
+
+def _never_fail_on_encoding(stream: TextIO) -> None:
+    """Let a terminal that knows few characters show escapes instead of failing."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _close_quietly(stream: TextIO) -> None:
+    """Point the stream at nothing, so that the interpreter's last flush doesn't complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,144 @@
+"""`zoo doctor`: whether everything that the zoo stands on works here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from zoo_core.cli.render import Output, size
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import ZooError
+
+LITTLE_DISK = 1_000_000_000
+"""Bytes below which free disk is worth a warning: a few checkpoints of a middle-sized run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    state: Literal["ok", "warning", "broken"]
+    detail: str
+    """What was found."""
+    hint: str = ""
+    """What to do about it."""
+
+
+def doctor(arguments: Namespace, session: Session) -> Answer:
+    """Look at everything, whatever is broken on the way; exit code 1 if anything is."""
+    parts: tuple[Callable[[Session], Iterator[Check]], ...] = (_versions, _device, _plugins, _store, _catalogue, _disk)
+    checks = [check for part in parts for check in _guarded(part, session)]
+    broken = [check for check in checks if check.state == "broken"]
+
+    def show(output: Output) -> None:
+        output.table(["check", "state", "found"], [[check.name, check.state, check.detail] for check in checks])
+        for check in checks:
+            if check.hint:
+                output.line(f"{check.name}: {check.hint}")
+        output.line(f"{len(broken)} broken" if broken else "all is well; next: zoo list")
+
+    document = {"healthy": not broken, "checks": [asdict(check) for check in checks]}
+    return Answer(document=lambda: document, show=show, exit_code=1 if broken else 0)
+
+
+def _guarded(part: Callable[[Session], Iterator[Check]], session: Session) -> Iterator[Check]:
+    """The checks of one part; what it raises is itself a finding."""
+    try:
+        yield from part(session)
+    except ZooError as error:
+        yield Check(name=part.__name__.strip("_"), state="broken", detail=error.message, hint=error.hint)
+
+
+def _versions(session: Session) -> Iterator[Check]:
+    yield Check(name="python", state="ok", detail=platform.python_version())
+    for name in ("zoo-core", "torch", "accelerate", "safetensors"):
+        try:
+            yield Check(name=name, state="ok", detail=version(name))
+        except PackageNotFoundError:
+            yield Check(name=name, state="broken", detail="not installed", hint=f"pip install {name}")
+
+
+def _device(session: Session) -> Iterator[Check]:
+    """What computes. Whatever an installed torch raises while it loads is what the user has to hear."""
+    try:
+        import torch
+
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        detail = (
+            f"{found.type} x {torch.accelerator.device_count()}" if found else f"cpu, {torch.get_num_threads()} threads"
+        )
+    except (ImportError, OSError, RuntimeError) as error:
+        hint = "install torch again, from one index with everything that builds on it"
+        yield Check(name="device", state="broken", detail=f"torch does not load: {error}", hint=hint)
+    else:
+        yield Check(name="device", state="ok", detail=detail)
+
+
+def _plugins(session: Session) -> Iterator[Check]:
+    for record in session.host.records:
+        name, detail = f"plugin {record.name}", f"{record.version} {record.state}"
+        if record.state == "active":
+            odd = "; ".join(record.notes)
+            yield Check(name=name, state="warning" if odd else "ok", detail=detail, hint=odd)
+        elif record.state == "disabled":
+            yield Check(name=name, state="ok", detail=detail)
+        else:
+            yield Check(name=name, state="broken", detail=detail, hint=record.reason)
+    if len(session.host.records) < 2:
+        yield Check(
+            name="plugins",
+            state="warning",
+            detail="none besides the core",
+            hint="install one with pip; it is found by itself",
+        )
+
+
+def _store(session: Session) -> Iterator[Check]:
+    """The user's checkpoints: readable, and all their files there; `zoo verify --all` hashes them."""
+    root = session.store.root
+    cards = session.store.cards()
+    missing = [f"{card.full_name}: {file.path}" for card in cards for file in card.files if not session.store.has(file)]
+    damaged = session.store.damaged()
+    writable = os.access(_existing(root), os.W_OK)
+    detail = f"{root}, {len(cards)} checkpoints"
+    if damaged:
+        yield Check(name="store", state="broken", detail=f"{detail}, damaged manifests", hint="; ".join(damaged[:5]))
+    elif missing:
+        yield Check(name="store", state="broken", detail=f"{detail}, files missing", hint="; ".join(missing[:5]))
+    elif not writable:
+        yield Check(name="store", state="warning", detail=f"{detail}, read-only", hint="set ZOO_HOME to register any")
+    else:
+        yield Check(name="store", state="ok", detail=detail)
+
+
+def _catalogue(session: Session) -> Iterator[Check]:
+    entries, problems = session.registry.cards(), session.registry.problems
+    usable = sum(entry.available for entry in entries)
+    detail = f"{usable} of {len(entries)} checkpoints loadable"
+    for problem in problems:
+        yield Check(name="cards", state="broken", detail="a plugin's cards can't be read", hint=problem)
+    if usable < len(entries):
+        yield Check(name="catalogue", state="warning", detail=detail, hint="see why: zoo list --all")
+    else:
+        yield Check(name="catalogue", state="ok", detail=detail)
+
+
+def _disk(session: Session) -> Iterator[Check]:
+    place = _existing(session.store.root)
+    found = os.statvfs(place)
+    free = found.f_bavail * found.f_frsize
+    scarce = free < LITTLE_DISK
+    hint = "free some, or set ZOO_HOME to a larger disk" if scarce else ""
+    yield Check(name="disk", state="warning" if scarce else "ok", detail=f"{size(free)} free at {place}", hint=hint)
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above a path that exists, the path itself included."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())

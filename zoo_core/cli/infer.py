@@ -1,0 +1,184 @@
+"""`zoo predict` and `zoo evaluate`."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from zoo_core.cli.render import Output, metric_rows, number
+from zoo_core.cli.session import Answer, Session
+from zoo_core.cli.train import parse_columns
+from zoo_core.errors import DataError, UsageError
+from zoo_core.schema import build, parse_override
+
+if TYPE_CHECKING:
+    from zoo_core.factory import Loaded
+    from zoo_core.specs import TaskSpec
+
+BATCH = 32
+"""Inputs that are answered together."""
+
+STDIN = "-"
+"""The input that stands for the lines of stdin."""
+
+_OPTION = re.compile(r"[a-z_][a-z0-9_]*=.*", re.DOTALL)
+
+Prediction = dict[str, Any]
+
+
+def evaluate(arguments: Namespace, session: Session) -> Answer:
+    """Measure a checkpoint and show each metric beside its baselines."""
+    from zoo_core import factory
+
+    columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
+    metrics, _ = factory.evaluate(
+        arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
+    )
+
+    def show(output: Output) -> None:
+        for data, split, samples in dict.fromkeys((metric.data, metric.split, metric.samples) for metric in metrics):
+            output.line(f"{arguments.model} on {data}, split {split}, {samples:,} samples")
+        output.table(*metric_rows((metric.name, metric.value, metric.baselines) for metric in metrics))
+
+    return Answer(document=lambda: [asdict(metric) for metric in metrics], show=show)
+
+
+def predict(arguments: Namespace, session: Session) -> Answer:
+    """Ask a checkpoint. Options and inputs are checked before anything heavy is imported."""
+    from zoo_core.checkpoint import open_checkpoint
+
+    words = [word for word in arguments.inputs if not _OPTION.fullmatch(word)]
+    options = dict(parse_override(word) for word in arguments.inputs if _OPTION.fullmatch(word))
+    inputs = _inputs([*words, *arguments.after], arguments, session.stdin)
+    card = open_checkpoint(arguments.model, session.registry).card
+    if card.task:
+        _check_options(session.host.find("task", card.task).spec, options)
+    from zoo_core import factory
+
+    loaded = factory.load(arguments.model, zoo=session.zoo)
+    if arguments.stream:
+        if arguments.json:
+            raise UsageError("--stream shows pieces and --json prints one document; give one of them")
+        return Answer(document=list, show=lambda output: _stream(loaded, inputs, options, output))
+    listed = arguments.file is None and STDIN not in words
+    batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
+    answers = _answers(loaded, inputs, options, batch)
+    display = _show_each if listed else _show_lines
+
+    def document() -> list[dict[str, Any]]:
+        return [{"input": item, **answer} for item, answer in answers]
+
+    return Answer(document=document, show=lambda output: display(answers, loaded.task_spec.outputs, output))
+
+
+def _check_options(spec: TaskSpec, options: dict[str, Any]) -> None:
+    """Refuse unknown or mistyped options. Raises `RecipeError` with the nearest; an input may look like an option."""
+    try:
+        build(spec.predict, options, where=f"options of {spec.name}")
+    except UsageError as error:
+        hint = "an input that looks like key=value goes behind --"
+        raise UsageError(error.message, hint=f"{error.hint}\n{hint}" if error.hint else hint) from None
+
+
+def _inputs(words: Sequence[str], arguments: Namespace, stdin: TextIO) -> Iterator[str]:
+    """The inputs in the order given: words, lines of stdin where a word is `-`, then lines of the file."""
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UsageError(f"--limit must be at least 1, found {arguments.limit}")
+    if not words and arguments.file is None:
+        hint = "give inputs as words, --file FILE, or - for lines of stdin"
+        raise UsageError(f"nothing to ask {arguments.model}", hint=hint)
+    return islice(_all_inputs(words, arguments.file, stdin), arguments.limit)
+
+
+def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO) -> Iterator[str]:
+    for word in words:
+        if word == STDIN:
+            yield from _lines(stdin)
+        else:
+            yield word
+    if file is not None:
+        from zoo_core.tables import read_lines
+
+        yield from read_lines(Path(file).expanduser())
+
+
+def _lines(stdin: TextIO) -> Iterator[str]:
+    """Lines of stdin without their ends. Raises `DataError` with the line for bytes that are no UTF-8."""
+    for count, line in enumerate(stdin.buffer, start=1):
+        try:
+            yield line.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise DataError(f"stdin:{count}: not valid UTF-8", hint="convert it to UTF-8") from None
+
+
+def _answers(
+    loaded: Loaded, inputs: Iterable[str], options: dict[str, Any], batch: int
+) -> Iterator[tuple[str, Prediction]]:
+    """Inputs with their answers, as soon as each batch of them is known."""
+    waiting = iter(inputs)
+    while chunk := list(islice(waiting, batch)):
+        yield from zip(chunk, loaded.predict(chunk, **options), strict=True)
+
+
+def _stream(loaded: Loaded, inputs: Iterable[str], options: dict[str, Any], output: Output) -> None:
+    for item in inputs:
+        for piece in loaded.stream(item, **options):
+            output.piece(piece)
+        output.line()
+
+
+def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
+    """Answers to inputs that were typed: one table where the fields fit in cells, blocks otherwise."""
+    known = [(item, _chosen(answer, outputs)) for item, answer in answers]
+    if all(len(answer) == 1 and isinstance(value, str) for _, answer in known for value in answer.values()):
+        for _, answer in known:
+            output.line(*answer.values())
+    elif all(_is_flat(value) for _, answer in known for value in answer.values()):
+        headings = [*known[0][1], "input"]
+        output.table(headings, [[*map(_cell, answer.values()), item] for item, answer in known])
+    else:
+        for item, answer in known:
+            _show_block(item, answer, output)
+
+
+def _show_block(item: str, answer: Prediction, output: Output) -> None:
+    """An answer with lists inside: a heading, plain fields, and a table for each list of alternatives."""
+    output.pairs({"input": item, **{key: _cell(value) for key, value in answer.items() if _is_flat(value)}})
+    for key, value in answer.items():
+        if _is_flat(value):
+            continue
+        if isinstance(value, dict):
+            output.table([key, "value"], [[str(name), _cell(part)] for name, part in value.items()])
+        elif value and all(isinstance(row, dict) for row in value):
+            output.table(list(value[0]), [[_cell(part) for part in row.values()] for row in value])
+        else:
+            output.pairs({key: _cell(value)})
+
+
+def _show_lines(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
+    """Answers to lines: one line each, in order, fields two spaces apart, so that they can be pasted beside the input."""
+    for _, answer in answers:
+        fields = [" ".join(_cell(value).split()) for value in _chosen(answer, outputs).values()]
+        output.line("  ".join(fields))
+
+
+def _chosen(answer: Prediction, outputs: Sequence[str]) -> Prediction:
+    """The fields that the task wants shown, in its order; all where it doesn't say."""
+    return {key: answer[key] for key in outputs if key in answer} or answer
+
+
+def _is_flat(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _cell(value: Any) -> str:
+    """A value in one cell: figures rounded, anything nested as JSON."""
+    if isinstance(value, float):
+        return number(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

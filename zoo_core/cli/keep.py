@@ -1,0 +1,102 @@
+"""`zoo verify`, `zoo import` and `zoo export`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from zoo_core.card import Card, looks_like_path
+from zoo_core.checkpoint import open_folder
+from zoo_core.cli.render import Output, size
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import StoreError, UsageError
+
+SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
+
+Row = dict[str, Any]
+"""One checked checkpoint as `--json` prints it."""
+
+
+def verify(arguments: Namespace, session: Session) -> Answer:
+    """Hash every byte of checkpoints; the exit code tells whether all are what their cards say."""
+    if bool(arguments.names) == arguments.all:
+        raise UsageError("zoo verify: name checkpoints, or give --all")
+    rows = [_named(name, session) for name in arguments.names] if arguments.names else _everything(session)
+
+    def show(output: Output) -> None:
+        output.table(["name", "state", "files"], [[row["name"], row["state"], str(row["files"])] for row in rows])
+        for row in rows:
+            for problem in row["problems"]:
+                output.line(f"{row['name']}: {problem}")
+
+    damaged = any(row["state"] == DAMAGED for row in rows)
+    return Answer(document=lambda: rows, show=show, exit_code=StoreError.exit_code if damaged else 0)
+
+
+def _named(name: str, session: Session) -> Row:
+    if looks_like_path(name):
+        return _folder(Path(name.removeprefix("file:")).expanduser())
+    entry = session.registry.lookup(name)
+    return _row(entry.card, session.registry.verify(entry))
+
+
+def _everything(session: Session) -> list[Row]:
+    """Every card; one of a plugin that isn't installed, whose files aren't here either, is no damage."""
+    rows = []
+    for entry in session.registry.cards():
+        problems = session.registry.verify(entry)
+        installed = entry.card.plugin in session.host.packages()
+        absent = not installed and not any(session.store.has(file) for file in entry.card.files)
+        rows.append({**_row(entry.card, []), "state": ABSENT} if absent else _row(entry.card, problems))
+    for problem in [*session.registry.problems, *session.store.damaged()]:
+        rows.append({"name": problem.partition(":")[0], "state": DAMAGED, "files": 0, "problems": [problem]})
+    return rows
+
+
+def _folder(folder: Path) -> Row:
+    """A checkpoint folder; it needs no registry."""
+    checkpoint = open_folder(folder)
+    problems = []
+    for file in checkpoint.card.files:
+        try:
+            checkpoint.read(file.path)
+        except StoreError as failure:
+            problems.append(failure.message)
+    return {**_row(checkpoint.card, problems), "name": str(folder)}
+
+
+def _row(card: Card, problems: list[str]) -> Row:
+    state = DAMAGED if problems else SOUND
+    return {"name": card.full_name, "state": state, "files": len(card.files), "problems": problems}
+
+
+def import_folder(arguments: Namespace, session: Session) -> Answer:
+    """Register a folder of another library."""
+    from zoo_core import exchange
+
+    folder = Path(arguments.folder).expanduser()
+    card = exchange.import_folder(
+        folder, model=arguments.model, name=arguments.name, host=session.host, store=session.store
+    )
+    facts = {"checkpoint": card.full_name, "model": card.model, "task": card.task, "parameters": f"{card.parameters:,}"}
+    return Answer(
+        document=lambda: {**facts, "parameters": card.parameters},
+        show=lambda output: output.pairs(facts),
+        notes=(f"look at it: zoo show {card.name}",),
+    )
+
+
+def export_folder(arguments: Namespace, session: Session) -> Answer:
+    """Write a folder for another library."""
+    from zoo_core import exchange
+
+    folder = Path(arguments.folder).expanduser()
+    written = exchange.export_folder(arguments.name, folder, host=session.host, registry=session.registry)
+    files = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
+
+    def show(output: Output) -> None:
+        output.line(f"wrote {written}")
+        output.table(["file", "size"], [[name, size(amount)] for name, amount in files.items()])
+
+    return Answer(document=lambda: {"folder": str(written), "files": files}, show=show)

@@ -1,0 +1,199 @@
+"""`zoo list`, `zoo search` and `zoo recipes`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from zoo_core.card import Card
+from zoo_core.cli.render import Output, count, number
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import UnknownName
+from zoo_core.plugins import PluginHost
+from zoo_core.registry import Entry
+
+Row = dict[str, Any]
+"""One line of a listing as `--json` prints it."""
+
+
+def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
+    """The newest loadable version of every checkpoint; with `--all` everything there is a name for."""
+    _check_filters(arguments, session)
+    task, modality = arguments.task or "", arguments.modality or ""
+    entries = session.registry.cards(arguments.pattern, task=task, modality=modality)
+    if arguments.all:
+        rows = [checkpoint_row(entry) for entry in entries]
+        rows += [row for row in architecture_rows(session.host) if _passes(row, arguments)]
+        notes: tuple[str, ...] = ()
+    else:
+        usable = newest(entries)
+        rows = [checkpoint_row(entry) for entry in usable]
+        notes = _left_out(entries, usable)
+    return Answer(document=lambda: rows, show=lambda output: _show(rows, output), notes=notes)
+
+
+def search(arguments: Namespace, session: Session) -> Answer:
+    """Checkpoints and architectures in whose descriptions every word occurs."""
+    words = [word.lower() for word in arguments.words]
+    rows = [checkpoint_row(entry) for entry in newest(session.registry.cards())]
+    rows = [row for row in [*rows, *architecture_rows(session.host)] if _mentions(row, words)]
+    notes = () if rows else (f"nothing mentions {' and '.join(arguments.words)}; see: zoo list --all",)
+    return Answer(document=lambda: rows, show=lambda output: _show(rows, output), notes=notes)
+
+
+def list_recipes(arguments: Namespace, session: Session) -> Answer:
+    """The recipes that plugins ship, with the first comment of the file or its summary."""
+    from zoo_core import fs
+    from zoo_core.errors import RecipeError
+    from zoo_core.recipe import shipped_recipes
+    from zoo_core.schema import parse_yaml
+
+    rows = []
+    for name, path in shipped_recipes(session.host).items():
+        data = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError).data
+        sections = data if isinstance(data, dict) else {}
+        task, summary = _named(sections.get("task")), str(sections.get("summary", ""))
+        rows.append({"name": name, "task": task, "summary": summary, "path": str(path)})
+
+    def show(output: Output) -> None:
+        output.table(["recipe", "task", "summary"], [[row["name"], row["task"], row["summary"]] for row in rows])
+
+    notes = ("run one with: zoo pretrain RECIPE",) if rows else ("no installed plugin ships recipes",)
+    return Answer(document=lambda: rows, show=show, notes=notes)
+
+
+def _named(section: Any) -> str:
+    return str(section.get("name", "")) if isinstance(section, dict) else ""
+
+
+def newest(entries: Iterable[Entry]) -> list[Entry]:
+    """Of each name the newest version that can be loaded here, in the order given."""
+    chosen: dict[str, Entry] = {}
+    for entry in entries:
+        held = chosen.get(entry.card.name)
+        if entry.available and (held is None or (entry.card.version or 0) > (held.card.version or 0)):
+            chosen[entry.card.name] = entry
+    return list(chosen.values())
+
+
+def checkpoint_row(entry: Entry) -> Row:
+    """What a listing says of a checkpoint."""
+    card = entry.card
+    return {
+        "name": card.name,
+        "version": card.version,
+        "kind": "checkpoint",
+        "task": card.task,
+        "modality": card.modality,
+        "parameters": card.parameters,
+        "metrics": {metric.name: metric.value for metric in card.metrics},
+        "summary": card.summary,
+        "labels": list(card.labels),
+        "model": card.model,
+        "layer": entry.layer,
+        "available": entry.available,
+        "why": entry.why,
+    }
+
+
+def architecture_rows(host: PluginHost) -> list[Row]:
+    """What a listing says of the architectures that plugins bring: one line a size."""
+    found = host.all("model")
+    clashes = Counter(provided.spec.name for provided in found)
+    rows = []
+    for provided in found:
+        spec = provided.spec
+        family = spec.name if clashes[spec.name] == 1 else provided.id
+        for size in spec.sizes:
+            rows.append(
+                {
+                    "name": f"{family}_{size}",
+                    "version": None,
+                    "kind": "architecture",
+                    "task": ", ".join(spec.tasks),
+                    "modality": spec.modality,
+                    "parameters": None,
+                    "metrics": {},
+                    "summary": spec.summary,
+                    "labels": [],
+                    "model": provided.id,
+                    "layer": f"plugin {provided.plugin}",
+                    "available": True,
+                    "why": "",
+                }
+            )
+    return rows
+
+
+def _show(rows: Sequence[Row], output: Output) -> None:
+    if rows:
+        output.table(
+            ["name", "task", "parameters", "metric", "summary"],
+            [[_full_name(row), row["task"], _amount(row), _first_metric(row), _remark(row)] for row in rows],
+        )
+
+
+def _full_name(row: Row) -> str:
+    return f"{row['name']}@{row['version']}" if row["version"] else str(row["name"])
+
+
+def _amount(row: Row) -> str:
+    return count(row["parameters"]) if row["parameters"] else ""
+
+
+def _first_metric(row: Row) -> str:
+    return next((f"{name} {number(value)}" for name, value in row["metrics"].items()), "")
+
+
+def _remark(row: Row) -> str:
+    if row["why"]:
+        return f"not loadable: {row['why']}"
+    return f"architecture: {row['summary']}" if row["kind"] == "architecture" else str(row["summary"])
+
+
+def _left_out(entries: Sequence[Entry], usable: Sequence[Entry]) -> tuple[str, ...]:
+    """Lines that keep a short listing from being mistaken for a complete one."""
+    hidden = len({entry.card.name for entry in entries} - {entry.card.name for entry in usable})
+    notes = [f"{hidden} more can't be loaded here; see why: zoo list --all"] if hidden else []
+    if not entries:
+        notes.append("no checkpoints; train one of: zoo recipes; architectures: zoo list --all")
+    return tuple(notes)
+
+
+def _passes(row: Row, arguments: Namespace) -> bool:
+    from fnmatch import fnmatchcase
+
+    tasks = row["task"].split(", ")
+    return (
+        fnmatchcase(row["name"], arguments.pattern)
+        and (not arguments.task or arguments.task in tasks)
+        and arguments.modality in (None, row["modality"])
+    )
+
+
+def _mentions(row: Row, words: Sequence[str]) -> bool:
+    fields = [row["name"], row["summary"], row["task"], row["modality"], row["model"], *row["labels"]]
+    haystack = "\n".join(fields).lower()
+    return all(word in haystack for word in words)
+
+
+def _check_filters(arguments: Namespace, session: Session) -> None:
+    """Refuse a task or modality that nothing has, which would otherwise look like an empty zoo."""
+    for kind in ("task", "modality"):
+        asked = getattr(arguments, kind)
+        if asked is not None:
+            known = {name for name in _known(kind, session) if name}
+            if asked not in known:
+                raise UnknownName(kind, asked, known)
+
+
+def _known(kind: str, session: Session) -> Iterable[str]:
+    cards: list[Card] = [entry.card for entry in session.registry.cards()]
+    if kind == "task":
+        yield from (card.task for card in cards)
+        yield from (provided.spec.name for provided in session.host.all("task"))
+    else:
+        yield from (card.modality for card in cards)
+        yield from (provided.spec.modality for provided in session.host.all("model"))

