@@ -1,0 +1,90 @@
+"""A plugin with one architecture, three data sets and two tasks, as small as a plugin can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
+
+zoo_api = (1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    width: int = 4
+    scale: float = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bits:
+    count: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitsFile:
+    path: str
+    bits_column: str = "bits"
+    label_column: str = "label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    top: int = 1
+
+
+@hookimpl
+def zoo_models():
+    return [
+        ModelSpec(
+            name="toy",
+            summary="sums of bits",
+            target="zoo_toy.parts:build",
+            config=Toy,
+            modality="bits",
+            sizes={"tiny": {}, "wide": {"width": 8}},
+            tasks=("majority", "spelling"),
+            head=("head.",),
+            license="Apache-2.0",
+            paper="none",
+        )
+    ]
+
+
+@hookimpl
+def zoo_data():
+    common = {"kind": "bits", "modality": "bits"}
+    return [
+        DataSpec(name="coins", summary="random bits", target="zoo_toy.parts:Coins", config=Bits, **common),
+        DataSpec(name="bits-file", summary="your bits", target="zoo_toy.parts:Table", config=BitsFile, **common),
+        DataSpec(
+            name="far",
+            summary="bits from afar",
+            target="zoo_toy.parts:Coins",
+            config=Bits,
+            fetch="zoo_toy.parts:fetch",
+            **common,
+        ),
+    ]
+
+
+@hookimpl
+def zoo_tasks():
+    return [
+        TaskSpec(
+            name="majority",
+            summary="more ones or zeros",
+            target="zoo_toy.parts:Majority",
+            data=("bits",),
+            labelled=True,
+            predict=Options,
+            outputs=("label", "score"),
+        ),
+        TaskSpec(
+            name="spelling",
+            summary="bits as words",
+            target="zoo_toy.parts:Spelling",
+            data=("bits",),
+            labelled=True,
+            outputs=("words",),
+        ),
+    ]

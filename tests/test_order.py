@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from zoo_core.errors import DataError
+from zoo_core.training.order import BatchPlan, Cursor, evaluation_batches, training_batches
+from zoo_core.training.task import Dataset, SampleKey
+
+START = Cursor(0, 0)
+
+
+class Numbers(Dataset):
+    """Samples that say which draw they are."""
+
+    def __init__(self, size: int, lengths: list[int] | None = None) -> None:
+        self.size = size
+        self.lengths = None if lengths is None else np.array(lengths)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def sample(self, key: SampleKey) -> tuple[int, int, float]:
+        return key.epoch, key.index, float(key.generator().random())
+
+    def collate(self, samples: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
+        return samples
+
+
+def plan(size: int = 20, **settings: object) -> BatchPlan:
+    return BatchPlan(size, **{"batch_size": 4, "seed": 3, **settings})  # type: ignore[arg-type]
+
+
+def steps(
+    count: int,
+    cursor: Cursor = START,
+    *,
+    size: int = 20,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 0,
+    **settings: object,
+):
+    made = plan(size, **settings)
+    stream = training_batches(Numbers(size), made, cursor, rank=rank, ranks=ranks, workers=workers, pin=False)
+    return [next(stream) for _ in range(count)]
+
+
+def test_an_epoch_has_every_sample_once_and_epochs_differ() -> None:
+    first, second = (np.concatenate(plan().epoch(epoch)).tolist() for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second
+    assert first == np.concatenate(plan().epoch(0)).tolist()
+    assert first != np.concatenate(plan(seed=4).epoch(0)).tolist()
+
+
+def test_the_tail_is_dropped_and_nothing_is_duplicated() -> None:
+    seen = np.concatenate(plan(size=22).epoch(0)).tolist()
+    assert len(seen) == len(set(seen)) == 20
+
+
+def test_a_data_set_smaller_than_a_batch_is_one_batch() -> None:
+    assert [len(batch) for batch in plan(size=3).epoch(0)] == [3]
+    assert [len(batch) for batch in plan(size=3, parts=2).epoch(0)] == [2]
+
+
+def test_resuming_at_any_step_goes_on_with_the_same_samples_and_the_same_draws() -> None:
+    whole = steps(12)
+    for number in range(1, 12):
+        rest = steps(12 - number, whole[number - 1].cursor)
+        assert rest == whole[number:]
+
+
+def test_workers_change_nothing() -> None:
+    assert steps(7, workers=2) == steps(7)
+
+
+def test_the_loader_leaves_the_random_stream_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    steps(3)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_micro_batches_and_ranks_share_out_the_same_global_batch() -> None:
+    whole = [sorted(s.micro_batches[0]) for s in steps(5)]
+    split = [sorted(chain(*s.micro_batches)) for s in steps(5, parts=2)]
+    ranks = [steps(5, parts=4, rank=rank, ranks=2) for rank in (0, 1)]
+    together = [sorted(chain(*a.micro_batches, *b.micro_batches)) for a, b in zip(*ranks, strict=True)]
+    assert whole == split == together
+    assert all(len(s.micro_batches) == 2 for s in ranks[0])
+    assert {s.samples for s in ranks[0]} == {4}
+
+
+def test_batches_are_bucketed_by_length_and_still_shuffled() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 1000)
+    bucketed = BatchPlan(1000, batch_size=10, seed=0, lengths=lengths).epoch(0)
+    plain = BatchPlan(1000, batch_size=10, seed=0).epoch(0)
+
+    def waste(batches: list[np.ndarray]) -> float:
+        padded = sum(lengths[b].max() * len(b) for b in batches)
+        return 1 - sum(lengths[b].sum() for b in batches) / padded
+
+    assert sorted(np.concatenate(bucketed).tolist()) == list(range(1000))
+    assert waste(bucketed) < 0.05 < 0.3 < waste(plain)
+    means = [lengths[b].mean() for b in bucketed]
+    assert means != sorted(means)
+
+
+def test_a_cap_on_the_padded_cost_holds_for_every_batch() -> None:
+    lengths = np.random.default_rng(1).integers(1, 60, 500)
+    batches = BatchPlan(500, batch_size=32, seed=0, lengths=lengths, batch_cost=240, parts=2).epoch(0)
+    assert all(lengths[b].max() * len(b) <= 240 and len(b) % 2 == 0 and 0 < len(b) <= 32 for b in batches)
+    assert len(np.concatenate(batches)) > 450
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"size": 0}, "empty"),
+        ({"parts": 3}, "batch_size 4"),
+        ({"batch_cost": 10}, "lengths"),
+        ({"size": 1, "parts": 2}, "1 samples"),
+    ],
+)
+def test_impossible_plans_are_refused(settings: dict[str, int], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        plan(**settings)
+
+
+def test_a_cap_below_every_sample_is_an_error_and_no_endless_loop() -> None:
+    made = BatchPlan(4, batch_size=4, seed=0, lengths=np.array([9, 9, 9, 9]), batch_cost=5, parts=2)
+    with pytest.raises(DataError, match="no batch"):
+        next(made.walk(Cursor(0, 0)))
+
+
+def test_evaluation_sees_every_sample_once_over_all_ranks() -> None:
+    lengths = [5, 1, 4, 2, 3, 9, 7]
+    found = [
+        [
+            key
+            for batch in evaluation_batches(Numbers(7, lengths), batch_size=2, rank=r, ranks=2, workers=0)
+            for key in batch
+        ]
+        for r in (0, 1)
+    ]
+    assert sorted(index for part in found for _, index, _ in part) == list(range(7))
+    assert [index for _, index, _ in found[0]][:2] == [1, 3]

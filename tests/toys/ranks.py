@@ -1,0 +1,56 @@
+"""What every rank runs under torchrun: a run, the same run interrupted and resumed, and the comparison of their bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from zoo_toys.runs import recipe, toy_zoo
+
+from zoo_core.errors import ZooError
+from zoo_core.factory import train
+from zoo_core.training.folder import final_digest
+from zoo_core.training.interrupt import Interrupted
+from zoo_core.training.report import SilentReporter
+
+
+class StopOnce(SilentReporter):
+    """Sends the main rank the signal that a scheduler would."""
+
+    def logged(self, step, steps, metrics, rate, seconds_left):  # type: ignore[no-untyped-def]
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(root: Path) -> None:
+    """Run and compare; raises where something differs."""
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    for shape in ("single", "adversarial"):
+        made = recipe(shape, batch_size=12, steps=8)
+        whole, cut = root / f"whole-{shape}", root / f"cut-{shape}"
+        train(made, folder=whole, zoo=toy_zoo(root / "home"))
+        try:
+            train(made, folder=cut, zoo=toy_zoo(root / "home"), reporter=StopOnce())
+            raise AssertionError("the signal was not heeded")
+        except Interrupted as stop:
+            assert stop.exit_code == 143
+        train(made, folder=cut, zoo=toy_zoo(root / "home"), resume=True)
+        dist.barrier()
+        assert final_digest(cut) == final_digest(whole), f"{shape}: other bits after a resume on {ranks} ranks"
+    dist.barrier()
+    try:
+        train(recipe("single", batch_size=7), folder=root / "odd", zoo=toy_zoo(root / "home"))
+        raise AssertionError("a batch that can't be dealt to the ranks was taken")
+    except ZooError as error:
+        assert "ranks" in str(error)
+    if rank == 0:
+        print(f"{ranks} ranks ok")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""Recipes over the toys, and a zoo that has nothing else, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from zoo_core.store import Store
+
+from zoo_core.factory import Zoo
+from zoo_core.plugins import PluginHost
+from zoo_core.registry import Registry, write_registry
+
+
+def toy_zoo(root: Path) -> Zoo:
+    """A zoo with the core and the toys, its store in `root`, its catalogue empty."""
+    host = PluginHost([EntryPoint("zoo-toys", "zoo_toys.plugin", "zoo.plugins")])
+    store = Store(root)
+    catalogue = root / "registry.yaml"
+    if not catalogue.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        write_registry(catalogue, [])
+    return Zoo(host, Registry(host, store, catalogue=catalogue, folder=root), store)
+
+
+def recipe(shape: str, **training: Any) -> dict[str, Any]:
+    """A recipe as plain data; `shape` is `single`, `adversarial` or `sequence`."""
+    parts: Mapping[str, Any] = {
+        "single": {"model": {"name": "mlp_tiny"}, "task": {"name": "point-classification"}, "data": {"name": "points"}},
+        "adversarial": {
+            "model": {"name": "pair_tiny"},
+            "task": {"name": "point-generation"},
+            "data": {"name": "points"},
+        },
+        "sequence": {
+            "model": {"name": "recurrent_tiny"},
+            "task": {"name": "frame-transcription"},
+            "data": {"name": "frames"},
+        },
+    }[shape]
+    return {
+        "name": f"toy_tiny.{shape}",
+        **{key: dict(value) for key, value in parts.items()},
+        "optimizer": {"lr": 0.01, "weight_decay": 0.01},
+        "training": {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, **training},
+    }
