@@ -1,0 +1,138 @@
+"""What a recipe may set of the text data sets; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFiles:
+    """Plain text from the user's files. Relative paths start at the working folder."""
+
+    path: str
+    """A file, a folder or a pattern like `corpus/**/*.txt`; a .txt is one document, a table has one in every row."""
+    text_column: str = "text"
+    """Column with the text, in tables."""
+    validation: float = 0.05
+    """Share of the text that is held out in one stretch, by whole documents where they are short enough; 0 for none."""
+    seed: int = 0
+    """Chooses the stretch."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty path and shares that could not be held out."""
+        if not self.path:
+            raise ValueError("path: give a file, a folder or a pattern")
+        _check_share("validation", self.validation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFiles:
+    """Labelled texts from tables. Give `path` and it is split by a hash of the text, or give the splits themselves."""
+
+    path: str = ""
+    """A table, a folder of tables or a pattern, to be split: equal texts always land in the same split."""
+    train: str = ""
+    """Table, folder or pattern of the training split, instead of `path`."""
+    validation: str = ""
+    """The same for the validation split; without it, one is taken from `train` by hash."""
+    test: str = ""
+    """The same for the test split; may be left out."""
+    text_column: str = "text"
+    """Column with the text."""
+    label_column: str = "label"
+    """Column with the name of the class."""
+    labels: tuple[str, ...] = ()
+    """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
+    validation_fraction: float = 0.1
+    """Share of the validation split where it is made by hash."""
+    test_fraction: float = 0.1
+    """Share of the test split where it is made by hash."""
+    train_samples: int | None = None
+    """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
+    subset_seed: int = 0
+    """Chooses which samples `train_samples` keeps."""
+
+    def __post_init__(self) -> None:
+        """Refuse paths, shares and labels that contradict each other."""
+        _check_paths(self.path, self.train, self.validation, self.test)
+        _check_shares(self.validation_fraction, self.test_fraction)
+        _check_subset(self.train_samples)
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
+            raise ValueError("labels: at least two, all different")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelFiles:
+    """Pairs of texts from tables, or from two files whose lines belong together."""
+
+    path: str = ""
+    """A table, a folder of tables or a pattern, to be split by a hash of the source."""
+    source_path: str = ""
+    """Text file with a source on every line, instead of a table."""
+    target_path: str = ""
+    """Text file with the target of the same line of `source_path`."""
+    train: str = ""
+    """Table, folder or pattern of the training split, instead of `path`."""
+    validation: str = ""
+    """The same for the validation split; without it, one is taken from `train` by hash."""
+    test: str = ""
+    """The same for the test split; may be left out."""
+    source_column: str = "source"
+    """Column with the text to start from."""
+    target_column: str = "target"
+    """Column with the text to arrive at."""
+    validation_fraction: float = 0.05
+    """Share of the validation split where it is made by hash."""
+    test_fraction: float = 0.05
+    """Share of the test split where it is made by hash."""
+
+    def __post_init__(self) -> None:
+        """Refuse paths and shares that contradict each other."""
+        if bool(self.source_path) != bool(self.target_path):
+            raise ValueError("source_path and target_path: give both or none")
+        if self.source_path and (self.path or self.train or self.validation or self.test):
+            raise ValueError("source_path and target_path: instead of path and train, not beside them")
+        if not self.source_path:
+            _check_paths(self.path, self.train, self.validation, self.test)
+        _check_shares(self.validation_fraction, self.test_fraction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tweets:
+    """How much of the tweets to take."""
+
+    classes: Literal[3, 2] = 3
+    """3: negative, neutral, positive; 2: without the neutral ones."""
+    train_samples: int | None = None
+    """Train on so many tweets only; a larger number contains a smaller one's tweets."""
+    subset_seed: int = 0
+    """Chooses which tweets `train_samples` keeps."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty training split."""
+        _check_subset(self.train_samples)
+
+
+def _check_paths(path: str, train: str, validation: str, test: str) -> None:
+    if bool(path) == bool(train):
+        raise ValueError("path or train: give exactly one of them")
+    if path and (validation or test):
+        raise ValueError("validation and test go with train; path is split by itself")
+
+
+def _check_shares(validation: float, test: float) -> None:
+    _check_share("validation_fraction", validation)
+    _check_share("test_fraction", test)
+    if validation + test > 0.9:
+        raise ValueError("validation_fraction and test_fraction: together at most 0.9")
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 <= share <= 0.9:
+        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
+
+
+def _check_subset(samples: int | None) -> None:
+    if samples is not None and samples < 1:
+        raise ValueError(f"train_samples: must be at least 1, found {samples}")

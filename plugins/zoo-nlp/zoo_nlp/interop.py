@@ -1,0 +1,327 @@
+"""Checkpoint folders of Hugging Face Transformers: read ours from theirs, and write what their Auto classes open."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from zoo_core.errors import CorruptFile, UsageError
+from zoo_core.specs import Head
+from zoo_core.training.task import Foreign, Interop
+from zoo_nlp import configs
+from zoo_nlp.preprocessor import TextPreprocessor, bert_template, read_json, read_tokenizer, wordpiece_tokenizer
+
+_ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
+_KINDS = {"WordPiece": "wordpiece", "BPE": "bpe", "Unigram": "unigram", "WordLevel": "words"}
+
+
+class TransformersInterop(Interop):
+    """What the families have in common: `config.json`, `tokenizer.json`, `tokenizer_config.json`."""
+
+    fields: ClassVar[Mapping[str, str]]
+    """Our configuration's fields, in their words."""
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]]
+    """Their fields that we don't have: the values that mean the same as leaving them out, their default first."""
+    heads: ClassVar[Mapping[str, str]]
+    """Our task by their class; of several classes for one task the first is written."""
+
+    def __init__(self) -> None:
+        self.head = Head()
+        """What was read last; some tensors of their folders belong to a head that the model doesn't have."""
+
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """A folder's configuration and tokenizer. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
+        theirs = read_json(files, "config.json")
+        for name in self.fields.values():
+            if type(theirs.get(name)) not in (int, float):
+                raise CorruptFile(f"config.json: {name}: expected a number, found {theirs.get(name)!r}")
+        self._refuse_unlike(theirs)
+        names = theirs.get("architectures") or [next(iter(self.heads))]
+        if not isinstance(names, list) or names[0] not in self.heads:
+            raise UsageError(
+                f"config.json: architecture {names} is none that zoo-nlp knows",
+                hint=f"it knows {', '.join(self.heads)}",
+            )
+        task = self.heads[names[0]]
+        labels = _labels(theirs) if task == "text-classification" else ()
+        self.head = Head(task=task, labels=len(labels))
+        config = {ours: theirs[name] for ours, name in self.fields.items()}
+        preprocessor = self._preprocessor(files, int(config["max_length"]))
+        if preprocessor:
+            config |= {"pad_id": preprocessor.special_id("pad")}
+        return Foreign(config=config, head=self.head, labels=labels, preprocessor=preprocessor)
+
+    def write(self, foreign: Foreign) -> dict[str, bytes]:
+        """`config.json`, and the tokenizer's files where there is one."""
+        # A bare backbone is what the first class is.
+        wanted = foreign.head.task or next(iter(self.heads.values()))
+        name = next(name for name, task in self.heads.items() if task == wanted)
+        theirs = {**self.architecture(foreign), "architectures": [name]}
+        if foreign.labels:
+            theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
+            theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
+        files = {"config.json": _json(theirs)}
+        if isinstance(foreign.preprocessor, TextPreprocessor):
+            files |= self._tokenizer_files(foreign.preprocessor)
+        return files
+
+    @abstractmethod
+    def architecture(self, foreign: Foreign) -> dict[str, Any]:
+        """Their configuration of a model of ours."""
+
+    def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
+        """A tokenizer from the files of times before `tokenizer.json`; None where there are none."""
+        return None
+
+    def finish_tokenizer(self, tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
+        """Give a tokenizer that is about to be written what their own adds to a text."""
+
+    def _refuse_unlike(self, theirs: Mapping[str, Any]) -> None:
+        for name, allowed in self.fixed.items():
+            if theirs.get(name, allowed[0]) not in allowed:
+                raise UsageError(
+                    f"config.json: {name} is {theirs[name]!r}; zoo-nlp's models have {allowed[0]!r} there",
+                    hint="this checkpoint is of another architecture",
+                )
+
+    def _preprocessor(self, files: Mapping[str, bytes], positions: int) -> TextPreprocessor | None:
+        tokenizer = read_tokenizer(files) if "tokenizer.json" in files else self.slow_tokenizer(files)
+        if tokenizer is None:
+            return None
+        settings: dict[str, Any] = {}
+        for name in ("special_tokens_map.json", "tokenizer_config.json"):
+            settings |= read_json(files, name) if name in files else {}
+        special = _special(settings, tokenizer)
+        longest = settings.get("model_max_length")
+        kind = _KINDS[json.loads(tokenizer.to_str())["model"]["type"]]
+        # Without a limit of its own a tokenizer says 10^30.
+        max_length = int(min(longest, positions)) if isinstance(longest, int | float) else positions
+        return TextPreprocessor(tokenizer, kind=kind, max_length=max_length, special=special)
+
+    def _tokenizer_files(self, preprocessor: TextPreprocessor) -> dict[str, bytes]:
+        tokenizer = Tokenizer.from_str(preprocessor.tokenizer.to_str())
+        self.finish_tokenizer(tokenizer, preprocessor.special)
+        settings: dict[str, Any] = {f"{role}_token": token for role, token in preprocessor.special.items()}
+        settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": preprocessor.max_length}
+        return {"tokenizer.json": tokenizer.to_str().encode(), "tokenizer_config.json": _json(settings)}
+
+
+class BertInterop(TransformersInterop):
+    """Folders of `BertModel` and its kin."""
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "vocab_size": "vocab_size",
+        "hidden_size": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "feed_forward": "intermediate_size",
+        "max_length": "max_position_embeddings",
+        "dropout": "hidden_dropout_prob",
+        "attention_dropout": "attention_probs_dropout_prob",
+    }
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "hidden_act": ("gelu",),
+        "type_vocab_size": (2,),
+        "layer_norm_eps": (1e-12,),
+        "position_embedding_type": ("absolute", None),
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+    }
+    heads: ClassVar[Mapping[str, str]] = {
+        "BertModel": "feature-extraction",
+        "BertForMaskedLM": "fill-mask",
+        "BertForPreTraining": "fill-mask",
+        "BertForSequenceClassification": "text-classification",
+    }
+
+    def rename(self, name: str) -> str | None:
+        """Without buffers, tied copies, next-sentence heads and poolers that nobody reads; TensorFlow's norms renamed."""
+        tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+        if name in tied or name.startswith("cls.seq_relationship.") or name.endswith("embeddings.position_ids"):
+            return None
+        if self.head.task == "fill-mask" and ".pooler." in name:
+            return None
+        return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+    def architecture(self, foreign: Foreign) -> dict[str, Any]:
+        """Their configuration of a BERT of ours."""
+        from zoo_nlp.models.bert import architecture_of
+
+        return dict(architecture_of(configs.BertConfig(**foreign.config), foreign.head).to_diff_dict())
+
+    def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
+        """Google's `vocab.txt`, a token a line."""
+        if "vocab.txt" not in files:
+            return None
+        lines = files["vocab.txt"].decode(errors="replace").splitlines()
+        settings = read_json(files, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
+        normalizer = normalizers.BertNormalizer(lowercase=bool(settings.get("do_lower_case", True)))
+        tokenizer = wordpiece_tokenizer({token: number for number, token in enumerate(lines)}, normalizer)
+        _require_tokens(tokenizer, "vocab.txt", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+        bert_template(tokenizer)
+        return tokenizer
+
+
+class GPT2Interop(TransformersInterop):
+    """Folders of `GPT2LMHeadModel` and its kin."""
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "vocab_size": "vocab_size",
+        "hidden_size": "n_embd",
+        "layers": "n_layer",
+        "heads": "n_head",
+        "max_length": "n_positions",
+        "dropout": "resid_pdrop",
+        "attention_dropout": "attn_pdrop",
+        "eos_id": "eos_token_id",
+    }
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "activation_function": ("gelu_new",),
+        "layer_norm_epsilon": (1e-5,),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "reorder_and_upcast_attn": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
+    }
+    heads: ClassVar[Mapping[str, str]] = {
+        "GPT2LMHeadModel": "text-generation",
+        "GPT2Model": "text-generation",
+        "GPT2ForSequenceClassification": "text-classification",
+    }
+
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """As for every family; an inner width other than four times the hidden one is refused."""
+        foreign = super().read(files)
+        inner = read_json(files, "config.json").get("n_inner")
+        if inner not in (None, 4 * foreign.config["hidden_size"]):
+            raise UsageError(f"config.json: n_inner is {inner!r}; zoo-nlp's models have 4 x n_embd there")
+        if foreign.preprocessor is None:
+            return replace(foreign, config={**foreign.config, "pad_id": foreign.config["eos_id"]})
+        return foreign
+
+    def rename(self, name: str) -> str | None:
+        """Without causal masks and the tied output layer; a bare backbone's names get their prefix."""
+        if name == "lm_head.weight" or name.endswith((".attn.bias", ".attn.masked_bias")):
+            return None
+        return name if name.startswith(("transformer.", "score.")) else f"transformer.{name}"
+
+    def architecture(self, foreign: Foreign) -> dict[str, Any]:
+        """Their configuration of a GPT-2 of ours."""
+        from zoo_nlp.models.gpt2 import architecture_of
+
+        return dict(architecture_of(configs.GPT2Config(**foreign.config), foreign.head).to_diff_dict())
+
+    def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
+        """OpenAI's `vocab.json` and `merges.txt`."""
+        if not {"vocab.json", "merges.txt"} <= set(files):
+            return None
+        lines = files["merges.txt"].decode(errors="replace").splitlines()
+        pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
+        merges = [(left, right) for left, _, right in pairs]
+        try:
+            model = models.BPE(read_json(files, "vocab.json"), merges)
+        except Exception as error:  # noqa: BLE001 - the library raises bare Exception for every malformed vocabulary
+            raise CorruptFile(f"merges.txt: {error}") from None
+        tokenizer = Tokenizer(model)
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        _require_tokens(tokenizer, "vocab.json", ("<|endoftext|>",))
+        return tokenizer
+
+
+class MarianInterop(TransformersInterop):
+    """Folders of `MarianMTModel`."""
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "vocab_size": "vocab_size",
+        "hidden_size": "d_model",
+        "layers": "encoder_layers",
+        "heads": "encoder_attention_heads",
+        "feed_forward": "encoder_ffn_dim",
+        "max_length": "max_position_embeddings",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "pad_id": "pad_token_id",
+        "eos_id": "eos_token_id",
+    }
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "activation_function": ("swish", "silu"),
+        "scale_embedding": (True,),
+        "share_encoder_decoder_embeddings": (True,),
+        "normalize_embedding": (False,),
+        "normalize_before": (False,),
+        "activation_dropout": (0.0,),
+        "tie_word_embeddings": (True,),
+    }
+    heads: ClassVar[Mapping[str, str]] = {"MarianMTModel": "translation"}
+
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """As for every family; halves of different shape and a start token other than the padding are refused."""
+        theirs = read_json(files, "config.json")
+        twins = [(f"encoder_{part}", f"decoder_{part}") for part in ("layers", "attention_heads", "ffn_dim")]
+        for one, other in [*twins, ("pad_token_id", "decoder_start_token_id")]:
+            if theirs.get(one) != theirs.get(other):
+                raise UsageError(f"config.json: {one} and {other} differ; zoo-nlp's models have one value for both")
+        return super().read(files)
+
+    def write(self, foreign: Foreign) -> dict[str, bytes]:
+        """As for every family; every task has the same class."""
+        return super().write(replace(foreign, head=Head(task="translation")))
+
+    def rename(self, name: str) -> str | None:
+        """Without what is computed or tied."""
+        tied = ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
+        return None if name in tied or name.endswith("embed_positions.weight") else name
+
+    def architecture(self, foreign: Foreign) -> dict[str, Any]:
+        """Their configuration of an encoder–decoder of ours."""
+        from zoo_nlp.models.marian import architecture_of
+
+        return dict(architecture_of(configs.MarianConfig(**foreign.config)).to_diff_dict())
+
+    def finish_tokenizer(self, tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
+        """Their tokenizers end every text."""
+        if tokenizer.post_processor is None and "eos" in special:
+            end = (special["eos"], tokenizer.token_to_id(special["eos"]))
+            template = processors.TemplateProcessing(single=f"$A {special['eos']}", special_tokens=[end])
+            tokenizer.post_processor = template
+
+
+def _labels(theirs: Mapping[str, Any]) -> tuple[str, ...]:
+    named = theirs.get("id2label")
+    if not isinstance(named, dict) or set(named) != {str(number) for number in range(len(named))}:
+        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
+    return tuple(str(named[str(number)]) for number in range(len(named)))
+
+
+def _special(settings: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, str]:
+    """Tokens by role: as the settings say, BERT's usual ones where they say nothing, the end for a missing padding."""
+    usual = {role: f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")} | {"eos": "<|endoftext|>"}
+    special = {}
+    for role in _ROLES:
+        token = settings.get(f"{role}_token", usual.get(role))
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str) and tokenizer.token_to_id(token) is not None:
+            special[role] = token
+    if "pad" not in special and "eos" in special:
+        special["pad"] = special["eos"]
+    if "pad" not in special:
+        raise CorruptFile("tokenizer_config.json: the tokenizer has neither a padding nor an end token")
+    return special
+
+
+def _require_tokens(tokenizer: Tokenizer, file: str, tokens: tuple[str, ...]) -> None:
+    for token in tokens:
+        if tokenizer.token_to_id(token) is None:
+            raise CorruptFile(f"{file}: the token {token} is missing")
+    tokenizer.add_special_tokens(list(tokens))
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,72 @@
+"""The encoder–decoder Transformer as Marian built it, through Transformers' own classes.
+
+Papers: Vaswani et al., Attention Is All You Need, NeurIPS 2017, arXiv 1706.03762; Junczys-Dowmunt et al., Marian: Fast
+Neural Machine Translation in C++, ACL 2018, arXiv 1804.00344. Code: Transformers, Apache-2.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.models.marian.configuration_marian import MarianConfig as Architecture
+from transformers.models.marian.modeling_marian import MarianMTModel
+
+from zoo_core.specs import Head
+from zoo_nlp.configs import MarianConfig
+from zoo_nlp.models.common import builder_for, construct
+
+
+def build(config: MarianConfig, head: Head) -> nn.Module:
+    """The one model that serves every text-to-text task. Raises `UnknownName` for other tasks."""
+    architecture = architecture_of(config)
+    tasks = ("", "translation", "summarization")
+    builders = {task: lambda: _compute_positions(construct(lambda: MarianMTModel(architecture))) for task in tasks}
+    return builder_for(builders, head, "marian")()
+
+
+def architecture_of(config: MarianConfig) -> Architecture:
+    """The same configuration in Transformers' words."""
+    values: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "decoder_vocab_size": config.vocab_size,
+        "d_model": config.hidden_size,
+        "encoder_layers": config.layers,
+        "decoder_layers": config.layers,
+        "encoder_attention_heads": config.heads,
+        "decoder_attention_heads": config.heads,
+        "encoder_ffn_dim": config.feed_forward,
+        "decoder_ffn_dim": config.feed_forward,
+        "max_position_embeddings": config.max_length,
+        "dropout": config.dropout,
+        "attention_dropout": config.attention_dropout,
+        "activation_function": "swish",
+        "scale_embedding": True,
+        "pad_token_id": config.pad_id,
+        "decoder_start_token_id": config.pad_id,
+        "eos_token_id": config.eos_id,
+        "forced_eos_token_id": None,
+        "attn_implementation": "sdpa",
+    }
+    return Architecture(**values)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """(length, width) positions as Transformers' Marian computes them: all sines first, then all cosines."""
+    columns = np.arange(width)
+    angles = np.arange(length)[:, None] / np.power(10000, 2 * (columns // 2) / width)[None, :]
+    return torch.from_numpy(np.concatenate([np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])], axis=1)).float()
+
+
+def _compute_positions(model: MarianMTModel) -> MarianMTModel:
+    """Turn the position tables from frozen parameters into buffers: computed, so neither stored nor left on meta.
+
+    Transformers leaves them out of its own checkpoints for the same reason.
+    """
+    table = sinusoids(model.config.max_position_embeddings, model.config.d_model)
+    for half in (model.model.encoder, model.model.decoder):
+        del half.embed_positions.weight
+        half.embed_positions.register_buffer("weight", table, persistent=False)
+    return model

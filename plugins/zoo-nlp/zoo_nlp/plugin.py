@@ -1,0 +1,192 @@
+"""What zoo-nlp brings: text models, tokenizers, data and tasks. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from zoo_core.hookspecs import hookimpl
+from zoo_core.specs import DataSpec, ModelSpec, NoConfig, TaskSpec
+from zoo_nlp import configs
+from zoo_nlp.data_specs import DATA
+
+zoo_api = (1, 0)
+
+_PREPROCESSOR = "zoo_nlp.preprocessor:TextPreprocessor"
+_CHECKPOINTING = "zoo_nlp.models.common:checkpoint_activations"
+_POSITIONS = "zoo_nlp.models.common:fit_positions"
+
+_BERT = ModelSpec(
+    name="bert",
+    summary="bidirectional Transformer encoder",
+    target="zoo_nlp.models.bert:build",
+    config=configs.BertConfig,
+    modality="text",
+    sizes={
+        "tiny": {"hidden_size": 128, "layers": 2, "heads": 2, "feed_forward": 512},
+        "small": {"hidden_size": 512, "layers": 4, "heads": 8, "feed_forward": 2048},
+        "base": {},
+    },
+    tasks=("fill-mask", "text-classification", "feature-extraction"),
+    preprocessor=_PREPROCESSOR,
+    preprocessor_config=configs.BertTokenizerConfig,
+    backbone="bert.",
+    # A masked language model has no pooler, so a classifier made from one starts with a fresh one.
+    head=("cls.", "classifier.", "bert.pooler.", "pooler."),
+    layers=r"encoder\.layer\.(\d+)\.",
+    adapt=_POSITIONS,
+    gradient_checkpointing=_CHECKPOINTING,
+    interop="zoo_nlp.interop:BertInterop",
+    license="Apache-2.0",
+    paper="BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019, arXiv 1810.04805",
+)
+
+_GPT2 = ModelSpec(
+    name="gpt2",
+    summary="causal Transformer decoder; small is GPT-2 124M, base its next larger size, 355M",
+    target="zoo_nlp.models.gpt2:build",
+    config=configs.GPT2Config,
+    modality="text",
+    sizes={
+        "tiny": {"hidden_size": 128, "layers": 4, "heads": 4},
+        "mini": {"hidden_size": 384, "layers": 6, "heads": 6},
+        "small": {},
+        "base": {"hidden_size": 1024, "layers": 24, "heads": 16},
+    },
+    tasks=("text-generation", "text-classification"),
+    preprocessor=_PREPROCESSOR,
+    preprocessor_config=configs.GPT2TokenizerConfig,
+    backbone="transformer.",
+    head=("score.",),
+    layers=r"(?:^|\.)h\.(\d+)\.",
+    adapt=_POSITIONS,
+    gradient_checkpointing=_CHECKPOINTING,
+    interop="zoo_nlp.interop:GPT2Interop",
+    license="Apache-2.0",
+    paper="Language Models are Unsupervised Multitask Learners, OpenAI 2019",
+)
+
+_MARIAN = ModelSpec(
+    name="marian",
+    summary="Transformer encoder–decoder for translation and summarisation",
+    target="zoo_nlp.models.marian:build",
+    config=configs.MarianConfig,
+    modality="text",
+    sizes={
+        "tiny": {"hidden_size": 128, "layers": 2, "heads": 4, "feed_forward": 512},
+        "small": {"hidden_size": 256, "layers": 3, "heads": 4, "feed_forward": 1024},
+        "base": {},
+    },
+    tasks=("translation", "summarization"),
+    preprocessor=_PREPROCESSOR,
+    preprocessor_config=configs.MarianTokenizerConfig,
+    layers=r"layers\.(\d+)\.",
+    gradient_checkpointing=_CHECKPOINTING,
+    interop="zoo_nlp.interop:MarianInterop",
+    license="Apache-2.0",
+    paper="Attention Is All You Need, NeurIPS 2017, arXiv 1706.03762; Marian, ACL 2018, arXiv 1804.00344",
+)
+
+_LSTM = ModelSpec(
+    name="lstm",
+    summary="recurrent classifier; small is the Keras tutorial's: embedding 64, LSTM 128",
+    target="zoo_nlp.models.lstm:build",
+    config=configs.LSTMConfig,
+    modality="text",
+    sizes={
+        "tiny": {"embedding_size": 32, "hidden_size": 32},
+        "small": {},
+        "base": {"embedding_size": 128, "hidden_size": 256},
+    },
+    tasks=("text-classification",),
+    preprocessor=_PREPROCESSOR,
+    preprocessor_config=configs.LSTMTokenizerConfig,
+    head=("classifier.",),
+    license="Apache-2.0",
+    paper="Long Short-Term Memory, Neural Computation 1997",
+)
+
+_TASKS = [
+    TaskSpec(
+        name="fill-mask",
+        summary="masked language modelling: predict hidden tokens from both sides",
+        target="zoo_nlp.tasks.fill_mask:FillMask",
+        config=configs.FillMaskConfig,
+        modality="text",
+        data=("text",),
+        labelled=False,
+        predict=configs.FillMaskOptions,
+        outputs=("text", "candidates"),
+    ),
+    TaskSpec(
+        name="text-generation",
+        summary="causal language modelling: predict every next token, continue a text",
+        target="zoo_nlp.tasks.text_generation:TextGeneration",
+        config=configs.TextGenerationConfig,
+        modality="text",
+        data=("text",),
+        labelled=False,
+        predict=configs.TextGenerationOptions,
+        outputs=("text", "alternatives"),
+    ),
+    TaskSpec(
+        name="text-classification",
+        summary="one label for a whole text",
+        target="zoo_nlp.tasks.text_classification:TextClassification",
+        modality="text",
+        data=("labelled-text",),
+        labelled=True,
+        loss="cross-entropy",
+        loss_inputs=("logits", "labels"),
+        predict=configs.ClassificationOptions,
+        outputs=("label", "score", "scores"),
+    ),
+    TaskSpec(
+        name="translation",
+        summary="from one language to another",
+        target="zoo_nlp.tasks.text2text:Translation",
+        config=configs.TextToTextConfig,
+        modality="text",
+        data=("parallel-text",),
+        labelled=True,
+        predict=configs.TextToTextOptions,
+        outputs=("text",),
+    ),
+    TaskSpec(
+        name="summarization",
+        summary="from a text to what matters in it",
+        target="zoo_nlp.tasks.text2text:Summarization",
+        config=configs.TextToTextConfig,
+        modality="text",
+        data=("parallel-text",),
+        labelled=True,
+        predict=configs.TextToTextOptions,
+        outputs=("text",),
+    ),
+    TaskSpec(
+        name="feature-extraction",
+        summary="sentence embeddings: the mean of an encoder's last states",
+        target="zoo_nlp.tasks.feature_extraction:FeatureExtraction",
+        config=NoConfig,
+        modality="text",
+        data=("text",),
+        labelled=False,
+        predict=configs.EmbeddingOptions,
+        outputs=("embedding",),
+    ),
+]
+
+
+@hookimpl
+def zoo_models() -> list[ModelSpec]:
+    """Four families, each in tiny, small and base."""
+    return [_BERT, _GPT2, _MARIAN, _LSTM]
+
+
+@hookimpl
+def zoo_data() -> list[DataSpec]:
+    """Readers of the user's files, and named data sets."""
+    return DATA
+
+
+@hookimpl
+def zoo_tasks() -> list[TaskSpec]:
+    """What text models learn and answer."""
+    return _TASKS

@@ -1,0 +1,1 @@
+"""What text models learn and answer, one task a module."""

@@ -1,0 +1,106 @@
+"""What text tasks share: length limits, padding, packed blocks, and serving a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
+from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
+
+SERVED = 32
+"""Inputs that a prediction computes at a time."""
+
+
+class TextTask(Task):
+    """A task whose model reads token ids."""
+
+    preprocessor: TextPreprocessor
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a tokenizer."""
+        if not isinstance(context.preprocessor, TextPreprocessor):
+            raise UsageError("a text task needs a model with a tokenizer")
+        super().__init__(config, context)
+        longest = getattr(getattr(context.model, "config", None), "max_position_embeddings", None)
+        self.limit = min(context.preprocessor.max_length, longest or context.preprocessor.max_length)
+        """Most tokens of a sample: what the tokenizer was set to, or less where the model has fewer positions."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+
+def refuse_long(tokens: Tokens, limit: int, truncate: bool) -> None:
+    """Raise `DataError` for the first input that was cut, unless the user allowed it."""
+    cut = tokens.cut()
+    if len(cut) and not truncate:
+        length = int(tokens.whole[cut[0]])
+        raise too_long(int(cut[0]), length, limit)
+
+
+def too_long(number: int, length: int, limit: int) -> DataError:
+    """The error for an input of `length` tokens at position `number`, from 0."""
+    return DataError(
+        f"input {number + 1} has {length} tokens; this model takes at most {limit}",
+        hint="shorten it, or allow the cut with truncate=true",
+    )
+
+
+def pad(rows: Sequence[Ids], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Ids (B, T), filled up on the right, and the mask (B, T) that is 1 on real tokens; both int64."""
+    lengths = np.asarray([len(row) for row in rows])
+    mask = np.arange(int(lengths.max())) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
+class PackedBlocks(Dataset):
+    """Blocks of equal length out of one flat array of ids: nothing is padded, nothing is lost but the tail.
+
+    Blocks of `length` start every `stride` ids; a corpus that is too small for one block is one shorter block.
+    """
+
+    truncated = 0
+    """Samples that were cut: none, as texts are packed whole."""
+
+    def __init__(self, flat: Ids, *, length: int, stride: int) -> None:
+        """Raises `DataError` where there is no text."""
+        if len(flat) < 2:
+            raise DataError("the texts are empty")
+        self.flat = flat
+        self.length = min(length, len(flat))
+        self.stride = stride
+
+    def __len__(self) -> int:
+        return (len(self.flat) - self.length) // self.stride + 1
+
+    def sample(self, key: SampleKey) -> NDArray[np.int64]:
+        """Ids (T,) of one block."""
+        start = key.index * self.stride
+        return self.flat[start : start + self.length].astype(np.int64)
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`input_ids` (B, T)."""
+        return {"input_ids": torch.from_numpy(np.stack(samples))}
+
+
+@contextmanager
+def serving(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode and without gradients, and back to what it was afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,61 @@
+"""Sentence embeddings: the mean of an encoder's last states.
+
+Paper: Reimers, Gurevych, Sentence-BERT, EMNLP 2019, arXiv 1908.10084, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, Dataset, StepOutput
+from zoo_nlp.configs import EmbeddingOptions
+from zoo_nlp.samples import text_of
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+
+
+class FeatureExtraction(TextTask):
+    """Embeds texts; there is nothing to train."""
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
+        """Raises `UsageError`."""
+        raise _untrainable()
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """Raises `UsageError`."""
+        raise _untrainable()
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Raises `UsageError`."""
+        raise _untrainable()
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Raises `UsageError`."""
+        raise _untrainable()
+
+    def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
+        """One vector per input. Raises `DataError` for an input longer than the model reads."""
+        tokens = self.preprocessor.encode([text_of(item, number) for number, item in enumerate(inputs)], self.limit)
+        refuse_long(tokens, self.limit, options.truncate)
+        vectors: list[list[float]] = []
+        with serving(self.model):
+            for start in range(0, len(inputs), SERVED):
+                rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
+                ids, mask = pad(rows, self.preprocessor.special_id("pad"))
+                ids, mask = ids.to(self.device), mask.to(self.device)
+                states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, D)
+                real = mask.unsqueeze(-1)
+                means = (states * real).sum(1) / real.sum(1)  # (B, D)
+                vectors += (F.normalize(means) if options.normalize else means).tolist()
+        return [{"embedding": vector} for vector in vectors]
+
+
+def _untrainable() -> UsageError:
+    return UsageError(
+        "feature-extraction has nothing to train or to evaluate",
+        hint="pretrain with fill-mask; its checkpoints serve feature-extraction too",
+    )

@@ -1,0 +1,242 @@
+"""Turning one text into another, learned by teacher forcing: translation and summarisation.
+
+Papers: Vaswani et al., Attention Is All You Need, NeurIPS 2017, arXiv 1706.03762; Szegedy et al., Rethinking the
+Inception Architecture, CVPR 2016, arXiv 1512.00567, section 7 (label smoothing).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_core.errors import DataError
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput
+from zoo_nlp import metrics
+from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
+from zoo_nlp.preprocessor import Tokens
+from zoo_nlp.samples import TextPair, text_of
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+from zoo_nlp.tasks.decoding import GREEDY, Writer, encoder_decoder, write
+
+_IGNORED = -100
+_SHOWN = 20
+"""Generated samples that an evaluation keeps to look at."""
+
+
+class TextToText(TextTask):
+    """What every text-to-text task does; its scores are its own."""
+
+    config: TextToTextConfig
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Pairs:
+        """Both sides, cut to the model's length. Raises `DataError` naming the first sample that isn't a pair."""
+        for number, sample in enumerate(samples):
+            if not isinstance(sample, TextPair):
+                raise DataError(f"sample {number + 1}: expected a pair of texts, found {type(sample).__name__}")
+        sources = self.preprocessor.encode_ended([pair.source for pair in samples], self.limit)
+        targets = self.preprocessor.encode_ended([pair.target for pair in samples], self.limit)
+        generated = 0 if train else min(self.config.generate_samples, len(samples))
+        return Pairs(samples, sources, targets, self.preprocessor.special_id("pad"), generated)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """Smoothed loss of every target token."""
+        loss = self._loss(modules["model"], batch, self.config.label_smoothing)
+        return StepOutput(loss, (batch["labels"] != _IGNORED).sum())
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sum of the losses without smoothing, and what the model writes for the chosen samples."""
+        model = modules["model"]
+        parts: dict[str, Tensor | list[Any]] = {
+            "loss": self._loss(model, batch, 0.0),
+            "weight": (batch["labels"] != _IGNORED).sum(),
+        }
+        chosen = [row for row, pair in enumerate(batch["pairs"]) if pair]
+        pairs = [batch["pairs"][row] for row in chosen]
+        found: list[str] = []
+        if chosen:
+            found = self._write_all(model, batch["input_ids"][chosen], batch["attention_mask"][chosen], self._options())
+        return {
+            **parts,
+            "sources": [source for source, _ in pairs],
+            "expected": [target for _, target in pairs],
+            "found": found,
+        }
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Mean loss in nats per token, its perplexity, and the task's scores of the generated texts."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        mean = float(loss) / float(weight)
+        figures = {"loss": mean, "perplexity": metrics.perplexity(mean)}
+        if gathered["found"]:
+            figures |= self.scores(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
+        return figures
+
+    @abstractmethod
+    def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+        """How good generated texts are."""
+
+    def predict(self, inputs: Sequence[Any], options: TextToTextOptions) -> list[dict[str, Any]]:
+        """What the model makes of each input. Raises `DataError` for an input longer than the model reads."""
+        tokens = self._encode(inputs, options)
+        texts: list[str] = []
+        with serving(self.model):
+            for start in range(0, len(inputs), SERVED):
+                rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
+                ids, mask = pad(rows, self.preprocessor.special_id("pad"))
+                texts += self._write_all(self.model, ids.to(self.device), mask.to(self.device), options)
+        return [{"text": text} for text in texts]
+
+    def stream(self, item: Any, options: TextToTextOptions) -> Iterator[str]:
+        """The text that `predict` gives, piece by piece; a beam search only knows it at the end."""
+        if options.beams > 1:
+            yield self.predict([item], options)[0]["text"]
+            return
+        ids, mask = pad([self._encode([item], options).row(0)], self.preprocessor.special_id("pad"))
+        with serving(self.model):
+            pieces = self._greedy(self.model, ids.to(self.device), mask.to(self.device), options)
+        while True:
+            # The caller's code runs between the pieces: it must meet the model as it left it.
+            with serving(self.model):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            if piece[0]:
+                yield piece[0]
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`samples.txt`: sources, what was expected and what was found."""
+        rows = list(zip(*(cast("list[str]", gathered[key]) for key in ("sources", "expected", "found")), strict=True))
+        parts = [f"source:   {source}\nexpected: {due}\nfound:    {found}\n" for source, due, found in rows[:_SHOWN]]
+        return {"samples.txt": "\n".join(parts).encode()} if parts else {}
+
+    def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
+        logits = model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            decoder_input_ids=batch["decoder_input_ids"],
+            use_cache=False,
+        ).logits.float()  # (B, T, V)
+        targets = batch["labels"].flatten()
+        return F.cross_entropy(
+            logits.flatten(0, 1), targets, ignore_index=_IGNORED, reduction="sum", label_smoothing=smoothing
+        )
+
+    def _options(self) -> TextToTextOptions:
+        return TextToTextOptions(beams=self.config.beams)
+
+    def _encode(self, inputs: Sequence[Any], options: TextToTextOptions) -> Tokens:
+        texts = [text_of(item, number) for number, item in enumerate(inputs)]
+        tokens = self.preprocessor.encode_ended(texts, self.limit)
+        refuse_long(tokens, self.limit, options.truncate)
+        return tokens
+
+    def _write_all(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> list[str]:
+        if options.beams > 1:
+            return self._beam_search(model, ids, mask, options)
+        texts = [""] * len(ids)
+        for pieces in self._greedy(model, ids, mask, options):
+            texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
+        return texts
+
+    def _greedy(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> Iterator[list[str]]:
+        pad_id = self.preprocessor.special_id("pad")
+        return write(
+            encoder_decoder(model, ids, mask),
+            torch.full((len(ids), 1), pad_id, device=ids.device),
+            [Writer(self.preprocessor) for _ in ids],
+            GREEDY,
+            eos_id=self.preprocessor.separator_id(),
+            banned=[pad_id],
+            steps=[self._most(int(length), options) for length in mask.sum(1).tolist()],
+        )
+
+    def _beam_search(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> list[str]:
+        pad_id = self.preprocessor.special_id("pad")
+        written = model.generate(  # type: ignore[operator]
+            input_ids=ids,
+            attention_mask=mask,
+            num_beams=options.beams,
+            do_sample=False,
+            early_stopping=True,
+            max_new_tokens=self._most(ids.shape[1], options),
+            suppress_tokens=[pad_id],
+            decoder_start_token_id=pad_id,
+            pad_token_id=pad_id,
+            eos_token_id=self.preprocessor.separator_id(),
+        )
+        return [self.preprocessor.decode(row) for row in written.tolist()]
+
+    def _most(self, length: int, options: TextToTextOptions) -> int:
+        # Untrained models never end by themselves; no honest translation is twice as long as its source.
+        return min(options.max_new_tokens or 2 * length + 16, self.limit - 1)
+
+
+class Translation(TextToText):
+    """From one language to another."""
+
+    def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+        """BLEU and chrF."""
+        return metrics.translation(found, expected)
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Leaving the source as it is, and translating word by word with a dictionary learned from the pairs."""
+        from zoo_nlp import baselines
+
+        return {"copy": baselines.copy_source(test), "word dictionary": baselines.word_dictionary(train, test)}
+
+
+class Summarization(TextToText):
+    """From a text to what matters in it."""
+
+    def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+        """ROUGE-1, ROUGE-2 and ROUGE-L."""
+        return metrics.summarization(found, expected)
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """The text's first sentence."""
+        found = [pair.source.strip().split(". ", 1)[0] for pair in test]
+        return {"first sentence": metrics.summarization(found, [pair.target for pair in test])}
+
+
+class Pairs(Dataset):
+    """Encoded pairs, padded batch by batch; some of them are marked for generation."""
+
+    def __init__(self, pairs: Sequence[TextPair], sources: Tokens, targets: Tokens, pad_id: int, marked: int) -> None:
+        """`marked` pairs, spread evenly, come with their texts."""
+        self.sources, self.targets = sources, targets
+        self.pad_id = pad_id
+        self.lengths = sources.lengths() + targets.lengths()
+        self.truncated = len(np.union1d(sources.cut(), targets.cut()))
+        """Pairs of which a side was cut to the model's length."""
+        chosen = np.linspace(0, len(pairs) - 1, marked).round().astype(int).tolist() if marked else []
+        self.marked = {index: (pairs[index].source, pairs[index].target) for index in chosen}
+
+    def __len__(self) -> int:
+        return len(self.sources.ends)
+
+    def sample(self, key: SampleKey) -> Any:
+        """Source ids, target ids, and both texts where they are marked."""
+        return self.sources.row(key.index), self.targets.row(key.index), self.marked.get(key.index)
+
+    def collate(self, samples: list[Any]) -> dict[str, Any]:
+        """`input_ids`, `attention_mask` (B, S), `decoder_input_ids`, `labels` (B, T), and `pairs`, None where unmarked."""
+        ids, mask = pad([source for source, _, _ in samples], self.pad_id)
+        targets, real = pad([target for _, target, _ in samples], self.pad_id)
+        # The decoder starts from the padding token and reads what it should have written so far.
+        shifted = F.pad(targets[:, :-1], (1, 0), value=self.pad_id)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "decoder_input_ids": shifted,
+            "labels": targets.masked_fill(real == 0, _IGNORED),
+            "pairs": [pair for _, _, pair in samples],
+        }

@@ -1,0 +1,142 @@
+"""Classification of whole texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import DataError, UsageError, nearest
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext
+from zoo_nlp import metrics
+from zoo_nlp.configs import ClassificationOptions
+from zoo_nlp.preprocessor import Tokens
+from zoo_nlp.samples import LabelledText, text_of
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+
+
+class TextClassification(TextTask):
+    """The classifier's task."""
+
+    monitor = ("accuracy", "max")
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without labels."""
+        super().__init__(config, context)
+        if not self.labels:
+            raise UsageError("text-classification needs a model with labels")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledTexts:
+        """Texts, cut to the model's length, and labels. Raises `DataError` naming the first sample that doesn't fit."""
+        number_of = {label: number for number, label in enumerate(self.labels)}
+        labels = np.empty(len(samples), dtype=np.int64)
+        for number, sample in enumerate(samples):
+            if not isinstance(sample, LabelledText):
+                raise DataError(f"sample {number + 1}: expected a labelled text, found {type(sample).__name__}")
+            if sample.label not in number_of:
+                raise DataError(
+                    f"sample {number + 1}: the model has no label {sample.label!r}",
+                    hint=nearest(sample.label, self.labels),
+                )
+            labels[number] = number_of[sample.label]
+        texts = [text_of(sample, number) for number, sample in enumerate(samples)]
+        return LabelledTexts(self.preprocessor.encode(texts, self.limit), labels, self.preprocessor.special_id("pad"))
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The chosen loss of a batch of texts, and how many are right."""
+        logits = _logits(modules["model"], batch)
+        loss, weight = self._loss(logits, batch["labels"])
+        return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Loss, its weight, and counts (C, C) by true and predicted class."""
+        logits = _logits(modules["model"], batch)
+        loss, weight = self._loss(logits, batch["labels"])
+        classes = len(self.labels)
+        cells = batch["labels"] * classes + logits.argmax(-1)
+        confusion = torch.bincount(cells, minlength=classes * classes)
+        return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion.view(classes, classes)}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Accuracy, macro-F1 and mean loss."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        return {**metrics.classification(_counts(gathered)), "loss": float(loss) / float(weight)}
+
+    def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
+        """The likeliest label of each input, its probability, and the probabilities of all labels, likeliest first.
+
+        Raises `DataError` for an input longer than the model reads.
+        """
+        tokens = self.preprocessor.encode([text_of(item, number) for number, item in enumerate(inputs)], self.limit)
+        refuse_long(tokens, self.limit, options.truncate)
+        answers = []
+        with serving(self.model):
+            for start in range(0, len(inputs), SERVED):
+                rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
+                ids, mask = pad(rows, self.preprocessor.special_id("pad"))
+                batch = {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+                answers += [self._answer(row) for row in _logits(self.model, batch).float().softmax(-1).tolist()]
+        return answers
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """The most frequent label, and logistic regression on TF-IDF."""
+        from zoo_nlp import baselines
+
+        return {
+            "majority": baselines.majority(train, test, self.labels),
+            "tf-idf + logistic regression": baselines.tfidf_logistic_regression(train, test, self.labels),
+        }
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`confusion.json`: the labels, and the counts by true and predicted label."""
+        confusion = {"labels": list(self.labels), "counts": _counts(gathered).tolist()}
+        return {"confusion.json": (json.dumps(confusion) + "\n").encode()}
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.loss is not None  # the spec names a default
+        return self.loss(logits.float(), labels)
+
+    def _answer(self, probabilities: list[float]) -> dict[str, Any]:
+        ranked = sorted(zip(self.labels, probabilities, strict=True), key=lambda pair: -pair[1])
+        return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked)}
+
+
+class LabelledTexts(Dataset):
+    """Encoded texts with the numbers of their labels, padded batch by batch."""
+
+    def __init__(self, tokens: Tokens, labels: np.ndarray[Any, np.dtype[np.int64]], pad_id: int) -> None:
+        self.tokens = tokens
+        self.labels = labels
+        self.pad_id = pad_id
+        self.lengths = tokens.lengths()
+        self.truncated = len(tokens.cut())
+        """Texts that were cut to the model's length."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def sample(self, key: SampleKey) -> Any:
+        """Ids (T,) and label number."""
+        return self.tokens.row(key.index), self.labels[key.index]
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`input_ids` and `attention_mask` (B, T), `labels` (B,)."""
+        ids, mask = pad([row for row, _ in samples], self.pad_id)
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([label for _, label in samples])}
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits  # type: ignore[no-any-return]
+
+
+def _counts(gathered: Mapping[str, Tensor | list[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    confusion = gathered["confusion"]
+    assert isinstance(confusion, Tensor)
+    return confusion.cpu().numpy()
