@@ -140,15 +140,13 @@ def test_plain_tables_are_aligned_and_free_of_control_characters() -> None:
     ]
 
 
-def test_a_terminal_gets_a_table_without_colour_where_that_is_asked_for() -> None:
-    plain, colourless = Terminal(), Terminal()
-    for stream, environ in ((plain, {}), (colourless, {"NO_COLOR": "1"})):
-        output = output_for(stream, {"TERM": "xterm", **environ})
-        assert isinstance(output, RichOutput)
-        output.table(["name", "what"], [["a", "[bold]literal[/bold] :smile:"]])
-        assert "─" in stream.getvalue() and "[bold]literal[/bold] :smile:" in stream.getvalue()
-    assert ESCAPE in plain.getvalue()
-    assert not re.search(ESCAPE + r"\[[0-9;]*[34][0-9]", colourless.getvalue())
+def test_a_terminal_gets_a_table_with_every_cell_taken_literally() -> None:
+    stream = Terminal()
+    output = output_for(stream, {"TERM": "xterm"})
+    assert isinstance(output, RichOutput)
+    output.table(["name", "what"], [["a", f"[bold]literal[/bold] :smile: {ESCAPE}[31mred"]])
+    shown = stream.getvalue()
+    assert ESCAPE in shown and "─" in shown and r"[bold]literal[/bold] :smile: \x1b[31mred" in shown
 
 
 def test_a_dumb_terminal_is_treated_as_a_pipe() -> None:
@@ -195,6 +193,18 @@ def test_a_log_file_gets_few_lines_however_often_the_loop_logs(run: RunInfo) -> 
     assert steps[1] == "step 50/1000  loss 0.02  1.2 k samples/s  15 min 50 s left"
     assert lines[-3:] == ["step 1000 evaluated  loss 0.25  accuracy 0.5", "kept 3 tensors", "run finished"]
     assert ESCAPE not in stream.getvalue()
+
+
+def test_no_color_is_respected(run: RunInfo) -> None:
+    coloured, colourless = Terminal(), Terminal()
+    for stream, environ in ((coloured, {}), (colourless, {"NO_COLOR": "1"})):
+        reporter = reporter_for(stream, {"TERM": "xterm", **environ})
+        reporter.started(run, {})
+        reporter.logged(500, 1000, {"loss": 0.125}, 10.0, 50.0)
+        reporter.ended("finished")
+    colour = ESCAPE + r"\[[0-9;]*(3|4|9)[0-9]m"
+    assert re.search(colour, coloured.getvalue()) and "500/1000" in colourless.getvalue()
+    assert not re.search(colour, colourless.getvalue())
 
 
 def test_a_terminal_gets_a_bar_and_gets_its_cursor_back(run: RunInfo) -> None:

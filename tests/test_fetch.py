@@ -195,6 +195,11 @@ def test_damaged_and_foreign_archives_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=f"{name}: damaged archive"):
             read_archive(tmp_path / name)
+    locked = bytearray(whole)
+    locked[6] = locked[whole.index(b"PK\x01\x02") + 8] = 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(DataError, match="is encrypted"):
+        read_archive(tmp_path / "locked.zip")
     (tmp_path / "f.rar").write_bytes(b"Rar!")
     with pytest.raises(DataError, match="not an archive that can be read"):
         read_archive(tmp_path / "f.rar")

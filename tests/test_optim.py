@@ -8,7 +8,7 @@ from torch import nn
 
 from zoo_core import builtin
 from zoo_core.errors import RecipeError
-from zoo_core.recipe import Schedule
+from zoo_core.settings import Schedule
 from zoo_core.training import optim, schedule
 from zoo_core.training.optim import Update
 

@@ -590,8 +590,9 @@ print(json.dumps({
 
 def probe(site: Path, cache: Path) -> tuple[dict[str, object], float]:
     """What a fresh process sees with `site` on its path, and the CPU milliseconds it took."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "ZOO_DISABLE_PLUGINS")}
-    environment |= {"PYTHONPATH": str(site), "PYTHONPYCACHEPREFIX": str(cache)}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    others = ",".join({source.distribution for source in installed() if source.location != str(site)})
+    environment |= {"PYTHONPATH": str(site), "PYTHONPYCACHEPREFIX": str(cache), "ZOO_DISABLE_PLUGINS": others}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -624,7 +625,6 @@ def test_a_plugin_that_imports_torch_is_flagged(tmp_path: Path) -> None:
 def test_a_worker_process_builds_the_same_host(site: Path, tmp_path: Path) -> None:
     write_plugin(site, "zoo-b", loss("huber"))
     write_plugin(site, "zoo-a", loss("huber"))
-    importlib.invalidate_caches()
-    here = PluginHost.discover({})
+    here = look(site)
     seen, _ = probe(site, tmp_path / "cache")
     assert seen["ids"] == [one.id for one in here.all("loss")]

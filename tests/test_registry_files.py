@@ -10,8 +10,8 @@ import pytest
 
 from zoo_core import fs
 from zoo_core.card import Card, FileEntry
-from zoo_core.errors import CardError
-from zoo_core.registry import find_catalogue, read_registry, write_registry
+from zoo_core.catalogue import find_catalogue, read_registry, write_registry
+from zoo_core.errors import CardError, CorruptFile, DiskError
 
 
 def card(name: str = "toy.words", version: int | None = 1, content: bytes = b"weights", **changes: Any) -> Card:
@@ -23,7 +23,7 @@ def test_a_catalogue_is_written_sorted_and_the_same_every_time(tmp_path: Path) -
     cards = [card("b_10"), card("b_2", 2), card("b_2"), card("a")]
     write_registry(tmp_path / "one.yaml", cards)
     write_registry(tmp_path / "two.yaml", [*cards[::-1], cards[0]])
-    assert fs.read_bytes(tmp_path / "one.yaml") == fs.read_bytes(tmp_path / "two.yaml")
+    assert (tmp_path / "one.yaml").read_bytes() == (tmp_path / "two.yaml").read_bytes()
     assert [one.full_name for one in read_registry(tmp_path / "one.yaml")] == ["a@1", "b_2@1", "b_2@2", "b_10@1"]
     assert sorted(read_registry(tmp_path / "one.yaml"), key=repr) == sorted(cards, key=repr)
 
@@ -31,7 +31,7 @@ def test_a_catalogue_is_written_sorted_and_the_same_every_time(tmp_path: Path) -
 def test_what_is_no_catalogue_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     write_registry(path, [card("kept")])
-    before = fs.read_bytes(path)
+    before = path.read_bytes()
     with pytest.raises(CardError, match="two different"):
         write_registry(path, [card(content=b"a"), card(content=b"b")])
     with pytest.raises(CardError, match="no version"):
@@ -40,15 +40,15 @@ def test_what_is_no_catalogue_is_not_written(tmp_path: Path) -> None:
         write_registry(path, [card(notes="x" * (1 << 20))])
     with pytest.raises(CardError, match="surrogate"):
         write_registry(path, [card(labels=("\ud800",))])
-    assert fs.read_bytes(path) == before
+    assert path.read_bytes() == before
 
 
 def test_row_36_a_catalogue_of_a_future_format_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
-    fs.write_file(path, b"schema_version: 2\nnews: 1\n")
+    path.write_bytes(b"schema_version: 2\nnews: 1\n")
     with pytest.raises(CardError, match="newer zoo-core"):
         write_registry(path, [card()])
-    assert fs.read_bytes(path) == b"schema_version: 2\nnews: 1\n"
+    assert path.read_bytes() == b"schema_version: 2\nnews: 1\n"
 
 
 def test_the_official_catalogue_is_found_and_valid() -> None:
@@ -56,6 +56,30 @@ def test_the_official_catalogue_is_found_and_valid() -> None:
     assert path.name == "registry.yaml"
     for one in read_registry(path):
         assert one.version is not None
+
+
+def test_what_is_no_small_regular_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "registry.yaml"
+    with pytest.raises(DiskError):
+        read_registry(path)
+    path.symlink_to("/etc/hostname")
+    with pytest.raises(DiskError):
+        read_registry(path)
+    path.unlink()
+    path.write_bytes(b"#" * (1 << 20) + b"#")
+    with pytest.raises(CorruptFile):
+        read_registry(path)
+
+
+def test_a_strangers_file_beside_an_installed_package_is_not_the_catalogue(tmp_path: Path) -> None:
+    package = tmp_path / "zoo_core"
+    package.mkdir()
+    (tmp_path / "registry.yaml").write_bytes(b"{}")
+    assert find_catalogue(package) == package / "registry.yaml"
+    (tmp_path / "pyproject.toml").write_bytes(b"")
+    assert find_catalogue(package) == tmp_path / "registry.yaml"
+    (tmp_path / "registry.yaml").unlink()
+    assert find_catalogue(package) == package / "registry.yaml"
 
 
 def test_reading_fifty_cards_is_fast(tmp_path: Path) -> None:

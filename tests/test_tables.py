@@ -173,6 +173,9 @@ def test_parquet_nulls_and_lists_are_refused_with_their_row(tmp_path: Path) -> N
     pq.write_table(pa.table({"tweet": [["a"]], "mood": ["x"]}), tmp_path / "b.parquet")
     with pytest.raises(DataError, match="row 1: column 'tweet' must be a string or a number, found a list"):
         rows_of(tmp_path / "b.parquet")
+    pq.write_table(pa.table({"tweet": ["a"], "mood": [True]}), tmp_path / "c.parquet")
+    with pytest.raises(DataError, match="row 1: column 'mood' must be a string or a number, found true or false"):
+        rows_of(tmp_path / "c.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: no column 'text'"):
         rows_of(tmp_path / "b.parquet", {"text": "text"})
 

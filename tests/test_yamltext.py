@@ -290,7 +290,7 @@ def test_written_for_people() -> None:
         "lr": 1e-05,
         "version": "1.10",
         "answer": "no",
-        "labels": ["a", "b, c"],
+        "labels": ["a", "b, c", "y", "N"],
         "files": [{"path": "model.safetensors", "size": 3}],
         "notes": "one\n\ntwo\n",
         "empty": {},
@@ -301,7 +301,7 @@ def test_written_for_people() -> None:
         "lr: 1.0e-05\n"
         'version: "1.10"\n'
         'answer: "no"\n'
-        'labels: [a, "b, c"]\n'
+        'labels: [a, "b, c", "y", "N"]\n'
         "files:\n"
         "  - {path: model.safetensors, size: 3}\n"
         "notes: |\n"

@@ -95,15 +95,15 @@ class Card:
     """Everything about one checkpoint but its bytes."""
 
     name: str
-    """`family_size.recipe_data`, for instance `bert_tiny.mlm_descriptions`."""
+    """`family_size.recipe_data`."""
     version: int | None = None
     """Number of this checkpoint among those of its name, from 1; None until it is registered."""
     summary: str = ""
     """One line for listings."""
     plugin: str
-    """Distribution that builds the model, for instance `zoo-nlp`."""
+    """Distribution that builds the model."""
     model: str
-    """Full name of the model family, for instance `zoo-nlp/bert`."""
+    """Full name of the model family: `plugin/family`."""
     size: str = ""
     """Named size within the family."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -148,7 +148,9 @@ class Card:
         if self.version is not None:
             _check_at_least("version", self.version, 1)
         if not _DISTRIBUTION.fullmatch(self.plugin):
-            raise FieldError("plugin", f"{self.plugin[:80]!r} is not a distribution's name in lower case, like zoo-nlp")
+            raise FieldError(
+                "plugin", f"{self.plugin[:80]!r} is not a distribution's name in lower case, like zoo-example"
+            )
         plugin, _, family = self.model.partition("/")
         if plugin != self.plugin or not _MODEL.fullmatch(family):
             raise FieldError("model", f"{self.model[:80]!r} is not of the form {self.plugin}/family")
@@ -321,7 +323,7 @@ def looks_like_path(text: str) -> bool:
 
 
 def natural_key(name: str) -> tuple[Any, ...]:
-    """Sort key that puts `bert_2` before `bert_10`."""
+    """Sort key that puts `toy_2` before `toy_10`."""
     return tuple(int(part) if index % 2 else part for index, part in enumerate(_NUMBERS.split(name)))
 
 

@@ -66,7 +66,7 @@ def open_folder(folder: Path) -> Checkpoint:
     path = folder / CARD
     if not path.is_file():
         raise CorruptFile(f"{folder} holds no {CARD}", hint="zoo import FOLDER reads the folders of other libraries")
-    document = parse_yaml(fs.read_bytes(path, limit=1 << 20).decode(), where=str(path), error=CardError)
+    document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=CardError)
     card = parse_card(document.data, document.where, document.lines)
 
     def read(name: str) -> bytearray:

@@ -14,14 +14,13 @@ from zoo_core.registry import Registry
 from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
 from zoo_core.specs import Head
-from zoo_core.store import Store
 from zoo_core.training.task import Foreign, Interop
 
 _SMALL = 64 << 20
 """Configurations and vocabularies are smaller than this; anything larger in a folder is left alone."""
 
 
-def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, store: Store) -> Card:
+def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, registry: Registry) -> Card:
     """Register the checkpoint in a folder of another library under `name`.
 
     The tensors must fit the family `model` exactly. Raises `UnsafeFormat` where the weights are a pickle, `ArchMismatch`
@@ -63,7 +62,7 @@ def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, stor
         environment=describe_environment(),
     )
     card, files = pack(blank, build.weights(built), others)
-    return store.add(card, files)
+    return registry.register(card, files)
 
 
 def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:

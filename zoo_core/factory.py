@@ -14,9 +14,10 @@ from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.finetune import data_choice
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.recipe import Component, Recipe, Training, load_recipe
+from zoo_core.recipe import Component, Recipe, load_recipe
 from zoo_core.registry import Registry
 from zoo_core.schema import build as typed
+from zoo_core.settings import Training
 from zoo_core.specs import Head, TaskSpec
 from zoo_core.store import Store, home
 
@@ -36,15 +37,13 @@ class Zoo:
 
     host: PluginHost
     registry: Registry
-    store: Store
 
 
 def open_zoo(environ: Mapping[str, str] | None = None) -> Zoo:
     """The zoo as the environment describes it (`ZOO_HOME`, `ZOO_DISABLE_PLUGINS`)."""
     environ = os.environ if environ is None else environ
     host = PluginHost.discover(environ)
-    store = Store(home(environ))
-    return Zoo(host, Registry(host, store), store)
+    return Zoo(host, Registry(host, Store(home(environ))))
 
 
 @lru_cache(maxsize=8)
@@ -239,7 +238,7 @@ def train(
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, zoo.host)
     usual = newest_folder if resume else new_folder
     place = usual(resolved.name, Path("runs")) if folder is None else Path(folder)
-    return run(resolved, host=zoo.host, registry=zoo.registry, store=zoo.store, folder=place, resume=resume, reporter=reporter)
+    return run(resolved, host=zoo.host, registry=zoo.registry, folder=place, resume=resume, reporter=reporter)
 
 
 def evaluate(

@@ -6,6 +6,7 @@ import fnmatch
 import io
 import re
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -37,6 +38,17 @@ FREE_BYTES = 1 << 20
 SECONDS = 600
 """Time one download may take."""
 
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/:=+._~-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -189,16 +201,7 @@ def read_archive(path: Path, select: Sequence[str] = ("*",)) -> dict[str, bytes]
                 continue
             kept[name] = member.read(MAX_BYTES - total)
             total += len(kept[name])
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        RuntimeError,
-        zlib.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _DAMAGED as error:
         raise DataError(f"{path.name}: damaged archive: {error}") from None
     return kept
 
@@ -218,8 +221,6 @@ def _zip_members(path: Path) -> Iterator[_Member]:
                 continue
             if kind not in (0, stat.S_IFREG):
                 raise DataError(f"{path.name}: member {info.filename!r} is not an ordinary file")
-            if info.flag_bits & 1:
-                raise DataError(f"{path.name}: member {info.filename!r} is encrypted")
             packed = info.compress_size
 
             def read(limit: int, info: zipfile.ZipInfo = info, packed: int = packed) -> bytes:
@@ -231,7 +232,7 @@ def _zip_members(path: Path) -> Iterator[_Member]:
 
 def _tar_members(path: Path) -> Iterator[_Member]:
     allowed = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
-    with tarfile.open(path, "r:*") as archive:
+    with tarfile.open(path, "r:" if path.suffix == ".tar" else "r:gz") as archive:
         for info in archive:
             if info.isdir() or info.issym():
                 continue

@@ -96,21 +96,19 @@ system = System()
 
 
 def read_into(path: Path, *, limit: int | None = None) -> bytearray:
-    """The whole file in one fresh buffer.
+    """The whole file, as long as it was when it was opened, in one fresh buffer.
 
     Raises `DiskError` where it is missing, unreadable or not a regular file (a symbolic link isn't), and `CorruptFile`
-    where it has more than `limit` bytes or changes while it is read.
+    where it has more than `limit` bytes or is cut short while it is read.
     """
-    with _opened(path) as (descriptor, size):
-        if limit is not None and size > limit:
-            raise CorruptFile(f"{path}: {size} bytes, more than the {limit} that are allowed here")
+    with _opened(path, limit) as (descriptor, size):
         buffer = bytearray(size)
         view = memoryview(buffer)
         filled = 0
         while filled < size and (count := system.read(descriptor, view[filled:])):
             filled += count
-        if filled < size or system.read(descriptor, memoryview(bytearray(1))):
-            raise CorruptFile(f"{path}: it changed while it was read", hint="try again when its writer has finished")
+        if filled < size:
+            raise CorruptFile(f"{path}: it was cut short while it was read", hint="something else writes to it")
         return buffer
 
 
@@ -127,10 +125,10 @@ def digest_of(*chunks: Buffer) -> str:
     return sha256.hexdigest()
 
 
-def digest_file(path: Path) -> tuple[str, int]:
+def digest_file(path: Path, *, limit: int | None = None) -> tuple[str, int]:
     """sha256 in hex and size in bytes, read in constant memory. Raises what `read_into` raises."""
     sha256, total = hashlib.sha256(), 0
-    with _opened(path) as (descriptor, _):
+    with _opened(path, limit) as (descriptor, _):
         block = memoryview(bytearray(_BLOCK))
         while count := system.read(descriptor, block):
             sha256.update(block[:count])
@@ -157,7 +155,7 @@ def publish_new(path: Path, data: Buffer) -> bool:
     The others get False, and what is there is whole and durable. Raises `DiskError`.
     """
     temporary = _temporary(path.parent)
-    with _explained(path, needed=len(data)), _discarded_on_failure(temporary):
+    with _explained(path, needed=_size([data])), _discarded_on_failure(temporary):
         _create(temporary, [data], 0o644)
         try:
             system.link(temporary, path)
@@ -214,23 +212,26 @@ def truncate_lines(path: Path, keep: Callable[[str], bool]) -> None:
     if not os.path.lexists(path):
         return
     data = read_bytes(path)
-    lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
-    kept = b"".join(line for line in lines if keep(line.decode(errors="replace").rstrip("\n")))
+    lines = data.split(b"\n")[:-1]
+    kept = b"".join(line + b"\n" for line in lines if keep(line.decode(errors="replace")))
     if kept != data:
         write_file(path, kept)
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder and its missing parents, durably; one that exists is fine. Raises `DiskError`."""
-    if path.parent != path:
-        make_folder(path.parent)
-        with _explained(path), suppress(FileExistsError):
-            if not path.is_dir():
+    """Make the folder and its missing parents, durably; one that exists is fine. Raises `DiskError`.
+
+    A folder is made only when its parent is durable, so that one that is there vouches for its parents but not for itself:
+    its maker may have died before the sync.
+    """
+    with _explained(path):
+        if not path.is_dir():
+            make_folder(path.parent)
+            with suppress(FileExistsError):
                 system.mkdir(path)
-        # Also where it existed: its maker may have died before its own sync.
+            if not path.is_dir():
+                raise DiskError(f"{path}: it is not a folder")
         sync_folder(path.parent)
-    if not path.is_dir():
-        raise DiskError(f"{path}: it is not a folder")
 
 
 def remove_file(path: Path) -> None:
@@ -277,7 +278,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[int, int]]:
+def _opened(path: Path, limit: int | None) -> Iterator[tuple[int, int]]:
     """Descriptor and size of a regular file; never blocks on a pipe, never follows a link."""
     with _explained(path):
         _demand_regular(path.lstat())
@@ -285,6 +286,8 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         try:
             status = os.fstat(descriptor)
             _demand_regular(status)  # it may have been swapped since
+            if limit is not None and status.st_size > limit:
+                raise CorruptFile(f"{path}: {status.st_size} bytes, more than the {limit} that are allowed here")
             yield descriptor, status.st_size
         finally:
             system.close(descriptor)

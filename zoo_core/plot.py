@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 Curve = list[tuple[float, float]]
 """Points (step, value), ascending by step."""
 
-HIDDEN = ("samples_per_second", "units_per_second", "data_wait", "seconds", "grad_norm", "epoch", "lr")
+HIDDEN = (
+    "samples_per_second",
+    "seconds_per_step",
+    "units_per_second",
+    "data_wait",
+    "seconds",
+    "grad_norm",
+    "epoch",
+    "lr",
+)
 """What the metrics file has and a learning curve doesn't show."""
 
 MAX_PANELS = 6

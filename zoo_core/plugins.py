@@ -120,9 +120,8 @@ class PluginHost:
 
     def find_model(self, name: str) -> tuple[Provided, str]:
         """The family and the size that `family_size` or `family` (its first size) means; raises as `find` does."""
-        found = self._pick(
-            "model", name, [(alias, one) for one in self.all("model") for alias in model_names(one.spec)]
-        )
+        named = [(alias, one) for one in self.all("model") for alias in model_names(one.spec)]
+        found = self._pick("model", name, named)
         return found, model_names(found.spec)[name.rpartition("/")[2]]
 
     def resolve(self, target: str, provided: Provided) -> Any:
@@ -137,7 +136,7 @@ class PluginHost:
         except BaseException as error:
             raise PluginError(f"{what}: {_cause(error, place)}", hint=_remedy(error, provided.plugin)) from error
         if not callable(found):
-            hint = nearest(attribute, (name for name, value in vars(module).items() if callable(value)))
+            hint = nearest(attribute, (name for name in dir(module) if not name.startswith("_")))
             raise PluginError(f"{what}: {place} has no function or class {attribute!r}", hint=hint)
         return found
 
@@ -174,12 +173,10 @@ class PluginHost:
         for hook in OBSERVERS:
             if getattr(trial.manager.hook, hook).get_hookimpls():
                 self._observers[hook][record.name] = trial.manager
-        slow = (
-            ()
-            if heavy or "torch" not in sys.modules
-            else ("importing it imports torch, which slows every command down",)
-        )
-        return replace(record, location=_file(trial.module, record), api=trial.api, notes=record.notes + slow)
+        notes = record.notes
+        if not heavy and "torch" in sys.modules:
+            notes += ("importing it imports torch, which slows every command down",)
+        return replace(record, location=_file(trial.module, record), api=trial.api, notes=notes)
 
     def _pick(self, kind: str, name: str, named: list[tuple[str, Provided]]) -> Provided:
         """The one component of `named` (pairs of short name and component) that `name` means."""
@@ -192,15 +189,13 @@ class PluginHost:
             return found[0]
         if found:
             raise _ambiguous(kind, short, found)
-        valid = [
-            f"{one.plugin}/{alias}" if slash else alias for alias, one in named if not slash or one.plugin == plugin
-        ]
-        idle = [
-            f"{record.name} ({record.state})" for record in self.records if record.module and record.state != "active"
-        ]
+        if slash:
+            raise UnknownName(kind, name, [f"{plugin}/{alias}" for alias, one in named if one.plugin == plugin])
+        valid = [alias for alias, _ in named]
         hint = nearest(name, valid)
-        if idle and not slash:
-            hint += f"\nnot looked at: {', '.join(idle)}; 'zoo plugin list' says why"
+        idle = [f"{one.name} ({one.state})" for one in self.records if one.module and one.state != "active"]
+        if idle:
+            hint += f"\nnot looked into: {', '.join(idle)}; 'zoo plugin list' says why"
         raise UnknownName(kind, name, valid, hint=hint)
 
     def _require_active(self, plugin: str, what: str) -> None:
@@ -256,8 +251,8 @@ def _mismatch(api: tuple[int, int]) -> str:
     """Why a plugin of that hook API can't run here; empty if it can."""
     if api[0] == HOOK_API[0] and api[1] <= HOOK_API[1]:
         return ""
-    texts = f"it was written for hook API {api[0]}.{api[1]} and this core has {HOOK_API[0]}.{HOOK_API[1]}"
-    return f"{texts}; " + (f"pip install --upgrade {CORE}" if api > HOOK_API else "install a newer release of it")
+    versions = f"it was written for hook API {api[0]}.{api[1]} and this core has {HOOK_API[0]}.{HOOK_API[1]}"
+    return f"{versions}; " + (f"pip install --upgrade {CORE}" if api > HOOK_API else "install a newer release of it")
 
 
 def _registered(module: ModuleType, name: str) -> pluggy.PluginManager:
@@ -360,8 +355,8 @@ def _cause(error: BaseException, module: str) -> str:
         if str(frame.f_globals.get("__name__")).partition(".")[0] == module.partition(".")[0]:
             place = place if isinstance(error, SyntaxError) else f"{frame.f_code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
-    text = printable(" ".join(f"{name}{message}".split()))
-    return (text if len(text) <= 400 else text[:400] + " ...") + (f" ({place})" if place else "")
+    said = printable(" ".join(f"{name}{message}".split()))
+    return (said if len(said) <= 400 else said[:400] + " ...") + (f" ({place})" if place else "")
 
 
 def _remedy(error: BaseException, plugin: str) -> str:

@@ -11,21 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from zoo_core import fs
-from zoo_core.card import (
-    CARD_SCHEMA,
-    Card,
-    FileEntry,
-    Reference,
-    card_to_data,
-    check_schema_version,
-    natural_key,
-    parse_reference,
-    parse_registered,
-    parse_registry,
-)
+from zoo_core.card import Card, FileEntry, Reference, natural_key, parse_reference
+from zoo_core.catalogue import CATALOGUE, find_catalogue, present, read_card, read_registry
 from zoo_core.errors import (
     AmbiguousName,
-    CardError,
     DigestMismatch,
     DiskError,
     MissingPlugin,
@@ -34,13 +23,6 @@ from zoo_core.errors import (
     UnknownName,
     nearest,
 )
-from zoo_core.schema import Document, dump_yaml, parse_yaml
-from zoo_core.yamltext import MAX_BYTES
-
-CATALOGUE = "registry.yaml"
-"""Name of the catalogue, and of a project's own list of cards."""
-
-_HEADER = "# Cards of checkpoints, written by `zoo`. Digests are computed from the files and never typed.\n"
 
 
 class PluginState(Protocol):
@@ -84,6 +66,9 @@ class Shelf(Protocol):
 
     def path_of(self, sha256: str) -> Path:
         """Where the bytes with this digest lie."""
+
+    def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]], *, above: int = 0) -> Card:
+        """Register a checkpoint under a version above `above`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,10 +131,11 @@ class Registry:
         if not matches:
             raise self._unknown(reference, entries)
         newest = max(entry.card.version or 0 for entry in matches)
-        chosen = [entry for entry in matches if (entry.card.version or 0) == newest]
+        several = reference.digest_prefix and len({entry.card.digest for entry in matches}) > 1
+        chosen = [entry for entry in matches if several or entry.card.version == newest]
         self._refuse_folder(reference, chosen[0])
         if len(chosen) > 1:
-            raise _conflict(chosen)
+            raise _conflict(reference, chosen)
         return chosen[0]
 
     def find(self, name: str) -> Entry:
@@ -168,6 +154,11 @@ class Registry:
             f"{entry.card.full_name} needs {plugin}, which is {record.state}: {record.reason}",
             hint="see: zoo plugin list",
         )
+
+    def register(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]]) -> Card:
+        """Add a checkpoint to the user's store, under a version that its name has in no layer yet."""
+        elsewhere = [entry.card.version or 0 for entry in self._entries() if entry.card.name == card.name]
+        return self.store.add(card, files, above=max(elsewhere, default=0))
 
     def read(self, entry: Entry, path: str) -> bytearray:
         """The bytes of one file of the checkpoint, checked in full against the card.
@@ -221,7 +212,7 @@ class Registry:
     def _project(self) -> list[Entry]:
         """The entries of the working folder's own registry."""
         path = self.folder / CATALOGUE
-        if not _present(path) or (_present(self.catalogue) and path.samefile(self.catalogue)):
+        if not present(path) or (present(self.catalogue) and path.samefile(self.catalogue)):
             return []
         return self._from_file(path, "project")
 
@@ -266,7 +257,7 @@ class Registry:
     def _absent(self, entry: Entry) -> str:
         """Which file is nowhere to be found; looks at names only."""
         for file in entry.card.files:
-            if not self.store.has(file) and not any(_present(place) for place in _candidates(entry, file)):
+            if not self.store.has(file) and not any(present(place) for place in _candidates(entry, file)):
                 return f"{file.path} is not on this machine"
         return ""
 
@@ -274,7 +265,7 @@ class Registry:
         """Where a package ships the file. Raises `DiskError` where none does."""
         candidates = _candidates(entry, file)
         for place in candidates:
-            if _present(place):
+            if present(place):
                 return place
         looked = ", ".join(["the store", *map(str, candidates)])
         raise DiskError(f"{entry.card.full_name}: {file.path} is not on this machine", hint=f"looked in {looked}")
@@ -300,50 +291,6 @@ class Registry:
         return UnknownName("checkpoint", str(reference), names, hint=hint)
 
 
-def find_catalogue() -> Path:
-    """The official catalogue: inside the package in a wheel, one folder up in a checkout."""
-    package = Path(__file__).parent
-    above = package.parent / CATALOGUE
-    # In site-packages a file of that name one folder up would be somebody else's.
-    return above if (package.parent / "pyproject.toml").is_file() and above.is_file() else package / CATALOGUE
-
-
-def read_registry(path: Path) -> list[Card]:
-    """The cards of a `registry.yaml`. Raises `CardError` with file and line, `DiskError`, `CorruptFile`."""
-    return parse_registry(_read(path))
-
-
-def read_card(path: Path) -> Card:
-    """The registered card in a file of its own. Raises `CardError` with file and line, `DiskError`, `CorruptFile`."""
-    return parse_registered(_read(path))
-
-
-def write_registry(path: Path, cards: Iterable[Card]) -> None:
-    """Render a catalogue: sorted, the same bytes for the same cards.
-
-    Raises `CardError` for two checkpoints of one name and version, a card without version, more than fits in a file,
-    and when the file there is of a newer format; `DiskError`.
-    """
-    unique: dict[str, Card] = {}
-    for card in sorted(cards, key=lambda card: (natural_key(card.name), card.version or 0)):
-        if card.version is None:
-            raise CardError(f"{path}: {card.name} has no version", hint="register it first")
-        if not unique.setdefault(card.full_name, card).same_checkpoint(card):
-            raise CardError(f"{path}: two different checkpoints are called {card.full_name}")
-    if _present(path) and isinstance(there := _read(path).data, Mapping):
-        check_schema_version(there, str(path))
-    models = [
-        {key: value for key, value in card_to_data(card).items() if key != "schema_version"} for card in unique.values()
-    ]
-    try:
-        text = (_HEADER + dump_yaml({"schema_version": CARD_SCHEMA, "models": models})).encode()
-    except ValueError as failure:
-        raise CardError(f"{path}: {failure}") from None
-    if len(text) > MAX_BYTES:
-        raise CardError(f"{path}: {len(unique)} cards take {len(text)} bytes, more than the {MAX_BYTES} allowed")
-    fs.write_file(path, text)
-
-
 def read_verified(path: Path, entry: FileEntry) -> bytearray:
     """The file's bytes, which are those on the card. Raises `DigestMismatch`, `DiskError`, `CorruptFile`."""
     buffer = fs.read_into(path)
@@ -363,18 +310,6 @@ def package_folders(package: str) -> tuple[Path, ...]:
     return tuple(Path(folder) for folder in (spec.submodule_search_locations or ())) if spec else ()
 
 
-def _read(path: Path) -> Document:
-    return parse_yaml(fs.read_bytes(path, limit=MAX_BYTES), where=str(path), error=CardError)
-
-
-def _present(path: Path) -> bool:
-    """Whether there is something; a folder that may not be searched holds nothing for us."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def _candidates(entry: Entry, file: FileEntry) -> list[Path]:
     """Where packages may ship the file; both names are flat by the card's rules."""
     return [folder / "checkpoints" / entry.card.name / file.path for folder in entry.packages]
@@ -384,17 +319,15 @@ def _mismatch(path: Path, file: FileEntry, digest: str, size: int) -> str:
     return f"{path}: expected {file.size} bytes with sha256 {file.sha256}, found {size} with {digest}"
 
 
-def _conflict(entries: Sequence[Entry]) -> AmbiguousName:
-    name = entries[0].card.full_name
-    digests = {entry.card.digest for entry in entries}
+def _conflict(reference: Reference, entries: Sequence[Entry]) -> AmbiguousName:
     shown = " and ".join(
-        f"{entry.layer}{f' ({entry.where})' if entry.where else ''}, sha256 {entry.card.digest[:12]}"
-        for entry in entries
+        f"{entry.card.full_name} of {entry.layer}{f' ({entry.where})' if entry.where else ''}" for entry in entries
     )
-    ways = " or ".join(f"{entry.card.name}@sha256:{entry.card.digest[:12]}" for entry in entries)
+    digests = dict.fromkeys(entry.card.digest[:16] for entry in entries)
+    ways = " or ".join(f"{reference.name}@sha256:{digest}" for digest in digests)
     hint = (
         f"write {ways}"
         if len(digests) == len(entries)
-        else "they share their weights: raise the version of one of them"
+        else "they share their weights: give one of them another version"
     )
-    return AmbiguousName(f"{name} means different checkpoints in different layers: {shown}", hint=hint)
+    return AmbiguousName(f"{reference} means different checkpoints: {shown}", hint=hint)

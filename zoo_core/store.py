@@ -55,9 +55,10 @@ class Store:
         self.root = root
         self._verified: dict[str, _Identity] = {}
 
-    def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]]) -> Card:
+    def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]], *, above: int = 0) -> Card:
         """Register a checkpoint and return its card with files and version: the next free one of its name.
 
+        `above` is the newest version that the name has elsewhere, so that no two places give one number to two things.
         What is there already, bytes and card alike, is not registered twice; its version is returned. Raises `CardError`
         for a card or a file name that breaks the schema, or a store that a newer zoo-core has written to, and `DiskError`.
         """
@@ -70,7 +71,7 @@ class Store:
             raise CardError(f"{card.name}: {error}") from error
         for entry in entries:
             self._put(entry, files[entry.path])
-        return self._publish(card, text)
+        return self._publish(card, text, above)
 
     def cards(self) -> list[Card]:
         """All registered cards by name and version. A damaged manifest is left out here and named by `damaged`."""
@@ -138,7 +139,7 @@ class Store:
         for entry in card.files:
             path = self.path_of(entry.sha256)
             try:
-                problem = _difference(entry, *fs.digest_file(path))
+                problem = _difference(entry, *fs.digest_file(path, limit=entry.size))
             except StoreError as error:
                 problems.append(f"{card.full_name}: {entry.path}: {error.message}")
                 continue
@@ -157,7 +158,7 @@ class Store:
         else:
             fs.write_file(path, *chunks, mode=0o444)
 
-    def _publish(self, card: Card, text: str) -> Card:
+    def _publish(self, card: Card, text: str, above: int) -> Card:
         folder = self.root / "manifests" / card.name
         fs.make_folder(folder)
         fs.sweep(folder)
@@ -167,7 +168,7 @@ class Store:
                 if _text_of(versions[version]) == text:
                     fs.sync_folder(folder)
                     return _card(versions[version])
-            path = folder / f"{max(versions, default=0) + 1}.json"
+            path = folder / f"{max(above, *versions, 0) + 1}.json"
             registered = replace(card, version=int(path.stem))
             if fs.publish_new(path, _text(registered).encode()):
                 return _card(path)

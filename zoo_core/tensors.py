@@ -57,7 +57,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _UNSAFE_SUFFIXES = re.compile(r"\.(pth?|bin|ckpt|pkl|pickle|joblib|dill|np[yz]|h5|hdf5|keras|mar|nemo|zip|tar|t?gz|7z)")
 _UNSAFE_HEADS = (
-    (b"PK\x03\x04", "a zip archive, as torch.save, numpy and Keras write"),
+    (b"PK\x03\x04", "a zip archive, the usual wrapping of pickles"),
     (b"PK\x05\x06", "a zip archive"),
     (b"\x80\x02", "a pickle"),
     (b"\x80\x03", "a pickle"),

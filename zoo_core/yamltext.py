@@ -107,12 +107,12 @@ def spot(where: str, line: int) -> str:
 
 
 def _decode(text: str | bytes, where: str, error: type[ZooError]) -> str:
-    """The text without a byte order mark. Raises `error` for another encoding and for a text that is too long."""
+    """The text, whose byte order mark the parser skips. Raises `error` for another encoding and for a text that is too long."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
     if len(data) > MAX_BYTES:
         raise error(f"{where}: {len(data)} bytes, more than the {MAX_BYTES} allowed")
     try:
-        return data.decode().removeprefix("\ufeff")
+        return data.decode()
     except UnicodeDecodeError as failure:
         line = data.count(b"\n", 0, failure.start) + 1
         raise error(f"{spot(where, line)}: not UTF-8 text", hint="save it as UTF-8") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,16 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(finished.code or 0)
     except KeyboardInterrupt as stopped:
         # A run that stopped cleanly says with which code and where it stands.
-        return _complain(str(stopped) or "interrupted", "", getattr(stopped, "exit_code", INTERRUPTED))
+        code = getattr(stopped, "exit_code", INTERRUPTED)
+        return _report(words, type(stopped).__name__, str(stopped) or "interrupted", "", code)
     except BrokenPipeError:
         _close_quietly(sys.stdout)
         return PIPE_CLOSED
     except ZooError as error:
-        return _report(error, error.message, error.hint, error.exit_code, words)
+        _debug(error)
+        return _report(words, type(error).__name__, error.message, error.hint, error.exit_code)
     except Exception as error:  # noqa: BLE001 - the border to the user: nothing may pass it as a traceback
+        _debug(error)
         message = f"unexpected {type(error).__name__}: {error}"
-        hint = "run again with ZOO_DEBUG=1 for the traceback"
-        return _report(error, message, hint, UNEXPECTED, words)
+        return _report(words, type(error).__name__, message, "run again with ZOO_DEBUG=1 for the traceback", UNEXPECTED)
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -86,7 +90,7 @@ def parse(command: Command, words: Sequence[str]) -> argparse.Namespace:
     if {"-h", "--help"} & set(words[:cut]):
         parser.print_help()
         raise SystemExit(0)
-    # Left to itself argparse lays out the usage, importing shutil, for messages that this parser words itself.
+    # Left to itself argparse lays out the usage, for messages that this parser words itself.
     parser.usage = ""
     arguments = parser.parse_intermixed_args(words[:cut])
     arguments.after = words[cut + 1 :]
@@ -122,25 +126,26 @@ def _body(command: Command) -> Callable[[argparse.Namespace, Session], Answer]:
     return body  # type: ignore[no-any-return]
 
 
-def _report(error: Exception, message: str, hint: str, code: int, words: Sequence[str]) -> int:
-    """Show a failure on stderr and, for `--json`, as the one document on stdout."""
+def _debug(error: Exception) -> None:
+    """The traceback, for somebody who asked for it."""
     if os.environ.get("ZOO_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
-    if "--json" in words[: _end_of_options(words)]:
-        from zoo_core.cli.render import write_json
-
-        failure = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": code}
-        write_json(sys.stdout, {"error": failure})
-    return _complain(f"error: {message}", hint, code)
 
 
-def _complain(message: str, hint: str, code: int) -> int:
-    """One message on stderr, the hint under it; a stderr that went away changes nothing."""
+def _report(words: Sequence[str], kind: str, message: str, hint: str, code: int) -> int:
+    """Show a failure on stderr and, for `--json`, as the one document on stdout; a stream that went away is no matter."""
+    failure = {"type": kind, "message": message, "hint": hint, "exit_code": code}
     try:
-        print(printable(f"{message}\n{hint}" if hint else message), file=sys.stderr, flush=True)
+        if "--json" in words[: _end_of_options(words)]:
+            from zoo_core.cli.render import write_json
+
+            write_json(sys.stdout, {"error": failure})
+        prefix = "" if kind in ("KeyboardInterrupt", "Interrupted") else "error: "
+        print(printable(f"{prefix}{message}\n{hint}".rstrip()), file=sys.stderr, flush=True)
     except BrokenPipeError:
+        _close_quietly(sys.stdout)
         _close_quietly(sys.stderr)
     return code
 
@@ -154,6 +159,8 @@ def _never_fail_on_encoding(stream: TextIO) -> None:
 
 def _close_quietly(stream: TextIO) -> None:
     """Point the stream at nothing, so that the interpreter's last flush doesn't complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory has no descriptor and no last flush
+        descriptor = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

@@ -26,6 +26,9 @@ EXIT_CODES = {
 }
 """What each exit code means; `zoo_core.errors` says which error has which."""
 
+HELP_WIDTH = 80
+"""Columns of a command's help."""
+
 ALWAYS = (0, 2, 3, 70, 130, 141)
 """Exit codes that any command may give."""
 
@@ -57,12 +60,19 @@ class Command:
             prog=f"zoo {self.name}",
             description=self.summary,
             epilog="\n".join([*lines, *(f"  {code:>3}  {EXIT_CODES[code]}" for code in codes)]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         self.arguments(parser)
         return parser
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Lays help out at one width: the same words everywhere, and no import of shutil to measure the terminal."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=HELP_WIDTH)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,6 +160,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         help="inputs, key=value options, '-' for lines of stdin; all after -- is input",
     )
+    parser.add_argument("--task", help="another task that the checkpoint serves without training")
     parser.add_argument("--file", help="read inputs from the lines of a file")
     parser.add_argument("--limit", type=int, help="take at most this many inputs")
     parser.add_argument("--stream", action="store_true", help="show an answer piece by piece while it is made")

@@ -57,11 +57,11 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     options = dict(parse_override(word) for word in arguments.inputs if _OPTION.fullmatch(word))
     inputs = _inputs([*words, *arguments.after], arguments, session.stdin)
     card = open_checkpoint(arguments.model, session.registry).card
-    if card.task:
-        _check_options(session.host.find("task", card.task).spec, options)
+    if arguments.task or card.task:
+        _check_options(session.host.find("task", arguments.task or card.task).spec, options)
     from zoo_core import factory
 
-    loaded = factory.load(arguments.model, zoo=session.zoo)
+    loaded = factory.load(arguments.model, task=arguments.task, zoo=session.zoo)
     if arguments.stream:
         if arguments.json:
             raise UsageError("--stream shows pieces and --json prints one document; give one of them")
@@ -134,14 +134,14 @@ def _stream(loaded: Loaded, inputs: Iterable[str], options: dict[str, Any], outp
 
 
 def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
-    """Answers to inputs that were typed: one table where the fields fit in cells, blocks otherwise."""
+    """Answers to inputs that were typed: bare words, a block for one input, a table of the plain fields for several."""
     known = [(item, _chosen(answer, outputs)) for item, answer in answers]
-    if all(len(answer) == 1 and isinstance(value, str) for _, answer in known for value in answer.values()):
+    plain = [(item, _plain(answer)) for item, answer in known]
+    if all(list(map(type, answer.values())) == [str] for _, answer in known):
         for _, answer in known:
             output.line(*answer.values())
-    elif all(_is_flat(value) for _, answer in known for value in answer.values()):
-        headings = [*known[0][1], "input"]
-        output.table(headings, [[*map(_cell, answer.values()), item] for item, answer in known])
+    elif len(known) > 1 and all(answer for _, answer in plain):
+        output.table([*plain[0][1], "input"], [[*map(_cell, answer.values()), item] for item, answer in plain])
     else:
         for item, answer in known:
             _show_block(item, answer, output)
@@ -149,22 +149,34 @@ def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str]
 
 def _show_block(item: str, answer: Prediction, output: Output) -> None:
     """An answer with lists inside: a heading, plain fields, and a table for each list of alternatives."""
-    output.pairs({"input": item, **{key: _cell(value) for key, value in answer.items() if _is_flat(value)}})
+    plain = _plain(answer)
+    output.pairs({"input": item, **{key: _cell(value) for key, value in plain.items()}})
     for key, value in answer.items():
-        if _is_flat(value):
-            continue
-        if isinstance(value, dict):
-            output.table([key, "value"], [[str(name), _cell(part)] for name, part in value.items()])
-        elif value and all(isinstance(row, dict) for row in value):
-            output.table(list(value[0]), [[_cell(part) for part in row.values()] for row in value])
-        else:
-            output.pairs({key: _cell(value)})
+        if key not in plain:
+            _show_nested(key, value, output)
+
+
+def _show_nested(key: str, value: Any, output: Output) -> None:
+    """A mapping as a table of two columns, records as a table, several lists of records as several tables."""
+    if isinstance(value, dict):
+        output.table([key, "value"], [[str(name), _cell(part)] for name, part in value.items()])
+    elif value and all(isinstance(row, dict) for row in value):
+        output.line(f"{key}:")
+        output.table(list(value[0]), [[_cell(part) for part in row.values()] for row in value])
+    elif (
+        value and all(isinstance(row, list) for row in value) and all(isinstance(row[0], dict) for row in value if row)
+    ):
+        for place, row in enumerate(value, start=1):
+            _show_nested(f"{key} {place}", row, output)
+    else:
+        output.pairs({key: _cell(value)})
 
 
 def _show_lines(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
     """Answers to lines: one line each, in order, fields two spaces apart, so that they can be pasted beside the input."""
     for _, answer in answers:
-        fields = [" ".join(_cell(value).split()) for value in _chosen(answer, outputs).values()]
+        chosen = _chosen(answer, outputs)
+        fields = [" ".join(_cell(value).split()) for value in (_plain(chosen) or chosen).values()]
         output.line("  ".join(fields))
 
 
@@ -173,8 +185,9 @@ def _chosen(answer: Prediction, outputs: Sequence[str]) -> Prediction:
     return {key: answer[key] for key in outputs if key in answer} or answer
 
 
-def _is_flat(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float)
+def _plain(answer: Prediction) -> Prediction:
+    """The fields that fit into a cell; the others are for a block of their own, or for `--json`."""
+    return {key: value for key, value in answer.items() if value is None or isinstance(value, str | int | float)}
 
 
 def _cell(value: Any) -> str:

@@ -77,7 +77,7 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
 
     folder = Path(arguments.folder).expanduser()
     card = exchange.import_folder(
-        folder, model=arguments.model, name=arguments.name, host=session.host, store=session.store
+        folder, model=arguments.model, name=arguments.name, host=session.host, registry=session.registry
     )
     facts = {"checkpoint": card.full_name, "model": card.model, "task": card.task, "parameters": f"{card.parameters:,}"}
     return Answer(

@@ -12,7 +12,7 @@ from zoo_core.specs import RunInfo
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-RATES = ("samples_per_second", "units_per_second", "data_wait")
+RATES = ("samples_per_second", "seconds_per_step", "units_per_second", "data_wait")
 """Figures for the metrics file; a line of progress has the rate already."""
 
 REDRAW_SECONDS = 0.1

@@ -75,7 +75,7 @@ class Session:
         """Plugins and registry as the factory takes them."""
         from zoo_core.factory import Zoo
 
-        return Zoo(self.host, self.registry, self.store)
+        return Zoo(self.host, self.registry)
 
     def reporter(self) -> PlainReporter | RichReporter:
         """Shows the progress of a run on stderr."""

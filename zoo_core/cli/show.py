@@ -59,7 +59,7 @@ def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
         output.table(["file", "size", "sha256"], [[file.path, size(file.size), file.sha256] for file in card.files])
         _section(output, "training", {key: plain_value(value) for key, value in card.training.items()})
         _section(output, "environment", dict(card.environment))
-        _section(output, "options of zoo predict", {key: _default(value) for key, value in options.items()})
+        _section(output, "options", {key: _default(value) for key, value in options.items()})
 
     next_step = f'zoo predict {card.name} "..."' if card.task else f"zoo finetune {card.name} --task TASK --data DATA"
     return Answer(document=lambda: document, show=show, notes=(f"use it: {next_step}",) if entry.available else ())
@@ -158,7 +158,7 @@ def _title(output: Output, title: str) -> None:
 
 
 def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
-    """A titled list of pairs, or nothing at all."""
+    """`title.key: value` for each row, so that a line says by itself what it belongs to; nothing where there are none."""
     if any(rows.values()):
-        _title(output, title)
-        output.pairs(rows)
+        output.line()
+        output.pairs({f"{title}.{key}": value for key, value in rows.items()})

@@ -14,7 +14,7 @@ from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
 
 from zoo_core.errors import TrainingError, UsageError
-from zoo_core.recipe import Training
+from zoo_core.settings import Training
 
 _BUCKET = 1 << 24
 """Elements reduced together; bounds the copy at 64 MiB."""

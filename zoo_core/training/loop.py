@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo_core.recipe import Schedule, Training
+from zoo_core.settings import Schedule, Training
 from zoo_core.training.ema import Ema
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.meter import Meter
@@ -91,6 +91,7 @@ class Loop:
         if self.ema:
             self.ema.update(step)
         self.meter.samples += done.samples
+        self.meter.steps += 1
 
     def _phase(self, step: int, number: int, phase: Phase, micro_batches: list[Batch]) -> None:
         update, meter = self.updates[phase.optimizer], self.meter.phases[phase.name]

@@ -66,6 +66,7 @@ class Meter:
         self.phases = {name: PhaseMeter(name, device) for name in phases}
         self.several = len(phases) > 1
         self.samples = 0
+        self.steps = 0
         self.waited = 0.0
         self.started = time.perf_counter()
 
@@ -79,6 +80,7 @@ class Meter:
             skipped += missed
         seconds = max(time.perf_counter() - self.started, 1e-9)
         metrics["samples_per_second"] = self.samples / seconds
+        metrics["seconds_per_step"] = seconds / max(1, self.steps)
         metrics["data_wait"] = self.waited / seconds
         units = sum(value for key, value in metrics.items() if key.endswith("units"))
         for key in [key for key in metrics if key.endswith("units")]:
@@ -89,7 +91,7 @@ class Meter:
 
     def restart(self) -> None:
         """Start the clock anew, as after an evaluation."""
-        self.samples, self.waited, self.started = 0, 0.0, time.perf_counter()
+        self.samples, self.steps, self.waited, self.started = 0, 0, 0.0, time.perf_counter()
 
 
 def rounded(metrics: Mapping[str, float], digits: int = 6) -> dict[str, float]:

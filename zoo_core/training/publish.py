@@ -13,8 +13,8 @@ from zoo_core.checkpoint import pack, write_folder
 from zoo_core.environment import describe_environment
 from zoo_core.errors import TrainingError
 from zoo_core.recipe import Recipe
+from zoo_core.registry import Registry
 from zoo_core.schema import to_data
-from zoo_core.store import Store
 from zoo_core.training.evaluate import evaluate
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.setup import Prepared
@@ -36,7 +36,7 @@ def publish(
     recipe: Recipe,
     prepared: Prepared,
     hardware: Hardware,
-    store: Store,
+    registry: Registry,
     *,
     folder: Path,
     parent: str,
@@ -59,7 +59,7 @@ def publish(
         others = prepared.preprocessor.files() if prepared.preprocessor else {}
         blank = _card(recipe, prepared, metrics, parent, training)
         filled, files = pack(blank, tensors, others)
-        card = store.add(filled, files)
+        card = registry.register(filled, files)
         if not (folder / "model").exists():
             write_folder(folder, "model", card, files)
     return Published(

@@ -21,7 +21,6 @@ from zoo_core.plugins import PluginHost
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.specs import RunInfo
-from zoo_core.store import Store
 from zoo_core.training import optim, state
 from zoo_core.training.ema import Ema
 from zoo_core.training.evaluate import evaluate
@@ -56,7 +55,6 @@ def train(
     *,
     host: PluginHost,
     registry: Registry,
-    store: Store,
     folder: Path,
     resume: bool = False,
     reporter: Reporter | None = None,
@@ -83,7 +81,7 @@ def train(
         try:
             run.begin(resume=resume)
             run.work()
-            result = run.finish(store, start)
+            result = run.finish(registry, start)
             status = "finished"
             return result
         except KeyboardInterrupt:
@@ -182,7 +180,7 @@ class Run:
         if not self._lost_patience():
             self.loop.run(batches, self.first, self._after_step)
 
-    def finish(self, store: Store, start: Start | None) -> RunResult:
+    def finish(self, registry: Registry, start: Start | None) -> RunResult:
         """Take the best weights, measure them on the test split beside their rivals, and register them."""
         seconds = time.perf_counter() - self.began
         step = self.best_step if self.best_step is not None else self.first
@@ -194,9 +192,9 @@ class Run:
                 self.recipe,
                 self.prepared,
                 self.hardware,
-                store,
+                registry,
                 folder=self.files.path,
-                parent=start.reference if start else "",
+                parent=start.reference if start and not self.recipe.fresh else "",
                 training={
                     "steps": self.first,
                     "best_step": step,
@@ -252,15 +250,11 @@ class Run:
         metrics, skipped = self.loop.meter.take()
         self.skipped += skipped
         if self.hardware.is_main and metrics:
-            rates = {
-                f"lr/{word}": update.optimizer.param_groups[0]["lr"] for word, update in self.prepared.updates.items()
-            }
-            metrics["lr"] = max(rates.values())
+            groups = [group for update in self.prepared.updates.values() for group in update.optimizer.param_groups]
+            metrics["lr"] = max(group["lr"] for group in groups)
             self.files.record(step, "train", metrics, epoch=self.cursor.epoch)
-            rate = metrics["samples_per_second"]
-            done, planned = step, self.prepared.steps
-            per_step = self.recipe.training.batch_size / max(rate, 1e-9)
-            self.reporter.logged(done, planned, metrics, rate, (planned - done) * per_step)
+            rate, planned = metrics["samples_per_second"], self.prepared.steps
+            self.reporter.logged(step, planned, metrics, rate, (planned - step) * metrics["seconds_per_step"])
             self._notify("zoo_step_logged", step=step, metrics=metrics)
         if self.skipped > self.recipe.training.skip_nonfinite:
             raise NonFiniteLoss(

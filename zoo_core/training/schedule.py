@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from zoo_core.recipe import Schedule
+from zoo_core.settings import Schedule
 
 
 def factor(schedule: Schedule, step: int, steps: int) -> float:

@@ -74,7 +74,7 @@ def prepare(
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
     reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
     adaptation = None
-    if start is None:
+    if start is None or recipe.fresh:
         model = building.build_fresh(host, provided, config, head)
     else:
         model, adaptation = building.build_from(

@@ -58,7 +58,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def ours(family: str, head: Head) -> tuple[nn.Module, Foreign]:
-    interop, config_type, tokenizer_config, builder = FAMILIES[family]
+    _, config_type, tokenizer_config, builder = FAMILIES[family]
     preprocessor = TextPreprocessor.fit(tokenizer_config(vocab_size=300, max_length=20), TEXTS)
     wide = {} if family == "gpt2" else {"feed_forward": 64}
     config = config_type(**{**SMALL, **wide, **preprocessor.model_config()})

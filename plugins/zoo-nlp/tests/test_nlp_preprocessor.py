@@ -37,6 +37,14 @@ def test_the_same_corpus_gives_the_same_bytes(kind: str) -> None:
     assert len({tuple(fitted(kind).files().items()) for _ in range(4)}) == 1
 
 
+def test_the_same_bytes_where_letters_tie_for_the_last_places() -> None:
+    texts = ["".join(chr(ord("a") + n) + chr(0x3B1 + n) + " " for n in range(20))] * 3
+    config = configs.BertTokenizerConfig(vocab_size=31)
+    found = [TextPreprocessor.fit(config, texts) for _ in range(4)]
+    assert len({one.files()["tokenizer.json"] for one in found}) == 1
+    assert {"a", "m"} <= set(found[0].tokenizer.get_vocab()) and "t" not in found[0].tokenizer.get_vocab()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_restore_the_same_tokenizer(kind: str) -> None:
     before = fitted(kind)

@@ -239,6 +239,17 @@ def test_packed_blocks_predict_every_token_but_the_first_and_the_tail() -> None:
         PackedBlocks(flat[:1], length=17, stride=16)
 
 
+def test_blocks_of_a_language_model_share_one_token() -> None:
+    task = generation()
+    blocks = whole(task.dataset(TEXTS, train=True))["input_ids"]
+    flat = task.preprocessor.pack(TEXTS).tolist()
+    targets = blocks[:, 1:].flatten().tolist()
+    assert blocks.shape[1] == 17
+    assert blocks[0, 0] == flat[0] and targets == flat[1 : 1 + len(targets)]
+    assert len(flat) - 1 - len(targets) < 16
+    assert not (blocks == task.preprocessor.special_id("pad")).any()
+
+
 def test_text_generation_learns_and_its_loss_is_the_mean_over_tokens() -> None:
     task = generation()
     first, last = train(task, TEXTS, 60)
@@ -334,6 +345,9 @@ def test_choice_by_hand() -> None:
     assert [drawn(u, top_p=0.5) for u in (0.0, 0.58, 0.99)] == [1, 3, 3]
     assert drawn(0.99, temperature=0.0) == 1
     assert drawn(0.99, temperature=1e-3) == 1
+    # Exactly one half each: the first alone holds what top_p asks for.
+    even = TextGenerationOptions(top_p=0.5)
+    assert int(choose(torch.zeros(1, 2), torch.tensor([[0]]), torch.tensor([0.99]), even)) == 0
     # log 0.4 x 2 is less than log 0.3.
     assert drawn(0.99, temperature=0.0, repetition_penalty=2.0) == 3
     positive = torch.tensor([[1.0, 2.0, 1.5, 0.0]])
@@ -538,10 +552,11 @@ def test_embeddings_are_means_over_real_tokens() -> None:
     task = embedder()
     task.model.eval()
     together = task.predict(TEXTS, configs.EmbeddingOptions(normalize=False))
-    ids = torch.tensor(task.preprocessor.encode(TEXTS[:1], 16).rows())
-    with torch.no_grad():
-        states: Tensor = task.model(input_ids=ids).last_hidden_state
-    assert together[0]["embedding"] == pytest.approx(states[0].mean(0).tolist(), abs=1e-5)
+    for text, answer in zip(TEXTS, together, strict=True):
+        ids = torch.tensor(task.preprocessor.encode([text], 16).rows())
+        with torch.no_grad():
+            states: Tensor = task.model(input_ids=ids).last_hidden_state
+        assert answer["embedding"] == pytest.approx(states[0].mean(0).tolist(), abs=1e-5)
     unit = task.predict(TEXTS[:1], configs.EmbeddingOptions())[0]["embedding"]
     assert sum(x * x for x in unit) == pytest.approx(1, abs=1e-5)
 

@@ -96,8 +96,8 @@ class TextPreprocessor(Preprocessor):
         kind, max_length, special = (settings.get(key) for key in ("kind", "max_length", "special"))
         if not isinstance(kind, str) or type(max_length) is not int or max_length < 1:
             raise CorruptFile(f"{SETTINGS_FILE}: expected a word for kind and a positive number for max_length")
-        named = isinstance(special, dict) and all(isinstance(token, str) for token in special.values())
-        if not named or "pad" not in special:
+        words = [special.get("pad"), *special.values()] if isinstance(special, dict) else []
+        if not isinstance(special, dict) or not all(isinstance(word, str) for word in words):
             raise CorruptFile(f"{SETTINGS_FILE}: expected tokens by role for special, among them pad")
         return cls(read_tokenizer(files), kind=kind, max_length=max_length, special=special)
 

@@ -7,11 +7,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from zoo_core.store import Store
-
+from zoo_core.catalogue import write_registry
 from zoo_core.factory import Zoo
 from zoo_core.plugins import PluginHost
-from zoo_core.registry import Registry, write_registry
+from zoo_core.registry import Registry
+from zoo_core.store import Store
 
 
 def toy_zoo(root: Path) -> Zoo:
@@ -22,7 +22,7 @@ def toy_zoo(root: Path) -> Zoo:
     if not catalogue.exists():
         root.mkdir(parents=True, exist_ok=True)
         write_registry(catalogue, [])
-    return Zoo(host, Registry(host, store, catalogue=catalogue, folder=root), store)
+    return Zoo(host, Registry(host, store, catalogue=catalogue, folder=root))
 
 
 def recipe(shape: str, **training: Any) -> dict[str, Any]:

@@ -77,14 +77,14 @@ def zoo_tasks():
             data=("bits",),
             labelled=True,
             predict=Options,
-            outputs=("label", "score"),
+            outputs=("label", "score", "scores"),
         ),
         TaskSpec(
             name="spelling",
             summary="bits as words",
             target="zoo_toy.parts:Spelling",
             data=("bits",),
-            labelled=True,
+            labelled=False,
             outputs=("words",),
         ),
     ]

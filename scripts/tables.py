@@ -1,0 +1,143 @@
+"""Writes the tables of the README from the records under benchmarks/ and from the catalogue.
+
+scripts/tables            writes them        scripts/tables --check    fails where they are not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo_core import fs
+from zoo_core.catalogue import read_registry
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "benchmarks" / "claims"
+
+
+def claims() -> str:
+    """One row per record, in the order of the issues a newcomer would raise."""
+    rows = ["| claim | measured | beside | holds |", "|---|---|---|---|"]
+    for name in ("pretraining", "minilm", "tutorial", "shakespeare", "translation"):
+        path = RECORDS / f"{name}.json"
+        if path.is_file():
+            record = json.loads(path.read_text())
+            measured, beside = ROWS[name](record)
+            rows.append(f"| {record['claim']} | {measured} | {beside} | {'yes' if record['holds'] else '**no**'} |")
+    return "\n".join(rows)
+
+
+def _pretraining(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(kind: str) -> str:
+        figures = record["accuracy"][kind]
+        return f"{figures['mean']:.3f} ± {figures['sd']:.3f}"
+
+    return (
+        f"accuracy {shown('pretrained')}",
+        f"{shown('fresh')} from fresh weights; {_rivals(record['runs']['fresh'][0], 'accuracy')}",
+    )
+
+
+def _minilm(record: dict[str, Any]) -> tuple[str, str]:
+    tuned = record["finetuned"]
+    gap = f"embeddings differ from Transformers' by {record['largest_difference_of_an_embedding']:.0e}"
+    return f"accuracy {tuned['metrics']['accuracy']:.3f} (seed {tuned['seed']}); {gap}", _rivals(tuned, "accuracy")
+
+
+def _tutorial(record: dict[str, Any]) -> tuple[str, str]:
+    mean, spread = record["mean"], record["sd"]
+    measured = (
+        f"accuracy {mean['accuracy']:.3f} ± {spread['accuracy']:.3f}, loss {mean['loss']:.3f} ± {spread['loss']:.3f}"
+    )
+    keras = ROOT / "benchmarks" / "keras.json"
+    rivals = _rivals(record["runs"][0], "accuracy")
+    if keras.is_file():
+        theirs = json.loads(keras.read_text())["keras"]["test"]
+        rivals += f"; Keras {theirs['accuracy']['mean']:.3f}, loss {theirs['loss']['mean']:.3f}"
+    return measured, rivals
+
+
+def _shakespeare(record: dict[str, Any]) -> tuple[str, str]:
+    return f"loss {record['run']['metrics']['loss']:.3f} (seed {record['run']['seed']})", _rivals(record["run"], "loss")
+
+
+def _translation(record: dict[str, Any]) -> tuple[str, str]:
+    metrics = record["run"]["metrics"]
+    measured = f"BLEU {metrics['bleu']:.1f}, chrF {metrics['chrf']:.1f} (seed {record['run']['seed']})"
+    return measured, f"BLEU: {_rivals(record['run'], 'bleu')}; chrF: {_rivals(record['run'], 'chrf')}"
+
+
+ROWS = {
+    "pretraining": _pretraining,
+    "minilm": _minilm,
+    "tutorial": _tutorial,
+    "shakespeare": _shakespeare,
+    "translation": _translation,
+}
+
+
+def _rivals(run: dict[str, Any], metric: str) -> str:
+    found = [f"{rival.replace('_', ' ')} {m[metric]:.3g}" for rival, m in run["baselines"].items() if metric in m]
+    return ", ".join(found)
+
+
+def models() -> str:
+    """One row per checkpoint of the catalogue."""
+    rows = ["| checkpoint | task | parameters | data, split | figures (baselines) |", "|---|---|---|---|---|"]
+    for card in read_registry(ROOT / "registry.yaml"):
+        figures = "; ".join(_figure(metric) for metric in card.metrics)
+        first = card.metrics[0]
+        where = f"{first.data.split('/')[-1]}, {first.split} (n = {first.samples:,}), seed {card.seed}"
+        rows.append(f"| `{card.full_name}` | {card.task} | {card.parameters:,} | {where} | {figures} |")
+    return "\n".join(rows)
+
+
+def _figure(metric: Any) -> str:
+    rivals = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metric.baselines.items())
+    return f"{metric.name} {metric.value:.3f}" + (f" ({rivals})" if rivals else "")
+
+
+def filled(text: str) -> str:
+    """The document with every `<!-- table:NAME -->` block filled."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- table:{match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table:(\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+
+
+TABLES = {"claims": claims, "models": models}
+
+
+def documents() -> Iterator[Path]:
+    """The documents that hold tables."""
+    yield from (
+        path for path in (ROOT / "README.md", *ROOT.glob("plugins/*/README.md")) if "<!-- table:" in path.read_text()
+    )
+
+
+def main() -> int:
+    """Write or check; 1 if a table is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = 0
+    for path in documents():
+        before = path.read_text()
+        after = filled(before)
+        stale += before != after
+        if before != after and not check:
+            fs.write_file(path, after.encode())
+            print(f"wrote {path.relative_to(ROOT)}")
+        elif before != after:
+            print(f"{path.relative_to(ROOT)} is out of date: run scripts/tables", file=sys.stderr)
+    return int(bool(check and stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""Finding, checking and keeping: the commands that never load a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo_core.fs import digest_of
+
+Zoo = Callable[..., Any]
+"""Runs the program on its words and gives its `code`, `out`, `err` and, as JSON, `data`."""
+
+ESCAPE = "\x1b"
+
+
+# Finding
+
+
+def test_list_shows_the_newest_loadable_version_of_each_name(zoo: Zoo, cards: None) -> None:
+    shown = zoo("list")
+    assert shown.code == 0
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["NAME", "toy_tiny.coins@2", "toy_wide.dice@1"]
+    assert re.search(r"^\d+ more can't be loaded here", shown.err)
+    assert ESCAPE not in shown.out + shown.err and "\t" not in shown.out
+
+
+def test_list_all_shows_versions_missing_plugins_and_architectures(zoo: Zoo, cards: None) -> None:
+    rows = zoo("list", "--all", "--json").data
+    found = {(row["name"], row["version"]): row for row in rows}
+    assert {("toy_tiny.coins", 1), ("toy_tiny.coins", 2), ("lost_tiny.coins", 1), ("toy_wide", None)} <= set(found)
+    assert "pip install zoo-absent" in found["lost_tiny.coins", 1]["why"]
+    assert found["toy_tiny.coins", 1]["metrics"] == {"accuracy": 0.8125}
+    assert not found["lost_tiny.coins", 1]["available"]
+
+
+def test_list_filters(zoo: Zoo, cards: None) -> None:
+    assert [row["name"] for row in zoo("list", "toy_w*", "--json").data] == ["toy_wide.dice"]
+    assert zoo("list", "--task", "spelling", "--json").data == []
+    assert len(zoo("list", "--modality", "bits", "--json").data) == 2
+    shown = zoo("list", "--task", "majorty")
+    assert shown.code == 2 and "did you mean majority" in shown.err
+
+
+def test_an_empty_zoo_says_what_to_do(zoo: Zoo) -> None:
+    shown = zoo("list")
+    assert shown.code == 0 and shown.out == "" and "zoo list --all" in shown.err
+
+
+def test_search_looks_into_summaries_and_architectures(zoo: Zoo, cards: None) -> None:
+    assert [row["name"] for row in zoo("search", "DICE", "throws", "--json").data] == ["toy_wide.dice"]
+    assert {row["name"] for row in zoo("search", "sums", "--json").data} == {"toy_tiny", "toy_wide"}
+    nothing = zoo("search", "elephant")
+    assert nothing.code == 0 and nothing.out == "" and "nothing mentions elephant" in nothing.err
+
+
+def test_show_a_card(zoo: Zoo, cards: None) -> None:
+    shown = zoo("show", "toy_tiny.coins@1")
+    assert {
+        "name: toy_tiny.coins@1",
+        "labels: a, b",
+        "parameters: 22,000 (22.0 k)",
+        "config.width: 4",
+        "options.top: 1",
+    } <= set(shown.out.splitlines())
+    assert re.search(r"METRIC +VALUE +BASELINE: MAJORITY\naccuracy +0\.8125 +0\.5", shown.out)
+    assert digest_of(b"weights") in shown.out and "7 B" in shown.out
+    data = zoo("show", "toy_tiny.coins@1", "--json").data
+    assert data["name"] == "toy_tiny.coins" and data["layer"] == "store" and data["options"] == {"top": 1}
+
+
+def test_show_an_architecture(zoo: Zoo) -> None:
+    data = zoo("show", "toy_wide", "--json").data
+    assert data["config"] == {"width": 8, "scale": 0.001} and data["tasks"] == ["majority", "spelling"]
+    assert "config.scale: 0.001" in zoo("show", "toy").out.splitlines()
+
+
+def test_show_a_card_whose_plugin_is_missing(zoo: Zoo, cards: None) -> None:
+    shown = zoo("show", "lost_tiny.coins")
+    assert shown.code == 0 and "pip install zoo-absent" in shown.out
+
+
+@pytest.mark.parametrize("name", ["toy_tiny.coin", "toy_wid"])
+def test_an_unknown_name_names_the_nearest(zoo: Zoo, cards: None, name: str) -> None:
+    shown = zoo("show", name)
+    assert shown.code == 2 and shown.err.startswith("error: unknown") and "did you mean toy_" in shown.err
+
+
+def test_an_unknown_name_names_the_nearest_architecture_where_no_checkpoint_is(zoo: Zoo) -> None:
+    shown = zoo("show", "toy_wid")
+    assert shown.code == 2 and "did you mean toy_wide" in shown.err
+
+
+def test_recipes_are_listed(zoo: Zoo) -> None:
+    row = next(row for row in zoo("recipes", "--json").data if row["name"] == "coins")
+    assert row["task"] == "majority" and row["summary"] == "learns to count coins"
+    assert "coins" in zoo("recipes").out
+
+
+# Plugins, data, health
+
+
+def test_plugin_list_shows_working_and_broken_ones(zoo: Zoo, installed: Callable[[str, str], None]) -> None:
+    installed("zoo-ruin", "raise RuntimeError('out of order')\n")
+    found = {record["name"]: record for record in zoo("plugin", "list", "--json").data}
+    assert found["zoo-toy"]["state"] == "active" and found["zoo-toy"]["version"] == "1.2"
+    assert found["zoo-toy"]["provides"]["task"] == ["zoo-toy/majority", "zoo-toy/spelling"]
+    assert found["zoo-ruin"]["state"] == "broken" and "out of order" in found["zoo-ruin"]["reason"]
+    assert re.search(r"zoo-toy +1\.2 +active +model 1, data 3, task 2", zoo("plugin", "list").out)
+    doctor = zoo("doctor", "--json")
+    broken = [check for check in doctor.data["checks"] if check["state"] == "broken"]
+    assert doctor.code == 1 and [check["name"] for check in broken] == ["plugin zoo-ruin"]
+    assert "out of order" in broken[0]["hint"]
+
+
+def test_doctor_on_a_sound_zoo(zoo: Zoo, cards: None) -> None:
+    shown = zoo("doctor")
+    assert shown.code == 0 and "all is well" in shown.out
+    names = {line.split("  ")[0] for line in shown.out.splitlines()}
+    assert {"python", "torch", "accelerate", "device", "plugin zoo-toy", "store", "catalogue", "disk"} <= names
+
+
+def test_doctor_finds_a_file_that_is_gone(zoo: Zoo, cards: None, tmp_path: Path) -> None:
+    next((tmp_path / "home" / "objects").rglob(digest_of(b"weights"))).unlink()
+    shown = zoo("doctor")
+    assert shown.code == 1 and "toy_tiny.coins@1: model.safetensors" in shown.out
+
+
+def test_data_is_listed_and_fetched(zoo: Zoo, tmp_path: Path) -> None:
+    states = {row["name"]: row["state"] for row in zoo("data", "list", "--json").data}
+    assert states == {"coins": "ready", "bits-file": "ready", "far": "to be fetched"}
+    fetched = zoo("data", "fetch", "far")
+    assert fetched.code == 0 and "preparing far bits" in fetched.err
+    assert (tmp_path / "data" / "far" / "bits.txt").read_bytes() == b"0101"
+    assert re.search(r"far +bits +fetched", zoo("data", "list").out)
+
+
+def test_nothing_is_fetched_when_a_name_is_wrong(zoo: Zoo, tmp_path: Path) -> None:
+    assert zoo("data", "fetch", "far", "farr").code == 2
+    assert zoo("data", "fetch", "coins").code == 2
+    assert not (tmp_path / "data").exists()
+
+
+# Keeping
+
+
+def test_verify_finds_one_flipped_byte(zoo: Zoo, cards: None, tmp_path: Path) -> None:
+    assert zoo("verify", "toy_tiny.coins@1", "toy_wide.dice").code == 0
+    spoilt = next((tmp_path / "home" / "objects").rglob(digest_of(b"weights")))
+    spoilt.chmod(0o644)
+    spoilt.write_bytes(b"weightz")
+    shown = zoo("verify", "toy_tiny.coins@1", "toy_wide.dice", "--json")
+    assert shown.code == 5
+    assert [row["state"] for row in shown.data] == ["damaged", "sound"]
+    assert digest_of(b"weightz") in shown.data[0]["problems"][0]
+    everything = zoo("verify", "--all")
+    assert everything.code == 5 and re.search(r"toy_tiny\.coins@1 +damaged", everything.out)
+
+
+def test_a_damaged_manifest_is_found(zoo: Zoo, cards: None, tmp_path: Path) -> None:
+    (tmp_path / "home" / "manifests" / "toy_wide.dice" / "1.json").chmod(0o644)
+    (tmp_path / "home" / "manifests" / "toy_wide.dice" / "1.json").write_text("{")
+    assert "toy_tiny.coins@2" in zoo("list").out
+    everything = zoo("verify", "--all")
+    assert everything.code == 5 and "1.json" in everything.out
+    assert "damaged manifests" in zoo("doctor").out
+
+
+def test_verify_wants_names_or_all(zoo: Zoo) -> None:
+    assert zoo("verify").code == 2 and zoo("verify", "x", "--all").code == 2

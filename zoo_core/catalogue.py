@@ -1,0 +1,81 @@
+"""Files of cards: where the official catalogue lies, and how a list of cards is read and rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from zoo_core import fs
+from zoo_core.card import (
+    CARD_SCHEMA,
+    Card,
+    card_to_data,
+    check_schema_version,
+    natural_key,
+    parse_registered,
+    parse_registry,
+)
+from zoo_core.errors import CardError
+from zoo_core.schema import Document, dump_yaml, parse_yaml
+from zoo_core.yamltext import MAX_BYTES
+
+CATALOGUE = "registry.yaml"
+"""Name of the catalogue, and of a project's own list of cards."""
+
+_HEADER = "# Cards of checkpoints, written by `zoo`. Digests are computed from the files and never typed.\n"
+
+
+def find_catalogue(package: Path = Path(__file__).parent) -> Path:
+    """The official catalogue: inside the package in a wheel, one folder up in a checkout."""
+    above = package.parent / CATALOGUE
+    # In site-packages a file of that name one folder up would be somebody else's.
+    return above if (package.parent / "pyproject.toml").is_file() and above.is_file() else package / CATALOGUE
+
+
+def read_registry(path: Path) -> list[Card]:
+    """The cards of a `registry.yaml`. Raises `CardError` with file and line, `DiskError`, `CorruptFile`."""
+    return parse_registry(read_document(path))
+
+
+def read_card(path: Path) -> Card:
+    """The registered card in a file of its own. Raises `CardError` with file and line, `DiskError`, `CorruptFile`."""
+    return parse_registered(read_document(path))
+
+
+def write_registry(path: Path, cards: Iterable[Card]) -> None:
+    """Render a catalogue: sorted, the same bytes for the same cards.
+
+    Raises `CardError` for two checkpoints of one name and version, a card without version, more than fits in a file,
+    and when the file there is of a newer format; `DiskError`.
+    """
+    unique: dict[str, Card] = {}
+    for card in sorted(cards, key=lambda card: (natural_key(card.name), card.version or 0)):
+        if card.version is None:
+            raise CardError(f"{path}: {card.name} has no version", hint="register it first")
+        if not unique.setdefault(card.full_name, card).same_checkpoint(card):
+            raise CardError(f"{path}: two different checkpoints are called {card.full_name}")
+    if present(path) and isinstance(there := read_document(path).data, Mapping):
+        check_schema_version(there, str(path))
+    models = [
+        {key: value for key, value in card_to_data(card).items() if key != "schema_version"} for card in unique.values()
+    ]
+    try:
+        text = (_HEADER + dump_yaml({"schema_version": CARD_SCHEMA, "models": models})).encode()
+    except ValueError as failure:
+        raise CardError(f"{path}: {failure}") from None
+    if len(text) > MAX_BYTES:
+        raise CardError(f"{path}: {len(unique)} cards take {len(text)} bytes, more than the {MAX_BYTES} allowed")
+    fs.write_file(path, text)
+
+
+def read_document(path: Path) -> Document:
+    """A file of cards as plain data with line numbers."""
+    return parse_yaml(fs.read_bytes(path, limit=MAX_BYTES), where=str(path), error=CardError)
+
+
+def present(path: Path) -> bool:
+    """Whether there is something; a folder that may not be searched holds nothing for us."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
