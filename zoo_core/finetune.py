@@ -26,7 +26,10 @@ def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: Plu
     names = {provided.spec.name for provided in sets} | {provided.id for provided in sets}
     if text in names:
         return {"name": text, **_column_settings(host.find("data", text), columns)}
-    if not (looks_like_path(text) or Path(text).exists()):
+    path = Path(text).expanduser()
+    if not path.exists() and (looks_like_path(text) or path.suffix):
+        raise DataError(f"no such file or folder: {text}")
+    if not path.exists():
         raise (
             UnknownName("data set", text, names, hint="") if names else DataError(f"nothing reads data for {task.name}")
         )

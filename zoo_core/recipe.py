@@ -139,6 +139,7 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         key, value = parse_override(text)
         place = key if "." in key or key in _SECTIONS else _expand(key, fields)
         set_path(data, place, value)
+        _replace_rival(data, place, value)
         lines = {k: v for k, v in lines.items() if k != tuple(place.split("."))}
     return _resolve(build(_Sections, data, where=where, lines=lines), where, lines, host)
 
@@ -282,6 +283,13 @@ def _configs(data: Mapping[str, Any], host: PluginHost) -> Iterator[tuple[str, A
         spec = host.find_model(model["name"])[0].spec
         yield "model", spec.config
         yield "preprocessor", spec.preprocessor_config
+
+
+def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
+    """Steps and epochs say the same thing in two ways: whoever sets one takes back the other."""
+    rival = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
+    if rival and value is not None and isinstance(data.get("training"), dict):
+        data["training"].pop(rival, None)
 
 
 def _expand(key: str, targets: Mapping[str, list[str]]) -> str:

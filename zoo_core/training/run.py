@@ -219,7 +219,7 @@ class Run:
         """Tell everyone that the run is over."""
         if self.hardware.is_main and self.files.path.is_dir():
             self.files.say(status)
-            self.host.notify("zoo_run_ended", run=self.info, status=status)
+            self._notify("zoo_run_ended", status=status)
             self.reporter.ended(status)
 
     def _after_step(self, moment: Moment) -> bool:
@@ -316,7 +316,7 @@ class Run:
             )
             folder = state.save(self.files.checkpoints, facts, self._tensors())
             state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best_step)
-            self.host.notify("zoo_checkpoint_saved", run=self.info, step=step, folder=folder)
+            self._notify("zoo_checkpoint_saved", step=step, folder=folder)
         self.hardware.wait()
         self.loop.meter.restart()
 
@@ -385,7 +385,10 @@ class Run:
         self.reporter.message(text)
 
     def _notify(self, hook: str, **facts: Any) -> None:
+        known = len(self.host.warnings)
         self.host.notify(hook, run=self.info, **facts)
+        for warning in self.host.warnings[known:]:
+            self._message(warning)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

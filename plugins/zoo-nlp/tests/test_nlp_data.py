@@ -265,6 +265,7 @@ positive,1,I\x8a\x97\xc8m so \xe4\xf3\xechappy\xe4\xf3\x9d _\xf4\xd6\x89_\xf4\xd
 neutral,1,a tie
 negative,1,A tie!
 neutral,,"it, quoted"
+neutral,1,@united http://t.co/nothing-but-a-link
 """
 
 
@@ -309,6 +310,10 @@ def test_pages_do_not_cross_splits() -> None:
     pages = [{row["page"] for row in rows} for rows in splits.values()]
     assert sum(map(len, pages)) == 400 == len(set.union(*pages)) and min(map(len, pages)) > 5
     assert sum(map(len, splits.values())) == 2000
+    fewer = sources.help_pairs({path: page for path, page in english.items() if path > "2"}, german)
+    assert [{row["page"] for row in rows} for rows in fewer.values()] == [
+        {p for p in group if p > "2"} for group in pages
+    ]
 
 
 class Shelf:

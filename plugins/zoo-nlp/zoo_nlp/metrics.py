@@ -15,10 +15,16 @@ def perplexity(loss: float) -> float:
 
 
 def classification(confusion: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class); a class that never occurs has F1 0."""
-    right = np.diag(confusion).astype(float)
-    f1 = 2 * right / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
-    return {"accuracy": float(right.sum() / max(confusion.sum(), 1)), "macro_f1": float(f1.mean())}
+    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
+
+    A class that never occurs has F1 0.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    true, predicted = np.indices(confusion.shape).reshape(2, -1)
+    counts = confusion.ravel()
+    f1 = f1_score(true, predicted, sample_weight=counts, average="macro", zero_division=0.0)
+    return {"accuracy": float(accuracy_score(true, predicted, sample_weight=counts)), "macro_f1": float(f1)}
 
 
 def translation(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:

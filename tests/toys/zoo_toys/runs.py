@@ -14,9 +14,9 @@ from zoo_core.registry import Registry
 from zoo_core.store import Store
 
 
-def toy_zoo(root: Path) -> Zoo:
-    """A zoo with the core and the toys, its store in `root`, its catalogue empty."""
-    host = PluginHost([EntryPoint("zoo-toys", "zoo_toys.plugin", "zoo.plugins")])
+def toy_zoo(root: Path, *others: EntryPoint) -> Zoo:
+    """A zoo with the core, the toys and `others`, its store in `root`, its catalogue empty."""
+    host = PluginHost([EntryPoint("zoo-toys", "zoo_toys.plugin", "zoo.plugins"), *others])
     store = Store(root)
     catalogue = root / "registry.yaml"
     if not catalogue.exists():
