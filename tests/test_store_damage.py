@@ -155,6 +155,15 @@ def test_damaged_objects_are_refused_named_and_healed(
         assert store.verify(card) == []
 
 
+def test_an_empty_object_is_no_pipe(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    card = store.add(CARD, {"model.safetensors": [b""]})
+    assert store.has(card.weights)
+    assert store.read(card.weights) == b""
+    _pipe(store.path_of(card.digest))
+    assert not store.has(card.weights)
+
+
 def test_an_object_that_has_grown_huge_is_not_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     card = store.add(CARD, NEW)
@@ -211,9 +220,10 @@ def test_a_verified_object_is_hashed_once_unless_it_changes(tmp_path: Path) -> N
             assert store.add(CARD, NEW) == card
         return system.operations.count("read")
 
-    first, second = reads(), reads()
+    first, status = reads(), path.stat()
+    second = reads()
     assert second < first, "the second time it is remembered"
-    status = path.stat()
+    assert path.stat().st_ino == status.st_ino, "and not written again"
     content = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(_flipped(content, 0))
