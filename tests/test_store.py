@@ -247,7 +247,14 @@ def test_stray_files_are_no_checkpoints(tmp_path: Path) -> None:
     store = Store(tmp_path)
     card = store.add(CARD, OLD)
     folder = tmp_path / "manifests"
-    for stray in ["README", "UPPER/1.json", f"{CARD.name}/01.json", f"{CARD.name}/0.json", f"{CARD.name}/notes.txt"]:
+    for stray in [
+        "README",
+        "UPPER/1.json",
+        f"{CARD.name}/01.json",
+        f"{CARD.name}/0.json",
+        f"{CARD.name}/notes.txt",
+        f"{CARD.name}/7.json.bak",
+    ]:
         (folder / stray).parent.mkdir(exist_ok=True)
         (folder / stray).write_text("x")
     (folder / CARD.name / f".tmp-{'0' * 8}-{NOBODY}-{'0' * 16}").write_text("x")
