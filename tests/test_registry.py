@@ -10,6 +10,7 @@ import pytest
 
 from zoo_core import fs
 from zoo_core.card import Card, FileEntry, card_to_data
+from zoo_core.catalogue import write_registry
 from zoo_core.errors import (
     AmbiguousName,
     CardError,
@@ -20,7 +21,7 @@ from zoo_core.errors import (
     UnknownName,
     UsageError,
 )
-from zoo_core.registry import Registry, package_folders, read_verified, write_registry
+from zoo_core.registry import Registry, package_folders, read_verified
 from zoo_core.schema import dump_yaml
 
 

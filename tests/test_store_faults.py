@@ -133,10 +133,13 @@ def test_a_power_loss_at_every_operation_leaves_old_or_new(scenario: Scenario, t
 
 
 def test_a_power_loss_after_the_successor_of_a_dead_writer_is_done(tmp_path: Path) -> None:
-    """What a killed writer left unsynced, the next one makes durable before it says so."""
-    total, kills = Tally(), range(1, every_kill(AddFirst(), tmp_path).tried, 4)
+    """What a writer killed right after a new name left unsynced, the next one makes durable before it says so."""
+    with installed(FaultFS()) as system:
+        AddFirst().act(tmp_path)
+    kills = [n + 2 for n, operation in enumerate(system.operations) if operation in ("mkdir", "rename", "link")]
+    total = Tally()
     for kill_at in kills:
-        tally = every_power_loss(AddFirst(), tmp_path, kill_at=kill_at, samples=1, seed=kill_at)
+        tally = every_power_loss(AddFirst(), tmp_path / "loss", kill_at=kill_at, samples=4)
         total.tried += tally.tried
         total.bad += tally.bad
     demand(total, f"power losses after a kill at one of {len(kills)} operations")

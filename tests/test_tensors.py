@@ -74,7 +74,7 @@ def test_unusual_tensors_come_back_equal() -> None:
         "not.finite": torch.tensor([float("nan"), float("inf"), -0.0]),
         "needs.gradient": torch.randn(3, requires_grad=True),
         "conjugate": torch.randn(3, dtype=torch.complex64).conj(),
-        "negative": torch.randn(3, dtype=torch.complex64).conj().imag,
+        "negative": torch.randn(1, dtype=torch.complex64).conj().imag,
         "parameter": torch.nn.Parameter(torch.randn(2, 2)),
         "eight": torch.randn(1, 2, 1, 2, 1, 2, 1, 2),
     }

@@ -298,7 +298,9 @@ def _refuse_shared(tensors: Mapping[str, Tensor]) -> None:
 def _bytes_of(tensor: Tensor) -> memoryview:
     import torch
 
-    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    flat = tensor.cpu().contiguous().reshape(-1)
+    # A single element counts as contiguous whatever its stride, but can't be seen as bytes then.
+    return flat.as_strided((flat.numel(),), (1,)).view(torch.uint8).numpy().data
 
 
 def _dtype(tensor: Tensor) -> str:

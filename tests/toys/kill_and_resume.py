@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -53,6 +54,9 @@ def forked(
         code = 70
         try:
             code = run(shape, root, folder, workers)
+        except BaseException:  # noqa: BLE001 - whatever it is, the trial must say it
+            traceback.print_exc(file=sys.stdout)
+            sys.stdout.flush()
         finally:
             os._exit(code)
     if delay is not None:
@@ -91,6 +95,8 @@ def main() -> int:
                 print(f"trial {trial} ({shape}): exit code {code}")
                 return 1
             hits += code != 0
+            if (folder / "model").exists():  # killed after its last act: there is nothing left to resume
+                break
         interruptions += hits
         same = final_digest(folder) == whole[shape]
         good += same

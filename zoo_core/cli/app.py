@@ -24,7 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_encoding(stream)
     try:
-        return _run(words, os.environ)
+        try:
+            return _run(words, os.environ)
+        finally:
+            # A closed pipe shows here, while it can still be answered, and not at the interpreter's last flush.
+            sys.stdout.flush()
     except SystemExit as finished:
         return int(finished.code or 0)
     except KeyboardInterrupt as stopped:

@@ -1,0 +1,187 @@
+"""What the benchmarks train: a perceptron and a pair of adversarial networks, so small that the loop's own time shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo_core import Data, Dataset, DataSpec, Head, ModelSpec, Phase, SampleKey, StepOutput, Task, TaskSpec, hookimpl
+
+zoo_api = (1, 0)
+
+FEATURES, CLASSES, LATENT = 32, 4, 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig:
+    """Both models."""
+
+    hidden: int = 64
+    """Width of the inner layer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VectorsConfig:
+    """Random vectors of random classes."""
+
+    samples: int = 8192
+    """Vectors in the training split."""
+
+
+class Vectors(Data):
+    """Numbers of samples; what they stand for is drawn by the data set."""
+
+    labels = tuple(f"class-{number}" for number in range(CLASSES))
+
+    def __init__(self, config: VectorsConfig) -> None:
+        self.config = config
+
+    def splits(self) -> tuple[str, ...]:
+        """Training only: nothing is evaluated here."""
+        return ("train",)
+
+    def samples(self, split: str) -> Sequence[int]:
+        """The numbers."""
+        return range(self.config.samples)
+
+    def digest(self) -> str:
+        """The drawing is fixed by the number of samples."""
+        return str(self.config.samples)
+
+
+class VectorSet(Dataset):
+    """Drawn vectors, classes and latent vectors, gathered a batch at a time."""
+
+    def __init__(self, count: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.vectors = torch.randn(count, FEATURES, generator=generator)
+        self.targets = torch.randint(0, CLASSES, (count,), generator=generator)
+        self.latent = torch.randn(count, LATENT, generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def sample(self, key: SampleKey) -> int:
+        """The sample's number: `collate` gathers whole batches, which is the fastest way."""
+        return key.index
+
+    def collate(self, samples: list[int]) -> dict[str, Tensor]:
+        """`vectors` (B, 32), `labels` (B,) and `latent` (B, 16)."""
+        rows = torch.tensor(samples)
+        return {"vectors": self.vectors[rows], "labels": self.targets[rows], "latent": self.latent[rows]}
+
+
+def build_mlp(config: NetworkConfig, head: Head) -> nn.Module:
+    """(B, 32) to (B, 4)."""
+    return nn.Sequential(nn.Linear(FEATURES, config.hidden), nn.GELU(), nn.Linear(config.hidden, CLASSES))
+
+
+def build_pair(config: NetworkConfig, head: Head) -> nn.Module:
+    """A generator (B, 16) to (B, 32) and a discriminator (B, 32) to (B, 1)."""
+    generator = nn.Sequential(nn.Linear(LATENT, config.hidden), nn.GELU(), nn.Linear(config.hidden, FEATURES))
+    discriminator = nn.Sequential(nn.Linear(FEATURES, config.hidden), nn.GELU(), nn.Linear(config.hidden, 1))
+    return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
+
+
+class _Unevaluated(Task):
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
+        return VectorSet(len(samples))
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, Tensor | list[Any]]:
+        raise NotImplementedError
+
+    def summarize(self, gathered: Mapping[str, Any]) -> dict[str, float]:
+        raise NotImplementedError
+
+    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+
+class Classification(_Unevaluated):
+    """One phase, the core's cross-entropy."""
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """Cross-entropy of the vectors' classes."""
+        assert self.loss is not None
+        return StepOutput(*self.loss(modules["model"](batch["vectors"]), batch["labels"]))
+
+
+class Generation(_Unevaluated):
+    """Two phases with an optimizer each (Goodfellow et al., 2014, the non-saturating loss)."""
+
+    phases = (
+        Phase(name="discriminate", trains=("discriminator",), optimizer="discriminator"),
+        Phase(name="generate", trains=("generator",), optimizer="generator"),
+    )
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Children of the checkpoint's one module."""
+        return dict(self.model.named_children())
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """The loss of the network whose turn it is."""
+        generator, discriminator, real = modules["generator"], modules["discriminator"], batch["vectors"]
+        if phase == "generate":
+            return StepOutput(F.softplus(-discriminator(generator(batch["latent"]))).sum(), len(real))
+        with torch.no_grad():
+            fake = generator(batch["latent"])
+        loss = F.softplus(-discriminator(real)).sum() + F.softplus(discriminator(fake)).sum()
+        return StepOutput(loss, len(real))
+
+
+@hookimpl
+def zoo_models() -> list[ModelSpec]:
+    """Two."""
+    common: Mapping[str, Any] = {"config": NetworkConfig, "modality": "vectors", "sizes": {"tiny": {}}}
+    return [
+        ModelSpec(
+            name="mlp",
+            summary="perceptron",
+            target="bench_plugin:build_mlp",
+            tasks=("vector-classification",),
+            **common,
+        ),
+        ModelSpec(
+            name="pair",
+            summary="two networks",
+            target="bench_plugin:build_pair",
+            tasks=("vector-generation",),
+            **common,
+        ),
+    ]
+
+
+@hookimpl
+def zoo_data() -> list[DataSpec]:
+    """One."""
+    return [
+        DataSpec(name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, kind="vectors")
+    ]
+
+
+@hookimpl
+def zoo_tasks() -> list[TaskSpec]:
+    """One with one optimizer, one with two."""
+    return [
+        TaskSpec(
+            name="vector-classification",
+            summary="classes of vectors",
+            target="bench_plugin:Classification",
+            data=("vectors",),
+            labelled=True,
+            loss="cross-entropy",
+            loss_inputs=("logits", "labels"),
+        ),
+        TaskSpec(
+            name="vector-generation",
+            summary="vectors like the data's",
+            target="bench_plugin:Generation",
+            data=("vectors",),
+            labelled=False,
+        ),
+    ]
