@@ -243,6 +243,11 @@ def test_dangerous_suffixes_are_refused_unopened(suffix: str) -> None:
         refuse_unsafe(Path("/nowhere") / f"model{suffix}")
 
 
+def test_harmless_names_are_let_through() -> None:
+    for name in ["model.safetensors", "card.json", "model.binary", "bin", "vocabulary.txt"]:
+        refuse_unsafe(Path(name), b"{}")
+
+
 @pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580, 0x8B1F, 0x28])
 def test_a_header_length_that_looks_like_a_pickle_is_fine(length: int) -> None:
     buffer = (

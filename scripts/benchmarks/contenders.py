@@ -131,7 +131,7 @@ def trainer(work: Workload) -> list[float]:
     """Transformers' `Trainer`, without bar, integrations and checkpoints."""
     import transformers
 
-    class OurLoss(transformers.Trainer):  # type: ignore[misc]
+    class OurLoss(transformers.Trainer):
         def compute_loss(self, model: nn.Module, inputs: Any, *arguments: Any, **options: Any) -> Tensor:
             return work.loss(model, inputs)
 
@@ -167,7 +167,7 @@ def lightning(work: Workload) -> list[float]:
     prepared = work.prepared()
     logged: list[float] = []
 
-    class Module(LightningModule):  # type: ignore[misc]
+    class Module(LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.model = prepared.task.model

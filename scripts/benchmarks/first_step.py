@@ -60,7 +60,7 @@ def hand_written() -> None:
 
     model, optimizer, rows = _parts()
     for vectors, labels in torch.utils.data.DataLoader(rows, batch_size=BATCH, shuffle=True):
-        torch.nn.functional.cross_entropy(model(vectors), labels).backward()
+        torch.nn.functional.cross_entropy(model(vectors), labels).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -88,7 +88,7 @@ def trainer() -> None:
     import torch
     from transformers import Trainer, TrainingArguments
 
-    class Ours(Trainer):  # type: ignore[misc]
+    class Ours(Trainer):
         def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             return torch.nn.functional.cross_entropy(model(inputs["vectors"]), inputs["labels"])
 
@@ -115,7 +115,7 @@ def lightning() -> None:
 
     model, optimizer, rows = _parts()
 
-    class Ours(LightningModule):  # type: ignore[misc]
+    class Ours(LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.model = model

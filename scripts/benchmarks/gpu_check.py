@@ -71,6 +71,9 @@ class Scale:
 
     device: str
     size: str
+    """Of the GPT."""
+    resumed: str
+    """Of the GPT that is killed and resumed: smaller, as it writes many checkpoints."""
     length: int
     batch: int
     steps: int
@@ -78,8 +81,19 @@ class Scale:
     vocabulary: int
 
 
-CARD = Scale(device="auto", size="small", length=1024, batch=16, steps=100, characters=8_000_000, vocabulary=16384)
-REHEARSAL = Scale(device="cpu", size="tiny", length=64, batch=4, steps=20, characters=100_000, vocabulary=512)
+CARD = Scale(
+    device="auto",
+    size="small",
+    resumed="mini",
+    length=1024,
+    batch=16,
+    steps=100,
+    characters=6_000_000,
+    vocabulary=16384,
+)
+REHEARSAL = Scale(
+    device="cpu", size="tiny", resumed="tiny", length=64, batch=4, steps=20, characters=100_000, vocabulary=512
+)
 """Small enough for a processor: shows that the checks run, and proves nothing about a card."""
 
 
@@ -188,7 +202,7 @@ def flops_per_token(resolved: Recipe, zoo: Zoo) -> float:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         output = prepared.task.step("train", prepared.task.modules(), batch)
         output.loss_sum.backward()  # type: ignore[no-untyped-call]
-    return counter.get_total_flops() / float(output.weight)
+    return float(counter.get_total_flops()) / float(output.weight)
 
 
 def host_syncs(scale: Scale, text: Path, folder: Path) -> dict[str, Any]:
@@ -298,7 +312,7 @@ def watch_catches() -> bool:
 def resume(scale: Scale, text: Path, folder: Path) -> dict[str, Any]:
     """A run that is killed twice and resumed, and one that is not."""
     made = recipe(scale, text, steps=60, save_every=5, log_every=10, deterministic=True, accumulation=2, ema_decay=0.9)
-    made["model"] |= {"dropout": 0.1, "attention_dropout": 0.1}
+    made["model"] |= {"name": f"gpt2_{scale.resumed}", "dropout": 0.1, "attention_dropout": 0.1}
     plan = folder / "resume.json"
     fs.write_file(plan, json.dumps(made).encode())
     _child(plan, folder / "whole").wait()
