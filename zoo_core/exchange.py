@@ -33,7 +33,7 @@ def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, regi
     if WEIGHTS not in paths:
         for path in paths.values():
             if path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"):
-                tensors.refuse_unsafe(path, fs.read_bytes(path)[:64])
+                tensors.refuse_unsafe(path)
         raise CorruptFile(f"{folder} holds no {WEIGHTS}")
     small = {
         file: fs.read_bytes(path, limit=_SMALL)

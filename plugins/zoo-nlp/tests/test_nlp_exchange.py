@@ -1,0 +1,53 @@
+"""Out to a Transformers folder and back in, with the bundled checkpoint and through the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo_core.errors import ArchMismatch, StoreError, UnsafeFormat
+from zoo_core.exchange import export_folder, import_folder
+from zoo_core.factory import Zoo, load, open_zoo
+
+TEXTS = ["thank you all", "my train is late again"]
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Zoo:
+    return open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+
+
+def test_a_checkpoint_goes_out_opens_in_transformers_and_comes_back_equal(zoo: Zoo, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = export_folder("bert_tiny.sentiment", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    theirs, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    ours = load("bert_tiny.sentiment", zoo=zoo)
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        probabilities = theirs.eval()(**batch).logits.softmax(-1)
+    for row, answer in zip(probabilities, ours.predict(TEXTS), strict=True):
+        found = {theirs.config.id2label[number]: float(p) for number, p in enumerate(row)}
+        assert found == pytest.approx(answer["scores"], abs=1e-5)
+    card = import_folder(folder, model="bert", name="bert_tiny.back", host=zoo.host, registry=zoo.registry)
+    assert card.labels == ours.labels and card.parameters == ours.card.parameters
+    again = load("bert_tiny.back", zoo=zoo)
+    assert [a["scores"] for a in again.predict(TEXTS)] == [pytest.approx(a["scores"]) for a in ours.predict(TEXTS)]
+    with pytest.raises(StoreError, match="exists"):
+        export_folder("bert_tiny.sentiment", folder, host=zoo.host, registry=zoo.registry)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    with pytest.raises(ArchMismatch):
+        import_folder(folder, model="bert", name="bert_tiny.wrong", host=zoo.host, registry=zoo.registry)
+
+
+def test_a_folder_with_pickled_weights_is_refused_unopened(zoo: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02cos\nsystem\n")
+    with pytest.raises(UnsafeFormat):
+        import_folder(tmp_path, model="bert", name="bert_tiny.bad", host=zoo.host, registry=zoo.registry)
