@@ -104,7 +104,7 @@ class Loop:
             with self.hardware.autocast():
                 output = self.task.step(phase.name, modules, batch)
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
-            weight = torch.as_tensor(output.weight, dtype=torch.float32, device=self.hardware.device).detach()
+            weight = self._weight(output.weight)
             meter.add(output, weight)
             total = weight if total is None else total + weight
         assert total is not None
@@ -114,6 +114,12 @@ class Loop:
         meter.add_update(norms.norm, norms.finite)
         if self.hardware.ranks > 1:
             self._share_buffers()
+
+    def _weight(self, weight: Tensor | float) -> Tensor:
+        if isinstance(weight, Tensor):
+            return weight.detach().to(device=self.hardware.device, dtype=torch.float32)
+        # A fill, unlike a copy of the number, doesn't make the host wait for the device.
+        return torch.full((), float(weight), dtype=torch.float32, device=self.hardware.device)
 
     def _wake(self, trains: tuple[str, ...]) -> None:
         """Let gradients flow to the phase's own modules only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -10,40 +11,44 @@ from torch import Tensor
 
 from zoo_core.training.task import StepOutput
 
+_PENDING = 64
+"""Micro-batches whose figures wait to be summed together: one kernel for many, and little memory held."""
+
 
 class PhaseMeter:
-    """Sums of one phase between two log steps, as one vector on the device."""
+    """Sums of one phase between two log steps, on the device."""
 
     def __init__(self, phase: str, device: torch.device) -> None:
         self.phase = phase
-        # Token counts outgrow what float32 can count; mps has nothing wider.
+        # Counts outgrow what float32 can count; mps has nothing wider.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        self.device = device
         self.names: tuple[str, ...] = ()
         self.sums: Tensor | None = None
         self.norms: Tensor | None = None
         self.updates = 0
+        self._figures: list[tuple[Tensor, ...]] = []
+        self._updates: list[tuple[Tensor, Tensor]] = []
 
     def add(self, output: StepOutput, weight: Tensor) -> None:
         """Add a micro-batch."""
         names = tuple(output.metrics)
-        if self.sums is None or names != self.names:
-            self.names = names
-            self.sums = torch.zeros(2 + len(names), dtype=self.dtype, device=self.device)
-        row = torch.stack(
-            [output.loss_sum.detach().float(), weight, *(m.detach().float() for m in output.metrics.values())]
-        )
-        self.sums.add_(row)
+        if names != self.names:
+            self._figures.clear()
+            self.names, self.sums = names, None
+        self._figures.append((output.loss_sum.detach(), weight, *(m.detach() for m in output.metrics.values())))
+        if len(self._figures) >= _PENDING:
+            self._fold()
 
     def add_update(self, norm: Tensor, finite: Tensor) -> None:
         """Add an optimizer update: its gradient norm, and whether it was applied."""
-        if self.norms is None:
-            self.norms = torch.zeros(2, dtype=torch.float32, device=self.device)
-        self.norms.add_(torch.stack([torch.where(finite, norm, 0.0), (~finite).float()]))
+        self._updates.append((norm, finite))
         self.updates += 1
+        if len(self._updates) >= _PENDING:
+            self._fold()
 
     def take(self, prefix: str) -> tuple[dict[str, float], int]:
         """Read means since the last call and the number of updates that were skipped as non-finite; the one host sync."""
+        self._fold()
         if self.sums is None or self.norms is None or not self.updates:
             return {}, 0
         sums, (norm, skipped) = self.sums.tolist(), self.norms.tolist()
@@ -53,10 +58,22 @@ class PhaseMeter:
             metrics[f"{prefix}{name}"] = value / total
         metrics[f"{prefix}grad_norm"] = norm / max(1.0, self.updates - skipped)
         metrics[f"{prefix}units"] = sums[1]
-        self.sums.zero_()
-        self.norms.zero_()
+        self.sums = self.norms = None
         self.updates = 0
         return metrics, int(skipped)
+
+    def _fold(self) -> None:
+        """Sum what waits."""
+        if self._figures:
+            rows = torch.stack([value.float() for row in self._figures for value in row]).view(len(self._figures), -1)
+            total = rows.sum(0, dtype=self.dtype)
+            self.sums = total if self.sums is None else self.sums + total
+            self._figures.clear()
+        if self._updates:
+            norms, finite = (torch.stack(column) for column in zip(*self._updates, strict=True))
+            found = torch.stack([norms.where(finite, 0.0).sum(), (~finite).sum().float()])
+            self.norms = found if self.norms is None else self.norms + found
+            self._updates.clear()
 
 
 class Meter:
@@ -94,6 +111,6 @@ class Meter:
         self.samples, self.steps, self.waited, self.started = 0, 0, 0.0, time.perf_counter()
 
 
-def rounded(metrics: Mapping[str, float], digits: int = 6) -> dict[str, float]:
-    """Metrics to significant digits, for the log."""
-    return {name: float(f"{value:.{digits}g}") for name, value in metrics.items()}
+def rounded(metrics: Mapping[str, float], digits: int = 6) -> dict[str, float | None]:
+    """Metrics to significant digits, for the log; None for what is not finite, which JSON has no word for."""
+    return {name: float(f"{value:.{digits}g}") if math.isfinite(value) else None for name, value in metrics.items()}

@@ -133,7 +133,7 @@ def training_batches(
             asked.append((after, len(batch)))
             for micro in range(accumulation):
                 part = batch[micro * ranks + rank :: plan.parts]
-                yield [SampleKey(plan.seed, at.epoch, int(index)) for index in part]
+                yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
             at = after
 
     loader = iter(_loader(dataset, keys(), workers=workers, pin=pin))
