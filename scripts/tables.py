@@ -29,7 +29,35 @@ def claims() -> str:
             record = json.loads(path.read_text())
             measured, beside = ROWS[name](record)
             rows.append(f"| {record['claim']} | {measured} | {beside} | {'yes' if record['holds'] else '**no**'} |")
+    rows += [*_loop(), *_start()]
     return "\n".join(rows)
+
+
+def _loop() -> list[str]:
+    """Host time per step, from each machine's record."""
+    rows = []
+    for path in sorted(RECORDS.parent.glob("loop-*.json")):
+        loops = json.loads(path.read_text())["workloads"]["tiny"]["loops"]
+        over = {name: figures["over_us"] for name, figures in loops.items()}
+        beside = ", ".join(
+            f"{name} {value:+.0f} µs" for name, value in over.items() if name not in ("hand-written", "zoo")
+        )
+        claim = f"the loop: processor time per step of a tiny model over a hand-written loop ({path.stem.removeprefix('loop-')})"
+        rows.append(f"| {claim} | {over['zoo']:+.0f} µs | {beside} | {'yes' if over['zoo'] <= 100 else '**no**'} |")
+    return rows
+
+
+def _start() -> list[str]:
+    """Start-up, from each machine's record."""
+    rows = []
+    for path in sorted(RECORDS.parent.glob("start-*.json")):
+        processes = json.loads(path.read_text())["processes"]
+        ours, torch = processes["zoo list"]["cpu_ms_min"], processes["import torch"]["cpu_ms_min"]
+        claim = f"names: `zoo list` with zoo-nlp, processor time ({path.stem.removeprefix('start-')})"
+        rows.append(
+            f"| {claim} | {ours:.0f} ms | importing torch alone {torch:.0f} ms | {'yes' if ours <= 150 else '**no**'} |"
+        )
+    return rows
 
 
 def _pretraining(record: dict[str, Any]) -> tuple[str, str]:
