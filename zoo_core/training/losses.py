@@ -28,7 +28,9 @@ def cross_entropy(config: CrossEntropyConfig) -> Loss:
     """
 
     def loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        scores = _precise(logits).reshape(-1, logits.shape[-1])  # (N, C)
+        scores = _precise(logits)
+        if scores.ndim != 2:  # a view costs more than a small batch's loss
+            scores = scores.reshape(-1, logits.shape[-1])  # (N, C)
         if labels.is_floating_point():
             _require_shape("cross-entropy", "class distributions", labels, logits.shape)
             targets = labels.to(scores.dtype).reshape(scores.shape)
