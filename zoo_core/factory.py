@@ -13,6 +13,7 @@ from zoo_core.card import Card, Metric, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.finetune import data_choice
+from zoo_core.inputs import expand
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe, load_recipe
 from zoo_core.registry import Registry
@@ -94,22 +95,22 @@ def create_model(
     from zoo_core import build
 
     zoo = _zoo(zoo)
-    # The vision libraries' word for the same thing.
+    # Some libraries' word for the same thing.
     count = config.pop("num_classes", num_labels)
     if count is not None and labels and count != len(labels):
         raise UsageError(f"num_labels is {count} but {len(labels)} labels are named")
     count = len(labels) if labels else count
     checkpoint = _checkpoint_or_none(name, zoo) if pretrained or "." in name or looks_like_path(name) else None
     if checkpoint is None:
-        provided, size = zoo.host.find_model(name)
+        provided, _, given = zoo.host.find_model(name)
         if pretrained:
             raise UsageError(f"{name} is an architecture without weights", hint=_weights_hint(name, zoo))
-        values = {**provided.spec.sizes[size], **config}
+        values = {**given, **config}
         head = _head(provided, task or "", count)
-        return build.build_fresh(zoo.host, provided, typed(provided.spec.config, values, where=name), head)
+        return build.build_fresh(zoo.host, provided, typed(provided.config, values, where=name), head)
     card = checkpoint.card
     provided = zoo.host.find("model", card.model)
-    values = typed(provided.spec.config, {**card.config, **config}, where=card.full_name)
+    values = typed(provided.config, {**card.config, **config}, where=card.full_name)
     head = _head(provided, card.task if task is None else task, len(card.labels) if count is None else count)
     if not pretrained:
         return build.build_fresh(zoo.host, provided, values, head)
@@ -139,17 +140,24 @@ class Loaded:
     preprocessor: Preprocessor | None
     labels: tuple[str, ...]
     task: Task
-    task_spec: TaskSpec
+    provided_task: Provided
     adaptation: Adaptation
 
+    @property
+    def task_spec(self) -> TaskSpec:
+        """What the plugin says of the task."""
+        spec: TaskSpec = self.provided_task.spec
+        return spec
+
     def predict(self, inputs: Any, **options: Any) -> Any:
-        """Answers for raw inputs: a list for a list, one answer for one input.
+        """Answers for raw inputs: a list for a list or a folder of files, one answer for one input.
 
         Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones.
         """
-        many = isinstance(inputs, list)
-        answers = self.task.predict(inputs if many else [inputs], self.options(options))
-        return answers if many else answers[0]
+        given = inputs if isinstance(inputs, list) else [inputs]
+        items = list(expand(given, self.task_spec.suffixes))
+        answers = self.task.predict(items, self.options(options))
+        return answers if isinstance(inputs, list) or items != given else answers[0]
 
     def stream(self, item: Any, **options: Any) -> Iterator[str]:
         """The answer for one raw input, piece by piece."""
@@ -157,7 +165,7 @@ class Loaded:
 
     def options(self, values: Mapping[str, Any]) -> Any:
         """Typed prediction options."""
-        return typed(self.task_spec.predict, dict(values), where=f"options of {self.task_spec.name}")
+        return typed(self.provided_task.predict, dict(values), where=f"options of {self.task_spec.name}")
 
     __call__ = predict
 
@@ -186,7 +194,7 @@ def load(
             f"{card.full_name} has no task of its own", hint=f"choose one: {', '.join(provided.spec.tasks)}"
         )
     task_provided = zoo.host.find("task", wanted)
-    config = typed(provided.spec.config, card.config, where=card.full_name)
+    config = typed(provided.config, card.config, where=card.full_name)
     head = Head(task=task_provided.spec.name, labels=len(card.labels) if wanted == card.task else 0)
     _require_task(provided, head.task)
     model, adaptation = build.build_from(
@@ -208,7 +216,7 @@ def load(
         preprocessor=preprocessor,
         labels=card.labels,
         task=build_task(component, loss, zoo.host, context),
-        task_spec=task_provided.spec,
+        provided_task=task_provided,
         adaptation=adaptation,
     )
 
@@ -260,7 +268,7 @@ def evaluate(
     loaded = load(name_or_path, zoo=zoo)
     values = {**data_choice(loaded.task_spec, data, columns or {}, zoo.host), **(settings or {})}
     provided = zoo.host.find("data", values.pop("name"))
-    opened = open_data(Component(provided=provided, config=typed(provided.spec.config, values, where="data")), zoo.host)
+    opened = open_data(Component(provided=provided, config=typed(provided.config, values, where="data")), zoo.host)
     if split not in opened.splits():
         raise UnknownName("split", split, opened.splits(), where=provided.id)
     hardware = Hardware(Training(steps=1))
@@ -327,14 +335,10 @@ def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Componen
     recipe = card.recipe or {}
     stored = dict(recipe.get("task", {})) if recipe.get("task", {}).get("name") == provided.id else {}
     stored.pop("name", None)
-    component = Component(
-        provided=provided, config=typed(provided.spec.config, stored, where=f"task of {card.full_name}")
-    )
+    component = Component(provided=provided, config=typed(provided.config, stored, where=f"task of {card.full_name}"))
     spec: TaskSpec = provided.spec
     if not spec.loss:
         return component, None
     values = dict(recipe["loss"]) if stored and "loss" in recipe else {"name": spec.loss}
     loss = host.find("loss", values.pop("name"))
-    return component, Component(
-        provided=loss, config=typed(loss.spec.config, values, where=f"loss of {card.full_name}")
-    )
+    return component, Component(provided=loss, config=typed(loss.config, values, where=f"loss of {card.full_name}"))

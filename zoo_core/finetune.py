@@ -13,7 +13,7 @@ from zoo_core.errors import DataError, UnknownName
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Recipe, load_recipe
 from zoo_core.registry import Registry
-from zoo_core.specs import DataSpec, TaskSpec
+from zoo_core.specs import TaskSpec
 
 
 def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: PluginHost) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: Plu
         raise (
             UnknownName("data set", text, names, hint="") if names else DataError(f"nothing reads data for {task.name}")
         )
-    readers = [provided for provided in sets if any(f.name == "path" for f in fields(provided.spec.config))]
+    readers = [provided for provided in sets if any(f.name == "path" for f in fields(provided.config))]
     if not readers:
         raise DataError(
             f"no plugin reads files for the task {task.name}", hint=f"data sets: {', '.join(sorted(names))}"
@@ -82,8 +82,7 @@ def finetune_recipe(
 
 def _column_settings(provided: Provided, columns: Mapping[str, str]) -> dict[str, str]:
     """`text=tweet` as the reader's field `text_column`."""
-    spec: DataSpec = provided.spec
-    names = {field.name for field in fields(spec.config)}
+    names = {field.name for field in fields(provided.config)}
     roles = sorted(name.removesuffix("_column") for name in names if name.endswith("_column"))
     settings = {}
     for role, column in columns.items():

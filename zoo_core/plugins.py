@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
-import inspect
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from types import FunctionType, ModuleType
+from dataclasses import dataclass, is_dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -30,31 +27,25 @@ from zoo_core.discovery import (
     source_of,
     stated_api,
 )
-from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName, ZooError, nearest, printable
-from zoo_core.hookspecs import PROJECT, Observers, Providers
-from zoo_core.specs import HOOK_API, DataSpec, LossSpec, ModelSpec, OptimizerSpec, Spec, TaskSpec
+from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName, nearest
+from zoo_core.trial import HOOKS, KINDS, OBSERVERS, api_of, cause_of, mismatch_of, model_names, try_plugin
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["HOOKS", "KINDS", "OBSERVERS", "PluginHost", "PluginRecord", "Provided", "model_names"]
-
-KINDS: dict[str, tuple[str, type[Spec]]] = {
-    "model": ("zoo_models", ModelSpec),
-    "data": ("zoo_data", DataSpec),
-    "loss": ("zoo_losses", LossSpec),
-    "task": ("zoo_tasks", TaskSpec),
-    "optimizer": ("zoo_optimizers", OptimizerSpec),
-}
-"""What a plugin can bring: the hook that lists it and the type of what is listed."""
-
-OBSERVERS = tuple(name for name in vars(Observers) if name.startswith("zoo_"))
-"""Hooks that watch a run."""
-
-HOOKS = (*(hook for hook, _ in KINDS.values()), *OBSERVERS)
+__all__ = [
+    "HOOKS",
+    "KINDS",
+    "OBSERVERS",
+    "NamedModel",
+    "PluginHost",
+    "PluginRecord",
+    "Provided",
+    "model_name",
+    "model_names",
+]
 
 _DISTRIBUTION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_CARD_WORD = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,10 +61,57 @@ class Provided:
     id: str
     """`plugin/name`, unique everywhere; what cards store."""
 
+    @property
+    def config(self) -> type[Any]:
+        """The dataclass of its configuration. Raises `PluginError` where its spec names none that can be imported."""
+        return self._dataclass(self.spec.config)
 
-def model_names(spec: ModelSpec) -> dict[str, str]:
-    """Every name that asks for a model of the family, and the size it means: `family` (its first) and `family_size`."""
-    return {spec.name: next(iter(spec.sizes)), **{f"{spec.name}_{size}": size for size in spec.sizes}}
+    @property
+    def preprocessor_config(self) -> type[Any]:
+        """The dataclass of a model's preprocessor settings; raises as `config` does."""
+        return self._dataclass(self.spec.preprocessor_config)
+
+    @property
+    def predict(self) -> type[Any]:
+        """The dataclass of a task's prediction options; raises as `config` does."""
+        return self._dataclass(self.spec.predict)
+
+    def resolve(self, target: str) -> Any:
+        """What `package.module:name` of the spec stands for, imported on first use. Raises `PluginError` with the cause."""
+        place, _, attribute = target.partition(":")
+        what = f"{self.id} ({self.plugin} {self.version}): target {target}"
+        try:
+            module = importlib.import_module(place)
+            found = getattr(module, attribute, None)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise PluginError(f"{what}: {cause_of(error, place)}", hint=_remedy(error, self.plugin)) from error
+        if not callable(found):
+            hint = nearest(attribute, (name for name in dir(module) if not name.startswith("_")))
+            raise PluginError(f"{what}: {place} has no function or class {attribute!r}", hint=hint)
+        return found
+
+    def _dataclass(self, found: type[Any] | str) -> type[Any]:
+        found = self.resolve(found) if isinstance(found, str) else found
+        if not is_dataclass(found):
+            raise PluginError(f"{self.id} ({self.plugin} {self.version}): {found!r} is not a dataclass")
+        return found
+
+
+class NamedModel(NamedTuple):
+    """What the name of a model means."""
+
+    provided: Provided
+    size: str
+    """A size of the family, or the name that another library gives the architecture."""
+    values: Mapping[str, Any]
+    """The configuration that the size stands for, as far as it differs from the defaults."""
+
+
+def model_name(provided: Provided, size: str) -> str:
+    """The name that asks for a size of a family, with the plugin in front."""
+    return f"{provided.id}_{size}" if size in provided.spec.sizes else f"{provided.plugin}/{size}"
 
 
 class PluginHost:
@@ -118,27 +156,32 @@ class PluginHost:
         """
         return self._pick(kind, name, [(one.spec.name, one) for one in self.all(kind)])
 
-    def find_model(self, name: str) -> tuple[Provided, str]:
-        """The family and the size that `family_size` or `family` (its first size) means; raises as `find` does."""
+    def find_model(self, name: str) -> NamedModel:
+        """The family, the size and the configuration overrides that a model's name means; raises as `find` does.
+
+        `family_size` and `family` (its first size) come first, then the names that another library gives its own
+        architectures, whose size is the name itself.
+        """
         named = [(alias, one) for one in self.all("model") for alias in model_names(one.spec)]
+        short = name.rpartition("/")[2]
+        if not any(alias == short for alias, _ in named):
+            named += [(alias, one) for one in self.all("model") for alias in self.foreign_names(one)]
         found = self._pick("model", name, named)
-        return found, model_names(found.spec)[name.rpartition("/")[2]]
+        listed = model_names(found.spec)
+        if short in listed:
+            return NamedModel(found, listed[short], found.spec.sizes[listed[short]])
+        return NamedModel(found, short, self.foreign_names(found)[short])
+
+    def foreign_names(self, provided: Provided) -> Mapping[str, Mapping[str, Any]]:
+        """The names that another library gives a family's architectures, with the configuration each stands for."""
+        if not provided.spec.names:
+            return {}
+        found: Mapping[str, Mapping[str, Any]] = self.resolve(provided.spec.names, provided)()
+        return found
 
     def resolve(self, target: str, provided: Provided) -> Any:
-        """What `package.module:name` of a spec stands for, imported on first use. Raises `PluginError` with the cause."""
-        place, _, attribute = target.partition(":")
-        what = f"{provided.id} ({provided.plugin} {provided.version}): target {target}"
-        try:
-            module = importlib.import_module(place)
-            found = getattr(module, attribute, None)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise PluginError(f"{what}: {_cause(error, place)}", hint=_remedy(error, provided.plugin)) from error
-        if not callable(found):
-            hint = nearest(attribute, (name for name in dir(module) if not name.startswith("_")))
-            raise PluginError(f"{what}: {place} has no function or class {attribute!r}", hint=hint)
-        return found
+        """What a target of a component's spec stands for; raises as `Provided.resolve` does."""
+        return provided.resolve(target)
 
     def observed(self, hook: str) -> bool:
         """Whether anybody watches; where nobody does, the arguments needn't be worked out."""
@@ -153,14 +196,14 @@ class PluginHost:
                 raise
             except BaseException as error:  # noqa: BLE001 - a watcher must not end a run, whatever it raises
                 del self._observers[hook][plugin]
-                cause = _cause(error, self.packages()[plugin])
+                cause = cause_of(error, self.packages()[plugin])
                 self.warnings.append(f"{plugin}: its {hook} is switched off, because it raised {cause}")
 
     def _load(self, record: PluginRecord) -> PluginRecord:
         """Try one plugin; what it brings is kept if all of it is sound."""
         heavy = "torch" in sys.modules
         try:
-            trial = _try(record)
+            trial = try_plugin(record)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the plugin border: whatever is raised there stops there
@@ -210,153 +253,16 @@ class PluginHost:
             raise PluginError(f"{what}: plugin {record.name} {record.version} is {record.state}", hint=record.reason)
 
 
-class _Trial(NamedTuple):
-    """A plugin that passed every check."""
-
-    module: ModuleType
-    manager: pluggy.PluginManager
-    api: tuple[int, int]
-    specs: dict[str, list[Spec]]
-
-
-def _try(record: PluginRecord) -> _Trial:
-    """Import a plugin and look at everything it brings, in a manager of its own."""
-    # What a plugin prints on import must not end up in the answer of the command that imports it.
-    with contextlib.redirect_stdout(sys.stderr):
-        module = importlib.import_module(record.module)
-    if not isinstance(module, ModuleType):
-        raise PluginError(
-            f"{record.module} put a {type(module).__name__} in its own place", hint="leave the module alone"
-        )
-    api = _api(module)
-    if api is None:
-        stated = vars(module).get("zoo_api", "nothing")
-        hint = f"write zoo_api = {HOOK_API}, the version of the hook contract that the plugin was written against"
-        raise PluginError(f"{record.module}: zoo_api is missing or wrong, it is {stated!r}", hint=hint)
-    if mismatch := _mismatch(api):
-        raise PluginError(mismatch)
-    manager = _registered(module, record.name)
-    return _Trial(module, manager, api, {kind: _listed(manager, kind) for kind in KINDS})
-
-
-def _api(module: object) -> tuple[int, int] | None:
-    """The hook API that an imported plugin states; None where it states none or nonsense."""
-    api = vars(module).get("zoo_api") if isinstance(module, ModuleType) else None
-    if isinstance(api, tuple) and len(api) == 2 and all(type(part) is int for part in api):
-        return int(api[0]), int(api[1])
-    return None
-
-
-def _mismatch(api: tuple[int, int]) -> str:
-    """Why a plugin of that hook API can't run here; empty if it can."""
-    if api[0] == HOOK_API[0] and api[1] <= HOOK_API[1]:
-        return ""
-    versions = f"it was written for hook API {api[0]}.{api[1]} and this core has {HOOK_API[0]}.{HOOK_API[1]}"
-    return f"{versions}; " + (f"pip install --upgrade {CORE}" if api > HOOK_API else "install a newer release of it")
-
-
-def _registered(module: ModuleType, name: str) -> pluggy.PluginManager:
-    """A fresh manager that knows the contract and this plugin. Raises for each known way to be ignored in silence."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Providers)
-    manager.add_hookspecs(Observers)
-    manager.register(module, name)
-    callers = manager.get_hookcallers(module) or []
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        unknown = next(caller.name for caller in callers if not caller.has_spec())
-        raise PluginError(f"unknown hook {unknown!r}", hint=nearest(unknown, HOOKS)) from error
-    implementations = [impl for caller in callers for impl in caller.get_hookimpls()]
-    for impl in implementations:
-        _require_plain(impl)
-    marked = [impl.function for impl in implementations]
-    for hook in HOOKS:
-        function = vars(module).get(hook)
-        if isinstance(function, FunctionType) and function not in marked:
-            raise PluginError(
-                f"{hook} lacks @hookimpl ({_line(function)})", hint="without the decorator it is never called"
-            )
-    return manager
-
-
-def _require_plain(impl: pluggy.HookImpl) -> None:
-    """Refuse what pluggy accepts and then doesn't call as its author expects."""
-    function: Any = impl.function
-    place = f"{function.__name__} ({_line(function)})"
-    if impl.wrapper or impl.hookwrapper:
-        raise PluginError(f"{place} wraps the hook of others", hint="the contract has no wrappers; drop wrapper=True")
-    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-        raise PluginError(f"{place} is a generator or coroutine", hint="make it a plain function that returns at once")
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.default is not parameter.empty:
-            hint = "pluggy never passes an argument that has a default; drop the default"
-            raise PluginError(f"{place} gives its argument {parameter.name!r} a default", hint=hint)
-        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-            raise PluginError(f"{place} takes {parameter}", hint="pluggy passes plain named arguments only")
-
-
-def _listed(manager: pluggy.PluginManager, kind: str) -> list[Spec]:
-    """What a plugin brings of one kind, checked."""
-    hook, wanted = KINDS[kind]
-    specs: list[Spec] = []
-    for impl in getattr(manager.hook, hook).get_hookimpls():
-        result: Any = impl.function()
-        if not isinstance(result, list):
-            raise PluginError(f"{hook} returned a {type(result).__name__}", hint="a provider returns a list")
-        for position, spec in enumerate(result):
-            if not isinstance(spec, wanted):
-                raise PluginError(f"{hook}: item {position} is a {type(spec).__name__}, not a {wanted.__name__}")
-            Spec.__post_init__(spec)
-            specs.append(spec)
-    names = Counter(
-        name for spec in specs for name in (_model_names(spec) if isinstance(spec, ModelSpec) else [spec.name])
-    )
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise PluginError(f"{hook} lists {', '.join(map(repr, twice))} more than once", hint="give each its own name")
-    return specs
-
-
-def _model_names(spec: ModelSpec) -> dict[str, str]:
-    """`model_names` of a family whose names can stand in a checkpoint's name, where '.' begins the recipe."""
-    if not spec.sizes:
-        raise PluginError(f"model {spec.name!r} has no sizes", hint="name at least one; the first is the default")
-    for word in (spec.name, *spec.sizes):
-        if not _CARD_WORD.fullmatch(word):
-            raise PluginError(f"model {spec.name!r}: {word!r} can't be part of a checkpoint's name, use [a-z0-9_-]")
-    return model_names(spec)
-
-
 def _failed(record: PluginRecord, error: BaseException) -> PluginRecord:
     """The record of a plugin whose trial raised."""
     module = sys.modules.get(record.module)
-    api = _api(module) or stated_api(record.module)
-    mismatch = _mismatch(api) if api else ""
-    reason = _cause(error, record.module)
+    api = api_of(module) or stated_api(record.module)
+    mismatch = mismatch_of(api) if api else ""
+    reason = cause_of(error, record.module)
     if mismatch and mismatch not in reason:
         reason = f"{mismatch} (importing it raised {reason})"
     state: State = "incompatible" if mismatch else "broken"
     return replace(record, state=state, reason=reason, location=_file(module, record), api=api)
-
-
-def _cause(error: BaseException, module: str) -> str:
-    """What was raised and where: type, message, and file and line of the innermost frame inside the plugin."""
-    try:
-        message = (
-            error.message + (f"; {error.hint}" if error.hint else "") if isinstance(error, ZooError) else str(error)
-        )
-    except Exception:  # noqa: BLE001 - even the message is the plugin's code
-        message = "(its message can't be shown)"
-    name = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
-    place = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) and error.filename else ""
-    trace = error.__traceback__
-    while trace:
-        frame = trace.tb_frame
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == module.partition(".")[0]:
-            place = place if isinstance(error, SyntaxError) else f"{frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    said = printable(" ".join(f"{name}{message}".split()))
-    return (said if len(said) <= 400 else said[:400] + " ...") + (f" ({place})" if place else "")
 
 
 def _remedy(error: BaseException, plugin: str) -> str:
@@ -378,8 +284,3 @@ def _ambiguous(kind: str, name: str, found: list[Provided]) -> AmbiguousName:
 
 def _file(module: object, record: PluginRecord) -> str:
     return str((isinstance(module, ModuleType) and vars(module).get("__file__")) or record.location)
-
-
-def _line(function: Any) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"

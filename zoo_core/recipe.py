@@ -12,7 +12,7 @@ from typing import Any
 from zoo_core import fs
 from zoo_core.card import valid_name
 from zoo_core.errors import RecipeError, UnknownName, nearest
-from zoo_core.plugins import PluginHost, Provided
+from zoo_core.plugins import PluginHost, Provided, model_name
 from zoo_core.schema import Place, build, dump_yaml, parse_override, parse_yaml, set_path, to_data
 from zoo_core.settings import Schedule, Training
 
@@ -41,18 +41,19 @@ class Architecture:
 
     provided: Provided
     size: str
+    values: Mapping[str, Any]
+    """Fields that the size sets."""
     overrides: Mapping[str, Any]
     """Fields that differ from the size's own."""
 
     def config(self) -> Any:
         """The whole configuration: defaults, then the size, then the overrides."""
-        spec = self.provided.spec
-        values = {**spec.sizes[self.size], **self.overrides}
-        return build(spec.config, values, where=f"model {spec.name}_{self.size}")
+        name = model_name(self.provided, self.size)
+        return build(self.provided.config, {**self.values, **self.overrides}, where=f"model {name}")
 
     def to_data(self) -> dict[str, Any]:
         """As a recipe writes it."""
-        return {"name": f"{self.provided.id}_{self.size}", **self.overrides}
+        return {"name": model_name(self.provided, self.size), **self.overrides}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: 
         for key, value in sections.optimizers.items()
     }
     if model and sections.preprocessor:
-        part.build(model.provided.spec.preprocessor_config, sections.preprocessor, ("preprocessor",))
+        part.build(model.provided.preprocessor_config, sections.preprocessor, ("preprocessor",))
     return Recipe(
         name=sections.name,
         summary=sections.summary,
@@ -229,13 +230,13 @@ class _Parts:
             raise RecipeError(f"{self.where}: {'.'.join(place)}: needs a name")
         provided = self.host.find(kind, values["name"])
         rest = {key: value for key, value in values.items() if key != "name"}
-        return Component(provided=provided, config=self.build(provided.spec.config, rest, place))
+        return Component(provided=provided, config=self.build(provided.config, rest, place))
 
     def architecture(self, values: Mapping[str, Any]) -> Architecture:
-        provided, size = self.host.find_model(values["name"])
+        named = self.host.find_model(values["name"])
         rest = {key: value for key, value in values.items() if key != "name"}
-        self.build(provided.spec.config, {**provided.spec.sizes[size], **rest}, ("model",))
-        return Architecture(provided=provided, size=size, overrides=rest)
+        self.build(named.provided.config, {**named.values, **rest}, ("model",))
+        return Architecture(provided=named.provided, size=named.size, values=named.values, overrides=rest)
 
     def loss(self, values: Mapping[str, Any], task: Component) -> Component | None:
         spec = task.provided.spec
@@ -277,12 +278,12 @@ def _configs(data: Mapping[str, Any], host: PluginHost) -> Iterator[tuple[str, A
         if section == "optimizer":
             name = name or "adamw"
         if isinstance(name, str):
-            yield section, host.find(section, name).spec.config
+            yield section, host.find(section, name).config
     model = data.get("model")
     if isinstance(model, Mapping) and isinstance(model.get("name"), str):
-        spec = host.find_model(model["name"])[0].spec
-        yield "model", spec.config
-        yield "preprocessor", spec.preprocessor_config
+        provided = host.find_model(model["name"]).provided
+        yield "model", provided.config
+        yield "preprocessor", provided.preprocessor_config
 
 
 def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:

@@ -57,7 +57,8 @@ class Training:
     deterministic: bool = False
     """Use deterministic kernels only; on a GPU exact resume needs it."""
     freeze: tuple[str, ...] = ()
-    """Patterns (`bert.embeddings.*`) of parameters that stay as they are, to the byte."""
+    """Patterns (`embeddings.*`) of parameters and running statistics that stay as they are, to the byte; `backbone` is
+    everything but the head."""
     layer_decay: float = 1.0
     """Factor on the learning rate per block from the head down."""
     log_every: int = 10

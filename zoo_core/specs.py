@@ -10,6 +10,9 @@ from typing import Any
 HOOK_API = (1, 0)
 """Version of the hook contract (major, minor). A minor adds; a major removes or changes."""
 
+SETTINGS = ("config", "preprocessor_config", "predict")
+"""Fields of specs that hold a dataclass, or say where it is."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -39,8 +42,9 @@ class Spec:
     """One line for `zoo list` and the docs."""
     target: str
     """`package.module:function`, imported on first use only."""
-    config: type = NoConfig
-    """A frozen dataclass, free of torch, whose fields are what a recipe may set."""
+    config: type | str = NoConfig
+    """A frozen dataclass, free of torch, whose fields are what a recipe may set; or its `package.module:Class`, which
+    is imported on first use, so that a listing needn't make the classes of every plugin."""
     modality: str = ""
     """`text`, `image`, `audio`, ...; data for listings, never a branch in the core."""
 
@@ -51,8 +55,12 @@ class Spec:
             raise ValueError(f"{kind} name {self.name!r}: lower-case letters, digits, '_', '.' and '-' only")
         if not _TARGET.fullmatch(self.target):
             raise ValueError(f"{kind} {self.name!r}: target {self.target!r} is not 'package.module:function'")
-        if not is_dataclass(self.config):
-            raise ValueError(f"{kind} {self.name!r}: config {self.config!r} is not a dataclass")
+        for place in SETTINGS:
+            found = getattr(self, place, NoConfig)
+            if not (_TARGET.fullmatch(found) if isinstance(found, str) else is_dataclass(found)):
+                raise ValueError(
+                    f"{kind} {self.name!r}: {place} {found!r} is not a dataclass, nor 'package.module:Class'"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +71,16 @@ class ModelSpec(Spec):
     """Named sizes as overrides of `config`, for instance `{"tiny": {"hidden_size": 128}}`; a model is `family_size`."""
     tasks: tuple[str, ...]
     """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists."""
+    names: str = ""
+    """`package.module:function`; `() -> Mapping[str, Mapping[str, Any]]`: further names, those that another library
+    gives its architectures, as overrides of `config`. Asked only for a name that nobody lists."""
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    """Checkpoints that packages ship: registry name to `package.module:function`, `(fetcher) -> Path` of a folder that
+    `interop` reads. Fetched only when the user asks by name."""
     preprocessor: str = ""
     """`package.module:Class` of a `zoo_core.Preprocessor`; empty for a model that takes tensors as they come."""
-    preprocessor_config: type = NoConfig
-    """Frozen dataclass with the settings of `Preprocessor.fit`."""
+    preprocessor_config: type | str = NoConfig
+    """Frozen dataclass with the settings of `Preprocessor.fit`, or where to find it."""
     backbone: str = ""
     """Prefix that the backbone's tensors carry in a model with a head and lack in the bare backbone, like `bert.`."""
     head: tuple[str, ...] = ()
@@ -121,10 +135,12 @@ class TaskSpec(Spec):
     """Name of its default loss; empty where the model itself has the loss."""
     loss_inputs: tuple[str, ...] = ()
     """The inputs it offers to a loss; a recipe may choose any `LossSpec` with these `inputs`."""
-    predict: type = NoConfig
-    """Frozen dataclass with the options of `Task.predict`."""
+    predict: type | str = NoConfig
+    """Frozen dataclass with the options of `Task.predict`, or where to find it."""
     outputs: tuple[str, ...] = ()
     """Fields of one prediction, in the order to show them."""
+    suffixes: tuple[str, ...] = ()
+    """Suffixes of the files that its inputs are (`.wav`); a folder then stands for all of them below it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -163,6 +163,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="another task that the checkpoint serves without training")
     parser.add_argument("--file", help="read inputs from the lines of a file")
     parser.add_argument("--limit", type=int, help="take at most this many inputs")
+    parser.add_argument("--output", metavar="FOLDER", help="where files that belong to answers go (predictions/NAME)")
     parser.add_argument("--stream", action="store_true", help="show an answer piece by piece while it is made")
 
 
@@ -176,9 +177,9 @@ def _data_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", help="a checkpoint folder of another library")
-    parser.add_argument("--model", required=True, help="the architecture family that reads it")
-    parser.add_argument("--name", required=True, help="name to register the checkpoint under")
+    parser.add_argument("source", help="a checkpoint folder of another library, or a checkpoint that a package ships")
+    parser.add_argument("--model", help="the architecture family that reads the folder")
+    parser.add_argument("--name", help="name to register the checkpoint under")
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
@@ -279,7 +280,7 @@ COMMANDS = (
     Command(
         name="import",
         group=KEEP,
-        summary="Register a checkpoint folder of another library.",
+        summary="Register a checkpoint of another library, from a folder or a package.",
         examples=("zoo import ./downloaded --model mood --name mood_base.theirs",),
         target="zoo_core.cli.keep:import_folder",
         arguments=_import,

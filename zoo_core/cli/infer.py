@@ -15,11 +15,12 @@ from zoo_core.cli.render import Output, metric_rows, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.errors import DataError, UsageError
+from zoo_core.inputs import expand
 from zoo_core.schema import build, parse_override
 
 if TYPE_CHECKING:
     from zoo_core.factory import Loaded
-    from zoo_core.specs import TaskSpec
+    from zoo_core.plugins import Provided
 
 BATCH = 32
 """Inputs that are answered together."""
@@ -55,20 +56,26 @@ def predict(arguments: Namespace, session: Session) -> Answer:
 
     words = [word for word in arguments.inputs if not _OPTION.fullmatch(word)]
     options = dict(parse_override(word) for word in arguments.inputs if _OPTION.fullmatch(word))
-    inputs = _inputs([*words, *arguments.after], arguments, session.stdin)
+    words += arguments.after
+    _require_inputs(words, arguments)
     card = open_checkpoint(arguments.model, session.registry).card
     if arguments.task or card.task:
-        _check_options(session.host.find("task", arguments.task or card.task).spec, options)
+        _check_options(session.host.find("task", arguments.task or card.task), options)
     from zoo_core import factory
+    from zoo_core.cli.files import keep_files
+    from zoo_core.training.folder import new_folder
 
     loaded = factory.load(arguments.model, task=arguments.task, zoo=session.zoo)
+    named = expand(_all_inputs(words, arguments.file, session.stdin), loaded.task_spec.suffixes)
+    inputs = islice(named, arguments.limit)
     if arguments.stream:
         if arguments.json:
             raise UsageError("--stream shows pieces and --json prints one document; give one of them")
         return Answer(document=list, show=lambda output: _stream(loaded, inputs, options, output))
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
-    answers = _answers(loaded, inputs, options, batch)
+    folder = Path(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
+    answers = keep_files(_answers(loaded, inputs, options, batch), folder)
     display = _show_each if listed else _show_lines
 
     def document() -> list[dict[str, Any]]:
@@ -77,26 +84,26 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     return Answer(document=document, show=lambda output: display(answers, loaded.task_spec.outputs, output))
 
 
-def _check_options(spec: TaskSpec, options: dict[str, Any]) -> None:
+def _check_options(task: Provided, options: dict[str, Any]) -> None:
     """Refuse unknown or mistyped options. Raises `RecipeError` with the nearest; an input may look like an option."""
     try:
-        build(spec.predict, options, where=f"options of {spec.name}")
+        build(task.predict, options, where=f"options of {task.spec.name}")
     except UsageError as error:
         hint = "an input that looks like key=value goes behind --"
         raise UsageError(error.message, hint=f"{error.hint}\n{hint}" if error.hint else hint) from None
 
 
-def _inputs(words: Sequence[str], arguments: Namespace, stdin: TextIO) -> Iterator[str]:
-    """The inputs in the order given: words, lines of stdin where a word is `-`, then lines of the file."""
+def _require_inputs(words: Sequence[str], arguments: Namespace) -> None:
+    """Refuse a question without inputs before anything is loaded for it."""
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError(f"--limit must be at least 1, found {arguments.limit}")
     if not words and arguments.file is None:
         hint = "give inputs as words, --file FILE, or - for lines of stdin"
         raise UsageError(f"nothing to ask {arguments.model}", hint=hint)
-    return islice(_all_inputs(words, arguments.file, stdin), arguments.limit)
 
 
 def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO) -> Iterator[str]:
+    """The inputs in the order given: words, lines of stdin where a word is `-`, then lines of the file."""
     for word in words:
         if word == STDIN:
             yield from _lines(stdin)

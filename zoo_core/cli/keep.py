@@ -72,13 +72,20 @@ def _row(card: Card, problems: list[str]) -> Row:
 
 
 def import_folder(arguments: Namespace, session: Session) -> Answer:
-    """Register a folder of another library."""
+    """Register a folder of another library, or a checkpoint that a package ships."""
     from zoo_core import exchange
+    from zoo_core.fetch import Fetcher, data_root
 
-    folder = Path(arguments.folder).expanduser()
-    card = exchange.import_folder(
-        folder, model=arguments.model, name=arguments.name, host=session.host, registry=session.registry
-    )
+    source, host, registry = arguments.source, session.host, session.registry
+    if looks_like_path(source) or Path(source).is_dir():
+        if not (arguments.model and arguments.name):
+            raise UsageError("zoo import FOLDER needs --model FAMILY and --name NAME", hint="zoo import --help")
+        folder = Path(source).expanduser()
+        card = exchange.import_folder(folder, model=arguments.model, name=arguments.name, host=host, registry=registry)
+    else:
+        fetcher = Fetcher(data_root(session.environ), session.errors.line)
+        name = arguments.name or ""
+        card = exchange.import_packaged(source, fetcher=fetcher, host=host, registry=registry, register_as=name)
     facts = {"checkpoint": card.full_name, "model": card.model, "task": card.task, "parameters": f"{card.parameters:,}"}
     return Answer(
         document=lambda: {**facts, "parameters": card.parameters},

@@ -11,7 +11,7 @@ from zoo_core.card import Card
 from zoo_core.cli.render import Output, count, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName
-from zoo_core.plugins import PluginHost
+from zoo_core.plugins import PluginHost, Provided
 from zoo_core.registry import Entry
 
 Row = dict[str, Any]
@@ -25,8 +25,10 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
     entries = session.registry.cards(arguments.pattern, task=task, modality=modality)
     if arguments.all:
         rows = [checkpoint_row(entry) for entry in entries]
-        rows += [row for row in architecture_rows(session.host) if _passes(row, arguments)]
-        notes: tuple[str, ...] = ()
+        given = arguments.pattern != "*"
+        found = [*architecture_rows(session.host), *(foreign_rows(session.host) if given else [])]
+        rows += [row for row in found if _passes(row, arguments)]
+        notes = () if given else _more_names(session.host)
     else:
         usable = newest(entries)
         rows = [checkpoint_row(entry) for entry in usable]
@@ -106,25 +108,41 @@ def architecture_rows(host: PluginHost) -> list[Row]:
     for provided in found:
         spec = provided.spec
         family = spec.name if clashes[spec.name] == 1 else provided.id
-        for size in spec.sizes:
-            rows.append(
-                {
-                    "name": f"{family}_{size}",
-                    "version": None,
-                    "kind": "architecture",
-                    "task": ", ".join(spec.tasks),
-                    "modality": spec.modality,
-                    "parameters": None,
-                    "metrics": {},
-                    "summary": spec.summary,
-                    "labels": [],
-                    "model": provided.id,
-                    "layer": f"plugin {provided.plugin}",
-                    "available": True,
-                    "why": "",
-                }
-            )
+        rows += [_architecture_row(provided, f"{family}_{size}") for size in spec.sizes]
     return rows
+
+
+def foreign_rows(host: PluginHost) -> list[Row]:
+    """A line for each name that another library gives its architectures."""
+    return [_architecture_row(family, name) for family in host.all("model") for name in host.foreign_names(family)]
+
+
+def _architecture_row(provided: Provided, name: str) -> Row:
+    spec = provided.spec
+    return {
+        "name": name,
+        "version": None,
+        "kind": "architecture",
+        "task": ", ".join(spec.tasks),
+        "modality": spec.modality,
+        "parameters": None,
+        "metrics": {},
+        "summary": spec.summary,
+        "labels": [],
+        "model": provided.id,
+        "layer": f"plugin {provided.plugin}",
+        "available": True,
+        "why": "",
+    }
+
+
+def _more_names(host: PluginHost) -> tuple[str, ...]:
+    """Families whose names are too many to list unasked."""
+    return tuple(
+        f"{family.id} knows {len(host.foreign_names(family)):,} further names; a pattern shows them"
+        for family in host.all("model")
+        if family.spec.names
+    )
 
 
 def _show(rows: Sequence[Row], output: Output) -> None:

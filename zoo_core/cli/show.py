@@ -12,7 +12,7 @@ from zoo_core.cli.listing import architecture_rows
 from zoo_core.cli.render import Output, count, metric_rows, plain_value, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName, ZooError
-from zoo_core.plugins import PluginHost, Provided
+from zoo_core.plugins import NamedModel, PluginHost, model_name
 from zoo_core.registry import Entry
 from zoo_core.schema import build, to_data
 
@@ -22,17 +22,18 @@ def show(arguments: Namespace, session: Session) -> Answer:
     name = arguments.name
     models = {row["name"] for row in architecture_rows(session.host)}
     if name in models or "/" in name:
-        return _architecture(session.host, *session.host.find_model(name))
+        return _architecture(session.host.find_model(name))
     try:
         return _checkpoint(session.registry.lookup(name), session.host)
     except UnknownName as unknown:
-        families = {provided.spec.name for provided in session.host.all("model")}
-        if name in families:
-            return _architecture(session.host, *session.host.find_model(name))
-        if "@" in name:
+        if "@" in name or "." in name:
             raise
-        cards = {entry.card.name for entry in session.registry.cards()}
-        raise UnknownName("checkpoint or architecture", name, cards | models | families) from unknown
+        try:
+            return _architecture(session.host.find_model(name))
+        except UnknownName:
+            families = {provided.spec.name for provided in session.host.all("model")}
+            cards = {entry.card.name for entry in session.registry.cards()}
+            raise UnknownName("checkpoint or architecture", name, cards | models | families) from unknown
 
 
 def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
@@ -100,11 +101,12 @@ def _by_split(card: Card) -> dict[tuple[str, str], list[tuple[str, float, Mappin
     return groups
 
 
-def _architecture(host: PluginHost, provided: Provided, chosen: str) -> Answer:
-    spec = provided.spec
-    config = to_data(build(spec.config, spec.sizes[chosen], where=f"model {spec.name}_{chosen}"))
+def _architecture(model: NamedModel) -> Answer:
+    provided, spec = model.provided, model.provided.spec
+    name = model_name(provided, model.size).rpartition("/")[2]
+    config = to_data(build(provided.config, model.values, where=f"model {name}"))
     facts = {
-        "name": f"{spec.name}_{chosen}",
+        "name": name,
         "summary": spec.summary,
         "model": provided.id,
         "plugin": f"{provided.plugin} {provided.version}".strip(),
@@ -118,7 +120,7 @@ def _architecture(host: PluginHost, provided: Provided, chosen: str) -> Answer:
     def show(output: Output) -> None:
         output.pairs(facts)
         _section(output, "config", {key: plain_value(value) for key, value in config.items()})
-        fitted = _settings(spec.preprocessor_config)
+        fitted = _settings(provided.preprocessor_config)
         _section(output, "preprocessor", {key: _default(value) for key, value in fitted.items()})
 
     document = {
@@ -126,7 +128,7 @@ def _architecture(host: PluginHost, provided: Provided, chosen: str) -> Answer:
         "tasks": list(spec.tasks),
         "sizes": list(spec.sizes),
         "config": config,
-        "preprocessor": _settings(spec.preprocessor_config),
+        "preprocessor": _settings(provided.preprocessor_config),
     }
     return Answer(document=lambda: document, show=show)
 
@@ -134,7 +136,7 @@ def _architecture(host: PluginHost, provided: Provided, chosen: str) -> Answer:
 def prediction_options(host: PluginHost, task: str) -> dict[str, Any]:
     """The options of `zoo predict` for a task, with their defaults; none where the task isn't known here."""
     try:
-        return _settings(host.find("task", task).spec.predict) if task else {}
+        return _settings(host.find("task", task).predict) if task else {}
     except ZooError:
         return {}
 

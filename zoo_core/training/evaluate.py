@@ -22,7 +22,7 @@ def evaluate(task: Task, dataset: Dataset, *, hardware: Hardware, batch_size: in
     if len(dataset) == 0:
         raise DataError("the evaluation split is empty")
     modules = task.modules()
-    modes = {name: module.training for name, module in modules.items()}
+    modes = [(part, part.training) for module in modules.values() for part in module.modules()]
     for module in modules.values():
         module.eval()
     gathered: dict[str, Tensor | list[Any]] = {}
@@ -40,8 +40,8 @@ def evaluate(task: Task, dataset: Dataset, *, hardware: Hardware, batch_size: in
             whole = hardware.gather(gathered)
             return Evaluated(task.summarize(whole), task.artifacts(modules, whole), len(dataset))
     finally:
-        for name, module in modules.items():
-            module.train(modes[name])
+        for part, training in modes:
+            part.training = training
 
 
 def _add(gathered: dict[str, Tensor | list[Any]], name: str, value: Tensor | list[Any]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo_core.settings import Schedule, Training
 from zoo_core.training.ema import Ema
+from zoo_core.training.freezing import train_mode
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.meter import Meter
 from zoo_core.training.optim import Update
@@ -43,6 +44,7 @@ class Loop:
         steps: int,
         hardware: Hardware,
         ema: Ema | None = None,
+        frozen: frozenset[str] = frozenset(),
     ) -> None:
         self.task = task
         self.updates = updates
@@ -51,6 +53,7 @@ class Loop:
         self.steps = steps
         self.hardware = hardware
         self.ema = ema
+        self.frozen = frozen
         self.meter = Meter([phase.name for phase in task.phases], hardware.device)
         self.modules = task.modules()
         self.compiled: dict[str, nn.Module] = dict(self.modules)
@@ -64,8 +67,7 @@ class Loop:
 
     def run(self, batches: Iterator[Step], start: int, after_step: Callable[[Moment], bool]) -> int:
         """Train from step `start` (from 0) until the planned steps are done or `after_step` says to stop."""
-        for module in self.modules.values():
-            module.train()
+        train_mode(self.modules.values(), self.task.model, self.frozen)
         self.meter.restart()
         step = start
         while step < self.steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,19 +17,6 @@ Groups = list[dict[str, Any]]
 
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers whose fused kernels take `grad_scale` and `found_inf`."""
-
-
-def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
-    """Stop training the parameters whose names match; returns how many. Raises `RecipeError` for a pattern without a match."""
-    frozen = 0
-    for pattern in patterns:
-        matched = [p for name, p in model.named_parameters() if fnmatch.fnmatchcase(name, pattern)]
-        if not matched:
-            raise RecipeError(f"training.freeze: {pattern!r} matches no parameter", hint=_names_hint(model))
-        for parameter in matched:
-            parameter.requires_grad_(False)
-        frozen += len(matched)
-    return frozen
 
 
 def parameter_groups(
@@ -77,11 +63,6 @@ def _depths(names: Sequence[str], layers: str) -> dict[str, int]:
         else:
             depths[name] = last + 2 if position < first_block else 0
     return depths
-
-
-def _names_hint(model: nn.Module) -> str:
-    names = [name for name, _ in model.named_parameters()]
-    return f"parameters are called like {names[0]} ... {names[-1]}" if names else "the model has no parameters"
 
 
 class Norms(NamedTuple):

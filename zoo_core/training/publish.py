@@ -153,4 +153,5 @@ def _card(
         environment=describe_environment(),
         metrics=metrics,
         training=training,
+        notes="\n".join(prepared.data.notices),
     )

@@ -17,7 +17,7 @@ from zoo_core.checkpoint import open_checkpoint
 from zoo_core.environment import describe_environment
 from zoo_core.errors import NonFiniteLoss, ResumeError, UsageError
 from zoo_core.plot import draw_learning_curve
-from zoo_core.plugins import PluginHost
+from zoo_core.plugins import PluginHost, model_name
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.specs import RunInfo
@@ -129,6 +129,7 @@ class Run:
             steps=prepared.steps,
             hardware=hardware,
             ema=self.ema,
+            frozen=prepared.frozen,
         )
         self.evaluate_every = training.evaluate_every or max(1, prepared.steps // 10)
         self.save_every = training.save_every or self.evaluate_every
@@ -143,7 +144,7 @@ class Run:
             name=recipe.name,
             folder=str(files.path),
             task=recipe.task.id,
-            model=f"{prepared.model_id.id}_{prepared.size}",
+            model=model_name(prepared.model_id, prepared.size),
             steps=prepared.steps,
             seed=training.seed,
             extra=recipe.to_data(),
@@ -156,9 +157,12 @@ class Run:
         elif self.hardware.is_main:
             preprocessor = self.prepared.preprocessor
             self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {})
+            self.files.keep_artifacts(0, self.prepared.task.preview(self.prepared.train))
         self.hardware.wait()
         if self.hardware.is_main:
             self.reporter.started(self.info, self._facts())
+            for notice in self.prepared.data.notices:
+                self._message(notice)
             if self.prepared.adaptation and not self.prepared.adaptation.exact:
                 self._message(f"{self.recipe.init}: {self.prepared.adaptation.describe()}")
             self._notify("zoo_run_started")

@@ -19,6 +19,7 @@ from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
 from zoo_core.specs import Head
 from zoo_core.training import optim
+from zoo_core.training.freezing import freeze
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.optim import Update
 from zoo_core.training.order import BatchPlan
@@ -58,6 +59,8 @@ class Prepared:
     plan: BatchPlan
     steps: int
     updates: dict[str, Update]
+    frozen: frozenset[str]
+    """Names of the tensors that stay as they are."""
 
 
 def prepare(
@@ -69,7 +72,7 @@ def prepare(
     provided, size, config = _architecture(recipe, host, start)
     preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
     if preprocessor and start is None:
-        config = typed(type(config), {**to_data(config), **preprocessor.model_config()}, where="model")
+        config = _as_preprocessed(recipe, config, preprocessor.model_config())
     labels = data.labels if recipe.task.provided.spec.labelled else ()
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
     reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
@@ -88,7 +91,7 @@ def prepare(
                 f"{provided.id} has no gradient checkpointing", hint="set training.gradient_checkpointing=false"
             )
         host.resolve(provided.spec.gradient_checkpointing, provided)(model)
-    optim.freeze(model, recipe.training.freeze)
+    frozen = freeze(model, recipe.training.freeze, provided.spec.head)
     task = build_task(
         recipe.task, recipe.loss, host, TaskContext(model=model, preprocessor=preprocessor, labels=labels)
     )
@@ -109,6 +112,7 @@ def prepare(
         plan=plan,
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
         updates=_updates(recipe, host, task, provided),
+        frozen=frozen,
     )
 
 
@@ -135,7 +139,19 @@ def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tupl
             f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
             hint=f"it serves: {', '.join(provided.spec.tasks)}",
         )
-    return provided, start.card.size, typed(provided.spec.config, values, where=f"model of {recipe.init}")
+    return provided, start.card.size, typed(provided.config, values, where=f"model of {recipe.init}")
+
+
+def _as_preprocessed(recipe: Recipe, config: Any, implied: Mapping[str, Any]) -> Any:
+    """The configuration with what follows from the preprocessor. Raises `RecipeError` where the recipe says otherwise."""
+    said = to_data(recipe.model.overrides) if recipe.model else {}
+    for name, value in implied.items():
+        if name in said and said[name] != value:
+            raise RecipeError(
+                f"model.{name} is {said[name]!r}, but the preprocessor makes it {value!r}",
+                hint="leave it out of model, and set the preprocessor's fields",
+            )
+    return typed(type(config), {**to_data(config), **implied}, where="model")
 
 
 def _preprocessor(
@@ -153,7 +169,7 @@ def _preprocessor(
     cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)
     if kept:
         return cls.from_files(kept)
-    values = typed(provided.spec.preprocessor_config, recipe.preprocessor, where="recipe: preprocessor")
+    values = typed(provided.preprocessor_config, recipe.preprocessor, where="recipe: preprocessor")
     return cls.fit(values, samples)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -36,11 +37,21 @@ class SampleKey(NamedTuple):
         return np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) | self.index]))
 
 
+class File(NamedTuple):
+    """A file in a prediction: the command line keeps it in a folder and shows its path."""
+
+    suffix: str
+    """`.png`, for instance."""
+    data: bytes
+
+
 class Data(ABC):
     """Raw samples by split, as they come from the user's files. Knows nothing of tokenizers, pixels' mean or tensors."""
 
     labels: tuple[str, ...] = ()
     """Label names in the order of their numbers; empty where there are none."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of what was read, like files that were left out; shown when a run starts."""
 
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
@@ -110,7 +121,7 @@ class Foreign:
 
 
 class Interop(ABC):
-    """Reads and writes the checkpoint folders of another library. Tensors keep their names but for `rename`."""
+    """Reads and writes the checkpoint folders of another library. Tensors keep their names but for `convert`."""
 
     @abstractmethod
     def read(self, files: Mapping[str, bytes]) -> Foreign:
@@ -123,6 +134,10 @@ class Interop(ABC):
     def rename(self, name: str) -> str | None:
         """Our name for a foreign tensor; None to leave it out, as for a buffer that is computed."""
         return name
+
+    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A folder's tensors as ours, called after `read`; a family whose tensors are cut differently fuses them here."""
+        return {new: tensor for old, tensor in tensors.items() if (new := self.rename(old)) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +216,7 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
-        """Answers for raw inputs, JSON-able, in order; `options` is the spec's `predict` dataclass."""
+        """Answers for raw inputs, in order: JSON-able but for `File`s; `options` is the spec's `predict` dataclass."""
 
     def stream(self, item: Any, options: Any) -> Iterator[str]:
         """The answer for one raw input piece by piece; a task that can't stream yields it whole."""
@@ -209,6 +224,10 @@ class Task(ABC):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Metrics of trivial rivals (majority class, unigram, copying) by name, from raw samples of both splits."""
+        return {}
+
+    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+        """Files that show what the model is given, kept when a run starts; `dataset` is the training split's."""
         return {}
 
     def artifacts(
@@ -224,6 +243,18 @@ class Evaluated(NamedTuple):
     metrics: dict[str, float]
     artifacts: dict[str, bytes]
     samples: int
+
+
+@contextmanager
+def serving(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode and without gradients, and back to what it was afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
 
 
 def move(batch: Batch, device: torch.device) -> Batch:

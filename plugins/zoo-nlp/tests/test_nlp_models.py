@@ -43,12 +43,13 @@ BUILD = {"bert": bert.build, "gpt2": gpt2.build, "marian": marian.build, "lstm":
 
 def small(family: str, head: Head, **changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    return BUILD[family](SPECS[family].config(**{**SMALL[family], **changes}), head).eval()
+    return BUILD[family](HOST.find("model", family).config(**{**SMALL[family], **changes}), head).eval()
 
 
 def on_meta(spec: ModelSpec, size: str, head: Head) -> nn.Module:
     with build.parameters_on_meta():
-        return BUILD[spec.name](spec.config(**spec.sizes[size]), head)
+        config = HOST.find("model", spec.name).config
+        return BUILD[spec.name](config(**spec.sizes[size]), head)
 
 
 def answer(model: nn.Module, ids: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -88,7 +89,7 @@ def test_every_size_builds_and_a_larger_name_is_a_larger_model(family: str) -> N
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_a_model_built_on_meta_and_filled_is_the_model_it_came_from(family: str, head: Head) -> None:
     model = small(family, head)
-    config = SPECS[family].config(**SMALL[family])
+    config = HOST.find("model", family).config(**SMALL[family])
     filled, adaptation = build.build_from(
         HOST, HOST.find("model", family), config, head, build.weights(model), adaptable=False
     )
@@ -114,7 +115,7 @@ def test_a_model_built_on_meta_and_filled_is_the_model_it_came_from(family: str,
     ],
 )
 def test_a_new_head_keeps_the_backbone(family: str, parent: str, child: str, fresh: set[str]) -> None:
-    config = SPECS[family].config(**SMALL[family])
+    config = HOST.find("model", family).config(**SMALL[family])
     tensors = build.weights(small(family, Head(task=parent)))
     head = Head(task=child, labels=3 if child == "text-classification" else 0)
     model, adaptation = build.build_from(HOST, HOST.find("model", family), config, head, tensors)
@@ -187,7 +188,7 @@ def test_positions_are_cut_and_continued() -> None:
 
 
 def test_a_checkpoint_fits_a_model_with_more_positions() -> None:
-    config = SPECS["bert"].config(**{**SMALL["bert"], "max_length": 40})
+    config = HOST.find("model", "bert").config(**{**SMALL["bert"], "max_length": 40})
     model, adaptation = build.build_from(
         HOST, HOST.find("model", "bert"), config, Head(), build.weights(small("bert", Head()))
     )

@@ -26,6 +26,7 @@ from zoo_nlp.tasks.text_generation import TextGeneration
 
 from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import DataError, UsageError
+from zoo_core.plugins import Provided
 from zoo_core.specs import Head
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
@@ -52,12 +53,13 @@ def context(
 ) -> TaskContext:
     builders = {"bert": bert.build, "gpt2": gpt2.build, "marian": marian.build, "lstm": lstm.build}
     spec = next(spec for spec in plugin.zoo_models() if spec.name == family)
+    provided = Provided(spec=spec, plugin="zoo-nlp", version="1", id=f"zoo-nlp/{family}")
     preprocessor = TextPreprocessor.fit(
-        spec.preprocessor_config(vocab_size=320, max_length=changes.pop("longest", 16), min_frequency=1), samples
+        provided.preprocessor_config(vocab_size=320, max_length=changes.pop("longest", 16), min_frequency=1), samples
     )
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 32, "dropout": 0.0} if family == "lstm" else {**SMALL, "max_length": 64}
-    config = spec.config(**{**sizes, **preprocessor.model_config(), **changes})
+    config = provided.config(**{**sizes, **preprocessor.model_config(), **changes})
     model = builders[family](config, Head(task=task, labels=len(labels)))
     loss = cross_entropy(CrossEntropyConfig())
     return TaskContext(model=model, preprocessor=preprocessor, labels=labels, loss=loss)

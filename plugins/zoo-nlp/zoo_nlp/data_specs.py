@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zoo_core.specs import DataSpec
-from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
 
 _TWEETS_LICENSE = "MIT by its package; the tweets themselves are their authors'"
 _TWEETS_SOURCE = (
@@ -16,7 +15,7 @@ DATA: list[DataSpec] = [
         name="text",
         summary="plain text from your .txt files or tables, for pretraining",
         target="zoo_nlp.data:read_text",
-        config=TextFiles,
+        config="zoo_nlp.data_configs:TextFiles",
         modality="text",
         kind="text",
     ),
@@ -24,7 +23,7 @@ DATA: list[DataSpec] = [
         name="labelled-text",
         summary="labelled texts from your .csv, .tsv, .jsonl or .parquet tables, for classification",
         target="zoo_nlp.data:read_labelled_text",
-        config=LabelledFiles,
+        config="zoo_nlp.data_configs:LabelledFiles",
         modality="text",
         kind="labelled-text",
     ),
@@ -32,7 +31,7 @@ DATA: list[DataSpec] = [
         name="parallel-text",
         summary="pairs of texts from your tables or aligned files, for translation and summarisation",
         target="zoo_nlp.data:read_parallel_text",
-        config=ParallelFiles,
+        config="zoo_nlp.data_configs:ParallelFiles",
         modality="text",
         kind="parallel-text",
     ),
@@ -40,7 +39,7 @@ DATA: list[DataSpec] = [
         name="tweets",
         summary="34,449 tweets in three moods (or two), split so that no near-copy crosses",
         target="zoo_nlp.data:tweets",
-        config=Tweets,
+        config="zoo_nlp.data_configs:Tweets",
         modality="text",
         kind="labelled-text",
         fetch="zoo_nlp.sources:fetch_tweets",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, ModelSpec, NoConfig, TaskSpec
-from zoo_nlp import configs
+from zoo_core.specs import DataSpec, ModelSpec, TaskSpec
 from zoo_nlp.data_specs import DATA
 
 zoo_api = (1, 0)
@@ -17,7 +16,7 @@ _BERT = ModelSpec(
     name="bert",
     summary="bidirectional Transformer encoder",
     target="zoo_nlp.models.bert:build",
-    config=configs.BertConfig,
+    config="zoo_nlp.configs:BertConfig",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 2, "heads": 2, "feed_forward": 512},
@@ -26,7 +25,7 @@ _BERT = ModelSpec(
     },
     tasks=("fill-mask", "text-classification", "feature-extraction"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config=configs.BertTokenizerConfig,
+    preprocessor_config="zoo_nlp.configs:BertTokenizerConfig",
     backbone="bert.",
     # A masked language model has no pooler, so a classifier made from one starts with a fresh one.
     head=("cls.", "classifier.", "bert.pooler.", "pooler."),
@@ -42,7 +41,7 @@ _GPT2 = ModelSpec(
     name="gpt2",
     summary="causal Transformer decoder; small is GPT-2 124M, base its next larger size, 355M",
     target="zoo_nlp.models.gpt2:build",
-    config=configs.GPT2Config,
+    config="zoo_nlp.configs:GPT2Config",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 4, "heads": 4},
@@ -52,7 +51,7 @@ _GPT2 = ModelSpec(
     },
     tasks=("text-generation", "text-classification"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config=configs.GPT2TokenizerConfig,
+    preprocessor_config="zoo_nlp.configs:GPT2TokenizerConfig",
     backbone="transformer.",
     head=("score.",),
     layers=r"(?:^|\.)h\.(\d+)\.",
@@ -67,7 +66,7 @@ _MARIAN = ModelSpec(
     name="marian",
     summary="Transformer encoder–decoder for translation and summarisation",
     target="zoo_nlp.models.marian:build",
-    config=configs.MarianConfig,
+    config="zoo_nlp.configs:MarianConfig",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 2, "heads": 4, "feed_forward": 512},
@@ -76,7 +75,7 @@ _MARIAN = ModelSpec(
     },
     tasks=("translation", "summarization"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config=configs.MarianTokenizerConfig,
+    preprocessor_config="zoo_nlp.configs:MarianTokenizerConfig",
     layers=r"layers\.(\d+)\.",
     gradient_checkpointing=_CHECKPOINTING,
     interop="zoo_nlp.interop:MarianInterop",
@@ -88,7 +87,7 @@ _LSTM = ModelSpec(
     name="lstm",
     summary="recurrent classifier; small is the Keras tutorial's: embedding 64, LSTM 128",
     target="zoo_nlp.models.lstm:build",
-    config=configs.LSTMConfig,
+    config="zoo_nlp.configs:LSTMConfig",
     modality="text",
     sizes={
         "tiny": {"embedding_size": 32, "hidden_size": 32},
@@ -97,7 +96,7 @@ _LSTM = ModelSpec(
     },
     tasks=("text-classification",),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config=configs.LSTMTokenizerConfig,
+    preprocessor_config="zoo_nlp.configs:LSTMTokenizerConfig",
     head=("classifier.",),
     license="Apache-2.0",
     paper="Long Short-Term Memory, Neural Computation 1997",
@@ -108,22 +107,22 @@ _TASKS = [
         name="fill-mask",
         summary="masked language modelling: predict hidden tokens from both sides",
         target="zoo_nlp.tasks.fill_mask:FillMask",
-        config=configs.FillMaskConfig,
+        config="zoo_nlp.configs:FillMaskConfig",
         modality="text",
         data=("text",),
         labelled=False,
-        predict=configs.FillMaskOptions,
+        predict="zoo_nlp.configs:FillMaskOptions",
         outputs=("text", "candidates"),
     ),
     TaskSpec(
         name="text-generation",
         summary="causal language modelling: predict every next token, continue a text",
         target="zoo_nlp.tasks.text_generation:TextGeneration",
-        config=configs.TextGenerationConfig,
+        config="zoo_nlp.configs:TextGenerationConfig",
         modality="text",
         data=("text",),
         labelled=False,
-        predict=configs.TextGenerationOptions,
+        predict="zoo_nlp.configs:TextGenerationOptions",
         outputs=("text", "alternatives"),
     ),
     TaskSpec(
@@ -135,40 +134,39 @@ _TASKS = [
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
-        predict=configs.ClassificationOptions,
+        predict="zoo_nlp.configs:ClassificationOptions",
         outputs=("label", "score", "scores"),
     ),
     TaskSpec(
         name="translation",
         summary="from one language to another",
         target="zoo_nlp.tasks.text2text:Translation",
-        config=configs.TextToTextConfig,
+        config="zoo_nlp.configs:TextToTextConfig",
         modality="text",
         data=("parallel-text",),
         labelled=True,
-        predict=configs.TextToTextOptions,
+        predict="zoo_nlp.configs:TextToTextOptions",
         outputs=("text",),
     ),
     TaskSpec(
         name="summarization",
         summary="from a text to what matters in it",
         target="zoo_nlp.tasks.text2text:Summarization",
-        config=configs.TextToTextConfig,
+        config="zoo_nlp.configs:TextToTextConfig",
         modality="text",
         data=("parallel-text",),
         labelled=True,
-        predict=configs.TextToTextOptions,
+        predict="zoo_nlp.configs:TextToTextOptions",
         outputs=("text",),
     ),
     TaskSpec(
         name="feature-extraction",
         summary="sentence embeddings: the mean of an encoder's last states",
         target="zoo_nlp.tasks.feature_extraction:FeatureExtraction",
-        config=NoConfig,
         modality="text",
         data=("text",),
         labelled=False,
-        predict=configs.EmbeddingOptions,
+        predict="zoo_nlp.configs:EmbeddingOptions",
         outputs=("embedding",),
     ),
 ]

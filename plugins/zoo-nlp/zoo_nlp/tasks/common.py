@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
@@ -92,15 +91,3 @@ class PackedBlocks(Dataset):
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`input_ids` (B, T)."""
         return {"input_ids": torch.from_numpy(np.stack(samples))}
-
-
-@contextmanager
-def serving(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode and without gradients, and back to what it was afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)

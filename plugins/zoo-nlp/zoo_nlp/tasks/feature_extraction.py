@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, Dataset, StepOutput
+from zoo_core.training.task import Batch, Dataset, StepOutput, serving
 from zoo_nlp.configs import EmbeddingOptions
 from zoo_nlp.samples import text_of
-from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 
 
 class FeatureExtraction(TextTask):

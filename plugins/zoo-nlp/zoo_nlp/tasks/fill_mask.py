@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.errors import DataError
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_nlp import metrics
 from zoo_nlp.configs import FillMaskConfig, FillMaskOptions
 from zoo_nlp.preprocessor import Ids
 from zoo_nlp.samples import text_of
-from zoo_nlp.tasks.common import SERVED, PackedBlocks, TextTask, pad, serving, too_long
+from zoo_nlp.tasks.common import SERVED, PackedBlocks, TextTask, pad, too_long
 
 _MASKED, _RANDOM = 0.8, 0.9
 """Of the chosen tokens, 80 % are masked, 10 % replaced and 10 % kept."""

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.errors import DataError
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, serving
 from zoo_nlp import metrics
 from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import TextPair, text_of
-from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 from zoo_nlp.tasks.decoding import GREEDY, Writer, encoder_decoder, write
 
 _IGNORED = -100

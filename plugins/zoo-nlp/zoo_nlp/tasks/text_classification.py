@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError, nearest
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.classify import confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_nlp import metrics
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
-from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long, serving
+from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 
 
 class TextClassification(TextTask):
@@ -32,17 +33,10 @@ class TextClassification(TextTask):
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledTexts:
         """Texts, cut to the model's length, and labels. Raises `DataError` naming the first sample that doesn't fit."""
-        number_of = {label: number for number, label in enumerate(self.labels)}
-        labels = np.empty(len(samples), dtype=np.int64)
         for number, sample in enumerate(samples):
             if not isinstance(sample, LabelledText):
                 raise DataError(f"sample {number + 1}: expected a labelled text, found {type(sample).__name__}")
-            if sample.label not in number_of:
-                raise DataError(
-                    f"sample {number + 1}: the model has no label {sample.label!r}",
-                    hint=nearest(sample.label, self.labels),
-                )
-            labels[number] = number_of[sample.label]
+        labels = label_numbers([sample.label for sample in samples], self.labels)
         texts = [text_of(sample, number) for number, sample in enumerate(samples)]
         return LabelledTexts(self.preprocessor.encode(texts, self.limit), labels, self.preprocessor.special_id("pad"))
 
@@ -56,10 +50,8 @@ class TextClassification(TextTask):
         """Loss, its weight, and counts (C, C) by true and predicted class."""
         logits = _logits(modules["model"], batch)
         loss, weight = self._loss(logits, batch["labels"])
-        classes = len(self.labels)
-        cells = batch["labels"] * classes + logits.argmax(-1)
-        confusion = torch.bincount(cells, minlength=classes * classes)
-        return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion.view(classes, classes)}
+        confusion = confusion_counts(batch["labels"], logits.argmax(-1), len(self.labels))
+        return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """Accuracy, macro-F1 and mean loss."""
@@ -80,7 +72,8 @@ class TextClassification(TextTask):
                 rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
                 ids, mask = pad(rows, self.preprocessor.special_id("pad"))
                 batch = {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
-                answers += [self._answer(row) for row in _logits(self.model, batch).float().softmax(-1).tolist()]
+                probabilities = _logits(self.model, batch).float().softmax(-1).tolist()
+                answers += [ranked_answer(self.labels, row) for row in probabilities]
         return answers
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
@@ -102,10 +95,6 @@ class TextClassification(TextTask):
     def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         assert self.loss is not None  # the spec names a default
         return self.loss(logits.float(), labels)
-
-    def _answer(self, probabilities: list[float]) -> dict[str, Any]:
-        ranked = sorted(zip(self.labels, probabilities, strict=True), key=lambda pair: -pair[1])
-        return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked)}
 
 
 class LabelledTexts(Dataset):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.training.task import Batch, StepOutput
+from zoo_core.training.task import Batch, StepOutput, serving
 from zoo_nlp import metrics
 from zoo_nlp.configs import TextGenerationConfig, TextGenerationOptions
 from zoo_nlp.samples import text_of
-from zoo_nlp.tasks.common import PackedBlocks, TextTask, serving, too_long
+from zoo_nlp.tasks.common import PackedBlocks, TextTask, too_long
 from zoo_nlp.tasks.decoding import Writer, causal, write
 
 _SAMPLE = TextGenerationOptions(temperature=0.8, top_p=0.95)

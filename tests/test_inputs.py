@@ -1,0 +1,41 @@
+"""Folders stand for the files below them, for tasks that take files, and for those only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo_core.cli.files import keep_files
+from zoo_core.errors import DataError
+from zoo_core.inputs import expand
+from zoo_core.training.task import File
+
+
+def test_a_folder_stands_for_its_files_in_order(tmp_path: Path) -> None:
+    for name in ("b.WAV", "a.wav", "deep/c.wav", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = list(expand([str(tmp_path), "x"], (".wav",)))
+    assert found == [str(tmp_path / "a.wav"), str(tmp_path / "b.WAV"), str(tmp_path / "deep" / "c.wav"), "x"]
+    assert list(expand([str(tmp_path), 7], ())) == [str(tmp_path), 7]
+
+
+def test_a_folder_without_such_files_is_an_error_that_names_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file in it ends in \.wav, \.flac"):
+        list(expand([tmp_path], (".wav", ".flac")))
+
+
+def test_files_in_answers_are_kept_and_their_paths_shown(tmp_path: Path) -> None:
+    answers = [("one", {"label": "a", "heard": File(".wav", b"1")}), ("two", {"parts": [File(".txt", b"2"), 5]})]
+    kept = list(keep_files(answers, tmp_path / "out"))
+    assert kept == [
+        ("one", {"label": "a", "heard": str(tmp_path / "out" / "0001-heard.wav")}),
+        ("two", {"parts": [str(tmp_path / "out" / "0002-parts-0001.txt"), 5]}),
+    ]
+    assert (tmp_path / "out" / "0002-parts-0001.txt").read_bytes() == b"2"
+
+
+def test_answers_without_files_leave_no_folder(tmp_path: Path) -> None:
+    assert list(keep_files([("x", {"label": "a"})], tmp_path / "out")) == [("x", {"label": "a"})]
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,35 @@
+"""What classifiers of every modality share: numbers for labels, counts of answers, answers in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.errors import DataError, nearest
+
+
+def label_numbers(found: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Numbers (N,) of the samples' labels. Raises `DataError` naming the first sample whose label isn't in the set."""
+    number_of = {label: number for number, label in enumerate(labels)}
+    numbers = np.empty(len(found), dtype=np.int64)
+    for place, label in enumerate(found):
+        if label not in number_of:
+            raise DataError(f"sample {place + 1}: the model has no label {label!r}", hint=nearest(label, labels))
+        numbers[place] = number_of[label]
+    return numbers
+
+
+def confusion_counts(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Counts (C, C) by true and predicted class, of label numbers (N,)."""
+    return torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+
+
+def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top: int | None = None) -> dict[str, Any]:
+    """`label` and `score` of the likeliest class, and `scores` of the `top` likeliest (all by default), in order."""
+    ranked = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
+    return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[:top])}

@@ -1,0 +1,53 @@
+"""Keeps parts of a model as they are, to the byte: their parameters get no gradient, their running statistics no update."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from zoo_core.errors import RecipeError
+
+BACKBONE = "backbone"
+"""The pattern that stands for everything outside the head: what is frozen is then known to the model's family."""
+
+
+def freeze(model: nn.Module, patterns: Sequence[str], head: tuple[str, ...] = ()) -> frozenset[str]:
+    """Stop training the tensors whose names match; returns the names, those of parameters and of running statistics.
+
+    `head` holds the prefixes that `backbone` leaves out. Raises `RecipeError` for a pattern without a match.
+    """
+    parameters = dict(model.named_parameters())
+    buffers = [name for name, _ in model.named_buffers()]
+    frozen: set[str] = set()
+    for pattern in patterns:
+        if pattern == BACKBONE and not head:
+            raise RecipeError(
+                "training.freeze: this model's family doesn't say what its head is", hint=_hint(parameters)
+            )
+        matched = {name for name in (*parameters, *buffers) if _matches(name, pattern, head)}
+        if not matched & parameters.keys():
+            raise RecipeError(f"training.freeze: {pattern!r} matches no parameter", hint=_hint(parameters))
+        frozen |= matched
+    for name in frozen & parameters.keys():
+        parameters[name].requires_grad_(False)
+    return frozenset(frozen)
+
+
+def train_mode(modules: Iterable[nn.Module], model: nn.Module, frozen: frozenset[str]) -> None:
+    """Put the modules in training mode, but for those with frozen running statistics, which they would update."""
+    for module in modules:
+        module.train()
+    for prefix, part in model.named_modules():
+        if any(f"{prefix}.{name}".lstrip(".") in frozen for name, _ in part.named_buffers(recurse=False)):
+            part.eval()
+
+
+def _matches(name: str, pattern: str, head: tuple[str, ...]) -> bool:
+    return not name.startswith(head) if pattern == BACKBONE else fnmatch.fnmatchcase(name, pattern)
+
+
+def _hint(names: Iterable[str]) -> str:
+    found = list(names)
+    return f"parameters are called like {found[0]} ... {found[-1]}" if found else "the model has no parameters"
