@@ -310,6 +310,9 @@ def _weights_hint(name: str, zoo: Zoo) -> str:
 def _head(provided: Provided, task: str, count: int | None) -> Head:
     if task == "" and count:
         task = _labelled_task(provided)
+    if task == "" and count == 0:
+        # No labels at all is how libraries ask for what an encoder pools.
+        task = next((name for name in provided.spec.tasks if name.endswith("feature-extraction")), "")
     if task:
         _require_task(provided, task)
     return Head(task=task, labels=count or 0)

@@ -74,7 +74,7 @@ class Recipe:
     task: Component
     data: Component
     preprocessor: Mapping[str, Any]
-    """Settings of the preprocessor's fit; empty where it comes with `init`."""
+    """Settings of the preprocessor's fit, or those to change in the one that comes with `init`."""
     loss: Component | None
     optimizers: Mapping[str, Component]
     """By the word that phases use; `main` serves every phase that has none of its own."""
@@ -176,8 +176,6 @@ def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: 
     task = part.component("task", sections.task, ("task",))
     if not sections.init and "name" not in sections.model:
         raise RecipeError(f"{where}: no model", hint="give model.name (an architecture) or init (a checkpoint)")
-    if sections.init and sections.preprocessor:
-        raise RecipeError(f"{where}: preprocessor: it comes with the checkpoint {sections.init}", hint="leave it out")
     model = part.architecture(sections.model) if "name" in sections.model else None
     if sections.fresh and not sections.init:
         raise RecipeError(f"{where}: fresh: says what to do with init, which is empty", hint="leave it out")

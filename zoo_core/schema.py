@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -228,6 +229,9 @@ def _mismatch(hint: Any, value: Any) -> _Mismatch:
 
 
 def _read_float(value: Any) -> float:
+    # A whole number may be larger than any float.
+    if type(value) is int and abs(value) > sys.float_info.max:
+        raise _mismatch(float, value)
     if type(value) in (float, int) and math.isfinite(value):
         return float(value)
     raise _mismatch(float, value)

@@ -139,7 +139,7 @@ class Run:
         self.worse = self.skipped = 0
         self.owes_evaluation = False
         self.saved: int | None = None
-        self.began = time.perf_counter()
+        self.began, self.began_cpu = time.perf_counter(), time.process_time()
         self.info = RunInfo(
             name=recipe.name,
             folder=str(files.path),
@@ -203,6 +203,7 @@ class Run:
                     "steps": self.first,
                     "best_step": step,
                     "seconds": round(seconds, 1),
+                    "cpu_seconds": round(time.process_time() - self.began_cpu, 1),
                     **self._hardware_facts(),
                 },
             )

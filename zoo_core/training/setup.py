@@ -71,7 +71,7 @@ def prepare(
     train = data.samples("train")
     provided, size, config = _architecture(recipe, host, start)
     preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
-    if preprocessor and start is None:
+    if preprocessor and (start is None or recipe.preprocessor):
         config = _as_preprocessed(recipe, config, preprocessor.model_config())
     labels = data.labels if recipe.task.provided.spec.labelled else ()
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
@@ -144,7 +144,7 @@ def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tupl
 
 def _as_preprocessed(recipe: Recipe, config: Any, implied: Mapping[str, Any]) -> Any:
     """The configuration with what follows from the preprocessor. Raises `RecipeError` where the recipe says otherwise."""
-    said = to_data(recipe.model.overrides) if recipe.model else {}
+    said = to_data(recipe.model.overrides if recipe.model else recipe.init_overrides)
     for name, value in implied.items():
         if name in said and said[name] != value:
             raise RecipeError(
@@ -163,7 +163,9 @@ def _preprocessor(
     samples: Sequence[Any],
 ) -> Preprocessor | None:
     if start is not None:
-        return start.preprocessor
+        if not (start.preprocessor and recipe.preprocessor):
+            return start.preprocessor
+        return start.preprocessor.adjusted(recipe.preprocessor)
     if not provided.spec.preprocessor:
         return None
     cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo_core.errors import UsageError
 from zoo_core.specs import Head
 
 Batch = Any
@@ -101,6 +102,11 @@ class Preprocessor(ABC):
     @abstractmethod
     def files(self) -> dict[str, bytes]:
         """What to store in the checkpoint: file name to JSON or text bytes, the same bytes for the same state."""
+
+    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+        """The same preprocessor with other settings, as for fine-tuning at another size. Raises `UsageError` for those
+        that can't change once it is fitted; by default none can."""
+        raise UsageError(f"a fitted {type(self).__name__} can't change its {', '.join(settings)}", hint="leave it out")
 
     def model_config(self) -> dict[str, Any]:
         """Fields of the model's configuration that follow from the preprocessor, like `vocab_size`."""

@@ -109,6 +109,15 @@ class TextPreprocessor(Preprocessor):
             SETTINGS_FILE: (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode(),
         }
 
+    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+        """The same tokenizer with another `max_length`. Raises `UsageError` for any other setting, which is learned."""
+        if set(settings) != {"max_length"}:
+            return super().adjusted({name: value for name, value in settings.items() if name != "max_length"})
+        length = settings["max_length"]
+        if type(length) is not int or length < 2:
+            raise UsageError(f"preprocessor.max_length: expected a whole number above 1, found {length!r}")
+        return type(self)(self.tokenizer, kind=self.kind, max_length=length, special=self.special)
+
     def model_config(self) -> dict[str, Any]:
         """`vocab_size` and `pad_id`; `eos_id` too for the kinds that models which write are given."""
         config = {"vocab_size": self.vocab_size, "pad_id": self.special_id("pad")}
