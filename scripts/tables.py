@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,24 @@ RECORDS = ROOT / "benchmarks" / "claims"
 
 def claims() -> str:
     """One row per record, in the order of the issues a newcomer would raise."""
-    rows = ["| claim | measured | beside | holds |", "|---|---|---|---|"]
-    for name in ("pretraining", "minilm", "tutorial", "shakespeare", "translation"):
+    return "\n".join([*_HEADER, *_recorded((*NLP, *VISION)), *_loop(), *_start()])
+
+
+def vision() -> str:
+    """The rows of zoo-vision."""
+    return "\n".join([*_HEADER, *_recorded(VISION)])
+
+
+_HEADER = ("| claim | measured | beside | holds |", "|---|---|---|---|")
+
+
+def _recorded(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
         path = RECORDS / f"{name}.json"
         if path.is_file():
             record = json.loads(path.read_text())
             measured, beside = ROWS[name](record)
-            rows.append(f"| {record['claim']} | {measured} | {beside} | {'yes' if record['holds'] else '**no**'} |")
-    rows += [*_loop(), *_start()]
-    return "\n".join(rows)
+            yield f"| {record['claim']} | {measured} | {beside} | {'yes' if record['holds'] else '**no**'} |"
 
 
 def _loop() -> list[str]:
@@ -101,13 +110,64 @@ def _translation(record: dict[str, Any]) -> tuple[str, str]:
     return measured, f"BLEU: {_rivals(record['run'], 'bleu')}; chrF: {_rivals(record['run'], 'chrf')}"
 
 
+def _architectures(record: dict[str, Any]) -> tuple[str, str]:
+    models = record["models"]
+    base = models["vit_base_patch16_224"]
+    gap = max(row["largest_difference_of_a_logit"] for row in models.values())
+    measured = (
+        f"{len(models)} architectures; `vit_base_patch16_224` has {base['ours']:,}; logits differ by {gap:.0e} at most"
+    )
+    return measured, f"timm {base['timm']:,}, published {base['published']:,}"
+
+
+def _fashion(record: dict[str, Any]) -> tuple[str, str]:
+    run = record["run"]
+    minutes = run["training"]["cpu_seconds"] / 60
+    wait = f"{record['data_wait']:.1%} of a step spent waiting for data"
+    return (
+        f"accuracy {run['metrics']['accuracy']:.4f} (seed {run['seed']}) after {minutes:.1f} CPU minutes; {wait}",
+        _rivals(run, "accuracy"),
+    )
+
+
+def _real_weights(record: dict[str, Any]) -> tuple[str, str]:
+    said = "; ".join(f"{name}: {next(iter(scores))}" for name, scores in record["photographs"].items())
+    return (
+        f"logits differ from timm's by {record['largest_difference_of_a_logit']:.0e}",
+        f"top-1 of photographs: {said}",
+    )
+
+
+def _transfer(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(figures: dict[str, float]) -> str:
+        return f"{figures['accuracy']:.3f} (macro-F1 {figures['macro_f1']:.3f})"
+
+    rivals = {name: shown(figures) for name, figures in record["rivals"].items()}
+    rivals["majority"] = shown(record["finetuned"]["baselines"]["majority"])
+    beside = ", ".join(f"{name} {figures}" for name, figures in rivals.items())
+    return f"accuracy {shown(record['finetuned']['metrics'])}, seed {record['finetuned']['seed']}", beside
+
+
+def _exchange(record: dict[str, Any]) -> tuple[str, str]:
+    gaps = record["largest_difference_of_a_logit"]
+    return f"logits differ by {max(gaps.values()):.0e} at most", "; ".join(gaps)
+
+
 ROWS = {
     "pretraining": _pretraining,
     "minilm": _minilm,
     "tutorial": _tutorial,
     "shakespeare": _shakespeare,
     "translation": _translation,
+    "architectures": _architectures,
+    "fashion": _fashion,
+    "masked_pretraining": _pretraining,
+    "real_weights": _real_weights,
+    "transfer": _transfer,
+    "exchange": _exchange,
 }
+NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
+VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
 
 
 def _rivals(run: dict[str, Any], metric: str) -> str:
@@ -140,7 +200,7 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table:(\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
-TABLES = {"claims": claims, "models": models}
+TABLES = {"claims": claims, "vision": vision, "models": models}
 
 
 def documents() -> Iterator[Path]:

@@ -1,0 +1,270 @@
+"""Readers of the user's pictures: folders and patterns; splits without leaks, bad files by policy."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from zoo_vision.data import ImageData
+from zoo_vision.data_configs import Images, LabelledImages, Subset, TorchvisionSet
+from zoo_vision.readers import read_images, read_labelled_images
+from zoo_vision.samples import Image, LabelledImage
+
+from zoo_core.errors import DataError, UnknownName
+
+
+def png(number: int) -> bytes:
+    """A 4×3 picture that says its number in its first pixel."""
+    pixels = np.full((3, 4, 3), 128, np.uint8)
+    pixels[0, 0] = (number // 256, number % 256, 7)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def number_of(sample: Any) -> int:
+    return int(sample.image[0, 0, 0]) * 256 + int(sample.image[0, 0, 1])
+
+
+def fill(folder: Path, numbers: Sequence[int]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (folder / f"{number:04}.png").write_bytes(png(number))
+    return folder
+
+
+def two_classes(root: Path, count: int = 200) -> Path:
+    fill(root / "cat", range(0, count, 2))
+    fill(root / "dog", range(1, count, 2))
+    return root
+
+
+def numbers(data: ImageData) -> dict[str, list[int]]:
+    return {split: [number_of(sample) for sample in data.samples(split)] for split in data.splits()}
+
+
+def everything(found: Mapping[str, Sequence[int]]) -> list[int]:
+    return sorted(number for values in found.values() for number in values)
+
+
+def labelled(root: Path | str, **settings: Any) -> ImageData:
+    return read_labelled_images(LabelledImages(path=str(root), **settings))
+
+
+# ---- folders
+
+
+def test_a_folder_for_each_class_is_split_by_content(tmp_path: Path) -> None:
+    data = labelled(two_classes(tmp_path / "a"))
+    found = numbers(data)
+    assert list(found) == ["train", "validation", "test"] and data.labels == ("cat", "dog")
+    assert everything(found) == list(range(200))
+    assert 5 < len(found["validation"]) < 40 and 5 < len(found["test"]) < 40
+    for split in found:
+        assert all(sample.label == ("cat", "dog")[number_of(sample) % 2] for sample in data.samples(split))
+        assert found[split] == sorted(found[split], key=lambda number: (number % 2, number))
+    moved = labelled(two_classes(tmp_path / "elsewhere"))
+    assert numbers(moved) == found and moved.digest() == data.digest() and len(data.digest()) == 64
+
+
+def test_copies_land_in_one_split_under_any_name(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    for path in sorted(tmp_path.rglob("*.png")):
+        path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())
+    found = {split: set(values) for split, values in numbers(labelled(tmp_path)).items()}
+    assert sum(map(len, found.values())) == 200 == len(set.union(*found.values()))
+
+
+def test_a_label_is_read_without_decoding_and_slices_stay_lazy(tmp_path: Path) -> None:
+    data = labelled(two_classes(tmp_path, 40), validation_fraction=0, test_fraction=0)
+    for path in tmp_path.rglob("*.png"):
+        path.unlink()
+    train = data.samples("train")
+    assert data.splits() == ("train",) and len(train) == 40
+    assert [sample.label for sample in train[18:22]] == ["cat", "cat", "dog", "dog"]
+    assert isinstance(train[-1], LabelledImage) and train[-1].label == "dog" and len(train[::10][1:]) == 3
+    with pytest.raises(DataError, match=r"0000\.png: no such file"):
+        _ = train[0].image
+    with pytest.raises(IndexError):
+        train[40]
+
+
+def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> None:
+    for split, start in (("train", 0), ("val", 100), ("test", 200)):
+        fill(tmp_path / split / "b", range(start, start + 4))
+        fill(tmp_path / split / "a" / "deeper", range(start + 50, start + 52))
+    fill(tmp_path / "extra" / "a", [900])
+    (tmp_path / "train" / "b" / "notes\x1b.txt").write_text("hello")
+    data = labelled(tmp_path)
+    assert numbers(data) == {
+        "train": [50, 51, 0, 1, 2, 3],
+        "validation": [150, 151, 100, 101, 102, 103],
+        "test": [250, 251, 200, 201, 202, 203],
+    }
+    assert any("folder extra left out" in notice for notice in data.notices)
+    assert any("1 file left out" in notice and "notes\\x1b.txt" in notice for notice in data.notices)
+    (tmp_path / "val").rename(tmp_path / "other")
+    assert set(labelled(tmp_path, validation_fraction=0.5).splits()) == {"train", "validation", "test"}
+    fill(tmp_path / "valid" / "a", [1])
+    (tmp_path / "other").rename(tmp_path / "validation")
+    with pytest.raises(DataError, match="a second folder of the validation split"):
+        labelled(tmp_path)
+
+
+def test_splits_can_be_given_one_by_one(tmp_path: Path) -> None:
+    for split, start in (("x", 0), ("y", 100)):
+        fill(tmp_path / split / "a", [start])
+        fill(tmp_path / split / "b", [start + 1])
+    data = read_labelled_images(
+        LabelledImages(train=f"{tmp_path}/x", validation=f"{tmp_path}/y", test=f"{tmp_path}/y", labels=("b", "a"))
+    )
+    assert numbers(data) == {"train": [0, 1], "validation": [100, 101], "test": [100, 101]}
+    assert data.labels == ("b", "a")
+
+
+def test_folders_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        labelled(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="a folder for each class is due"):
+        labelled(fill(tmp_path / "flat", [1, 2]))
+    fill(tmp_path / "one" / "only", range(9))
+    with pytest.raises(DataError, match="every label is 'only'"):
+        labelled(tmp_path / "one")
+    (tmp_path / "one" / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no pictures of this class"):
+        labelled(tmp_path / "one")
+    with pytest.raises(DataError, match=r"cat.0000\.png: label 'cat' is not one of dog, cow"):
+        labelled(two_classes(tmp_path / "two"), labels=("dog", "cow"))
+    with pytest.raises(DataError, match="neither pictures nor tables"):
+        labelled(f"{tmp_path}/two/*.csv")
+
+
+def test_links_are_followed_to_files_and_to_class_folders_but_not_around(tmp_path: Path) -> None:
+    fill(tmp_path / "real", [5, 6])
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "a" / "link.png").symlink_to(tmp_path / "real" / "0005.png")
+    (tmp_path / "set" / "a" / "loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "real")
+    data = labelled(tmp_path / "set", validation_fraction=0, test_fraction=0)
+    assert numbers(data) == {"train": [5, 5, 6]} and data.digest()
+
+
+def test_subsets_are_nested_seeded_and_leave_the_digest_alone(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+
+    def train(count: int | None, seed: int = 0) -> list[int]:
+        return numbers(labelled(tmp_path, train_samples=count, subset_seed=seed))["train"]
+
+    assert train(40)[:20] == train(20) and len(set(train(40))) == 40 and train(20) != train(20, seed=1)
+    assert labelled(tmp_path, train_samples=20).digest() == labelled(tmp_path).digest()
+    with pytest.raises(DataError, match="train_samples is 201, the training split has"):
+        train(201)
+
+
+def test_the_digest_follows_bytes_and_labels(tmp_path: Path) -> None:
+    before = labelled(two_classes(tmp_path, 40)).digest()
+    first = tmp_path / "cat" / "0000.png"
+    first.rename(tmp_path / "dog" / "0000.png")
+    relabelled = labelled(tmp_path).digest()
+    (tmp_path / "dog" / "0000.png").write_bytes(png(999))
+    assert len({before, relabelled, labelled(tmp_path).digest()}) == 3
+
+
+# ---- bad files
+
+
+def spoil(root: Path) -> None:
+    (root / "cat" / "0000.png").write_bytes(b"no picture at all")
+    (root / "dog" / "0001.png").write_bytes(png(1)[:60])
+    os.mkfifo(root / "dog" / "pipe.png")
+
+
+def test_one_error_names_the_first_bad_file_and_counts_them(tmp_path: Path) -> None:
+    spoil(two_classes(tmp_path, 100))
+    with pytest.raises(DataError, match=r"cat/0000\.png: not a picture.* \(2 of 101 pictures are bad\)") as caught:
+        labelled(tmp_path)
+    assert "bad: skip" in caught.value.hint
+    with pytest.raises(DataError, match=r"pipe\.png: not an ordinary file.* \(1 of 51 pictures are bad\)"):
+        read_images(Images(path=f"{tmp_path}/dog"))
+
+
+def test_skipping_decodes_all_and_tells_what_it_left_out(tmp_path: Path) -> None:
+    spoil(two_classes(tmp_path, 100))
+    data = labelled(tmp_path, bad="skip")
+    assert everything(numbers(data)) == list(range(2, 100))
+    (notice,) = data.notices
+    assert notice.startswith("3 of 101 pictures of ") and "1 not a picture (first: " in notice
+    assert "1 truncated (first: " in notice and "1 missing or no ordinary file (first: " in notice
+    with pytest.raises(DataError, match=r"3 of 101 pictures are bad, more than the share of 0\.02 that max_bad allows"):
+        labelled(tmp_path, bad="skip", max_bad=0.02)
+
+
+def test_all_bad_is_never_skipped(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="2 of 2 pictures are bad"):
+        labelled(tmp_path, bad="skip", max_bad=0.99)
+
+
+# ---- pictures without labels
+
+
+def test_pictures_come_from_folders_patterns_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_classes(tmp_path / "photos", 20)
+    (tmp_path / "list.csv").write_text("path\n" + "".join(f"photos/cat/{n:04}.png\n" for n in range(0, 20, 2)))
+    monkeypatch.chdir(tmp_path)
+    whole = read_images(Images(path="photos", validation=0))
+    assert sorted(numbers(whole)["train"]) == list(range(20)) and whole.labels == ()
+    assert type(whole.samples("train")[0]) is Image and whole.splits() == ("train",)
+    assert numbers(read_images(Images(path="photos/**/*4.png", validation=0))) == {"train": [4, 14]}
+    assert numbers(read_images(Images(path="list.csv", validation=0))) == {"train": list(range(0, 20, 2))}
+    assert numbers(read_images(Images(path="photos/cat/0004.png", validation=0))) == {"train": [4]}
+    with pytest.raises(DataError, match="no pictures there"):
+        read_images(Images(path=str(fill(tmp_path / "none", []))))
+    (tmp_path / "a[1].png").write_bytes(png(77))
+    assert numbers(read_images(Images(path="a[1].png", validation=0))) == {"train": [77]}
+
+
+def test_a_share_is_held_out_by_content(tmp_path: Path) -> None:
+    fill(tmp_path, range(300))
+    found = numbers(read_images(Images(path=str(tmp_path), validation=0.2)))
+    assert everything(found) == list(range(300)) and 30 < len(found["validation"]) < 90
+    few = read_images(Images(path=str(fill(tmp_path / "few", [0])), validation=1e-9))
+    with pytest.raises(DataError, match="split 'validation' is empty"):
+        few.samples("validation")
+    with pytest.raises(UnknownName, match="unknown split 'test'"):
+        few.samples("test")
+
+
+# ---- settings
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LabelledImages(), "exactly one"),
+        (lambda: LabelledImages(path="a", train="b"), "exactly one"),
+        (lambda: LabelledImages(path="a", test="b"), "path is split by itself"),
+        (lambda: LabelledImages(path="a", labels=("x",)), "at least two"),
+        (lambda: LabelledImages(path="a", labels=("x", "y", "x")), "all different"),
+        (lambda: LabelledImages(path="a", test_fraction=float("nan")), "from 0 to 0.9"),
+        (lambda: LabelledImages(path="a", test_fraction=0.5, validation_fraction=0.5), "together at most"),
+        (lambda: LabelledImages(path="a", max_bad=1.0), "to below 1"),
+        (lambda: Images(path=""), "give a folder"),
+        (lambda: Images(path="a", validation=1.0), "from 0 to 0.9"),
+        (lambda: Images(path="a", max_bad=-0.1), "to below 1"),
+        (lambda: TorchvisionSet(set="", root="x"), "set and root"),
+        (lambda: TorchvisionSet(set="x", root="x", validation_fraction=2), "from 0 to 0.9"),
+        (lambda: Subset(train_samples=0), "at least 1"),
+    ],
+)
+def test_contradictory_settings_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

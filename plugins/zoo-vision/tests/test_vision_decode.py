@@ -1,0 +1,321 @@
+"""Decoding: every mode comes out as uint8, and what is no picture or too large is refused, named, early and cheaply."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from zoo_vision.decode import Limits, check_image, header_problem, picture_problem, read_image
+
+from zoo_core.errors import DataError
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+COLOUR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """A grey PNG, made by hand so that no encoder has to hold its pixels."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    squeezer = zlib.compressobj(9)
+    row = bytes(1 + 9400 // 8)
+    rows = b"".join(squeezer.compress(row) for _ in range(9400)) + squeezer.flush()
+    return png(9400, 9400, 1, rows)
+
+
+# ---- what is read
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"])
+def test_lossless_formats_come_back_pixel_by_pixel(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.bin"
+    options = {"lossless": True} if kind == "WEBP" else {}
+    image = Image.fromarray(COLOUR if kind != "GIF" else GREY)
+    path.write_bytes(saved(image, kind, **options))
+    pixels = read_image(path)
+    assert pixels.dtype == np.uint8 and pixels.shape == (6, 8, 1 if kind == "GIF" and pixels.shape[2] == 1 else 3)
+    expected = COLOUR if kind != "GIF" else np.broadcast_to(GREY[:, :, None], pixels.shape)
+    assert (pixels == expected).all() and check_image(path) == (8, 6, 1)
+    pixels[0] = 0  # writable: a tensor may be made of it without a copy
+
+
+def test_content_decides_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "really-a-jpeg.png"
+    path.write_bytes(saved(Image.fromarray(COLOUR), "JPEG", quality=95))
+    assert read_image(path).shape == (6, 8, 3)
+
+
+def grey_with_alpha() -> Image.Image:
+    return Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(255 - GREY)])
+
+
+def palette(transparent: bool) -> bytes:
+    image = Image.frombytes("P", (2, 2), bytes([0, 1, 2, 1]))
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    return saved(image, "PNG", **({"transparency": 1} if transparent else {}))
+
+
+def test_modes_become_grey_rgb_or_rgba() -> None:
+    bits = saved(Image.fromarray(GREY > 100), "PNG")
+    assert (read_image(bits)[:, :, 0] == np.where(GREY > 100, 255, 0)).all()
+    both = read_image(saved(grey_with_alpha(), "PNG"))
+    assert both.shape == (6, 8, 4) and (both[:, :, 1] == GREY).all() and (both[:, :, 3] == 255 - GREY).all()
+    assert read_image(palette(False)).tolist()[0] == [[255, 0, 0], [0, 255, 0]]
+    assert read_image(palette(True)).tolist()[0] == [[255, 0, 0, 255], [0, 255, 0, 0]]
+    keyed = saved(Image.fromarray(COLOUR), "PNG", transparency=tuple(int(value) for value in COLOUR[2, 3]))
+    assert read_image(keyed).shape == (6, 8, 4) and read_image(keyed)[2, 3, 3] == 0
+    red = Image.new("RGB", (8, 8), (200, 10, 10))
+    assert np.abs(read_image(saved(red.convert("CMYK"), "JPEG")).astype(int) - [200, 10, 10]).max() < 12
+
+
+def test_sixteen_bits_and_floats_are_scaled_to_eight() -> None:
+    deep = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
+    for kind in ("PNG", "TIFF", "PPM"):
+        assert (read_image(saved(Image.fromarray(deep), kind))[:, :, 0].ravel() == np.arange(256)).all()
+    unit = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    assert (read_image(saved(Image.fromarray(unit), "TIFF"))[:, :, 0].ravel() == np.arange(256)).all()
+    wide = read_image(saved(Image.fromarray(unit * 4000 - 1000), "TIFF"))
+    assert wide.min() == 0 and wide.max() == 255
+    unit[3, 3] = np.nan
+    with pytest.raises(DataError, match="not all finite"):
+        read_image(saved(Image.fromarray(unit), "TIFF"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture_as_pillow_does(orientation: int) -> None:
+    from PIL import ImageOps
+
+    image = Image.fromarray(GREY)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(image, "PNG", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert (read_image(data)[:, :, 0] == expected).all()
+    if orientation == 6:
+        assert (read_image(data)[:, :, 0] == np.rot90(GREY, -1)).all() and check_image(data)[:2] == (8, 6)
+
+
+def test_broken_exif_costs_the_turn_not_the_picture() -> None:
+    data = saved(Image.fromarray(COLOUR), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 20)
+    assert read_image(data).shape == (6, 8, 3)
+
+
+def test_an_animation_gives_its_first_frame_however_many_follow() -> None:
+    frames = [Image.new("L", (4, 4), shade % 256) for shade in range(20)]
+    data = saved(frames[7], "GIF", save_all=True, append_images=frames)
+    assert (read_image(data)[:, :, :1] == 7).all() and check_image(data).frames == 2
+    # A hundred thousand more frames, by repeating the last one's blocks.
+    start = data.rindex(b"\x21\xf9\x04")
+    long = data[:-1] + data[start:-1] * 100_000 + b"\x3b"
+    started = time.perf_counter()
+    assert (read_image(long)[:, :, :1] == 7).all() and check_image(long) == (4, 4, 2)
+    assert time.perf_counter() - started < 0.5
+
+
+# ---- what is refused
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "text.png": (b"hello, I am a text\n", "not a picture that can be read"),
+    "empty.png": (b"", "the file is empty"),
+    "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
+    "xml.svg": (b'\xef\xbb\xbf\n<?xml version="1.0"?><svg/>', "an XML document"),
+    "page.jpg": (b"<!doctype html><html>404</html>", "a web page"),
+    "evil.png": (pickle.dumps({"a": [1, 2, 3]}), "a Python pickle"),
+    "archive.jpg": (b"PK\x03\x04" + bytes(40), "a ZIP archive"),
+    "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+    "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture that can be read"),
+    "head.png": (b"\x89PNG\r\n\x1a\n" + bytes(4), "starts like a PNG"),
+    "none.png": (png(0, 5, 8, zlib.compress(b"")), "pixels|damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_picture_is_named_with_the_reason(name: str, tmp_path: Path) -> None:
+    content, message = REFUSED[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    for read in (read_image, check_image):
+        with pytest.raises(DataError, match=message) as caught:
+            read(path)
+        assert str(path) in caught.value.message
+    problem = header_problem(path)
+    assert problem is not None and problem == picture_problem(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_picture_that_is_cut_off_is_refused(kind: str, share: float, tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 60, 3), dtype=np.uint8))
+    data = saved(noise, kind)
+    path = tmp_path / "cut"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(DataError, match=r"cut off|damaged"):
+        read_image(path)
+    problem = picture_problem(path)
+    assert problem is not None and problem.reason in ("truncated", "damaged") and "bad: skip" in problem.hint
+
+
+def test_a_damaged_checksum_is_noticed() -> None:
+    data = bytearray(saved(Image.fromarray(COLOUR), "PNG"))
+    data[data.index(b"IDAT") + 12] ^= 0x55
+    with pytest.raises(DataError, match=r"damaged|cut off"):
+        read_image(bytes(data))
+
+
+def test_anything_flipped_gives_a_picture_or_a_data_error() -> None:
+    draw = np.random.default_rng(2)
+    tried = 0
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM"):
+        data = saved(Image.fromarray(COLOUR), kind)
+        for _ in range(150):
+            spoilt = bytearray(data)
+            for place in draw.integers(0, len(data), int(draw.integers(1, 4))):
+                spoilt[place] = draw.integers(256)
+            try:
+                pixels = read_image(bytes(spoilt))
+                assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4)
+            except DataError:
+                tried += 1
+    assert tried > 100
+
+
+CHILD = """
+import resource, sys, time
+from pathlib import Path
+from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from zoo_core.errors import DataError
+from zoo_vision.decode import read_image
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sys.argv[1:]:
+    started = time.perf_counter()
+    try:
+        read_image(Path(path))
+    except DataError as error:
+        assert "allowed" in error.message, error.message
+    else:
+        raise SystemExit(f"{path} was read")
+    assert time.perf_counter() - started < 0.5, path
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_bombs_are_refused_before_they_cost_memory(tmp_path: Path) -> None:
+    extended = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\xfe\x3f\0" * 2 + b"VP8 " + bytes(12)
+    bits = struct.pack("<I", 16382 | (16382 << 14))
+    lossless = b"WEBPVP8L" + struct.pack("<I", 20) + b"\x2f" + bits + bytes(15)
+    files = {
+        "bits.png": bomb(),
+        "long.png": png(200_000, 2, 8, zlib.compress(bytes(400_002))),
+        "huge.png": png(2**31 - 1, 2**31 - 1, 8, zlib.compress(bytes(100))),
+        "canvas.webp": b"RIFF" + struct.pack("<I", len(extended)) + extended,
+        "lossless.webp": b"RIFF" + struct.pack("<I", len(lossless)) + lossless,
+        "screen.gif": b"GIF89a" + struct.pack("<HH", 60000, 60000) + b"\x80\0\0" + bytes(6)
+        + b"\x2c" + struct.pack("<HHHH", 0, 0, 60000, 60000) + b"\0\x02\x02\x44\x01\0\x3b",
+        "header.ppm": b"P6 50000 50000 255\n" + bytes(100),
+    }  # fmt: skip
+    assert len(files["bits.png"]) < 15_000
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    paths = [str(tmp_path / name) for name in files]
+    run = subprocess.run([sys.executable, "-W", "error", "-c", CHILD, *paths], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 32_000  # KiB; the first alone would take 88 MB as one byte a pixel
+
+
+def test_limits_can_be_set_and_count_bytes_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(Image.fromarray(COLOUR), "PNG"))
+    for limits in (Limits(max_pixels=47), Limits(max_side=7), Limits(max_bytes=20)):
+        with pytest.raises(DataError, match="allowed"):
+            read_image(path, limits=limits)
+    assert read_image(path, limits=Limits(max_pixels=48, max_side=8)).shape == (6, 8, 3)
+    with path.open("r+b") as file:
+        file.truncate((64 << 20) + 1)  # sparse
+    with pytest.raises(DataError, match="more than the 67,108,864 allowed"):
+        check_image(path)
+
+
+# ---- what is no ordinary file
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to(path.parent / "nothing")
+
+
+@pytest.mark.parametrize("make", [pipe, folder, loop, dangling, lambda path: None], ids=str)
+def test_pipes_folders_loops_and_missing_files_are_refused_at_once(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.png"
+    make(path)
+    started = time.perf_counter()
+    for read in (read_image, check_image):
+        with pytest.raises(DataError, match=r"x\.png: "):
+            read(path)
+    assert time.perf_counter() - started < 0.5
+    problem = header_problem(path)
+    assert problem is not None and problem.reason == "missing or no ordinary file"
+
+
+def test_devices_are_refused() -> None:
+    with pytest.raises(DataError, match="not an ordinary file"):
+        read_image(Path("/dev/zero"))
+
+
+def test_links_to_picture_files_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(saved(Image.fromarray(COLOUR), "PNG"))
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "real.png")
+    assert (read_image(link) == COLOUR).all()
+
+
+def test_names_that_would_steer_the_terminal_are_shown_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[2Jx\u202e.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(DataError) as caught:
+        read_image(path)
+    assert "\x1b" not in str(caught.value) and "\\x1b[2Jx\\u202e.png" in str(caught.value)
+
+
+def test_bytes_are_named_as_the_caller_says() -> None:
+    with pytest.raises(DataError, match=r"^table: row 3: not a picture"):
+        read_image(b"no", name="table: row 3")
+    with pytest.raises(DataError, match=r"^the picture: not a picture"):
+        read_image(b"no")

@@ -1,0 +1,138 @@
+"""What a recipe may set of the image data sets; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Pictures without labels from the user's files. Relative paths start at the working folder."""
+
+    path: str
+    """A folder (every picture below it), a pattern like `photos/**/*.jpg`, a table or a folder of IDX files."""
+    image_column: str = ""
+    """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
+    validation: float = 0.05
+    """Share that is held out, by a hash of the picture's bytes, so that copies stay together; 0 for none."""
+    bad: Literal["error", "skip"] = "error"
+    """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
+    max_bad: float = 0.05
+    """The share of bad pictures up to which `bad: skip` goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty path and shares out of range."""
+        if not self.path:
+            raise ValueError("path: give a folder, a pattern or a table")
+        _check_share("validation", self.validation)
+        _check_max_bad(self.max_bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImages:
+    """Labelled pictures. Give `path`, which is split by hash unless it has splits of its own, or give the splits."""
+
+    path: str = ""
+    """A folder with a folder for each class, or with such folders below train, val and test; a table; IDX files."""
+    train: str = ""
+    """Folder of classes or table of the training split, instead of `path`."""
+    validation: str = ""
+    """The same for the validation split; without it, one is taken from the training split by hash."""
+    test: str = ""
+    """The same for the test split; may be left out."""
+    image_column: str = ""
+    """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
+    label_column: str = "label"
+    """Column with the name or the number of the class."""
+    labels: tuple[str, ...] = ()
+    """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
+    validation_fraction: float = 0.1
+    """Share of the validation split where it is made by hash."""
+    test_fraction: float = 0.1
+    """Share of the test split where it is made by hash."""
+    train_samples: int | None = None
+    """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
+    subset_seed: int = 0
+    """Chooses which samples `train_samples` keeps."""
+    bad: Literal["error", "skip"] = "error"
+    """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
+    max_bad: float = 0.05
+    """The share of bad pictures up to which `bad: skip` goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuse paths, shares and labels that contradict each other."""
+        if bool(self.path) == bool(self.train):
+            raise ValueError("path or train: give exactly one of them")
+        if self.path and (self.validation or self.test):
+            raise ValueError("validation and test go with train; path is split by itself")
+        _check_share("validation_fraction", self.validation_fraction)
+        _check_share("test_fraction", self.test_fraction)
+        if self.validation_fraction + self.test_fraction > 0.9:
+            raise ValueError("validation_fraction and test_fraction: together at most 0.9")
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
+            raise ValueError("labels: at least two, all different")
+        _check_subset(self.train_samples)
+        _check_max_bad(self.max_bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionSet:
+    """A data set as torchvision knows it."""
+
+    set: str
+    """Name of its class in torchvision.datasets, for instance `Food101`; those that would unpickle are refused."""
+    root: str
+    """Folder that torchvision keeps it in."""
+    download: bool = False
+    """Whether torchvision may download it into `root`."""
+    validation_fraction: float = 0.1
+    """Share of the training split that is held out by hash where the data set has no validation split."""
+    test_fraction: float = 0.1
+    """The same for the test split."""
+    train_samples: int | None = None
+    """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
+    subset_seed: int = 0
+    """Chooses which samples `train_samples` keeps."""
+    bad: Literal["error", "skip"] = "error"
+    """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
+    max_bad: float = 0.05
+    """The share of bad pictures up to which `bad: skip` goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuse empty names and shares out of range."""
+        if not self.set or not self.root:
+            raise ValueError("set and root: give the data set's class name and its folder")
+        _check_share("validation_fraction", self.validation_fraction)
+        _check_share("test_fraction", self.test_fraction)
+        _check_subset(self.train_samples)
+        _check_max_bad(self.max_bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """How much of a named data set to train on."""
+
+    train_samples: int | None = None
+    """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
+    subset_seed: int = 0
+    """Chooses which samples `train_samples` keeps."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty training split."""
+        _check_subset(self.train_samples)
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 <= share <= 0.9:
+        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
+
+
+def _check_subset(samples: int | None) -> None:
+    if samples is not None and samples < 1:
+        raise ValueError(f"train_samples: must be at least 1, found {samples}")
+
+
+def _check_max_bad(share: float) -> None:
+    if not 0 <= share < 1:
+        raise ValueError(f"max_bad: must be from 0 to below 1, found {share}")

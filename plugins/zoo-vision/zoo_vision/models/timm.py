@@ -1,0 +1,52 @@
+"""Any architecture that timm builds, by its timm name. Paper and licence are each architecture's own; timm is Apache-2.0."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import timm
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from zoo_core.errors import UnknownName, UsageError
+from zoo_core.specs import Head
+from zoo_vision.configs import TimmConfig
+from zoo_vision.models.common import with_head
+from zoo_vision.names import architectures
+
+RESERVED = frozenset(
+    {*inspect.signature(timm.create_model).parameters, "pretrained_model_args", "features_only", "device", "dtype"}
+)
+"""What a configuration may not pass on: where weights come from, and what would be another model than they are of."""
+
+
+def build(config: TimmConfig, head: Head) -> nn.Module:
+    """The architecture with pooled features, a classifier or a contrastive model.
+
+    Without a task it is the classifier that timm makes by default, usually of 1,000 classes.
+    """
+    if head == Head() and not config.features_only:
+        return architecture_of(config, None)
+    return with_head(lambda classes: architecture_of(config, classes), config, head, config.architecture)
+
+
+def architecture_of(config: TimmConfig, classes: int | None) -> nn.Module:
+    """What timm builds. Raises `UnknownName` for no name of timm's, `UsageError` for arguments that it refuses."""
+    if not timm.is_model(config.architecture):
+        raise UnknownName("timm architecture", config.architecture, list(architectures()))
+    if reserved := sorted(RESERVED & set(config.model_args)):
+        raise UsageError(f"model_args: {reserved[0]} is not timm's to be told here", hint="remove it")
+    arguments: dict[str, Any] = {"in_chans": config.in_chans, **config.model_args}
+    optional: dict[str, Any] = {"num_classes": classes, "global_pool": config.global_pool or None}
+    optional |= {"drop_rate": config.drop_rate or None, "drop_path_rate": config.drop_path_rate or None}
+    known = get_pretrained_cfg(config.architecture)
+    # Networks that read pictures of any size don't take one.
+    if known is not None and known.fixed_input_size:
+        optional["img_size"] = config.img_size
+    arguments |= {name: value for name, value in optional.items() if value is not None}
+    try:
+        model: nn.Module = timm.create_model(config.architecture, pretrained=False, **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError) as error:
+        raise UsageError(f"timm can't build {config.architecture} with {arguments}: {error}") from None
+    return model

@@ -1,0 +1,161 @@
+"""Folders of the `vit` classes that Transformers has itself, which timm can't read."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import CorruptFile, UsageError
+from zoo_core.schema import build as typed
+from zoo_core.specs import Head
+from zoo_core.training.task import Foreign
+from zoo_vision.configs import ImagePreprocessorConfig
+from zoo_vision.models.common import CLASSIFICATION, FEATURES
+from zoo_vision.names import LARGEST, distinct, whole
+from zoo_vision.preprocessor import ImagePreprocessor
+
+_VIT_FIELDS = {
+    "image_size": ("img_size", 224),
+    "patch_size": ("patch_size", 16),
+    "num_channels": ("in_chans", 3),
+    "hidden_size": ("embed_dim", 768),
+    "num_hidden_layers": ("depth", 12),
+    "num_attention_heads": ("num_heads", 12),
+}
+"""Fields of Transformers' `ViTConfig`: ours, and what it means when it is left out."""
+_VIT_FIXED = {"hidden_act": ("gelu", "gelu"), "qkv_bias": (True, True)}
+"""Its fields that we don't have: what it means when it is left out, and what ours are."""
+_VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
+
+_VIT = (
+    (r"vit\.", ""),
+    (r"embeddings\.cls_token", "cls_token"),
+    (r"embeddings\.position_embeddings", "pos_embed"),
+    (r"embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"encoder\.layer\.(\d+)\.", r"blocks.\1."),
+    (r"(blocks\.\d+)\.attention\.attention\.(query|key|value)\.", r"\1.attn.\2."),
+    (r"(blocks\.\d+)\.attention\.output\.dense\.", r"\1.attn.proj."),
+    (r"(blocks\.\d+)\.intermediate\.dense\.", r"\1.mlp.fc1."),
+    (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+    (r"(blocks\.\d+)\.layernorm_before\.", r"\1.norm1."),
+    (r"(blocks\.\d+)\.layernorm_after\.", r"\1.norm2."),
+    (r"layernorm\.", "norm."),
+    (r"classifier\.", "head."),
+)
+"""How names begin in Transformers' `vit` folders and in timm, replaced one after the other."""
+_UNUSED = ("pooler.", "embeddings.mask_token")
+"""Tensors that no prediction depends on."""
+_PART = re.compile(r"(.+\.attn)\.(query|key|value)\.(weight|bias)")
+_RESAMPLING = {"0": "nearest", "2": "bilinear", "3": "bicubic"}
+"""Pillow's numbers."""
+
+
+def read_native(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> Foreign:
+    """Understand such a folder. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
+    config, labels = vit_fields(theirs)
+    return Foreign(
+        config=config,
+        head=Head(task=CLASSIFICATION if labels else FEATURES, labels=len(labels)),
+        labels=labels,
+        preprocessor=_native_preprocessor(files, config["img_size"], config["in_chans"]),
+    )
+
+
+def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Our configuration and labels from that of Transformers' `vit` classes; no labels for a bare encoder.
+
+    Raises `UsageError` for what ours can't express, `CorruptFile` for what is none.
+    """
+    for name, (default, ours) in _VIT_FIXED.items():
+        if (found := theirs.get(name, default)) != ours:
+            raise UsageError(
+                f"config.json: {name} is {found!r}; zoo-vision's models have {ours!r} there",
+                hint=f"if other results are fine, write {json.dumps(ours)} there",
+            )
+    names = theirs.get("architectures") or ["ViTModel"]
+    if not isinstance(names, list) or names[0] not in _VIT_CLASSES:
+        known = ", ".join(_VIT_CLASSES)
+        raise UsageError(f"config.json: architecture {names} is none that zoo-vision knows", hint=f"it knows {known}")
+    config: dict[str, Any] = {
+        ours: whole(theirs.get(name, default), name, 1) for name, (ours, default) in _VIT_FIELDS.items()
+    }
+    inner = whole(theirs.get("intermediate_size", 3072), "intermediate_size", 1)
+    config["mlp_ratio"] = inner / config["embed_dim"]
+    config["norm_eps"] = theirs.get("layer_norm_eps", 1e-12)
+    labelled = theirs.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"}) if names[0] == _VIT_CLASSES[0] else {}
+    if not isinstance(labelled, dict) or set(labelled) != {str(number) for number in range(len(labelled))}:
+        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
+    return config, distinct([str(labelled[str(number)]) for number in range(len(labelled))])
+
+
+def vit_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of Transformers' `vit` classes as timm's: query, key and value become one. Raises `CorruptFile` if one lacks."""
+    ours: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = {}
+    for theirs, tensor in tensors.items():
+        name = theirs
+        for pattern, replacement in _VIT:
+            name = re.sub(f"^{pattern}", replacement, name)
+        if part := _PART.fullmatch(name):
+            parts.setdefault(f"{part[1]}.qkv.{part[3]}", {})[part[2]] = tensor
+        elif not name.startswith(_UNUSED):
+            ours[name] = tensor
+    for name, found in parts.items():
+        if missing := [part for part in ("query", "key", "value") if part not in found]:
+            raise CorruptFile(f"the tensors don't fit: {name} needs a {missing[0]}, which is missing")
+        ours[name] = torch.cat([found[part] for part in ("query", "key", "value")])
+    return ours
+
+
+def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:
+    """The preprocessor with these settings. Raises `UsageError`, naming the file, for impossible ones."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return ImagePreprocessor(typed(ImagePreprocessorConfig, plain, where=where, error=UsageError))
+
+
+def read_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """A JSON object among a folder's files. Raises `CorruptFile` where it is missing or something else."""
+    if name not in files:
+        raise CorruptFile(f"{name} is missing")
+    try:
+        data = json.loads(files[name])
+    except (ValueError, RecursionError) as error:
+        raise CorruptFile(f"{name}: not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise CorruptFile(f"{name}: expected an object, found {type(data).__name__}")
+    return data
+
+
+def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -> ImagePreprocessor | None:
+    """The same up to rounding: a grey level, and a pixel where the middle is between two."""
+    where = "preprocessor_config.json"
+    if where not in files:
+        return None
+    theirs = read_json(files, where)
+    size, crop = theirs.get("size", side), theirs.get("crop_size")
+    shorter = size.get("shortest_edge") if isinstance(size, dict) else None
+    squashed = size in (side, {"height": side, "width": side}) and not theirs.get("do_center_crop")
+    cropped = theirs.get("do_center_crop") and crop in (side, {"height": side, "width": side})
+    cropped = cropped and type(shorter) is int and side <= shorter <= LARGEST
+    if not (squashed or cropped):
+        ours = f'"size": {{"height": {side}, "width": {side}}}'
+        raise UsageError(
+            f"{where}: pictures are neither squashed to {side} nor resized by their shorter side and cropped to {side}",
+            hint=f"if other results are fine for pictures that aren't square, write {ours} there",
+        )
+    if not all(theirs.get(name, True) for name in ("do_resize", "do_rescale", "do_normalize")):
+        raise UsageError(f"{where}: do_resize, do_rescale and do_normalize must be true")
+    share = 1.0 if squashed or shorter is None else side / shorter
+    if not squashed and math.floor(side / share) != shorter:
+        share = math.nextafter(share, 0)
+    half = [0.5] * channels
+    mean, std = theirs.get("image_mean", half), theirs.get("image_std", half)
+    settings = {"img_size": side, "in_chans": channels, "mean": mean, "std": std, "crop_pct": share}
+    settings["crop_mode"] = "squash" if squashed else "center"
+    return reader_of({**settings, "interpolation": _RESAMPLING.get(str(theirs.get("resample", 2)), "")}, where)

@@ -1,0 +1,157 @@
+"""Reads pictures and labels from the user's tables: paths in any, encoded bytes in Parquet as Hugging Face writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import DataError, nearest
+from zoo_core.tables import check_file, read_table, suffix_of
+from zoo_vision.decode import Limits
+from zoo_vision.holders import Encoded, Files, Pictures
+
+MAX_BYTES = 4 << 30
+"""Bytes of all the encoded pictures of the tables of one split, which are held in memory."""
+
+_ROWS = 16
+
+
+def read_pictures(tables: Sequence[Path], image_column: str, label_column: str, names: Sequence[str]) -> Pictures:
+    """The pictures of tables, in the order of their rows.
+
+    `image_column` has paths, relative ones from the table's folder, or in .parquet the bytes; by default it is `path`, in
+    .parquet `image` where there is one. `label_column` is empty where there are no labels; whole numbers are turned into
+    names by the table's own list of classes or by `names`. Raises `DataError`, naming table and row.
+    """
+    inside = [table for table in tables if _holds_bytes(table, image_column)]
+    if not inside:
+        return _paths(tables, image_column, label_column, names)
+    if len(inside) < len(tables):
+        other = next(table for table in tables if table not in inside)
+        raise DataError(f"{inside[0]} holds pictures, {other} holds paths", hint="give tables of one kind")
+    pictures: list[bytes] = []
+    places: list[str] = []
+    labels: list[str] = []
+    total = 0
+    for table in inside:
+        for where, picture, label in _rows(table, _column(table, image_column), label_column, names):
+            total += len(picture)
+            if total > MAX_BYTES:
+                raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of pictures", hint="unpack them to a folder")
+            pictures.append(picture)
+            places.append(where)
+            labels.append(label)
+    return Pictures(Encoded(pictures, places), labels if label_column else None)
+
+
+def _paths(tables: Sequence[Path], image_column: str, label_column: str, names: Sequence[str]) -> Pictures:
+    paths: list[str] = []
+    labels: list[str] = []
+    for table in tables:
+        classes = _classes(table, label_column) if suffix_of(table) == ".parquet" else ()
+        columns = {"path": _column(table, image_column)} | ({"label": label_column} if label_column else {})
+        for row in read_table(table, columns):
+            where = f"{table}:{row.line}"
+            if not row.values["path"].strip():
+                raise DataError(f"{where}: the path is empty")
+            paths.append(str(table.parent / Path(row.values["path"]).expanduser()))
+            if label_column:
+                labels.append(_label(where, row.values["label"].strip(), classes or names))
+    return Pictures(Files(paths), labels if label_column else None)
+
+
+def _label(where: str, label: str, names: Sequence[str]) -> str:
+    """The name of a class: its own, or that of its number."""
+    if not label:
+        raise DataError(f"{where}: the label is empty")
+    if label in names or not (label.isascii() and label.isdecimal() and len(label) < 10):
+        return label
+    if names and int(label) >= len(names):
+        raise DataError(f"{where}: label {label}, but there are only {len(names)} names of classes")
+    return names[int(label)] if names else label
+
+
+def _column(table: Path, given: str) -> str:
+    if given:
+        return given
+    return "image" if suffix_of(table) == ".parquet" and "image" in _schema(table).names else "path"
+
+
+def _holds_bytes(table: Path, image_column: str) -> bool:
+    """Whether a table is a .parquet whose pictures are bytes, or structures with bytes."""
+    if suffix_of(table) != ".parquet":
+        return False
+    import pyarrow as pa
+
+    column, schema = _column(table, image_column), _schema(table)
+    if column not in schema.names:
+        raise DataError(f"{table}: no column {column!r}", hint=nearest(column, schema.names))
+    kind = schema.field(column).type
+    return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _schema(table: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_file(table)
+    try:
+        return pq.read_schema(table)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
+
+
+def _classes(table: Path, column: str) -> tuple[str, ...]:
+    """Names of the classes in Hugging Face's metadata; empty where it has none."""
+    try:
+        told = json.loads((_schema(table).metadata or {}).get(b"huggingface", b"{}"))
+        names = told["info"]["features"][column]["names"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def _rows(table: Path, image_column: str, label_column: str, names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
+    """Place, bytes and label of every row; a few rows at a time, so that a lying file can't fill the memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    classes = _classes(table, label_column) or tuple(names)
+    columns = [image_column, *([label_column] if label_column else [])]
+    number = 0
+    try:
+        with pq.ParquetFile(table) as file:
+            missing = [column for column in columns if column not in file.schema_arrow.names]
+            if missing:
+                raise DataError(f"{table}: no column {missing[0]!r}", hint=nearest(missing[0], file.schema_arrow.names))
+            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+                for values in batch.to_pylist():
+                    number += 1
+                    where = f"{table}: row {number}"
+                    label = _label(where, _text(where, values[label_column]), classes) if label_column else ""
+                    yield where, _bytes(where, values[image_column]), label
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
+    if not number:
+        raise DataError(f"{table}: no rows")
+
+
+def _bytes(where: str, value: Any) -> bytes:
+    picture = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(picture, bytes):
+        raise DataError(f"{where}: no bytes of a picture", hint="for paths, give a column of strings")
+    if len(picture) > Limits().max_bytes:
+        raise DataError(f"{where}: {len(picture):,} bytes, more than the {Limits().max_bytes:,} of one picture")
+    return picture
+
+
+def _text(where: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{where}: a label is a name or a whole number, found {type(value).__name__}")
+    return str(value).strip()
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

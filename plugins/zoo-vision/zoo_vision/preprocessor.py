@@ -1,0 +1,268 @@
+"""Pictures to what a model reads: size, channels and normalisation, pixel-equal to timm's evaluation transform."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from zoo_core.errors import CorruptFile, DataError, UsageError
+from zoo_core.schema import build, to_data
+from zoo_core.training.task import Preprocessor
+from zoo_vision.configs import ImagePreprocessorConfig
+
+IMAGE_FILE = "image.json"
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""A picture (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
+
+_LARGEST = 4096
+"""Most pixels that a side of the model's input may have."""
+_LARGEST_RESIZED = 8192
+"""Most pixels of the shorter side before the centre crop."""
+_LONGEST = 20
+"""Pictures that are longer than this many times their shorter side lose their ends before they are resized."""
+_MEASURED = 2000
+"""Pictures that mean and standard deviation are measured on."""
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+class ImagePreprocessor(Preprocessor):
+    """Size, channels and statistics of a model's input, and how pictures are brought there."""
+
+    def __init__(self, config: ImagePreprocessorConfig) -> None:
+        """`config` must give mean and std. Raises `UsageError` where it doesn't, and for sizes that nobody can hold."""
+        _require_possible(config)
+        self.config = config
+        self.img_size = config.img_size
+        self.in_chans: int = config.in_chans
+        self.mean = config.mean
+        self.std = config.std
+        self.crop_pct = config.crop_pct
+        self.crop_mode: str = config.crop_mode
+        self.interpolation: str = config.interpolation
+        self.background = config.background
+        self._resized = math.floor(config.img_size / config.crop_pct)
+        self._affine: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    @classmethod
+    def fit(cls, config: ImagePreprocessorConfig, samples: Iterable[Any]) -> Self:
+        """Measure mean and std on the samples' pictures, at most 2,000 evenly spaced ones, unless `config` gives them.
+
+        Raises `DataError` for samples without a picture or none at all, `UsageError` for impossible sizes.
+        """
+        if config.mean:
+            return cls(config)
+        plain = (0.0,) * config.in_chans, (1.0,) * config.in_chans
+        unmeasured = cls(dataclasses.replace(config, mean=plain[0], std=plain[1]))
+        mean, std = _measure(unmeasured.fitted(picture) for picture in _evenly_spaced(samples))
+        return cls(dataclasses.replace(config, mean=mean, std=std))
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Restore from `image.json`. Raises `CorruptFile`, naming the field, for anything but a complete description."""
+        data = _read_json(files)
+        # Any other setting that is younger than the file has its default: what was done before there was a choice.
+        if missing := [name for name in ("img_size", "in_chans", "mean", "std") if name not in data]:
+            raise CorruptFile(f"{IMAGE_FILE}: {missing[0]}: missing")
+        try:
+            config = build(ImagePreprocessorConfig, data, where=IMAGE_FILE, error=CorruptFile)
+        except OverflowError:
+            raise CorruptFile(f"{IMAGE_FILE}: holds a number too large for anything") from None
+        try:
+            return cls(config)
+        except UsageError as wrong:
+            raise CorruptFile(f"{IMAGE_FILE}: {wrong.message}") from None
+
+    def files(self) -> dict[str, bytes]:
+        """The settings, mean and std among them, as `image.json`."""
+        return {IMAGE_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
+
+    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+        """The same with other settings, like another `img_size`. Raises `UsageError` for what is none, or can't be."""
+        values = {**to_data(self.config), **settings}
+        return type(self)(build(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError))
+
+    def model_config(self) -> dict[str, Any]:
+        """`img_size` and `in_chans`."""
+        return {"img_size": self.img_size, "in_chans": self.in_chans}
+
+    def channels(self, array: Pixels) -> Pixels:
+        """The picture (H, W, in_chans): alpha laid on the background, grey and RGB by luminance (ITU-R 601).
+
+        Raises `DataError` for anything but a uint8 array (H, W, 1, 3 or 4) with at least one pixel.
+        """
+        require_picture(array)
+        if array.shape[2] == self.in_chans:
+            return array
+        if array.shape[2] == 4:
+            array = _opaque(array, self.background)
+        if array.shape[2] == 3 and self.in_chans == 1:
+            array = np.asarray(Image.fromarray(array).convert("L"))[:, :, None]
+        elif array.shape[2] == 1 and self.in_chans == 3:
+            array = np.broadcast_to(array, (*array.shape[:2], 3))
+        return array
+
+    def fitted(self, array: Pixels) -> Tensor:
+        """The picture as uint8 (C, S, S): shorter side (`squash`: both) resized to S / crop_pct, then the centre.
+
+        Equal to timm's evaluation transform to the pixel; only pictures more than 20 times as long as wide lose their
+        ends first, as resizing what the crop throws away could take any amount of memory. Raises as `channels`.
+        """
+        array = _without_ends(self.channels(array))
+        height, width = array.shape[:2]
+        shorter = min(height, width)
+        if self.crop_mode == "squash":
+            if (height, width) != (self._resized, self._resized):
+                array = self._resize(array, self._resized, self._resized)
+        elif shorter != self._resized:
+            # The longer side is cut to whole pixels, as torchvision does.
+            sides = (int(self._resized * side / shorter) for side in (height, width))
+            array = self._resize(array, *sides)
+        return _tensor(_centre(array, self.img_size))
+
+    def squashed(self, array: Pixels) -> Tensor:
+        """The whole picture as uint8 (C, S, S), whatever its proportions were. Raises as `channels`."""
+        array = self.channels(array)
+        if array.shape[:2] != (self.img_size, self.img_size):
+            array = self._resize(array, self.img_size, self.img_size)
+        return _tensor(array)
+
+    def normalise(self, batch: Tensor) -> Tensor:
+        """uint8 (B, C, S, S) to float32 of mean 0 and deviation 1, on the batch's device and in its memory format."""
+        scale, shift = self._scale_and_shift(batch.device)
+        return torch.mul(batch, scale).add_(shift)
+
+    def denormalise(self, batch: Tensor) -> Pixels:
+        """Float (B, C, S, S) as a model sees it back to uint8 (B, S, S, C) for the eye; what is not finite turns black."""
+        scale, shift = self._scale_and_shift(batch.device)
+        pixels = (batch.detach().float() - shift) / scale
+        pixels = pixels.nan_to_num(0.0, 0.0, 0.0).round().clamp(0, 255).to(torch.uint8)
+        return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(1, C, 1, 1) each: `pixels * scale + shift` is `(pixels / 255 - mean) / std`. Kept, as copying them waits."""
+        if device not in self._affine:
+            with torch.inference_mode(False):
+                mean, std = (
+                    torch.tensor(values, dtype=torch.float64)[None, :, None, None] for values in (self.mean, self.std)
+                )
+                scale, shift = 1 / (255 * std), -mean / std
+                self._affine[device] = scale.float().to(device), shift.float().to(device)
+        return self._affine[device]
+
+    def _resize(self, array: Pixels, height: int, width: int) -> Pixels:
+        picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array))
+        resized = np.asarray(picture.resize((width, height), _RESAMPLING[self.interpolation]))
+        return resized.reshape(height, width, array.shape[2])
+
+
+def require_picture(array: Pixels) -> None:
+    """Raise `DataError` unless `array` is uint8 (H, W, C), C of 1, 3 or 4, with at least one pixel."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        raise DataError(f"expected a picture as uint8 array, found {getattr(array, 'dtype', type(array).__name__)}")
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        raise DataError(f"expected a picture of shape (H, W, 1, 3 or 4), found {array.shape}")
+
+
+def _require_possible(config: ImagePreprocessorConfig) -> None:
+    if config.img_size > _LARGEST:
+        raise UsageError(f"img_size: must be from 1 to {_LARGEST}, found {config.img_size}")
+    if config.img_size / config.crop_pct >= _LARGEST_RESIZED + 1:
+        raise UsageError(
+            f"crop_pct: {config.crop_pct} would enlarge pictures to {config.img_size / config.crop_pct:.0f} pixels"
+            f" before the crop; at most {_LARGEST_RESIZED} are possible"
+        )
+    for name, values in (("mean", config.mean), ("std", config.std)):
+        if not values:
+            raise UsageError(f"{name}: missing", hint="give mean and std, or measure them with ImagePreprocessor.fit")
+    if not all(0 <= value <= 1 for value in config.mean):
+        raise UsageError(f"mean: must be from 0 to 1, found {list(config.mean)}")
+    if not all(1e-6 <= value <= 1e6 for value in config.std):
+        raise UsageError(f"std: must be from 1e-6 to 1e6, found {list(config.std)}")
+
+
+def _read_json(files: Mapping[str, bytes]) -> dict[str, Any]:
+    if IMAGE_FILE not in files:
+        raise CorruptFile(f"{IMAGE_FILE} is missing")
+    try:
+        data = json.loads(files[IMAGE_FILE], object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise CorruptFile(f"{IMAGE_FILE}: not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise CorruptFile(f"{IMAGE_FILE}: expected an object, found {type(data).__name__}")
+    return data
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a key is given twice")
+    return data
+
+
+def _evenly_spaced(samples: Iterable[Any]) -> Iterator[Pixels]:
+    """Pictures of at most 2,000 samples from the first to the last, decoded one at a time."""
+    sequence = samples if isinstance(samples, Sequence) else list(samples)
+    kept = min(len(sequence), _MEASURED)
+    for place in range(kept):
+        number = place * len(sequence) // kept
+        sample = sequence[number]
+        if not hasattr(sample, "image"):
+            raise DataError(f"sample {number + 1}: expected a picture, found {type(sample).__name__}")
+        yield sample.image
+
+
+def _measure(pictures: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel in [0, 1]; sums of whole numbers, so the same on every machine."""
+    count, total, squares = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for picture in pictures:
+        flat = picture.numpy().reshape(len(picture), -1).astype(np.int64)
+        count += flat.shape[1]
+        total = total + flat.sum(1) if total.size else flat.sum(1)
+        squares = squares + (flat * flat).sum(1) if squares.size else (flat * flat).sum(1)
+    if not count:
+        raise DataError("there are no pictures to measure mean and standard deviation on")
+    mean = tuple(round(int(part) / count / 255, 6) for part in total)
+    spread = (count * int(square) - int(part) ** 2 for square, part in zip(squares, total, strict=True))
+    # A channel that never changes must not be divided by nothing: one grey level is the least that can be told apart.
+    std = tuple(round(max(math.sqrt(part) / count, 1.0) / 255, 6) for part in spread)
+    return mean, std
+
+
+def _opaque(array: Pixels, background: int) -> Pixels:
+    """RGB of an RGBA picture on an even grey."""
+    picture = Image.fromarray(array)
+    ground = Image.new("RGB", picture.size, (background,) * 3)
+    ground.paste(picture, mask=picture)
+    return np.asarray(ground)
+
+
+def _without_ends(array: Pixels) -> Pixels:
+    longest = _LONGEST * min(array.shape[:2])
+    if max(array.shape[:2]) <= longest:
+        return array
+    top, left = (max(side - longest, 0) // 2 for side in array.shape[:2])
+    return array[top : top + longest, left : left + longest]
+
+
+def _centre(array: Pixels, size: int) -> Pixels:
+    top, left = (round((side - size) / 2) for side in array.shape[:2])
+    return array[top : top + size, left : left + size]
+
+
+def _tensor(array: Pixels) -> Tensor:
+    """(C, H, W) in memory of its own: samples may be read-only, or kept by their data set."""
+    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))

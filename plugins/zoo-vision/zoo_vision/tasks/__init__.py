@@ -1,0 +1,1 @@
+"""What image models learn and answer."""

@@ -1,0 +1,109 @@
+"""What image tasks share: encoded pictures, batches of them on the model's side, pictures of what a model is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
+from zoo_vision import pictures
+from zoo_vision.augment import Augmentation
+from zoo_vision.preprocessor import ImagePreprocessor
+from zoo_vision.samples import image_of
+
+SERVED = 32
+"""Pictures that a prediction computes at a time."""
+
+SHOWN = 32
+"""Pictures on a contact sheet."""
+
+EXPLAINED = 8
+"""Pictures whose answers are explained, or that are reconstructed, beside an evaluation."""
+
+
+Picture = NDArray[np.uint8]
+
+
+class ImageTask(Task):
+    """A task whose model reads pictures."""
+
+    preprocessor: ImagePreprocessor
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without an image preprocessor."""
+        if not isinstance(context.preprocessor, ImagePreprocessor):
+            raise UsageError("an image task needs a model with an image preprocessor")
+        super().__init__(config, context)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def batches(self, inputs: Sequence[Any]) -> Iterator[Tensor]:
+        """Raw inputs as batches (B, C, S, S), uint8, on the model's device. Raises `DataError` naming a bad input."""
+        for start in range(0, len(inputs), SERVED):
+            items = enumerate(inputs[start : start + SERVED], start)
+            fitted = [self.preprocessor.fitted(image_of(item, number)) for number, item in items]
+            yield torch.stack(fitted).to(self.device)
+
+    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+        """`inputs.png`: what the model is given in the first epoch, after augmentation."""
+        shown = min(SHOWN, len(dataset))
+        drawn = [dataset.sample(SampleKey(0, 0, index)) for index in spread(len(dataset), shown)]
+        views = [view for sample in drawn for view in as_pictures(first_of(sample))]
+        return {"inputs.png": pictures.contact_sheet(views[:SHOWN])}
+
+
+class Pictures(Dataset):
+    """Pictures as the model reads them, augmented while training; a sample is uint8 (C, S, S)."""
+
+    def __init__(
+        self, samples: Sequence[Any], preprocessor: ImagePreprocessor, augmentation: Augmentation | None
+    ) -> None:
+        self.samples = samples
+        self.preprocessor = preprocessor
+        self.augmentation = augmentation
+        self.shown = frozenset(spread(len(samples), min(SHOWN, len(samples))))
+        """Places of the samples that an evaluation shows, the same in every one."""
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def sample(self, key: SampleKey) -> Any:
+        """A picture; what happens to it at random is a function of `key`."""
+        return self.picture(key)
+
+    def picture(self, key: SampleKey) -> Tensor:
+        """uint8 (C, S, S)."""
+        image = self.samples[key.index].image
+        if self.augmentation is None:
+            return self.preprocessor.fitted(image)
+        return self.augmentation(image, key.generator())
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`images` (B, C, S, S), uint8."""
+        return {"images": torch.stack(samples)}
+
+
+def first_of(sample: Any) -> Tensor:
+    """The picture of an encoded sample that may hold more."""
+    found: Tensor = sample[0] if isinstance(sample, tuple) else sample
+    return found
+
+
+def as_pictures(tensor: Tensor) -> list[Picture]:
+    """uint8 (C, S, S), or several views (V, C, S, S), as arrays (S, S, C)."""
+    views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)
+    return [view.permute(1, 2, 0).contiguous().cpu().numpy() for view in views]
+
+
+def spread(size: int, count: int) -> list[int]:
+    """`count` places spread evenly over `size`."""
+    return [place * size // count for place in range(count)]

@@ -1,0 +1,152 @@
+"""Classification of whole pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.classify import confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
+from zoo_vision import metrics, mixing, pictures
+from zoo_vision.augment import Augmentation
+from zoo_vision.configs import ClassificationOptions
+from zoo_vision.preprocessor import ImagePreprocessor
+from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageTask, Picture, Pictures, as_pictures
+
+
+class ImageClassification(ImageTask):
+    """The classifier's task."""
+
+    monitor = ("accuracy", "max")
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without labels."""
+        super().__init__(config, context)
+        if not self.labels:
+            raise UsageError("image-classification needs a model with labels")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledPictures:
+        """Pictures and label numbers. Raises `DataError` naming the first sample with an unknown label."""
+        augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
+        labels = label_numbers([sample.label for sample in samples], self.labels)
+        return LabelledPictures(samples, labels, self.preprocessor, augmentation)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The chosen loss of a batch of pictures, mixed where the recipe says so, and how many are right."""
+        images, labels = self.preprocessor.normalise(batch["images"]), batch["labels"]
+        mixed = mixing.mix(images, mixup=self.config.mixup, cutmix=self.config.cutmix)
+        logits = modules["model"](mixed.images)
+        loss, weight = self._loss(logits, labels)
+        if mixed.partners is not None:
+            other, _ = self._loss(logits, labels[mixed.partners])
+            loss = mixed.share * loss + (1 - mixed.share) * other
+        return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Loss, its weight, counts (C, C) by true and predicted class, and both classes of the pictures to show."""
+        logits = modules["model"](self.preprocessor.normalise(batch["images"]))
+        loss, weight = self._loss(logits, batch["labels"])
+        predicted = logits.argmax(-1)
+        confusion = confusion_counts(batch["labels"], predicted, len(self.labels))
+        examples = [
+            (as_pictures(batch["images"][place])[0], int(batch["labels"][place]), int(predicted[place]))
+            for place in batch["shown"].nonzero().flatten().tolist()
+        ]
+        return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion, "examples": examples}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Accuracy, macro-F1 and mean loss."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        return {**metrics.classification(_counts(gathered)), "loss": float(loss) / float(weight)}
+
+    def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
+        """The likeliest label of each picture and the probabilities of the likeliest few.
+
+        With `explain`, also an `explanation`: the picture, brighter and redder where the answer comes from.
+        """
+        answers = []
+        for images in self.batches(inputs):
+            with serving(self.model):
+                probabilities = self.model(self.preprocessor.normalise(images)).float().softmax(-1)
+            found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
+            if options.explain != "none":
+                overlays = self._explained(images, probabilities.argmax(-1), options.explain)
+                for answer, overlay in zip(found, overlays, strict=True):
+                    answer["explanation"] = File(".png", pictures.contact_sheet([overlay]))
+            answers += found
+        return answers
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """The most frequent label, and a linear model on pixels."""
+        from zoo_vision import baselines
+
+        return {
+            "majority": baselines.majority(train, test, self.labels),
+            "linear on pixels": baselines.linear_pixels(train, test, self.labels),
+        }
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`confusion.png`, `predictions.png` with what was said of some pictures, `explanations.png` with why."""
+        examples = gathered["examples"]
+        assert isinstance(examples, list)
+        chosen: list[tuple[Picture, int, int]] = examples[:SHOWN]
+        captions = [self._caption(true, predicted) for _, true, predicted in chosen]
+        images = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture, _, _ in chosen[:EXPLAINED]])
+        targets = torch.tensor([predicted for _, _, predicted in chosen[:EXPLAINED]])
+        overlays = self._explained(images.to(self.device), targets.to(self.device), "gradients")
+        return {
+            "confusion.png": pictures.confusion(_counts(gathered), self.labels),
+            "predictions.png": pictures.contact_sheet([picture for picture, _, _ in chosen], captions=captions),
+            "explanations.png": pictures.contact_sheet(overlays, captions=captions[:EXPLAINED]),
+        }
+
+    def _explained(self, images: Tensor, targets: Tensor, method: Literal["gradients", "attention"]) -> list[Picture]:
+        from zoo_vision import explain
+
+        return explain.overlay_pictures(self.model, self.preprocessor, images, targets, method=method)
+
+    def _caption(self, true: int, predicted: int) -> str:
+        right = true == predicted
+        return self.labels[true] if right else f"{self.labels[true]} → {self.labels[predicted]}"
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.loss is not None  # the spec names a default
+        return self.loss(logits.float(), labels)
+
+
+class LabelledPictures(Pictures):
+    """Pictures with the numbers of their labels."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        labels: NDArray[np.int64],
+        preprocessor: ImagePreprocessor,
+        augmentation: Augmentation | None,
+    ) -> None:
+        super().__init__(samples, preprocessor, augmentation)
+        self.labels = labels
+
+    def sample(self, key: SampleKey) -> tuple[Tensor, int, bool]:
+        """A picture, uint8 (C, S, S), its label's number, and whether an evaluation shows it."""
+        return self.picture(key), int(self.labels[key.index]), key.index in self.shown
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`images` (B, C, S, S), uint8, `labels` (B,) and `shown` (B,)."""
+        images, labels, shown = zip(*samples, strict=True)
+        return {"images": torch.stack(images), "labels": torch.tensor(labels), "shown": torch.tensor(shown)}
+
+
+def _counts(gathered: Mapping[str, Tensor | list[Any]]) -> NDArray[np.int64]:
+    confusion = gathered["confusion"]
+    assert isinstance(confusion, Tensor)
+    return confusion.cpu().numpy()

@@ -1,0 +1,88 @@
+"""Contrastive pretraining: recognise a picture in another view of it.
+
+Paper: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, arXiv 2002.05709.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
+from zoo_vision.augment import Augmentation
+from zoo_vision.models.common import Contrastive
+from zoo_vision.preprocessor import ImagePreprocessor
+from zoo_vision.tasks.common import ImageTask, Pictures
+from zoo_vision.tasks.image_feature_extraction import embed
+
+
+class ImageContrastive(ImageTask):
+    """SimCLR's task."""
+
+    monitor = ("loss", "min")
+    model: Contrastive
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a projection."""
+        super().__init__(config, context)
+        if not isinstance(self.model, Contrastive):
+            raise UsageError("image-contrastive needs an encoder with a projection, made for this task")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> TwoViews:
+        """Two views of each picture, in evaluation too; labels are not looked at."""
+        return TwoViews(samples, self.preprocessor, Augmentation(self.config.augment, self.preprocessor))
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The chosen loss of a batch of pairs, and how many views find their partner first."""
+        loss, weight, found = self._compare(modules["model"], batch)
+        return StepOutput(loss, weight, {"accuracy": found})
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sums of the loss, of its weight and of the views that find their partner among the batch's."""
+        loss, weight, found = self._compare(modules["model"], batch)
+        return {"loss": loss, "weight": torch.as_tensor(weight), "found": found}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Mean loss, and the share of views that find their partner."""
+        loss, weight, found = (gathered[name] for name in ("loss", "weight", "found"))
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor) and isinstance(found, Tensor)
+        return {"loss": float(loss) / float(weight), "accuracy": float(found) / float(weight)}
+
+    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """The encoder's embedding of each picture, as `image-feature-extraction` gives it."""
+        return embed(self, self.model.encoder, inputs, normalize=True)
+
+    def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss sum, weight and number of views whose partner is the nearest, of views (B, 2, C, S, S)."""
+        assert self.loss is not None  # the spec names a default
+        views = batch["images"]
+        projected = model(self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
+        first, second = projected.chunk(2)
+        loss, weight = self.loss(first, second)
+        return loss, weight, _partners_found(projected.detach())
+
+
+class TwoViews(Pictures):
+    """Each picture twice, each time augmented anew; a sample is uint8 (2, C, S, S)."""
+
+    augmentation: Augmentation
+
+    def __init__(self, samples: Sequence[Any], preprocessor: ImagePreprocessor, augmentation: Augmentation) -> None:
+        super().__init__(samples, preprocessor, augmentation)
+
+    def sample(self, key: SampleKey) -> Tensor:
+        """uint8 (2, C, S, S), a function of `key`."""
+        views = self.augmentation.two_views(self.samples[key.index].image, key.generator())
+        return torch.stack(tuple(views))
+
+
+def _partners_found(projected: Tensor) -> Tensor:
+    """How many of 2B projections have their partner, B places on, as the nearest of the others."""
+    unit = nn.functional.normalize(projected.float())
+    cosines = (unit @ unit.T).fill_diagonal_(-2.0)
+    partners = torch.arange(len(unit), device=unit.device).roll(len(unit) // 2)
+    return (cosines.argmax(1) == partners).sum()

@@ -1,0 +1,176 @@
+"""Masked autoencoding: hide most patches of a picture and reconstruct them.
+
+Paper: He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, arXiv 2111.06377.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
+from zoo_vision import pictures
+from zoo_vision.augment import Augmentation
+from zoo_vision.configs import MaskedOptions
+from zoo_vision.models.vit import MaskedAutoencoder
+from zoo_vision.preprocessor import ImagePreprocessor
+from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageTask, Picture, Pictures, as_pictures
+
+_HIDDEN = 128
+"""Grey level of a hidden patch in a picture."""
+
+
+class MaskedImageModeling(ImageTask):
+    """The masked autoencoder's task."""
+
+    monitor = ("loss", "min")
+    model: MaskedAutoencoder
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model that reconstructs nothing."""
+        super().__init__(config, context)
+        if not isinstance(self.model, MaskedAutoencoder):
+            raise UsageError("masked-image-modeling needs a masked autoencoder, such as a vit made for this task")
+        self.patches: int = self.model.encoder.patch_embed.num_patches
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> MaskedPictures:
+        """Pictures, each with the order in which its patches are dealt to the encoder; labels are not looked at."""
+        augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
+        return MaskedPictures(samples, self.preprocessor, augmentation, self.patches)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The chosen loss over the values of the hidden patches."""
+        loss, weight, _ = self._reconstruct(modules["model"], batch)
+        return StepOutput(loss, weight)
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Loss, its weight, and the pictures to show: as they are, as they were seen, and reconstructed."""
+        loss, weight, predicted = self._reconstruct(modules["model"], batch)
+        visible = self._visible(self.config.mask_ratio)
+        shown = batch["shown"]
+        examples = self._pictures(batch["images"][shown], batch["order"][shown], predicted[shown], visible)
+        return {"loss": loss, "weight": torch.as_tensor(weight), "examples": examples}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Mean loss over the values of hidden patches."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        return {"loss": float(loss) / float(weight)}
+
+    def predict(self, inputs: Sequence[Any], options: MaskedOptions) -> list[dict[str, Any]]:
+        """A `reconstruction` for each picture: as it is, as the encoder saw it, and as the decoder made it."""
+        visible = self._visible(options.mask_ratio)
+        answers: list[dict[str, Any]] = []
+        for images in self.batches(inputs):
+            keys = [SampleKey(options.seed, 0, len(answers) + place) for place in range(len(images))]
+            order = torch.stack([_order(key, self.patches) for key in keys]).to(images.device)
+            with serving(self.model):
+                predicted = self.model(self.preprocessor.normalise(images), order, visible)
+            for row in self._pictures(images, order, predicted, visible):
+                answers.append({"reconstruction": File(".png", _sheet([row]))})
+        return answers
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Predicting zero: with normalised pixels every patch's own mean, without them the mean of all pictures."""
+        dataset = self.dataset(test, train=False)
+        total, weight = 0.0, 0.0
+        for start in range(0, len(dataset), SERVED):
+            places = range(start, min(start + SERVED, len(dataset)))
+            batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
+            target, hidden = self._target(self.preprocessor.normalise(batch["images"]), batch["order"])
+            values = target.gather(1, hidden)
+            assert self.loss is not None  # the spec names a default
+            found, counted = self.loss(torch.zeros_like(values), values)
+            total, weight = total + float(found), weight + float(counted)
+        return {"each patch's mean" if self.config.normalize_pixels else "mean": {"loss": total / weight}}
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`reconstructions.png`: pictures as they are, as they were seen, and reconstructed."""
+        examples = gathered["examples"]
+        assert isinstance(examples, list)
+        return {"reconstructions.png": _sheet(examples[:EXPLAINED])}
+
+    def _visible(self, mask_ratio: float) -> int:
+        return max(1, min(self.patches - 1, round(self.patches * (1 - mask_ratio))))
+
+    def _reconstruct(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss sum and weight over hidden values, and all patches (B, N, P) as predicted."""
+        assert self.loss is not None  # the spec names a default
+        images = self.preprocessor.normalise(batch["images"])
+        predicted = model(images, batch["order"], self._visible(self.config.mask_ratio)).float()
+        target, hidden = self._target(images, batch["order"])
+        loss, weight = self.loss(predicted.gather(1, hidden), target.gather(1, hidden))
+        return loss, weight, predicted
+
+    def _target(self, images: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        """What to predict (B, N, P), and which rows of it are hidden, (B, M, P) for `gather`."""
+        target = self.model.patchify(images)
+        if self.config.normalize_pixels:
+            target = (target - target.mean(-1, keepdim=True)) / _deviation(target)
+        hidden = order[:, self._visible(self.config.mask_ratio) :].unsqueeze(-1).expand(-1, -1, target.shape[-1])
+        return target, hidden
+
+    def _pictures(self, images: Tensor, order: Tensor, predicted: Tensor, visible: int) -> list[list[Picture]]:
+        """Rows of three pictures: original, seen, reconstructed (seen patches as they are)."""
+        if not len(images):
+            return []
+        normalised = self.preprocessor.normalise(images)
+        patches = self.model.patchify(normalised)
+        made = predicted.float()
+        if self.config.normalize_pixels:
+            # The model predicts a patch less its mean and deviation, so these are given back from the original.
+            made = made * _deviation(patches) + patches.mean(-1, keepdim=True)
+        hidden = torch.zeros(order.shape, dtype=torch.bool, device=order.device)
+        hidden.scatter_(1, order[:, visible:], True)
+        whole = torch.where(hidden.unsqueeze(-1), made, patches)
+        restored = self.preprocessor.denormalise(self.model.unpatchify(whole, images.shape[1]))
+        cover = self.model.unpatchify(hidden.unsqueeze(-1).expand_as(patches), images.shape[1])
+        rows = []
+        for image, covered, picture in zip(images, cover, restored, strict=True):
+            original = as_pictures(image)[0]
+            seen = np.where(as_pictures(covered)[0], np.uint8(_HIDDEN), original)
+            rows.append([original, seen, picture])
+        return rows
+
+
+class MaskedPictures(Pictures):
+    """Pictures with the order of their patches, which is a function of the sample's key."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        preprocessor: ImagePreprocessor,
+        augmentation: Augmentation | None,
+        patches: int,
+    ) -> None:
+        super().__init__(samples, preprocessor, augmentation)
+        self.patches = patches
+
+    def sample(self, key: SampleKey) -> tuple[Tensor, Tensor, bool]:
+        """A picture, uint8 (C, S, S), the order of its patches (N,), and whether an evaluation shows it."""
+        return self.picture(key), _order(key, self.patches), key.index in self.shown
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`images` (B, C, S, S), uint8, `order` (B, N), int64, and `shown` (B,)."""
+        images, orders, shown = zip(*samples, strict=True)
+        return {"images": torch.stack(images), "order": torch.stack(orders), "shown": torch.tensor(shown)}
+
+
+def _order(key: SampleKey, patches: int) -> Tensor:
+    # A stream of its own, so that the order doesn't depend on how many numbers the augmentation draws.
+    return torch.from_numpy(key._replace(seed=key.seed ^ 0x5EED).generator().permutation(patches))
+
+
+def _deviation(patches: Tensor) -> Tensor:
+    return (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def _sheet(rows: Sequence[Sequence[Picture]]) -> bytes:
+    return pictures.grid(rows, headings=("original", "seen", "reconstructed"))

@@ -1,0 +1,68 @@
+"""Runs recipes and says of each what a record needs: data, split, seed, figures and rivals."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from zoo_core import open_zoo, train
+from zoo_core.card import Card
+from zoo_core.cli.progress import PlainReporter
+from zoo_core.cli.render import output_for
+from zoo_core.errors import UnknownName
+from zoo_core.recipe import load_recipe
+from zoo_core.training.folder import new_folder, newest_folder
+
+RUNS = Path("runs")
+
+
+def run(recipe: Any, overrides: list[str] | None = None) -> Card | None:
+    """A recipe, watched on stderr."""
+    zoo = open_zoo()
+    resolved = recipe if not isinstance(recipe, str | dict) else load_recipe(recipe, overrides or [], zoo.host)
+    reporter = PlainReporter(output_for(sys.stderr, {}))
+    return registered(resolved.name) or train(resolved, folder=new_folder(resolved.name, RUNS), reporter=reporter).card
+
+
+def facts(card: Card | None) -> dict[str, Any]:
+    """What a record says of one run, as its card has it."""
+    assert card is not None and card.data is not None
+    rivals: dict[str, dict[str, float]] = {}
+    for metric in card.metrics:
+        for rival, value in metric.baselines.items():
+            rivals.setdefault(rival, {})[metric.name] = round(value, 4)
+    return {
+        "checkpoint": card.full_name,
+        "sha256": card.weights.sha256,
+        "parameters": card.parameters,
+        "data": card.data.name,
+        "data_digest": card.data.digest,
+        "splits": dict(card.data.splits),
+        "seed": card.seed,
+        "training": dict(card.training),
+        "metrics": {metric.name: round(metric.value, 4) for metric in card.metrics},
+        "baselines": rivals,
+    }
+
+
+def registered(name: str) -> Card | None:
+    """The card of a checkpoint that an earlier measurement registered, where `--reuse` allows it."""
+    try:
+        return open_zoo().registry.find(name).card if "--reuse" in sys.argv else None
+    except UnknownName:
+        return None
+
+
+def data_wait(name: str) -> float:
+    """Median share of the step that the newest run of that name spent waiting for data."""
+    lines = (newest_folder(name, RUNS) / "metrics.jsonl").read_text().splitlines()
+    trained = [row["train"] for row in map(json.loads, lines) if "train" in row]
+    return statistics.median(figures["data_wait"] for figures in trained)
+
+
+def mean_and_sd(values: list[float]) -> dict[str, Any]:
+    """Mean and sample deviation over seeds, with the values."""
+    return {"mean": round(statistics.mean(values), 4), "sd": round(statistics.stdev(values), 4), "seeds": values}
