@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-from zoo_core import build, fs, tensors
+from zoo_core import build, fs, hub, tensors
 from zoo_core.card import WEIGHTS, Card, valid_name
 from zoo_core.checkpoint import open_checkpoint, pack
 from zoo_core.environment import describe_environment
@@ -21,7 +22,9 @@ _SMALL = 64 << 20
 """Configurations and vocabularies are smaller than this; anything larger in a folder is left alone."""
 
 
-def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, registry: Registry) -> Card:
+def import_folder(
+    folder: Path, *, model: str, name: str, host: PluginHost, registry: Registry, origin: str = ""
+) -> Card:
     """Register the checkpoint in a folder of another library under `name`.
 
     The tensors must fit the family `model` exactly. Raises `UnsafeFormat` where the weights are a pickle, `ArchMismatch`
@@ -49,7 +52,7 @@ def import_folder(folder: Path, *, model: str, name: str, host: PluginHost, regi
     others = foreign.preprocessor.files() if foreign.preprocessor else {}
     blank = Card(
         name=name,
-        summary=f"imported from a folder of {len(paths)} files",
+        summary=f"imported from {origin or 'a folder'}, {len(paths)} files",
         plugin=provided.plugin,
         model=provided.id,
         config=to_data(config),
@@ -81,6 +84,15 @@ def import_packaged(
     family = known[name]
     folder: Path = host.resolve(family.spec.checkpoints[name], family)(fetcher)
     return import_folder(folder, model=family.id, name=register_as or name, host=host, registry=registry)
+
+
+def import_hub(source: str, *, model: str, name: str, host: PluginHost, registry: Registry) -> Card:
+    """Download `hub:owner/name[@revision]` and register it under `name`; raises as `hub.download` and `import_folder`."""
+    _interop(model, host)
+    with tempfile.TemporaryDirectory(prefix="zoo-hub-") as folder:
+        hub.download(source, Path(folder))
+        card = import_folder(Path(folder), model=model, name=name, host=host, registry=registry, origin=source)
+    return card
 
 
 def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:

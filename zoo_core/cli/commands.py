@@ -177,7 +177,9 @@ def _data_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help="a checkpoint folder of another library, or a checkpoint that a package ships")
+    parser.add_argument(
+        "source", help="a checkpoint folder of another library, hub:OWNER/NAME, or a checkpoint that a package ships"
+    )
     parser.add_argument("--model", help="the architecture family that reads the folder")
     parser.add_argument("--name", help="name to register the checkpoint under")
 
@@ -281,7 +283,10 @@ COMMANDS = (
         name="import",
         group=KEEP,
         summary="Register a checkpoint of another library, from a folder or a package.",
-        examples=("zoo import ./downloaded --model mood --name mood_base.theirs",),
+        examples=(
+            "zoo import ./downloaded --model mood --name mood_base.theirs",
+            "zoo import hub:somebody/mood-base --model mood --name mood_base.theirs",
+        ),
         target="zoo_core.cli.keep:import_folder",
         arguments=_import,
         exits=(5,),

@@ -11,6 +11,7 @@ from zoo_core.checkpoint import open_folder
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, UsageError
+from zoo_core.hub import PREFIX
 
 SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
 
@@ -77,11 +78,15 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.fetch import Fetcher, data_root
 
     source, host, registry = arguments.source, session.host, session.registry
-    if looks_like_path(source) or Path(source).is_dir():
+    remote = source.startswith(PREFIX)
+    if remote or looks_like_path(source) or Path(source).is_dir():
         if not (arguments.model and arguments.name):
-            raise UsageError("zoo import FOLDER needs --model FAMILY and --name NAME", hint="zoo import --help")
-        folder = Path(source).expanduser()
-        card = exchange.import_folder(folder, model=arguments.model, name=arguments.name, host=host, registry=registry)
+            raise UsageError(f"zoo import {source} needs --model FAMILY and --name NAME", hint="zoo import --help")
+        parts = {"model": arguments.model, "name": arguments.name}
+        if remote:
+            card = exchange.import_hub(source, **parts, host=host, registry=registry)
+        else:
+            card = exchange.import_folder(Path(source).expanduser(), **parts, host=host, registry=registry)
     else:
         fetcher = Fetcher(data_root(session.environ), session.errors.line)
         name = arguments.name or ""
