@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core.cli.files import keep_files
+from zoo_core.cli.files import keep_artifacts, keep_files
 from zoo_core.errors import DataError
 from zoo_core.inputs import expand
 from zoo_core.training.task import File
@@ -39,3 +39,9 @@ def test_files_in_answers_are_kept_and_their_paths_shown(tmp_path: Path) -> None
 def test_answers_without_files_leave_no_folder(tmp_path: Path) -> None:
     assert list(keep_files([("x", {"label": "a"})], tmp_path / "out")) == [("x", {"label": "a"})]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_an_evaluation_leaves_is_kept_under_its_own_name(tmp_path: Path) -> None:
+    keep_artifacts({"confusion.png": b"1", "samples.txt": b"2"}, tmp_path / "deep" / "out")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "deep" / "out").iterdir()}
+    assert kept == {"confusion.png": b"1", "samples.txt": b"2"}

@@ -17,6 +17,7 @@ from zoo_core import trial
 from zoo_core.discovery import GROUP, Source, installed, normalise
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName
 from zoo_core.plugins import HOOKS, KINDS, OBSERVERS, PluginHost, PluginRecord, model_name
+from zoo_core.recipe import find_recipe, shipped_recipes
 from zoo_core.testing.sites import on_path, write_plugin
 
 HEADER = """
@@ -645,3 +646,18 @@ def test_a_worker_process_builds_the_same_host(site: Path, tmp_path: Path) -> No
     here = look(site)
     seen, _ = probe(site, tmp_path / "cache")
     assert seen["ids"] == [one.id for one in here.all("loss")]
+
+
+def test_a_recipe_that_two_plugins_ship_is_asked_for_with_the_plugin_in_front(site: Path) -> None:
+    for name in ("zoo-a", "zoo-b"):
+        package = write_plugin(site, name, loss(f"loss-{name[-1]}"))
+        for stem in ("shared", f"own_{name[-1]}"):
+            (package / "recipes").mkdir(exist_ok=True)
+            (package / "recipes" / f"{stem}.yaml").write_text("name: x_y.z\n")
+    host = look(site)
+    assert list(shipped_recipes(host)) == ["own_a", "zoo-a/shared", "zoo-b/shared", "own_b"]
+    assert find_recipe("zoo-b/shared", host) == site / "zoo_b" / "recipes" / "shared.yaml"
+    assert find_recipe("own_a", host).stem == "own_a"
+    with pytest.raises(AmbiguousName, match="shipped by 2 plugins") as caught:
+        find_recipe("shared", host)
+    assert caught.value.hint == "use zoo-a/shared or zoo-b/shared"

@@ -371,3 +371,19 @@ def test_ranks_train_as_one_process_does_and_resume_exactly(zoo: Zoo, tmp_path: 
         train(recipe(shape, batch_size=12, steps=8), folder=tmp_path / f"one-{shape}", zoo=zoo)
         ours, theirs = (state.newest(tmp_path / f"{kind}-{shape}" / "checkpoints")[1] for kind in ("whole", "one"))
         assert max((ours[name] - theirs[name]).abs().max().item() for name in theirs) < 1e-6
+
+
+def test_a_kill_before_the_checkpoint_is_registered_loses_no_final_figure_and_writes_none_twice(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zoo_core.training.run.publish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe("single"), folder=tmp_path / "run", zoo=zoo)
+    assert not (tmp_path / "run" / "model").exists() and (tmp_path / "run" / "curve.png").exists()
+    monkeypatch.undo()
+    result = train(recipe("single"), folder=tmp_path / "run", resume=True, zoo=zoo)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "test" in row] == [12] and result.card is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo_core import fs
 from zoo_core.card import valid_name
-from zoo_core.errors import RecipeError, UnknownName, nearest
+from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, nearest
 from zoo_core.plugins import PluginHost, Provided, model_name
 from zoo_core.schema import Place, build, dump_yaml, parse_override, parse_yaml, set_path, to_data
 from zoo_core.settings import Schedule, Training
@@ -146,27 +146,33 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 
 def find_recipe(name: str, host: PluginHost) -> Path:
-    """The file of a recipe: a path, or the name of one that a plugin ships."""
+    """The file of a recipe: a path, or the name of one that a plugin ships, with the plugin in front where two ship it."""
+    shipped = shipped_recipes(host)
+    if name in shipped:
+        return shipped[name]
     path = Path(name).expanduser()
     if path.suffix in (".yaml", ".yml") or path.parent != Path():
         if not path.is_file():
             raise RecipeError(f"no recipe file {name}", hint="a recipe is a YAML file or a name from: zoo recipes")
         return path
-    shipped = shipped_recipes(host)
-    if name not in shipped:
-        raise UnknownName("recipe", name, shipped)
-    return shipped[name]
+    if same := [full for full in shipped if full.endswith(f"/{name}")]:
+        raise AmbiguousName(f"recipe {name!r} is shipped by {len(same)} plugins", hint=f"use {' or '.join(same)}")
+    raise UnknownName("recipe", name, shipped)
 
 
 def shipped_recipes(host: PluginHost) -> dict[str, Path]:
-    """Recipes that active plugins ship in their `recipes` folder, by name."""
-    found: dict[str, Path] = {}
-    for package in sorted(host.packages().values()):
+    """Recipes that active plugins ship in their `recipes` folder, by name; as `plugin/name` where two ship the same."""
+    found: dict[str, dict[str, Path]] = {}
+    for plugin, package in sorted(host.packages().items()):
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or []) if spec else []:
             for path in sorted((Path(folder) / "recipes").glob("*.yaml")):
-                found.setdefault(path.stem, path)
-    return found
+                found.setdefault(path.stem, {})[plugin] = path
+    return {
+        stem if len(by_plugin) == 1 else f"{plugin}/{stem}": path
+        for stem, by_plugin in found.items()
+        for plugin, path in by_plugin.items()
+    }
 
 
 def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: PluginHost) -> Recipe:

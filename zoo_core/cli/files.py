@@ -1,8 +1,8 @@
-"""Keeps the files that answers hold in a folder, so that an answer can be shown and printed as JSON."""
+"""Keeps the files that answers and evaluations hold in a folder of the user's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,13 @@ def keep_files(answers: Iterable[tuple[str, Prediction]], folder: Path) -> Itera
     """The answers with each `File` in them written below `folder`, as `<number>-<field>.<suffix>`, and its path instead."""
     for number, (item, answer) in enumerate(answers, start=1):
         yield item, {field: _kept(value, folder, f"{number:04d}-{field}") for field, value in answer.items()}
+
+
+def keep_artifacts(artifacts: Mapping[str, bytes], folder: Path) -> None:
+    """Write what an evaluation leaves below `folder`, each under its own name."""
+    fs.make_folder(folder)
+    for name, data in artifacts.items():
+        fs.write_file(folder / name, data)
 
 
 def _kept(value: Any, folder: Path, stem: str) -> Any:

@@ -38,9 +38,13 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
     from zoo_core import factory
 
     columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
-    metrics, _ = factory.evaluate(
+    metrics, artifacts = factory.evaluate(
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
+    if arguments.output:
+        from zoo_core.cli.files import keep_artifacts
+
+        keep_artifacts(artifacts, Path(arguments.output))
 
     def show(output: Output) -> None:
         for data, split, samples in dict.fromkeys((metric.data, metric.split, metric.samples) for metric in metrics):

@@ -49,7 +49,7 @@ class RunFolder:
         return {path.name: fs.read_bytes(path) for path in sorted(self.preprocessor.iterdir())}
 
     def rewind(self, step: int) -> None:
-        """Forget figures from after `step`, which a resumed run will write again."""
+        """Forget figures from after `step` and final ones, which a resumed run will write again."""
         if self.metrics.exists():
             fs.truncate_lines(self.metrics, lambda line: _step_of(line) <= step)
 
@@ -132,9 +132,10 @@ def _number(folder: str, name: str) -> int:
 
 def _step_of(line: str) -> int:
     try:
-        return int(json.loads(line)["step"])
+        row = json.loads(line)
+        return 1 << 62 if "test" in row else int(row["step"])
     except (ValueError, KeyError, TypeError):
-        # A line that a kill cut short; it is written again.
+        # A line that a kill cut short; it is written again, as final figures are.
         return 1 << 62
 
 

@@ -22,52 +22,54 @@ from zoo_core.training.task import Data, Evaluated, Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """What came out."""
+class Final:
+    """The figures of a finished run."""
 
-    card: Card | None
-    """The registered card; None on ranks other than the main one."""
+    split: str
+    """The split that they are of; empty where the data has none to measure on."""
     metrics: dict[str, float]
+    samples: int
     baselines: dict[str, dict[str, float]]
     artifacts: dict[str, bytes]
+
+
+def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Final:
+    """Measure the model as it stands on the test split, or on the evaluation's where there is none."""
+    splits = prepared.data.splits()
+    split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
+    if not split:
+        return Final(split="", metrics={}, samples=0, baselines={}, artifacts={})
+    batch = max(1, recipe.training.batch_size // recipe.training.accumulation)
+    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=batch)
+    return Final(
+        split=split, metrics=found.metrics, samples=found.samples, baselines=baselines, artifacts=found.artifacts
+    )
 
 
 def publish(
     recipe: Recipe,
     prepared: Prepared,
-    hardware: Hardware,
+    final: Final,
     registry: Registry,
     *,
     folder: Path,
     parent: str,
     training: Mapping[str, Any],
-) -> Published:
-    """Measure the model as it stands, write its checkpoint to `folder/model` and register it.
+) -> Card:
+    """Register the model with its final figures and write its checkpoint to `folder/model`, which ends the run.
 
     Raises `TrainingError` for weights that are not finite; nothing is registered then.
     """
-    found, split, baselines = _measure(recipe, prepared, hardware)
-    metrics = _metrics(recipe, found, split, baselines)
-    card = None
-    if hardware.is_main:
-        tensors = {name: tensor.cpu() for name, tensor in build.weights(prepared.task.model).items()}
-        broken = [
-            name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
-        ]
-        if broken:
-            raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
-        others = prepared.preprocessor.files() if prepared.preprocessor else {}
-        blank = _card(recipe, prepared, metrics, parent, training)
-        filled, files = pack(blank, tensors, others)
-        card = registry.register(filled, files)
-        if not (folder / "model").exists():
-            write_folder(folder, "model", card, files)
-    return Published(
-        card=card,
-        metrics=found.metrics if found else {},
-        baselines=baselines,
-        artifacts=found.artifacts if found else {},
-    )
+    tensors = {name: tensor.cpu() for name, tensor in build.weights(prepared.task.model).items()}
+    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
+    others = prepared.preprocessor.files() if prepared.preprocessor else {}
+    filled, files = pack(_card(recipe, prepared, _metrics(recipe, final), parent, training), tensors, others)
+    card = registry.register(filled, files)
+    if not (folder / "model").exists():
+        write_folder(folder, "model", card, files)
+    return card
 
 
 def measure(
@@ -93,34 +95,18 @@ def data_record(recipe_data: Any, data: Data) -> DataRecord:
     )
 
 
-def _measure(
-    recipe: Recipe, prepared: Prepared, hardware: Hardware
-) -> tuple[Evaluated | None, str, dict[str, dict[str, float]]]:
-    splits = prepared.data.splits()
-    split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
-    if not split:
-        return None, "", {}
-    batch = max(1, recipe.training.batch_size // recipe.training.accumulation)
-    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=batch)
-    return found, split, baselines
-
-
-def _metrics(
-    recipe: Recipe, found: Evaluated | None, split: str, baselines: Mapping[str, Mapping[str, float]]
-) -> tuple[Metric, ...]:
-    if found is None:
-        return ()
+def _metrics(recipe: Recipe, final: Final) -> tuple[Metric, ...]:
     return tuple(
         Metric(
             name=name,
             value=round(value, 6),
             data=recipe.data.id,
-            split=split,
+            split=final.split,
             seed=recipe.training.seed,
-            samples=found.samples,
-            baselines={rival: round(figures[name], 6) for rival, figures in baselines.items() if name in figures},
+            samples=final.samples,
+            baselines={rival: round(figures[name], 6) for rival, figures in final.baselines.items() if name in figures},
         )
-        for name, value in found.metrics.items()
+        for name, value in final.metrics.items()
     )
 
 

@@ -29,7 +29,7 @@ from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.interrupt import Interrupted, Stop, watching
 from zoo_core.training.loop import Loop, Moment
 from zoo_core.training.order import Cursor, training_batches
-from zoo_core.training.publish import publish
+from zoo_core.training.publish import measure_final, publish
 from zoo_core.training.report import Reporter, SilentReporter
 from zoo_core.training.setup import Prepared, Start, prepare
 from zoo_core.training.state import Facts
@@ -186,36 +186,39 @@ class Run:
 
     def finish(self, registry: Registry, start: Start | None) -> RunResult:
         """Take the best weights, measure them on the test split beside their rivals, and register them."""
-        seconds = time.perf_counter() - self.began
+        seconds, cpu_seconds = time.perf_counter() - self.began, time.process_time() - self.began_cpu
         step = self.best_step if self.best_step is not None else self.first
         if self.best_step is not None and self.best_step != self.saved:
             best = state.read(self.files.checkpoints / state.folder_name(self.best_step))
             self._restore_model(best[1])
         with self.ema.applied() if self.ema else nullcontext():
-            published = publish(
-                self.recipe,
-                self.prepared,
-                self.hardware,
-                registry,
-                folder=self.files.path,
-                parent=start.reference if start and not self.recipe.fresh else "",
-                training={
-                    "steps": self.first,
-                    "best_step": step,
-                    "seconds": round(seconds, 1),
-                    "cpu_seconds": round(time.process_time() - self.began_cpu, 1),
-                    **self._hardware_facts(),
-                },
-            )
-        if self.hardware.is_main:
-            self.files.record(self.first, "test", published.metrics)
-            self.files.keep_artifacts(self.first, published.artifacts)
-            self._draw(published.baselines)
+            final, card = measure_final(self.recipe, self.prepared, self.hardware), None
+            if self.hardware.is_main:
+                # Before the checkpoint's folder, which says that the run is finished.
+                self.files.record(self.first, "test", final.metrics)
+                self.files.keep_artifacts(self.first, final.artifacts)
+                self._draw(final.baselines)
+                card = publish(
+                    self.recipe,
+                    self.prepared,
+                    final,
+                    registry,
+                    folder=self.files.path,
+                    parent=start.reference if start and not self.recipe.fresh else "",
+                    training={
+                        "steps": self.first,
+                        "best_step": step,
+                        "seconds": round(seconds, 1),
+                        "cpu_seconds": round(cpu_seconds, 1),
+                        "device": self.hardware.describe(),
+                        "ranks": self.hardware.ranks,
+                    },
+                )
         return RunResult(
             folder=self.files.path,
-            card=published.card,
-            metrics=published.metrics,
-            baselines=published.baselines,
+            card=card,
+            metrics=final.metrics,
+            baselines=final.baselines,
             steps=self.first,
             seconds=seconds,
         )
@@ -381,9 +384,6 @@ class Run:
             "hardware": self.hardware.describe(),
             "folder": str(self.files.path),
         }
-
-    def _hardware_facts(self) -> dict[str, Any]:
-        return {"device": self.hardware.describe(), "ranks": self.hardware.ranks}
 
     def _message(self, text: str) -> None:
         self.files.say(text)
