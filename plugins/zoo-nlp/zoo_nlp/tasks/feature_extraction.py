@@ -5,37 +5,23 @@ Paper: Reimers, Gurevych, Sentence-BERT, EMNLP 2019, arXiv 1908.10084, section 3
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, Dataset, StepOutput, serving
+from zoo_core.training.answering import AnsweringTask
+from zoo_core.training.task import serving
 from zoo_nlp.configs import EmbeddingOptions
 from zoo_nlp.samples import text_of
 from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 
 
-class FeatureExtraction(TextTask):
+class FeatureExtraction(AnsweringTask, TextTask):
     """Embeds texts; there is nothing to train."""
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
-        """Raises `UsageError`."""
-        raise _untrainable()
-
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """Raises `UsageError`."""
-        raise _untrainable()
-
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Raises `UsageError`."""
-        raise _untrainable()
-
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """Raises `UsageError`."""
-        raise _untrainable()
+    name = "feature-extraction"
+    remedy = "pretrain with fill-mask; its checkpoints serve feature-extraction too"
 
     def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
         """One vector per input. Raises `DataError` for an input longer than the model reads."""
@@ -52,10 +38,3 @@ class FeatureExtraction(TextTask):
                 means = (states * real).sum(1) / real.sum(1)  # (B, D)
                 vectors += (F.normalize(means) if options.normalize else means).tolist()
         return [{"embedding": vector} for vector in vectors]
-
-
-def _untrainable() -> UsageError:
-    return UsageError(
-        "feature-extraction has nothing to train or to evaluate",
-        hint="pretrain with fill-mask; its checkpoints serve feature-extraction too",
-    )
