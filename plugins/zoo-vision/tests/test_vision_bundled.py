@@ -1,0 +1,73 @@
+"""What comes with the plugin works right after installation, with an empty home and no network."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zoo_core import create_model, load, open_zoo
+from zoo_core.errors import UsageError
+from zoo_core.exchange import export_folder
+from zoo_core.factory import Zoo
+
+NAME = "resnet_nano.fashion"
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return open_zoo({"ZOO_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+def trouser() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Two legs below a waist, drawn by hand."""
+    picture = np.zeros((28, 28), dtype=np.uint8)
+    picture[2:8, 9:19] = 200
+    picture[8:26, 9:13] = 200
+    picture[8:26, 15:19] = 200
+    return picture
+
+
+def test_the_bundled_classifier_knows_trousers_and_says_where_it_looked(zoo: Zoo) -> None:
+    loaded = load(NAME, zoo=zoo)
+    answer = loaded.predict(trouser(), top=2, explain="gradients")
+    assert answer["label"] == "Trouser" and answer["score"] > 0.5 and len(answer["scores"]) == 2
+    assert Image.open(io.BytesIO(answer["explanation"].data)).format == "PNG"
+    # A colour picture of another size, as a user has it.
+    colour = Image.fromarray(trouser()).resize((200, 260)).convert("RGB")
+    assert loaded.predict(colour)["label"] == "Trouser"
+
+
+def test_its_card_states_data_split_seed_and_rivals(zoo: Zoo) -> None:
+    card = zoo.registry.find(NAME).card
+    accuracy = next(metric for metric in card.metrics if metric.name == "accuracy")
+    assert (accuracy.split, accuracy.samples, accuracy.seed) == ("test", 10_000, 0)
+    assert accuracy.value > 0.91 > accuracy.baselines["linear on pixels"] > accuracy.baselines["majority"]
+    assert zoo.registry.verify(zoo.registry.find(NAME)) == []
+    assert sum(file.size for file in card.files) <= 3 << 20
+
+
+def test_another_head_other_channels_and_feature_maps_from_its_weights(zoo: Zoo) -> None:
+    model = create_model(NAME, pretrained=True, num_classes=5, in_chans=3, zoo=zoo)
+    assert set(model.zoo_adaptation.initialised) == {"fc.weight", "fc.bias"}  # type: ignore[union-attr]
+    assert model.zoo_adaptation.resized == ("conv1.weight",)  # type: ignore[union-attr]
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, 28, 28)).shape == (1, 5)
+        maps = create_model(NAME, pretrained=True, features_only=True, zoo=zoo)(torch.zeros(1, 1, 28, 28))
+    assert [tuple(part.shape[1:]) for part in maps][-1] == (160, 4, 4)
+
+
+def test_labels_it_knows_by_name_keep_their_rows(zoo: Zoo) -> None:
+    whole = create_model(NAME, pretrained=True, zoo=zoo)
+    part = create_model(NAME, pretrained=True, labels=("Bag", "Trouser", "hat"), zoo=zoo)
+    assert torch.equal(part.fc.weight[:2], whole.fc.weight[[8, 1]])  # type: ignore[index, union-attr]
+
+
+def test_its_small_stem_is_refused_on_export_with_the_way_out(zoo: Zoo, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no other library has a network like that") as caught:
+        export_folder(NAME, tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    assert "stem=standard" in caught.value.hint and not (tmp_path / "out").exists()
