@@ -62,7 +62,7 @@ def _start() -> list[str]:
     for path in sorted(RECORDS.parent.glob("start-*.json")):
         processes = json.loads(path.read_text())["processes"]
         ours, torch = processes["zoo list"]["cpu_ms_min"], processes["import torch"]["cpu_ms_min"]
-        claim = f"names: `zoo list` with zoo-nlp, processor time ({path.stem.removeprefix('start-')})"
+        claim = f"names: `zoo list` with every plugin here, processor time ({path.stem.removeprefix('start-')})"
         rows.append(
             f"| {claim} | {ours:.0f} ms | importing torch alone {torch:.0f} ms | {'yes' if ours <= 150 else '**no**'} |"
         )
