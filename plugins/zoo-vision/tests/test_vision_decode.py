@@ -279,7 +279,9 @@ def dangling(path: Path) -> None:
     path.symlink_to(path.parent / "nothing")
 
 
-@pytest.mark.parametrize("make", [pipe, folder, loop, dangling, lambda path: None], ids=str)
+@pytest.mark.parametrize(
+    "make", [pipe, folder, loop, dangling, lambda path: None], ids=["pipe", "folder", "loop", "dangling", "missing"]
+)
 def test_pipes_folders_loops_and_missing_files_are_refused_at_once(
     make: Callable[[Path], None], tmp_path: Path
 ) -> None:
