@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core import fs, tensors
 from zoo_core.card import WEIGHTS, Card, FileEntry, card_to_data, looks_like_path, parse_card
-from zoo_core.errors import CardError, CorruptFile, StoreError
+from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, UsageError
 from zoo_core.plugins import PluginHost
 from zoo_core.registry import Registry, read_verified
 from zoo_core.schema import dump_yaml, parse_yaml
@@ -55,7 +55,13 @@ def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
     """
     if looks_like_path(name_or_path):
         return open_folder(Path(name_or_path.removeprefix("file:")).expanduser())
-    entry = registry.find(name_or_path)
+    try:
+        entry = registry.find(name_or_path)
+    except UnknownName as unknown:
+        if any(name_or_path in family.spec.checkpoints for family in registry.host.all("model")):
+            # Nothing is downloaded unless somebody says so.
+            raise UsageError(f"{name_or_path} is not on this machine", hint=f"zoo import {name_or_path}") from unknown
+        raise
     return Checkpoint(card=entry.card, read=lambda path: registry.read(entry, path))
 
 

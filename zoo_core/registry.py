@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from zoo_core import fs
 from zoo_core.card import Card, FileEntry, Reference, natural_key, parse_reference
@@ -50,6 +50,9 @@ class Host(Protocol):
 
     def packages(self) -> Mapping[str, str]:
         """Distribution to top-level package of every active plugin."""
+
+    def all(self, kind: str) -> Sequence[Any]:
+        """Every component of a kind."""
 
 
 class Shelf(Protocol):

