@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from measures import nlp, vision
+from measures import gan, nlp, vision
 
 from zoo_core import fs
 from zoo_core.environment import describe_environment
 
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "claims"
 
-CLAIMS: Mapping[str, Callable[[], dict[str, Any]]] = {claim.__name__: claim for claim in (*nlp.CLAIMS, *vision.CLAIMS)}
+CLAIMS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    claim.__name__: claim for claim in (*nlp.CLAIMS, *vision.CLAIMS, *gan.CLAIMS)
+}
 
 
 def main() -> int:

@@ -1,0 +1,1 @@
+"""Adversarial generators for the zoo."""

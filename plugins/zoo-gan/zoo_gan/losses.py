@@ -1,0 +1,123 @@
+"""Adversarial losses: what each side minimises, summed over pairs of a real and a generated image.
+
+Every builder gives `(real, fake, side) -> (loss_sum, weight)`: logits (B,) of real and of generated images, and whose
+loss it is. Sums are taken in float32, or in float64 for logits of that type, whatever the autocast; weight is B. Only
+the relativistic generator looks at real logits, so a task hands them to the generator's side without gradients. Each
+raises `UsageError` for another side and `TrainingError` for logits that aren't two vectors of one length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_core.errors import TrainingError, UnknownName
+from zoo_core.specs import NoConfig
+from zoo_gan.loss_configs import NonSaturatingConfig
+
+Side = Literal["discriminator", "generator"]
+AdversarialLoss = Callable[[Tensor, Tensor, Side], tuple[Tensor, Tensor]]
+_Pairwise = Callable[[Tensor, Tensor], Tensor]
+
+
+def minimax(config: NoConfig) -> AdversarialLoss:
+    """The two sides of one value, log D(x) + log(1 - D(G(z))): Goodfellow et al., NeurIPS 2014, equation 1.
+
+    The discriminator maximises it and the generator minimises its second term, whose gradient vanishes where the
+    discriminator is sure of itself. D is the sigmoid of the logit.
+    """
+    return _adversarial(
+        "gan-minimax",
+        discriminator=lambda real, fake: -F.logsigmoid(real) - F.logsigmoid(-fake),
+        generator=lambda real, fake: F.logsigmoid(-fake),
+    )
+
+
+def non_saturating(config: NonSaturatingConfig) -> AdversarialLoss:
+    """The generator maximises log D(G(z)): Goodfellow et al., NeurIPS 2014, section 3.
+
+    With smoothing s, the discriminator's target for real images is 1 - s; that for generated ones stays 0, as does the
+    generator's at 1: Salimans et al., NeurIPS 2016, section 3.4.
+    """
+    smoothing = config.label_smoothing
+
+    def discriminator(real: Tensor, fake: Tensor) -> Tensor:
+        called_real = (1.0 - smoothing) * F.logsigmoid(real) + smoothing * F.logsigmoid(-real)
+        return -called_real - F.logsigmoid(-fake)
+
+    return _adversarial(
+        "gan-non-saturating", discriminator=discriminator, generator=lambda real, fake: -F.logsigmoid(fake)
+    )
+
+
+def least_squares(config: NoConfig) -> AdversarialLoss:
+    """Half the squared distances from targets: Mao et al., ICCV 2017, equation 9 (a = 0, b = 1, c = 1)."""
+    return _adversarial(
+        "gan-least-squares",
+        discriminator=lambda real, fake: 0.5 * (real - 1.0).square() + 0.5 * fake.square(),
+        generator=lambda real, fake: 0.5 * (fake - 1.0).square(),
+    )
+
+
+def hinge(config: NoConfig) -> AdversarialLoss:
+    """Margins of 1 for the discriminator, the plain score for the generator: Lim and Ye 2017.
+
+    Signs as in Miyato et al., ICLR 2018, equations 16 and 17, which are maximised.
+    """
+    return _adversarial(
+        "gan-hinge",
+        discriminator=lambda real, fake: F.relu(1.0 - real) + F.relu(1.0 + fake),
+        generator=lambda real, fake: -fake,
+    )
+
+
+def wasserstein(config: NoConfig) -> AdversarialLoss:
+    """Minus what the critic maximises, D(x) - D(G(z)): Arjovsky et al., ICML 2017, equation 3 and algorithm 1.
+
+    Minus the discriminator's mean loss estimates the distance, up to the critic's Lipschitz constant.
+    """
+    return _adversarial(
+        "gan-wasserstein",
+        discriminator=lambda real, fake: fake - real,
+        generator=lambda real, fake: -fake,
+    )
+
+
+def relativistic(config: NoConfig) -> AdversarialLoss:
+    """-log sigmoid(D(x) - D(G(z))) of each pair, and the generator's with the two swapped.
+
+    The pairing of Jolicoeur-Martineau 2018 (RpGAN) with the logistic function, as Huang et al., NeurIPS 2024, train it.
+    Sample i of `real` is paired with sample i of `fake`.
+    """
+    return _adversarial(
+        "gan-relativistic",
+        discriminator=lambda real, fake: -F.logsigmoid(real - fake),
+        generator=lambda real, fake: -F.logsigmoid(fake - real),
+    )
+
+
+def _adversarial(name: str, *, discriminator: _Pairwise, generator: _Pairwise) -> AdversarialLoss:
+    sides: dict[str, _Pairwise] = {"discriminator": discriminator, "generator": generator}
+
+    def loss(real: Tensor, fake: Tensor, side: Side) -> tuple[Tensor, Tensor]:
+        if side not in sides:
+            raise UnknownName("side", side, sides, where=name)
+        if real.ndim != 1 or real.shape != fake.shape:
+            shapes = f"real {tuple(real.shape)} and fake {tuple(fake.shape)}"
+            raise TrainingError(
+                f"{name}: logits of shapes {shapes}", hint="one logit an image, in pairs: (B,) and (B,)"
+            )
+        pairs = sides[side](_precise(real), _precise(fake))  # (B,)
+        # Filled on the device: a copy from the host would make the host wait.
+        return pairs.sum(), torch.full((), len(pairs), dtype=torch.int64, device=pairs.device)
+
+    return loss
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """At least float32: half precision has three digits, too few to tell two large logits apart."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

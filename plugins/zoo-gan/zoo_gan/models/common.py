@@ -1,0 +1,183 @@
+"""What all families share: the pair, how classes enter it, tensors of other channels, activation checkpointing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from zoo_core.errors import UsageError
+from zoo_core.specs import Head
+
+
+class Adversaries(nn.Module):
+    """A generator and the discriminator that it learns against, as one checkpoint."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        sample_shape: tuple[int, ...],
+        latent_dim: int,
+        classes: int = 0,
+    ) -> None:
+        """Keep both networks.
+
+        Args:
+            generator: latents (B, Z) and labels (B,) or None to samples.
+            discriminator: samples and labels (B,) or None to logits (B,), higher for real ones.
+            sample_shape: shape of one sample, (C, S, S) for pictures.
+            latent_dim: Z; 0 for a generator that starts from a condition.
+            classes: number of classes that both are told; 0 for none.
+        """
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.sample_shape = sample_shape
+        self.latent_dim = latent_dim
+        self.classes = classes
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples (B, ...) of latents (B, Z) and, in a conditional model, labels (B,) int64."""
+        samples: Tensor = self.generator(latents, labels)
+        return samples
+
+
+class Latents(nn.Module):
+    """What a generator starts from: latents, and beside them an embedding of the class where there are classes.
+
+    Source: Mirza and Osindero, Conditional Generative Adversarial Nets, 2014, arXiv 1411.1784, section 3.2. The
+    embedding is as long as the latent and as large at first, so that neither drowns the other.
+    """
+
+    def __init__(self, latent_dim: int, classes: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.embedding = nn.Embedding(classes, latent_dim) if classes else None
+        self.width = 2 * latent_dim if classes else latent_dim
+
+    def forward(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """(B, width) of latents (B, Z) and labels (B,). Raises `UsageError` for other shapes or misplaced labels."""
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+            raise UsageError(f"latents: expected (B, {self.latent_dim}), found {tuple(latents.shape)}")
+        if self.embedding is None:
+            return _without_labels(latents, labels)
+        return torch.cat((latents, self.embedding(_checked(labels, latents))), 1)
+
+
+class Projection(nn.Module):
+    """What a discriminator's logit owes to the class: the product of its embedding with the features.
+
+    Source: Miyato and Koyama, cGANs with Projection Discriminator, ICLR 2018, arXiv 1802.05637, section 3, the first
+    term of f(x, y; θ) = yᵀVφ(x; θΦ) + ψ(φ(x; θΦ); θΨ). The second, ψ, is what each family ends in.
+    """
+
+    def __init__(self, features: int, classes: int, *, std: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, features) if classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=std)
+
+    def forward(self, logits: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits (B,) with the class's share, of logits (B,) without it, features (B, F) and labels (B,).
+
+        Raises `UsageError` for labels that are misplaced, missing or of another number.
+        """
+        if self.embedding is None:
+            return _without_labels(logits, labels)
+        products: Tensor = self.embedding(_checked(labels, logits)) * features
+        return logits + products.sum(1)
+
+
+class Stages(nn.Sequential):
+    """Modules one after the other, whose activations can be recomputed in the backward pass to save memory."""
+
+    recompute = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What the last module gives."""
+        for stage in self:
+            if self.recompute and torch.is_grad_enabled():
+                # Stages draw no random numbers.
+                input = checkpoint(stage, input, use_reentrant=False, preserve_rng_state=False)
+            else:
+                input = stage(input)
+        return input
+
+
+def checkpoint_activations(model: nn.Module) -> None:
+    """Recompute activations in the backward pass. Raises `UsageError` for a family that can't.
+
+    Batch normalisation would count every batch twice in its running statistics, so only `Stages` are recomputed.
+    """
+    stages = [module for module in model.modules() if isinstance(module, Stages)]
+    if not stages:
+        raise UsageError(
+            "this family can't recompute activations", hint="set training.gradient_checkpointing=false, or use r3gan"
+        )
+    for module in stages:
+        module.recompute = True
+
+
+def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+    """Fit the first and the last convolution to grey or RGB pictures; None for any other tensor.
+
+    A grey generator turned RGB makes the same grey pictures, and one turned grey the mean of its channels; a
+    discriminator gives a grey picture the logit that it gave or gives the same picture in RGB.
+    """
+    axes = [axis for axis, size in enumerate(tensor.shape) if axis < len(shape) and size != shape[axis]]
+    if len(tensor.shape) != len(shape) or len(axes) != 1:
+        return None
+    axis = axes[0]
+    if {tensor.shape[axis], shape[axis]} != {1, 3}:
+        return None
+    if name == "generator.output.weight":
+        grown = tensor.repeat_interleave(3, axis)
+        return grown if shape[axis] == 3 else tensor.mean(axis, keepdim=True)
+    if name == "discriminator.input.weight":
+        grown = tensor.repeat_interleave(3, axis) / 3
+        return grown if shape[axis] == 3 else tensor.sum(axis, keepdim=True)
+    return None
+
+
+def check_samples(samples: Tensor, shape: tuple[int, ...], name: str) -> None:
+    """Raise `UsageError` unless samples are (B, *shape); `name` is what the message calls them."""
+    if tuple(samples.shape[1:]) != shape:
+        wanted = ", ".join(map(str, shape))
+        raise UsageError(f"{name}: expected (B, {wanted}), found {tuple(samples.shape)}")
+
+
+def check_head(config: Any, head: Head) -> None:
+    """Raise `UsageError` for a conditional model whose classes are not the data's."""
+    if config.classes and head.labels and config.classes != head.labels:
+        raise UsageError(
+            f"the model has {config.classes} classes, the data {head.labels}", hint=f"classes={head.labels}"
+        )
+
+
+def normal_weights(network: nn.Module, std: float) -> None:
+    """Draw convolutions from N(0, std²) and the scales of normalisation from N(1, std²); set their biases to 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=std)
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
+            nn.init.normal_(module.weight, mean=1.0, std=std)
+        if getattr(module, "bias", None) is not None:
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def _without_labels(values: Tensor, labels: Tensor | None) -> Tensor:
+    if labels is not None:
+        raise UsageError("labels were given to a network without classes", hint="leave them out, or build with classes")
+    return values
+
+
+def _checked(labels: Tensor | None, beside: Tensor) -> Tensor:
+    if labels is None:
+        raise UsageError("the network is conditional and no labels were given", hint="give a class for each sample")
+    if labels.shape != beside.shape[:1]:
+        raise UsageError(f"labels: expected ({len(beside)},), found {tuple(labels.shape)}")
+    return labels

@@ -1,0 +1,92 @@
+"""Convolutional generator and discriminator with batch normalisation.
+
+Paper: Radford, Metz, Chintala, Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
+Networks, ICLR 2016, arXiv 1511.06434. At 64 pixels with the default widths the layers are those of PyTorch's DCGAN
+tutorial. Classes are not in the paper: the generator gets an embedding beside the latent, the discriminator a projection.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from zoo_core.specs import Head
+from zoo_gan.configs import DCGANConfig, stages_of
+from zoo_gan.models.common import Adversaries, Latents, Projection, check_head, check_samples, normal_weights
+
+_STD = 0.02
+"""Deviation of all weights at first (section 4)."""
+_SLOPE = 0.2
+"""Of the leaky ReLU on its negative side (section 4)."""
+
+
+def build(config: DCGANConfig, head: Head) -> Adversaries:
+    """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
+    check_head(config, head)
+    return Adversaries(
+        Generator(config),
+        Discriminator(config),
+        sample_shape=(config.channels, config.image_size, config.image_size),
+        latent_dim=config.latent_dim,
+        classes=config.classes,
+    )
+
+
+class Generator(nn.Module):
+    """Transposed convolutions that double the picture from 4 or 7 pixels on."""
+
+    def __init__(self, config: DCGANConfig) -> None:
+        super().__init__()
+        base, doublings = stages_of(config.image_size)
+        width = config.width << (doublings - 1)
+        self.latents = Latents(config.latent_dim, config.classes)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(self.latents.width, width, base, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+        for _ in range(doublings - 1):
+            layers += [
+                nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width // 2),
+                nn.ReLU(),
+            ]
+            width //= 2
+        self.body = nn.Sequential(*layers)
+        self.output = nn.ConvTranspose2d(width, config.channels, 4, stride=2, padding=1, bias=False)
+        normal_weights(self, _STD)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Pictures (B, C, S, S) in [-1, 1]."""
+        start = self.latents(latents, labels)[:, :, None, None]  # (B, Z or 2 Z, 1, 1)
+        return self.output(self.body(start)).tanh()  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """Strided convolutions that halve the picture down to 4 or 7 pixels, and one that judges what is left."""
+
+    def __init__(self, config: DCGANConfig) -> None:
+        super().__init__()
+        base, doublings = stages_of(config.image_size)
+        width = config.width
+        self.shape = (config.channels, config.image_size, config.image_size)
+        self.input = nn.Conv2d(config.channels, width, 4, stride=2, padding=1, bias=False)
+        # No normalisation after the first layer (section 3).
+        layers: list[nn.Module] = [nn.LeakyReLU(_SLOPE)]
+        for _ in range(doublings - 1):
+            layers += [
+                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(2 * width),
+                nn.LeakyReLU(_SLOPE),
+            ]
+            width *= 2
+        self.body = nn.Sequential(*layers)
+        self.output = nn.Conv2d(width, 1, base, bias=False)
+        self.projection = Projection(width, config.classes, std=_STD)
+        normal_weights(self, _STD)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (B,) of pictures (B, C, S, S)."""
+        check_samples(images, self.shape, "images")
+        maps = self.body(self.input(images))  # (B, F, 4 or 7, the same)
+        logits: Tensor = self.projection(self.output(maps).flatten(), maps.sum((2, 3)), labels)
+        return logits

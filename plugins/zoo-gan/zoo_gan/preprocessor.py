@@ -1,0 +1,86 @@
+"""Pictures as a discriminator sees them, and generated ones back for the eye."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from zoo_core.errors import CorruptFile, DataError
+from zoo_core.schema import build, to_data
+from zoo_core.training.task import Preprocessor
+from zoo_gan.task_configs import PictureReaderConfig
+
+READER_FILE = "picture.json"
+"""Name of the preprocessor's file in a checkpoint."""
+
+Pixels = NDArray[np.uint8]
+"""A picture (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
+
+
+class PictureReader(Preprocessor):
+    """Size and channels of a model's pictures; values run from -1 to 1."""
+
+    def __init__(self, config: PictureReaderConfig) -> None:
+        self.config = config
+        self.image_size = config.image_size
+        self.channels: int = config.channels
+
+    @classmethod
+    def fit(cls, config: PictureReaderConfig, samples: Iterable[Any]) -> Self:
+        """Nothing is learned from the samples."""
+        return cls(config)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Restore from `picture.json`. Raises `CorruptFile`, naming the field, for anything else."""
+        if READER_FILE not in files:
+            raise CorruptFile(f"{READER_FILE} is missing")
+        try:
+            data = json.loads(files[READER_FILE])
+        except (ValueError, RecursionError) as error:
+            raise CorruptFile(f"{READER_FILE}: not JSON: {error}") from None
+        return cls(build(PictureReaderConfig, data, where=READER_FILE, error=CorruptFile))
+
+    def files(self) -> dict[str, bytes]:
+        """The settings as `picture.json`."""
+        return {READER_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
+
+    def model_config(self) -> dict[str, Any]:
+        """`image_size` and `channels`."""
+        return {"image_size": self.image_size, "channels": self.channels}
+
+    def fitted(self, array: Pixels) -> Tensor:
+        """uint8 (C, S, S): transparency laid on the background, the middle square, resized. Raises `DataError`."""
+        if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or not array.size:
+            raise DataError(f"expected a picture as uint8 (H, W, C), found {getattr(array, 'shape', type(array))}")
+        if array.shape == (self.image_size, self.image_size, self.channels):
+            return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+        picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+        if array.shape[2] == 4:
+            ground = Image.new("RGB", picture.size, (self.config.background,) * 3)
+            ground.paste(picture, mask=picture)
+            picture = ground
+        picture = picture.convert("L" if self.channels == 1 else "RGB")
+        side = min(picture.size)
+        left, top = ((length - side) // 2 for length in picture.size)
+        picture = picture.crop((left, top, left + side, top + side))
+        resized = np.asarray(picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
+        return torch.from_numpy(resized.reshape(self.image_size, self.image_size, self.channels).copy()).permute(
+            2, 0, 1
+        )
+
+    def normalise(self, batch: Tensor) -> Tensor:
+        """uint8 (B, C, S, S) to float32 from -1 to 1."""
+        return batch.float() / 127.5 - 1.0
+
+    def denormalise(self, batch: Tensor) -> Tensor:
+        """Float (B, C, S, S) from -1 to 1 to uint8; what is not finite turns black."""
+        pixels = (batch.detach().float() + 1.0) * 127.5
+        return pixels.nan_to_num(0.0, 0.0, 0.0).round().clamp(0, 255).to(torch.uint8)

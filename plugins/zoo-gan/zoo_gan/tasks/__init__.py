@@ -1,0 +1,1 @@
+"""What adversarial models learn and answer."""

@@ -1,0 +1,151 @@
+"""Two networks against each other as a list of phases: what tasks on pictures and on points share.
+
+Paper: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1; lazy regularisation: Karras et al.,
+Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix B.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, Loss, Phase, StepOutput, Task, TaskContext
+from zoo_gan import regularisers
+from zoo_gan.augment import add_noise, augment, policy_names
+from zoo_gan.models.common import Adversaries
+from zoo_gan.task_configs import AdversarialConfig
+
+PENALTIES = ("r1", "r2", "gradient_penalty")
+"""Regularisers of the discriminator, as the configuration names them."""
+
+
+class AdversarialTask(Task):
+    """Trains a generator and a discriminator; says nothing of what they make."""
+
+    model: Adversaries
+    config: AdversarialConfig
+
+    def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model that isn't a pair, or for a missing loss."""
+        super().__init__(config, context)
+        if not isinstance(self.model, Adversaries):
+            raise UsageError("adversarial tasks need a model with a generator and a discriminator")
+        if self.loss is None:
+            raise UsageError("adversarial tasks need a loss")
+        policy_names(config.augment)
+        self.phases = phases_of(config)
+        self.relative = depends_on_real(self.loss)
+        """Whether the generator's loss compares with real samples, which costs a pass of the discriminator."""
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The two networks by name."""
+        return {"generator": self.model.generator, "discriminator": self.model.discriminator}
+
+    @abstractmethod
+    def real(self, batch: Batch) -> Tensor:
+        """The batch's real samples as the discriminator sees them, (B, ...)."""
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """One of the updates: `discriminate`, a lazy regulariser by its name, or `generate`."""
+        generator, discriminator = modules["generator"], modules["discriminator"]
+        real, labels = self.real(batch), batch.get("labels")
+        if self.config.clip:
+            # After every update comes a forward pass, so clipping before one is clipping after the other.
+            regularisers.clip_weights(discriminator.parameters(), self.config.clip)
+        if phase == "generate":
+            return self._generate(generator, discriminator, real, labels)
+        with torch.no_grad():
+            fake = generator(self.latents(real), labels)
+        if phase == "discriminate":
+            return self._discriminate(discriminator, real, fake, labels)
+        strength = getattr(self.config, phase) * getattr(self.config, f"{phase}_every")
+        return StepOutput(strength * self._penalty(phase, discriminator, real, fake, labels).sum(), float(len(real)))
+
+    def latents(self, real: Tensor) -> Tensor:
+        """As many latents (B, Z) as there are real samples, drawn from torch's global generator."""
+        return torch.randn(len(real), self.model.latent_dim, device=real.device)
+
+    def _discriminate(self, discriminator: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None) -> StepOutput:
+        assert self.loss is not None  # refused above
+        on_real, on_fake = discriminator(self.seen(real), labels), discriminator(self.seen(fake), labels)
+        loss, weight = self.loss(on_real, on_fake, "discriminator")
+        for name in PENALTIES:
+            if _is(self.config, name) and _every(self.config, name) == 1:
+                penalties = self._penalty(name, discriminator, real, fake, labels)
+                loss = loss + getattr(self.config, name) * penalties.sum()
+        return StepOutput(loss, weight, {"real": on_real.detach().sum(), "fake": on_fake.detach().sum()})
+
+    def _generate(
+        self, generator: nn.Module, discriminator: nn.Module, real: Tensor, labels: Tensor | None
+    ) -> StepOutput:
+        assert self.loss is not None  # refused above
+        on_fake = discriminator(self.seen(generator(self.latents(real), labels)), labels)
+        with torch.no_grad():
+            on_real = discriminator(self.seen(real), labels) if self.relative else torch.zeros_like(on_fake)
+        return StepOutput(*self.loss(on_real, on_fake, "generator"))
+
+    def seen(self, samples: Tensor) -> Tensor:
+        """What the discriminator is shown of samples: augmented and noisy where the recipe says so."""
+        samples = augment(samples, self.config.augment) if self.config.augment else samples
+        return add_noise(samples, self.config.noise) if self.config.noise else samples
+
+    def _penalty(
+        self, name: str, discriminator: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None
+    ) -> Tensor:
+        """Penalties (B,) of one regulariser, on what the discriminator is shown."""
+        if name == "gradient_penalty":
+            return regularisers.gradient_penalty(discriminator, self.seen(real), self.seen(fake), labels)
+        return regularisers.r1(discriminator, self.seen(real if name == "r1" else fake), labels)
+
+
+def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:
+    """The updates of a step: the discriminator's, its lazy regularisers', the generator's every `critics` steps."""
+    eager = [name for name in PENALTIES if _is(config, name) and _every(config, name) == 1]
+    lazy = [name for name in PENALTIES if _is(config, name) and _every(config, name) > 1]
+    of_critic: Mapping[str, Any] = {"trains": ("discriminator",), "optimizer": "discriminator"}
+    return (
+        Phase(name="discriminate", double_backward=bool(eager), **of_critic),
+        *(Phase(name=name, every=_every(config, name), double_backward=True, **of_critic) for name in lazy),
+        Phase(name="generate", trains=("generator",), optimizer="generator", every=config.critics),
+    )
+
+
+def depends_on_real(loss: Loss) -> bool:
+    """Whether the generator's side of a loss looks at the logits of real samples."""
+    real, fake = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    total, _ = loss(real, fake, "generator")
+    (gradient,) = torch.autograd.grad(total, [real], allow_unused=True)
+    return gradient is not None and bool(gradient.any())
+
+
+def _is(config: AdversarialConfig, name: str) -> bool:
+    return bool(getattr(config, name))
+
+
+def _every(config: AdversarialConfig, name: str) -> int:
+    return int(getattr(config, f"{name}_every"))
+
+
+def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
+    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `UsageError` for anything else."""
+    seeds = []
+    for item in inputs:
+        text = str(item)
+        if not text.isdecimal():
+            raise UsageError(f"{text!r} is no number of a sample", hint="a generator is asked by numbers: 0 1 2")
+        seeds.append(seed + int(text))
+    return seeds
+
+
+def seeded_latents(seeds: Sequence[int], width: int) -> Tensor:
+    """Latents (N, Z), each a function of its seed alone."""
+    rows = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        rows.append(torch.randn(width, generator=generator))
+    return torch.stack(rows)
