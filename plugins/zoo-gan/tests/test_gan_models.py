@@ -70,7 +70,7 @@ def test_dcgan_has_the_parameters_of_the_pytorch_tutorial() -> None:
     assert discriminator.output.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
-def test_r3gan_has_the_parameters_of_the_paper() -> None:
+def test_r3gan_keeps_its_parameters_at_256_pixels() -> None:
     with parameters_on_meta():
         pair = r3gan.build(R3GANConfig(image_size=256), Head())
     # Counted from the layers that the docstring names; a change of one of them shows here.

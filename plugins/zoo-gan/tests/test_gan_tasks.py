@@ -18,9 +18,10 @@ from zoo_gan.plugin import zoo_tasks
 from zoo_gan.points import draw_gaussians, draw_spiral, judge, modes
 from zoo_gan.task_configs import AdversarialConfig
 from zoo_gan.tasks.adversarial import depends_on_real, phases_of
+from zoo_gan.tasks.image_to_image import condition_of
 
 from zoo_core import create_model, load, open_zoo, train
-from zoo_core.errors import UnknownName, UsageError
+from zoo_core.errors import DataError, RecipeError, UnknownName, UsageError
 from zoo_core.factory import Zoo
 from zoo_core.recipe import load_recipe
 from zoo_core.training.folder import final_digest
@@ -295,3 +296,47 @@ class _zero_latents:  # noqa: N801 - reads as a context
 
     def __exit__(self, *_: object) -> None:
         self.task.latents = self.kept  # type: ignore[method-assign]
+
+
+# ------------------------------------------------------------------------------------------ pictures from pictures
+
+PAIRED: dict[str, Any] = {
+    "name": "pix2pix_tiny.test",
+    "model": {"name": "pix2pix_tiny", "width": 8, "depth": 3},
+    "preprocessor": {"image_size": 32, "channels": 1},
+    "task": {"name": "image-to-image", "condition": "outline"},
+    "data": {"name": "digits", "train_samples": 64},
+    "optimizer": {"name": "adam", "lr": 2.0e-3},
+    "training": {"steps": 30, "batch_size": 16, "evaluate_every": 30},
+}
+
+
+def test_a_translator_gets_closer_than_copying_and_shows_what_it_did(zoo: Zoo, tmp_path: Path) -> None:
+    result = train(PAIRED, folder=tmp_path / "run", zoo=zoo)
+    assert result.metrics["l1"] < result.baselines["copying the input"]["l1"]
+    assert any(path.name.endswith("-translations.png") for path in (tmp_path / "run" / "artifacts").iterdir())
+    loaded = load("pix2pix_tiny.test", zoo=zoo)
+    picture = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "one.png")
+    from_array = loaded.predict([picture], condition="outline")[0]["picture"]
+    assert Image.open(io.BytesIO(from_array.data)).size == (32, 32)
+    assert loaded.predict([str(tmp_path / "one.png")], condition="outline")[0]["picture"] == from_array
+    assert loaded.predict([picture])[0]["picture"] != from_array
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"input 1: .*bad\.png: not a PNG or JPEG"):
+        loaded.predict([str(tmp_path / "bad.png")])
+
+
+def test_conditions_by_hand() -> None:
+    step = torch.full((1, 1, 4, 4), -1.0)
+    step[..., 2:] = 1.0
+    outline = condition_of(step, "outline")[0, 0]
+    # A step of 2 has the slope 2 · (1 + 2 + 1) / 4 beside it, cut to 1: black; elsewhere there is none: white.
+    assert outline[1].tolist() == [1.0, -1.0, -1.0, 1.0]
+    colour = torch.tensor([1.0, -1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    assert condition_of(colour, "grey")[0, :, 0, 0].tolist() == pytest.approx([0.299 - 0.587] * 3)
+
+
+def test_a_pair_of_latents_is_no_translator(zoo: Zoo, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="has no head for the task"):
+        train({**PAIRED, "model": {"name": "dcgan_tiny"}}, folder=tmp_path / "run", zoo=zoo)

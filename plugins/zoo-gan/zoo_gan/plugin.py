@@ -47,6 +47,15 @@ _MODELS = [
         **_PICTURES,
     ),
     ModelSpec(
+        name="pix2pix",
+        summary="translation of pictures into pictures: a U-Net against a judge of patches",
+        target="zoo_gan.models.unet:build",
+        config="zoo_gan.configs:UNetConfig",
+        sizes={"tiny": {"image_size": 32, "width": 16, "depth": 4, "patch_layers": 1}, "base": {}},
+        paper="Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004",
+        **{**_PICTURES, "tasks": ("image-to-image",), "adapt": "", "head": ()},
+    ),
+    ModelSpec(
         name="plane_gan",
         summary="perceptrons that make and judge points of the plane, to see what a loss does to modes",
         target="zoo_gan.models.mlp:build",
@@ -59,7 +68,9 @@ _MODELS = [
     ),
 ]
 
-_COMMON: dict[str, Any] = {"loss_inputs": ("real", "fake", "side"), "predict": "zoo_gan.task_configs:SamplingOptions"}
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_SIDES = ("real", "fake", "side")
+_COMMON: dict[str, Any] = {"loss_inputs": _SIDES, "predict": "zoo_gan.task_configs:SamplingOptions"}
 
 _TASKS = [
     TaskSpec(
@@ -85,6 +96,20 @@ _TASKS = [
         loss="gan-non-saturating",
         outputs=("label", "picture"),
         **_COMMON,
+    ),
+    TaskSpec(
+        name="image-to-image",
+        summary="pictures made from their outlines or grey levels, against a judge of patches",
+        target="zoo_gan.tasks.image_to_image:ImageToImage",
+        config="zoo_gan.task_configs:TranslationConfig",
+        modality="image",
+        data=("image", "labelled-image"),
+        labelled=False,
+        loss="gan-non-saturating",
+        loss_inputs=_SIDES,
+        predict="zoo_gan.task_configs:TranslationOptions",
+        outputs=("picture",),
+        suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="point-generation",

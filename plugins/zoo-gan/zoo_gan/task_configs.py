@@ -54,6 +54,26 @@ class GenerationConfig(AdversarialConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranslationConfig(AdversarialConfig):
+    """The same for pictures made from pictures (Isola et al., CVPR 2017)."""
+
+    condition: Literal["grey", "outline"] = "outline"
+    """What the generator is given of a picture: its grey levels, or its edges as dark lines."""
+    l1: float = 100.0
+    """Strength of the mean absolute difference from the real picture, beside the adversarial loss (equation 4)."""
+    features: str = ""
+    """Registered checkpoint in whose features pictures are compared; empty: the pixels, shrunk to 8×8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationOptions:
+    """How a translator answers: there is nothing to choose but what it was trained on."""
+
+    condition: Literal["given", "grey", "outline"] = "given"
+    """Take inputs as the condition itself, or make it of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
     """How a generator answers; every input is the number of a sample's seed."""
 

@@ -50,57 +50,68 @@ class AdversarialTask(Task):
     def real(self, batch: Batch) -> Tensor:
         """The batch's real samples as the discriminator sees them, (B, ...)."""
 
+    def given(self, batch: Batch) -> Tensor | None:
+        """What both networks are told beside samples: the classes, if any."""
+        return batch.get("labels")  # type: ignore[no-any-return]
+
+    def make(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
+        """As many generated samples as there are real ones."""
+        made: Tensor = generator(self.latents(real), self.given(batch))
+        return made
+
+    def beside(self, made: Tensor, real: Tensor) -> Tensor | None:
+        """What the generator minimises beside its adversarial loss, summed over samples; None for nothing."""
+        return None
+
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """One of the updates: `discriminate`, a lazy regulariser by its name, or `generate`."""
         generator, discriminator = modules["generator"], modules["discriminator"]
-        real, labels = self.real(batch), batch.get("labels")
+        real, given = self.real(batch), self.given(batch)
         if self.config.clip:
             # After every update comes a forward pass, so clipping before one is clipping after the other.
             regularisers.clip_weights(discriminator.parameters(), self.config.clip)
         if phase == "generate":
-            return self._generate(generator, discriminator, real, labels)
+            return self._generate(discriminator, self.make(generator, batch, real), real, given)
         with torch.no_grad():
-            fake = generator(self.latents(real), labels)
+            fake = self.make(generator, batch, real)
         if phase == "discriminate":
-            return self._discriminate(discriminator, real, fake, labels)
+            return self._discriminate(discriminator, real, fake, given)
         strength = getattr(self.config, phase) * getattr(self.config, f"{phase}_every")
-        return StepOutput(strength * self._penalty(phase, discriminator, real, fake, labels).sum(), float(len(real)))
+        return StepOutput(strength * self._penalty(phase, discriminator, real, fake, given).sum(), float(len(real)))
 
     def latents(self, real: Tensor) -> Tensor:
         """As many latents (B, Z) as there are real samples, drawn from torch's global generator."""
         return torch.randn(len(real), self.model.latent_dim, device=real.device)
 
-    def _discriminate(self, discriminator: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None) -> StepOutput:
+    def _discriminate(self, discriminator: nn.Module, real: Tensor, fake: Tensor, given: Tensor | None) -> StepOutput:
         assert self.loss is not None  # refused above
-        on_real, on_fake = discriminator(self.seen(real), labels), discriminator(self.seen(fake), labels)
+        on_real, on_fake = discriminator(self.seen(real), given), discriminator(self.seen(fake), given)
         loss, weight = self.loss(on_real, on_fake, "discriminator")
         for name in PENALTIES:
             if _is(self.config, name) and _every(self.config, name) == 1:
-                penalties = self._penalty(name, discriminator, real, fake, labels)
+                penalties = self._penalty(name, discriminator, real, fake, given)
                 loss = loss + getattr(self.config, name) * penalties.sum()
         return StepOutput(loss, weight, {"real": on_real.detach().sum(), "fake": on_fake.detach().sum()})
 
-    def _generate(
-        self, generator: nn.Module, discriminator: nn.Module, real: Tensor, labels: Tensor | None
-    ) -> StepOutput:
+    def _generate(self, discriminator: nn.Module, made: Tensor, real: Tensor, given: Tensor | None) -> StepOutput:
         assert self.loss is not None  # refused above
-        on_fake = discriminator(self.seen(generator(self.latents(real), labels)), labels)
+        on_fake = discriminator(self.seen(made), given)
         with torch.no_grad():
-            on_real = discriminator(self.seen(real), labels) if self.relative else torch.zeros_like(on_fake)
-        return StepOutput(*self.loss(on_real, on_fake, "generator"))
+            on_real = discriminator(self.seen(real), given) if self.relative else torch.zeros_like(on_fake)
+        loss, weight = self.loss(on_real, on_fake, "generator")
+        also = self.beside(made, real)
+        return StepOutput(loss if also is None else loss + also, weight)
 
     def seen(self, samples: Tensor) -> Tensor:
         """What the discriminator is shown of samples: augmented and noisy where the recipe says so."""
         samples = augment(samples, self.config.augment) if self.config.augment else samples
         return add_noise(samples, self.config.noise) if self.config.noise else samples
 
-    def _penalty(
-        self, name: str, discriminator: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> Tensor:
+    def _penalty(self, name: str, discriminator: nn.Module, real: Tensor, fake: Tensor, given: Tensor | None) -> Tensor:
         """Penalties (B,) of one regulariser, on what the discriminator is shown."""
         if name == "gradient_penalty":
-            return regularisers.gradient_penalty(discriminator, self.seen(real), self.seen(fake), labels)
-        return regularisers.r1(discriminator, self.seen(real if name == "r1" else fake), labels)
+            return regularisers.gradient_penalty(discriminator, self.seen(real), self.seen(fake), given)
+        return regularisers.r1(discriminator, self.seen(real if name == "r1" else fake), given)
 
 
 def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:

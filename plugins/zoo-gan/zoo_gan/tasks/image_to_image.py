@@ -1,0 +1,167 @@
+"""Pictures made from pictures: grey levels or outlines in, colours out.
+
+Paper: Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
+from zoo_gan import pictures, scores
+from zoo_gan.preprocessor import PictureReader
+from zoo_gan.task_configs import TranslationConfig, TranslationOptions
+from zoo_gan.tasks.adversarial import AdversarialTask
+
+SHOWN = 8
+"""Pictures that an evaluation shows, each as condition, translation and original."""
+_SERVED = 32
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""ITU-R 601 weights of red, green and blue."""
+
+
+class ImageToImage(AdversarialTask):
+    """The task on pairs that are made of one picture."""
+
+    monitor = ("l1", "min")
+    preprocessor: PictureReader
+    config: TranslationConfig
+
+    def __init__(self, config: TranslationConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a picture reader, or one that starts from latents."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, PictureReader):
+            raise UsageError("image-to-image needs a model with a picture reader")
+        if self.model.latent_dim:
+            raise UsageError("image-to-image needs a generator that starts from a picture, such as pix2pix")
+        self._features = scores.network_features(config.features)[0] if config.features else scores.pixel_features
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Originals:
+        """Pictures; what the generator is given is made of them batch by batch."""
+        return Originals(samples, self.preprocessor, self.config.flip if train else 0.0)
+
+    def real(self, batch: Batch) -> Tensor:
+        """(B, C, S, S) from -1 to 1."""
+        return self.preprocessor.normalise(batch["images"])
+
+    def given(self, batch: Batch) -> Tensor:
+        """The condition (B, C, S, S) of the real pictures."""
+        return condition_of(self.real(batch), self.config.condition)
+
+    def make(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
+        """A translation of every condition."""
+        made: Tensor = generator(self.given(batch), None)
+        return made
+
+    def beside(self, made: Tensor, real: Tensor) -> Tensor:
+        """The mean absolute difference of each pair times its strength, summed over pairs: equation 3."""
+        return self.config.l1 * (made.float() - real).abs().flatten(1).mean(1).sum()
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sums over pictures of both differences, and the pictures to show."""
+        real, condition = self.real(batch), self.given(batch)
+        made = modules["generator"](condition, None).float().clamp(-1, 1)
+        shown = batch["shown"]
+        rows = [self._pixels(part[shown]) for part in (condition, made, real)]
+        return {**self._differences(made, real), "rows": [list(row) for row in zip(*rows, strict=True)]}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """`l1`, in units of the pixels' range, and `feature_distance`, both means over pictures."""
+        count, l1, far = (gathered[name] for name in ("count", "l1", "feature_distance"))
+        assert isinstance(count, Tensor) and isinstance(l1, Tensor) and isinstance(far, Tensor)
+        return {"l1": float(l1 / count), "feature_distance": float(far / count)}
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Giving the condition back."""
+        total: dict[str, Tensor] = {}
+        dataset = self.dataset(test, train=False)
+        for start in range(0, len(dataset), _SERVED):
+            places = range(start, min(start + _SERVED, len(dataset)))
+            batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
+            for name, value in self._differences(self.given(batch), self.real(batch)).items():
+                total[name] = total.get(name, torch.zeros(())) + value
+        return {"copying the input": self.summarize(dict(total))}
+
+    def predict(self, inputs: Sequence[Any], options: TranslationOptions) -> list[dict[str, Any]]:
+        """The translation of each picture, as a PNG. Raises `DataError` for what is none."""
+        answers: list[dict[str, Any]] = []
+        device = next(self.model.parameters()).device
+        for start in range(0, len(inputs), _SERVED):
+            items = enumerate(inputs[start : start + _SERVED], start)
+            images = torch.stack([self.preprocessor.read(item, number) for number, item in items]).to(device)
+            given = self.preprocessor.normalise(images)
+            if options.condition != "given":
+                given = condition_of(given, options.condition)
+            with serving(self.model):
+                made = self.model.generator(given, None)
+            answers += [{"picture": File(".png", pictures.png(pixels))} for pixels in self._pixels(made)]
+        return answers
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`translations.png`: a row a picture: what was given, what was made of it, and the original."""
+        rows = gathered["rows"]
+        assert isinstance(rows, list)
+        return {"translations.png": pictures.grid([picture for row in rows[:SHOWN] for picture in row], columns=3)}
+
+    def _differences(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+        # Half, because pixels run over two units.
+        l1 = (made - real).abs().flatten(1).mean(1).sum() / 2
+        far = [self._features(self.preprocessor.denormalise(part)).float() for part in (made, real)]
+        return {
+            "count": torch.tensor(float(len(real))),
+            "l1": l1,
+            "feature_distance": (far[0] - far[1]).norm(dim=1).sum(),
+        }
+
+    def _pixels(self, images: Tensor) -> list[pictures.Pixels]:
+        made = self.preprocessor.denormalise(images)
+        return [picture.permute(1, 2, 0).contiguous().cpu().numpy() for picture in made]
+
+
+class Originals(Dataset):
+    """Pictures, and which of them an evaluation shows."""
+
+    def __init__(self, samples: Sequence[Any], reader: PictureReader, flip: float) -> None:
+        self.samples = samples
+        self.reader = reader
+        self.flip = flip
+        count = min(SHOWN, len(samples))
+        self.shown = frozenset(place * len(samples) // count for place in range(count))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def sample(self, key: SampleKey) -> tuple[Tensor, bool]:
+        """A picture, uint8 (C, S, S), and whether an evaluation shows it."""
+        picture = self.reader.fitted(self.samples[key.index].image)
+        if self.flip and key.generator().random() < self.flip:
+            picture = picture.flip(2)
+        return picture, key.index in self.shown
+
+    def collate(self, samples: list[Any]) -> dict[str, Tensor]:
+        """`images` (B, C, S, S), uint8, and `shown` (B,)."""
+        images, shown = zip(*samples, strict=True)
+        return {"images": torch.stack(images), "shown": torch.tensor(shown)}
+
+
+def condition_of(images: Tensor, kind: str) -> Tensor:
+    """Grey levels or dark outlines of pictures (B, C, S, S) from -1 to 1, in the same shape and range."""
+    if images.shape[1] == 3:
+        weights = images.new_tensor(_LUMINANCE).view(1, 3, 1, 1)
+        grey = (images * weights).sum(1, keepdim=True)
+    else:
+        grey = images
+    if kind == "grey":
+        return grey.expand_as(images)
+    sobel = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
+    padded = nn.functional.pad(grey, (1, 1, 1, 1), mode="replicate")
+    slopes = nn.functional.conv2d(padded, torch.stack((sobel, sobel.T))[:, None])
+    edges = slopes.square().sum(1, keepdim=True).sqrt()
+    return (1 - 2 * edges.clamp(0, 1)).expand_as(images)
