@@ -15,6 +15,7 @@ from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
 from zoo_core.specs import NoConfig
+from zoo_core.splits import split_by_hash, subset_by_hash
 from zoo_core.tables import TABLES, read_lines, read_table, suffix_of
 from zoo_core.training.task import Data
 from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
@@ -184,9 +185,7 @@ def subset(samples: Sequence[LabelledText], count: int | None, seed: int, *, whe
     """The first `count` samples in an order that `seed` and their text alone decide. Raises `DataError` if there are fewer."""
     if count is None:
         return list(samples)
-    if count > len(samples):
-        raise DataError(f"{where}: train_samples is {count}, the training split has {len(samples)}")
-    return sorted(samples, key=lambda sample: hashlib.sha256(f"{seed}\0{sample.text}".encode()).digest())[:count]
+    return [samples[place] for place in subset_by_hash([sample.text for sample in samples], count, seed, where=where)]
 
 
 class Prepared(NamedTuple):
@@ -286,11 +285,7 @@ def _by_hash(
     samples: Iterable[Any], text: Callable[[Any], str], validation: float, test: float
 ) -> dict[str, Sequence[Any]]:
     """Splits by the sha256 of the text less its case and spacing, so that a copy never crosses."""
-    splits: dict[str, list[Any]] = {"train": [], "validation": [], "test": []}
-    for sample in samples:
-        key = " ".join(text(sample).lower().split())
-        place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-        split = "validation" if place < validation else "test" if place < validation + test else "train"
-        splits[split].append(sample)
-    wanted = {"train": True, "validation": validation > 0, "test": test > 0}
-    return {split: samples for split, samples in splits.items() if wanted[split]}
+    kept = list(samples)
+    keys = (" ".join(text(sample).lower().split()) for sample in kept)
+    places = split_by_hash((hashlib.sha256(key.encode()).digest() for key in keys), validation, test)
+    return {split: [kept[place] for place in numbers] for split, numbers in places.items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.splits import check_share, check_shares, check_subset
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextFiles:
@@ -23,7 +25,7 @@ class TextFiles:
         """Refuse an empty path and shares that could not be held out."""
         if not self.path:
             raise ValueError("path: give a file, a folder or a pattern")
-        _check_share("validation", self.validation)
+        check_share("validation", self.validation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +58,8 @@ class LabelledFiles:
     def __post_init__(self) -> None:
         """Refuse paths, shares and labels that contradict each other."""
         _check_paths(self.path, self.train, self.validation, self.test)
-        _check_shares(self.validation_fraction, self.test_fraction)
-        _check_subset(self.train_samples)
+        check_shares(self.validation_fraction, self.test_fraction)
+        check_subset(self.train_samples)
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise ValueError("labels: at least two, all different")
 
@@ -95,7 +97,7 @@ class ParallelFiles:
             raise ValueError("source_path and target_path: instead of path and train, not beside them")
         if not self.source_path:
             _check_paths(self.path, self.train, self.validation, self.test)
-        _check_shares(self.validation_fraction, self.test_fraction)
+        check_shares(self.validation_fraction, self.test_fraction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class Tweets:
 
     def __post_init__(self) -> None:
         """Refuse an empty training split."""
-        _check_subset(self.train_samples)
+        check_subset(self.train_samples)
 
 
 def _check_paths(path: str, train: str, validation: str, test: str) -> None:
@@ -119,20 +121,3 @@ def _check_paths(path: str, train: str, validation: str, test: str) -> None:
         raise ValueError("path or train: give exactly one of them")
     if path and (validation or test):
         raise ValueError("validation and test go with train; path is split by itself")
-
-
-def _check_shares(validation: float, test: float) -> None:
-    _check_share("validation_fraction", validation)
-    _check_share("test_fraction", test)
-    if validation + test > 0.9:
-        raise ValueError("validation_fraction and test_fraction: together at most 0.9")
-
-
-def _check_share(name: str, share: float) -> None:
-    if not 0 <= share <= 0.9:
-        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
-
-
-def _check_subset(samples: int | None) -> None:
-    if samples is not None and samples < 1:
-        raise ValueError(f"train_samples: must be at least 1, found {samples}")

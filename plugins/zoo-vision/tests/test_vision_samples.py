@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -107,5 +109,7 @@ def test_labels_and_names_need_no_decoding(tmp_path: Path) -> None:
 
 
 def test_samples_travel_to_other_processes(path: Path) -> None:
-    sample = pickle.loads(pickle.dumps(LabelledImage(path, "cat")))
-    assert sample.label == "cat" and (sample.image == COLOUR).all()
+    sample = LabelledImage(path, "cat")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        assert other.submit(attrgetter("label"), sample).result() == "cat"
+        assert (other.submit(attrgetter("image"), sample).result() == COLOUR).all()

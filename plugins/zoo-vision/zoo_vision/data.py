@@ -13,13 +13,12 @@ import numpy.typing as npt
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
+from zoo_core.splits import SPLITS, split_by_hash, subset_by_hash
 from zoo_core.training.task import Data
 from zoo_vision.data_configs import Subset
 from zoo_vision.holders import Packed, Pictures, Stacked
 from zoo_vision.idx import parse_idx
 from zoo_vision.sources import LABELS, PREPARED, spread
-
-_SPLITS = ("train", "validation", "test")
 
 
 class ImageData(Data):
@@ -70,12 +69,7 @@ class ImageData(Data):
 
 def by_hash(pictures: Pictures, validation: float, test: float) -> dict[str, Pictures]:
     """Splits by the sha256 of the pictures' content, so that a copy never crosses; only those with a share above 0."""
-    shares = {"validation": validation, "test": test}
-    places: dict[str, list[int]] = {split: [] for split in _SPLITS if shares.get(split, 1.0) > 0}
-    for place, key in enumerate(pictures.digests()):
-        share = int(key[:16], 16) / 2**64
-        split = "validation" if share < validation else "test" if share < validation + test else "train"
-        places[split].append(place)
+    places = split_by_hash(map(bytes.fromhex, pictures.digests()), validation, test)
     return {split: pictures.take(numbers) for split, numbers in places.items()}
 
 
@@ -83,10 +77,7 @@ def subset(pictures: Pictures, count: int | None, seed: int, *, where: str) -> P
     """The first `count` samples in an order that `seed` and their content decide. Raises `DataError` if there are fewer."""
     if count is None:
         return pictures
-    if count > len(pictures):
-        raise DataError(f"{where}: train_samples is {count}, the training split has {len(pictures)}")
-    ranks = [hashlib.sha256(f"{seed}\0{key}".encode()).digest() for key in pictures.digests()]
-    return pictures.take(sorted(range(len(pictures)), key=ranks.__getitem__)[:count])
+    return pictures.take(subset_by_hash(pictures.digests(), count, seed, where=where))
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -120,7 +111,7 @@ def digits(config: Subset) -> ImageData:
     labels = [str(number) for number in raw.target]
     whole = Pictures(Stacked(pixels, "digits"), labels)
     places = spread(whole.digests(), labels, validation=0.1, test=0.2)
-    return _labelled("digits", {split: whole.take(places[split]) for split in _SPLITS}, in_order(labels), config)
+    return _labelled("digits", {split: whole.take(places[split]) for split in SPLITS}, in_order(labels), config)
 
 
 class Prepared(NamedTuple):
@@ -161,7 +152,7 @@ class Prepared(NamedTuple):
 
 def _prepared(name: str, config: Subset) -> ImageData:
     prepared = Prepared.find(name)
-    return _labelled(name, {split: prepared.split(split) for split in _SPLITS}, LABELS[name], config)
+    return _labelled(name, {split: prepared.split(split) for split in SPLITS}, LABELS[name], config)
 
 
 def _labelled(name: str, splits: Mapping[str, Pictures], labels: Sequence[str], config: Subset) -> ImageData:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.splits import check_share, check_shares, check_subset
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -25,7 +27,7 @@ class Images:
         """Refuse an empty path and shares out of range."""
         if not self.path:
             raise ValueError("path: give a folder, a pattern or a table")
-        _check_share("validation", self.validation)
+        check_share("validation", self.validation)
         _check_max_bad(self.max_bad)
 
 
@@ -66,13 +68,10 @@ class LabelledImages:
             raise ValueError("path or train: give exactly one of them")
         if self.path and (self.validation or self.test):
             raise ValueError("validation and test go with train; path is split by itself")
-        _check_share("validation_fraction", self.validation_fraction)
-        _check_share("test_fraction", self.test_fraction)
-        if self.validation_fraction + self.test_fraction > 0.9:
-            raise ValueError("validation_fraction and test_fraction: together at most 0.9")
+        check_shares(self.validation_fraction, self.test_fraction)
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise ValueError("labels: at least two, all different")
-        _check_subset(self.train_samples)
+        check_subset(self.train_samples)
         _check_max_bad(self.max_bad)
 
 
@@ -103,9 +102,8 @@ class TorchvisionSet:
         """Refuse empty names and shares out of range."""
         if not self.set or not self.root:
             raise ValueError("set and root: give the data set's class name and its folder")
-        _check_share("validation_fraction", self.validation_fraction)
-        _check_share("test_fraction", self.test_fraction)
-        _check_subset(self.train_samples)
+        check_shares(self.validation_fraction, self.test_fraction)
+        check_subset(self.train_samples)
         _check_max_bad(self.max_bad)
 
 
@@ -120,17 +118,7 @@ class Subset:
 
     def __post_init__(self) -> None:
         """Refuse an empty training split."""
-        _check_subset(self.train_samples)
-
-
-def _check_share(name: str, share: float) -> None:
-    if not 0 <= share <= 0.9:
-        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
-
-
-def _check_subset(samples: int | None) -> None:
-    if samples is not None and samples < 1:
-        raise ValueError(f"train_samples: must be at least 1, found {samples}")
+        check_subset(self.train_samples)
 
 
 def _check_max_bad(share: float) -> None:

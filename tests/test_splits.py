@@ -1,0 +1,55 @@
+"""Splits follow content: order plays no part, equal samples stay together, a larger subset holds the smaller."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import pytest
+
+from zoo_core.errors import DataError
+from zoo_core.splits import check_shares, check_subset, split_by_hash, subset_by_hash
+
+KEYS = [f"sample {number}" for number in range(2000)]
+
+
+def digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def test_a_split_is_decided_by_the_sample_alone() -> None:
+    places = split_by_hash(map(digest, KEYS), 0.1, 0.2)
+    found = {KEYS[place]: split for split, numbers in places.items() for place in numbers}
+    assert len(found) == 2000 and 150 < len(places["validation"]) < 250 < 350 < len(places["test"]) < 450
+    shuffled = random.Random(0).sample(KEYS, 1000)
+    for split, numbers in split_by_hash(map(digest, shuffled), 0.1, 0.2).items():
+        assert all(found[shuffled[place]] == split for place in numbers)
+
+
+def test_bounds_belong_to_the_next_split_and_splits_without_a_share_are_left_out() -> None:
+    half, last = (1 << 63).to_bytes(8, "big"), b"\xff" * 8
+    assert split_by_hash([bytes(8), half, last], 0.5, 0.25) == {"train": [2], "validation": [0], "test": [1]}
+    assert split_by_hash([bytes(8), half], 0.5, 0.0) == {"train": [1], "validation": [0]}
+    assert split_by_hash([bytes(8)], 0.0, 0.0) == {"train": [0]}
+
+
+def test_a_larger_subset_holds_a_smaller_one_and_seeds_differ() -> None:
+    small, large = (subset_by_hash(KEYS, count, 0, where="x") for count in (50, 200))
+    assert large[:50] == small and subset_by_hash(KEYS, 50, 1, where="x") != small
+    mixed = KEYS[::-1]
+    assert [mixed[place] for place in subset_by_hash(mixed, 50, 0, where="x")] == [KEYS[place] for place in small]
+    with pytest.raises(DataError, match="x: train_samples is 2001, the training split has 2000"):
+        subset_by_hash(KEYS, 2001, 0, where="x")
+
+
+def test_shares_that_leave_nothing_are_refused() -> None:
+    for validation, test, message in (
+        (-0.1, 0.1, "validation_fraction"),
+        (0.1, 0.95, "test_fraction"),
+        (0.5, 0.5, "together"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_shares(validation, test)
+    with pytest.raises(ValueError, match="train_samples"):
+        check_subset(0)
+    check_subset(None)

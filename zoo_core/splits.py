@@ -1,0 +1,51 @@
+"""Splits and subsets that the content of samples decides, so that equal samples stay together and order plays no part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from zoo_core.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_by_hash(digests: Iterable[bytes], validation: float, test: float) -> dict[str, list[int]]:
+    """Places of samples by split, from a sha256 of each one's content; only splits that have a share."""
+    wanted = {"train": True, "validation": validation > 0, "test": test > 0}
+    places: dict[str, list[int]] = {split: [] for split in SPLITS if wanted[split]}
+    for number, digest in enumerate(digests):
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        places["validation" if share < validation else "test" if share < validation + test else "train"].append(number)
+    return places
+
+
+def subset_by_hash(keys: Sequence[str], count: int, seed: int, *, where: str) -> list[int]:
+    """Places of the first `count` samples in an order that `seed` and their keys alone decide.
+
+    A larger number contains a smaller one's samples. Raises `DataError` if there are fewer.
+    """
+    if count > len(keys):
+        raise DataError(f"{where}: train_samples is {count}, the training split has {len(keys)}")
+    ranks = [hashlib.sha256(f"{seed}\0{key}".encode()).digest() for key in keys]
+    return sorted(range(len(keys)), key=ranks.__getitem__)[:count]
+
+
+def check_share(name: str, share: float) -> None:
+    """Raise ValueError for a share that would leave nothing to train on."""
+    if not 0 <= share <= 0.9:
+        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
+
+
+def check_shares(validation: float, test: float) -> None:
+    """Raise ValueError for the two shares of `validation_fraction` and `test_fraction` if they leave too little."""
+    check_share("validation_fraction", validation)
+    check_share("test_fraction", test)
+    if validation + test > 0.9:
+        raise ValueError("validation_fraction and test_fraction: together at most 0.9")
+
+
+def check_subset(samples: int | None) -> None:
+    """Raise ValueError for a training split of no samples."""
+    if samples is not None and samples < 1:
+        raise ValueError(f"train_samples: must be at least 1, found {samples}")
