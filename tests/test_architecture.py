@@ -31,7 +31,7 @@ FLOORS = (
     ("finetune", "exchange"),
     ("training.randomness", "training.report", "training.interrupt", "training.losses", "training.schedule",
      "training.order", "training.optim", "training.freezing", "training.ema", "training.state", "training.hardware",
-     "training.classify", "training.answering"),
+     "training.classify", "training.answering", "training.best"),
     ("training.meter",),
     ("training.evaluate", "training.loop", "training.folder"),
     ("training.setup",),

@@ -22,6 +22,7 @@ from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.specs import RunInfo
 from zoo_core.training import optim, state
+from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
 from zoo_core.training.evaluate import evaluate
 from zoo_core.training.folder import RunFolder, refuse_changes
@@ -134,9 +135,8 @@ class Run:
         self.evaluate_every = training.evaluate_every or max(1, prepared.steps // 10)
         self.save_every = training.save_every or self.evaluate_every
         self.cursor, self.first = Cursor(0, 0), 0
-        self.best_step: int | None = None
-        self.best_value: float | None = None
-        self.worse = self.skipped = 0
+        self.best = Best(prepared.task.monitor[1], training.patience)
+        self.skipped = 0
         self.owes_evaluation = False
         self.saved: int | None = None
         self.began, self.began_cpu = time.perf_counter(), time.process_time()
@@ -181,15 +181,15 @@ class Run:
         )
         if self.owes_evaluation:
             self._evaluate(self.first)
-        if not self._lost_patience():
+        if not self.best.lost_patience:
             self.loop.run(batches, self.first, self._after_step)
 
     def finish(self, registry: Registry, start: Start | None) -> RunResult:
         """Take the best weights, measure them on the test split beside their rivals, and register them."""
         seconds, cpu_seconds = time.perf_counter() - self.began, time.process_time() - self.began_cpu
-        step = self.best_step if self.best_step is not None else self.first
-        if self.best_step is not None and self.best_step != self.saved:
-            best = state.read(self.files.checkpoints / state.folder_name(self.best_step))
+        step = self.best.step if self.best.step is not None else self.first
+        if self.best.step is not None and self.best.step != self.saved:
+            best = state.read(self.files.checkpoints / state.folder_name(self.best.step))
             self._restore_model(best[1])
         with self.ema.applied() if self.ema else nullcontext():
             final, card = measure_final(self.recipe, self.prepared, self.hardware), None
@@ -248,11 +248,7 @@ class Run:
             self._save(step)
         if stopping:
             raise Interrupted(self.stop.exit_code or 143, f"stopped at step {step}; continue with --resume")
-        return self._lost_patience()
-
-    def _lost_patience(self) -> bool:
-        patience = self.recipe.training.patience
-        return patience is not None and self.worse >= patience
+        return self.best.lost_patience
 
     def _log(self, step: int) -> None:
         metrics, skipped = self.loop.meter.take()
@@ -282,15 +278,7 @@ class Run:
                 batch_size=self._evaluation_batch(),
                 workers=training.workers,
             )
-        name, direction = prepared.task.monitor
-        value = found.metrics[name]
-        improved = self.best_value is None or (
-            value < self.best_value if direction == "min" else value > self.best_value
-        )
-        if improved:
-            self.best_step, self.best_value, self.worse = step, value, 0
-        else:
-            self.worse += 1
+        improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
         if self.hardware.is_main:
             self.files.record(step, "evaluation", found.metrics)
             self.files.keep_artifacts(step, found.artifacts)
@@ -311,9 +299,9 @@ class Run:
                 step=step,
                 epoch=self.cursor.epoch,
                 batch=self.cursor.batch,
-                best_step=self.best_step,
-                best_value=self.best_value,
-                worse=self.worse,
+                best_step=self.best.step,
+                best_value=self.best.value,
+                worse=self.best.worse,
                 owes_evaluation=self.owes_evaluation,
                 skipped=self.skipped,
                 world=self.hardware.ranks,
@@ -323,7 +311,7 @@ class Run:
                 versions=describe_environment(),
             )
             folder = state.save(self.files.checkpoints, facts, self._tensors())
-            state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best_step)
+            state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best.step)
             self._notify("zoo_checkpoint_saved", step=step, folder=folder)
         self.hardware.wait()
         self.loop.meter.restart()
@@ -349,7 +337,7 @@ class Run:
             mine = _below(tensors, f"optimizer.{word}.")
             optim.restore_optimizer(update.optimizer, mine, facts.optimizers[word])
         self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
-        self.best_step, self.best_value, self.worse = facts.best_step, facts.best_value, facts.worse
+        self.best.step, self.best.value, self.best.worse = facts.best_step, facts.best_value, facts.worse
         self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
         if self.hardware.is_main:
             for step, reason in passed.items():
