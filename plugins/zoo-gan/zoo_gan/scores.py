@@ -2,14 +2,14 @@
 
 Fréchet distance (Heusel et al., 2017) and kernel distance (Bińkowski et al., 2018) through torchmetrics; precision and
 recall as Kynkäänniemi et al., Improved Precision and Recall Metric, NeurIPS 2019, sections 3 and 3.1 define them. The
-usual network is Inception's; figures from another one compare with nothing but figures from the same one, so its name
-and digest stand beside every score.
+usual network is Inception's; figures from another one compare with nothing but figures from the same one, which the recipe
+on the card names.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -31,30 +31,24 @@ def pixel_features(images: Tensor) -> Tensor:
     return small.flatten(1)
 
 
-def network_features(name: str) -> tuple[Features, str]:
-    """The embeddings of a registered checkpoint and its `name@sha256:...`. Raises `UsageError` where it embeds nothing."""
-    from zoo_core.factory import load
+def network_features(name: str) -> Features:
+    """The embeddings of a registered checkpoint. Raises `UsageError` where it embeds nothing."""
+    from zoo_core.checkpoint import open_checkpoint
+    from zoo_core.factory import load, open_zoo
 
-    loaded = load(name)
-    task = next((task for task in _tasks(loaded) if task.endswith("feature-extraction")), "")
+    zoo = open_zoo()
+    family = zoo.host.find("model", open_checkpoint(name, zoo.registry).card.model)
+    task = next((task for task in family.spec.tasks if task.endswith("feature-extraction")), "")
     if not task:
         raise UsageError(f"{name} has no features to compare pictures by")
-    network = load(name, task=task)
+    network = load(name, task=task, zoo=zoo)
 
     def features(images: Tensor) -> Tensor:
         arrays = [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
         found = network.predict(arrays, normalize=False)
         return torch.tensor([answer["embedding"] for answer in found])
 
-    return features, f"{loaded.card.full_name}, sha256 {loaded.card.weights.sha256[:12]}"
-
-
-def _tasks(loaded: object) -> Sequence[str]:
-    from zoo_core import open_zoo
-
-    card = loaded.card  # type: ignore[attr-defined]
-    tasks: Sequence[str] = open_zoo().host.find("model", card.model).spec.tasks
-    return tasks
+    return features
 
 
 def distances(real: Tensor, made: Tensor) -> dict[str, float]:

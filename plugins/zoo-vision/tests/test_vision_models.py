@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from zoo_core import build, create_model, open_zoo
 from zoo_core.errors import UnknownName, UsageError
 from zoo_core.factory import Zoo
 from zoo_core.specs import Head
+from zoo_core.training import optim
 
 SMALL = {
     "img_size": 16,
@@ -178,7 +180,7 @@ def test_positions_are_interpolated_to_another_grid_and_the_class_token_keeps_it
     larger, adaptation = rebuilt(
         zoo, source, "vit_tiny", Head(task="image-classification", labels=4), **{**SMALL, "img_size": 32}
     )
-    assert adaptation.resized == ("pos_embed",) and larger.pos_embed.shape == (1, 65, 32)  # type: ignore[union-attr]
+    assert adaptation.resized == ("pos_embed",) and larger.pos_embed.shape == (1, 65, 32)
     before: Tensor = source.pos_embed  # type: ignore[assignment]
     after: Tensor = larger.pos_embed  # type: ignore[assignment]
     assert torch.equal(after[:, 0], before[:, 0])
@@ -252,6 +254,31 @@ def test_activation_checkpointing_changes_no_gradient(zoo: Zoo, name: str) -> No
         part(images).square().sum().backward()
         gradients.append([p.grad.clone() for p in part.parameters() if p.grad is not None])
     assert gradients[0] and all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("vit_tiny", 2),
+        ("resnet_nano", 4),
+        ("test_vit", 6),
+        ("test_resnet", 4),
+        ("test_efficientnet", 5),
+        ("test_convnext", 4),
+    ],
+)
+def test_layer_decay_finds_the_blocks_and_lowers_the_rate_towards_the_input(zoo: Zoo, name: str, blocks: int) -> None:
+    layers = zoo.host.find_model(name).provided.spec.layers
+    part = model(zoo, name, num_classes=3)
+    groups = optim.parameter_groups(part.named_parameters(), lr=1.0, weight_decay=0.0, layers=layers, layer_decay=0.5)
+    rates = {entry: group["lr"] for group in groups for entry in group["names"]}
+    head = max(rates.values())
+    assert head == 1.0 and {rates[entry] for entry in rates if entry.startswith(("head.", "fc.", "classifier."))} == {
+        1.0
+    }
+    by_block = {int(found[1]): rates[entry] for entry in rates if (found := re.search(layers, entry))}
+    ordered = [by_block[number] for number in sorted(by_block)]
+    assert len(ordered) == blocks and ordered == sorted(ordered) and len(set(ordered)) == blocks
 
 
 def test_configurations_that_could_not_be_built_are_refused() -> None:

@@ -385,7 +385,7 @@ def test_finetuning_at_another_size_changes_the_preprocessor_and_the_model(zoo: 
     train(larger, folder=tmp_path / "larger", zoo=zoo)
     loaded = load("vit_nano.larger", zoo=zoo)
     assert loaded.card.config["img_size"] == 12 and loaded.preprocessor.img_size == 12  # type: ignore[union-attr]
-    assert loaded.model.pos_embed.shape[1] == 37  # type: ignore[union-attr]
+    assert loaded.model.pos_embed.shape[1] == 37
     with pytest.raises(UsageError, match="img_sise"):
         train({**larger, "preprocessor": {"img_sise": 12}}, folder=tmp_path / "typo", zoo=zoo)
 

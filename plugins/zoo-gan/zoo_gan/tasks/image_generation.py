@@ -61,10 +61,8 @@ class ImageGeneration(AdversarialTask):
     def features(self, images: Tensor) -> Tensor:
         """(B, D) of uint8 (B, C, S, S), by the network that the recipe names, or the pixels."""
         if self._features is None:
-            found = (
-                scores.network_features(self.config.features) if self.config.features else (scores.pixel_features, "")
-            )
-            self._features = found[0]
+            name = self.config.features
+            self._features = scores.network_features(name) if name else scores.pixel_features
         return self._features(images)
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:

@@ -39,7 +39,7 @@ class ImageToImage(AdversarialTask):
             raise UsageError("image-to-image needs a model with a picture reader")
         if self.model.latent_dim:
             raise UsageError("image-to-image needs a generator that starts from a picture, such as pix2pix")
-        self._features = scores.network_features(config.features)[0] if config.features else scores.pixel_features
+        self._features = scores.network_features(config.features) if config.features else scores.pixel_features
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Originals:
         """Pictures; what the generator is given is made of them batch by batch."""
@@ -115,7 +115,7 @@ class ImageToImage(AdversarialTask):
         l1 = (made - real).abs().flatten(1).mean(1).sum() / 2
         far = [self._features(self.preprocessor.denormalise(part)).float() for part in (made, real)]
         return {
-            "count": torch.tensor(float(len(real))),
+            "count": torch.full_like(l1, len(real)),
             "l1": l1,
             "feature_distance": (far[0] - far[1]).norm(dim=1).sum(),
         }
