@@ -54,7 +54,7 @@ class ImageGeneration(AdversarialTask):
         return self.preprocessor.normalise(batch["images"])
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Features of the real pictures and of as many generated ones, and the first of these."""
+        """Features of the real pictures and of as many generated ones."""
         made = self.preprocessor.denormalise(modules["generator"](batch["latents"], batch.get("labels")))
         return {"real": list(self.features(batch["images"]).cpu()), "made": list(self.features(made).cpu())}
 
@@ -71,7 +71,7 @@ class ImageGeneration(AdversarialTask):
         return scores.distances(real, made)
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Real pictures of the training split, the least that can be reached, and the untrained generator, the most."""
+        """Real pictures of the training split, the least that can be reached, and noise, far from everything."""
         count = min(len(train), len(test))
         chosen = [train[place * len(train) // count] for place in range(count)]
         real, floor = (self._features_of(samples) for samples in (test[:count], chosen))
@@ -109,10 +109,8 @@ class ImageGeneration(AdversarialTask):
 
     def preview(self, dataset: Dataset) -> dict[str, bytes]:
         """`real.png`: what the discriminator is given as real."""
-        chosen = [
-            dataset.sample(SampleKey(0, 0, place * len(dataset) // SHOWN))[0]
-            for place in range(min(SHOWN, len(dataset)))
-        ]
+        count = min(SHOWN, len(dataset))
+        chosen = [dataset.sample(SampleKey(0, 0, place * len(dataset) // count))[0] for place in range(count)]
         return {"real.png": pictures.grid([picture.permute(1, 2, 0).contiguous().numpy() for picture in chosen])}
 
     def _classes(self, seeds: Sequence[int], label: str) -> list[int] | None:
