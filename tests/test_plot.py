@@ -64,7 +64,7 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path: Path, bad: str) ->
 
 
 def test_nothing_to_draw_is_an_error_and_leaves_no_picture(tmp_path: Path) -> None:
-    metrics = write(tmp_path / "metrics.jsonl", {"step": 1, "grad_norm": 2.0})
+    metrics = write(tmp_path / "metrics.jsonl", {"step": 1, "lr": 2.0})
     with pytest.raises(DataError, match="no figures"):
         draw_learning_curve(metrics, tmp_path / "curve.png", title="x")
     assert not (tmp_path / "curve.png").exists()

@@ -84,6 +84,9 @@ class Metric:
     """Samples measured."""
     baselines: Mapping[str, AnyFloat] = field(default_factory=dict)
     """The same metric for trivial rivals, by their names."""
+    measured_with: str = ""
+    """The checkpoint that it was measured with, `name@sha256:...`, where there is one: a figure in the features of one
+    network compares with no figure in those of another."""
 
     def __post_init__(self) -> None:
         """Refuse a negative count."""

@@ -207,7 +207,12 @@ def load(
         )
     model.to(torch.device(device)).eval()
     preprocessor = checkpoint.preprocessor(zoo.host)
-    context = TaskContext(model=model, preprocessor=preprocessor, labels=card.labels)
+    context = TaskContext(
+        model=model,
+        preprocessor=preprocessor,
+        labels=card.labels,
+        fresh=lambda: build.build_fresh(zoo.host, provided, config, head),
+    )
     component, loss = _task_of(card, task_provided, zoo.host)
     return Loaded(
         name=card.full_name,
@@ -279,6 +284,7 @@ def evaluate(
             f"{provided.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first"
         )
     found, baselines = measure(loaded.task, opened, split, hardware, batch_size=batch_size)
+    instruments = loaded.task.instruments()
     metrics = [
         Metric(
             name=metric,
@@ -287,6 +293,7 @@ def evaluate(
             split=split,
             samples=found.samples,
             baselines={rival: figures[metric] for rival, figures in baselines.items() if metric in figures},
+            measured_with=instruments.get(metric, ""),
         )
         for metric, value in found.metrics.items()
     ]

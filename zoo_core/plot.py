@@ -25,13 +25,12 @@ HIDDEN = (
     "units_per_second",
     "data_wait",
     "seconds",
-    "grad_norm",
     "epoch",
     "lr",
 )
 """What the metrics file has and a learning curve doesn't show."""
 
-MAX_PANELS = 6
+MAX_PANELS = 9
 """Panels of one picture; further metrics are left to the metrics file."""
 
 NOTHING: Mapping[str, Mapping[str, float]] = {}

@@ -141,6 +141,8 @@ class TaskSpec(Spec):
     """Fields of one prediction, in the order to show them."""
     suffixes: tuple[str, ...] = ()
     """Suffixes of the files that its inputs are (`.wav`); a folder then stands for all of them below it."""
+    numbered: bool = False
+    """Whether inputs may be numbers of samples to make, so that `zoo predict --num 3` asks for 0, 1 and 2."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,11 +1,12 @@
-"""What the benchmarks train: a perceptron and a pair of adversarial networks, so small that the loop's own time shows."""
+"""What the benchmarks train: two tiny models, so that the loop's own time shows, and drawn data for them and others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,6 +53,44 @@ class Vectors(Data):
     def digest(self) -> str:
         """The drawing is fixed by the number of samples."""
         return str(self.config.samples)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PicturesConfig:
+    """Grey pictures of noise."""
+
+    samples: int = 8192
+    """Pictures in the training split."""
+    image_size: int = 28
+    """Side in pixels."""
+
+
+class Picture(NamedTuple):
+    """A sample of tasks on pictures."""
+
+    image: np.ndarray[Any, Any]
+    """uint8 (S, S, 1)."""
+
+
+class Pictures(Data):
+    """Noise: a step takes as long on it as on anything else."""
+
+    def __init__(self, config: PicturesConfig) -> None:
+        self.config = config
+
+    def splits(self) -> tuple[str, ...]:
+        """Training only: nothing is evaluated here."""
+        return ("train",)
+
+    def samples(self, split: str) -> Sequence[Picture]:
+        """The same pictures every time."""
+        side = self.config.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (self.config.samples, side, side, 1), dtype=np.uint8)
+        return [Picture(image) for image in noise]
+
+    def digest(self) -> str:
+        """The drawing is fixed by number and size."""
+        return f"{self.config.samples} of {self.config.image_size}"
 
 
 class VectorSet(Dataset):
@@ -158,9 +197,10 @@ def zoo_models() -> list[ModelSpec]:
 
 @hookimpl
 def zoo_data() -> list[DataSpec]:
-    """One."""
+    """Two."""
     return [
-        DataSpec(name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, kind="vectors")
+        DataSpec(name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, kind="vectors"),
+        DataSpec(name="pictures", summary="noise", target="bench_plugin:Pictures", config=PicturesConfig, kind="image"),
     ]
 
 

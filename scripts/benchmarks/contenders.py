@@ -22,13 +22,19 @@ from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.interrupt import watching
 from zoo_core.training.report import SilentReporter
 from zoo_core.training.run import Run
-from zoo_core.training.setup import prepare
+from zoo_core.training.setup import Prepared, prepare
+from zoo_core.training.task import Dataset
 
 Contender = Callable[[Workload], list[float]]
 
 
 def zoo(work: Workload) -> list[float]:
     """Our loop as `train()` runs it, with its metrics file; no evaluation, one checkpoint after the last step."""
+    return run_zoo(work, lambda dataset: dataset)[1]
+
+
+def run_zoo(work: Workload, feed: Callable[[Dataset], Dataset]) -> tuple[Prepared, list[float]]:
+    """The same on what `feed` makes of the training data; also returns what was trained."""
     recipe = work.resolved()
     with tempfile.TemporaryDirectory() as folder, torch_settings(recipe.training), watching() as stop:
         hardware = Hardware(recipe.training)
@@ -36,9 +42,10 @@ def zoo(work: Workload) -> list[float]:
         files = RunFolder(Path(folder) / "run")
         run = Run(recipe, prepared, hardware, files, work.host, SilentReporter(), stop)
         run.begin(resume=False)
+        prepared.train = feed(prepared.train)
         run.work()
         lines = [json.loads(line)["train"] for line in files.metrics.read_text().splitlines()]
-    return [line.get("loss", line.get("discriminate/loss")) for line in lines]
+    return prepared, [line.get("loss", line.get("discriminate/loss")) for line in lines]
 
 
 def hand_written(work: Workload) -> list[float]:

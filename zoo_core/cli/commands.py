@@ -164,6 +164,8 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="another task that the checkpoint serves without training")
     parser.add_argument("--file", help="read inputs from the lines of a file")
     parser.add_argument("--limit", type=int, help="take at most this many inputs")
+    parser.add_argument("--num", type=int, help="make this many samples: the inputs 0, 1, 2, ... of a generator")
+    parser.add_argument("--seed", type=int, help="where a generator's numbers are counted from; the same as seed=SEED")
     parser.add_argument("--output", metavar="FOLDER", help="where files that belong to answers go (predictions/NAME)")
     parser.add_argument("--stream", action="store_true", help="show an answer piece by piece while it is made")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,36 @@ from zoo_core.training.task import File
 
 Prediction = dict[str, Any]
 
+OVERVIEW = 64
+"""Answers that an overview shows; the others are not held in memory for it."""
 
-def keep_files(answers: Iterable[tuple[str, Prediction]], folder: Path) -> Iterator[tuple[str, Prediction]]:
-    """The answers with each `File` in them written below `folder`, as `<number>-<field>.<suffix>`, and its path instead."""
-    for number, (item, answer) in enumerate(answers, start=1):
-        yield item, {field: _kept(value, folder, f"{number:04d}-{field}") for field, value in answer.items()}
+
+class Keeper:
+    """Keeps what the answers of one prediction hold, and what shows them together, in a folder."""
+
+    def __init__(self, folder: Path, overview: Callable[[Sequence[Prediction]], Mapping[str, bytes]]) -> None:
+        """`overview` is the task's."""
+        self.folder = folder
+        self.overview = overview
+        self.overviews: list[Path] = []
+        """Files that show the answers together, once all of them are kept."""
+
+    def keep(self, answers: Iterable[tuple[str, Prediction]]) -> Iterator[tuple[str, Prediction]]:
+        """The answers with each `File` in them written as `<number>-<field>.<suffix>`, and its path instead."""
+        shown: list[Prediction] = []
+        for number, (item, answer) in enumerate(answers, start=1):
+            if len(shown) < OVERVIEW:
+                shown.append(answer)
+            yield item, {name: _kept(value, self.folder, f"{number:04d}-{name}") for name, value in answer.items()}
+        together = self.overview(shown) if len(shown) > 1 else {}
+        keep_artifacts(together, self.folder)
+        self.overviews = [self.folder / name for name in together]
 
 
 def keep_artifacts(artifacts: Mapping[str, bytes], folder: Path) -> None:
     """Write what an evaluation leaves below `folder`, each under its own name."""
-    fs.make_folder(folder)
     for name, data in artifacts.items():
+        fs.make_folder(folder)
         fs.write_file(folder / name, data)
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from zoo_core.cli.render import Output, metric_rows, number
+from zoo_core.cli.render import Output, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.errors import DataError, UsageError
@@ -21,6 +21,7 @@ from zoo_core.schema import build, parse_override
 if TYPE_CHECKING:
     from zoo_core.factory import Loaded
     from zoo_core.plugins import Provided
+    from zoo_core.specs import TaskSpec
 
 BATCH = 32
 """Inputs that are answered together."""
@@ -50,6 +51,8 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
         for data, split, samples in dict.fromkeys((metric.data, metric.split, metric.samples) for metric in metrics):
             output.line(f"{arguments.model} on {data}, split {split}, {samples:,} samples")
         output.table(*metric_rows((metric.name, metric.value, metric.baselines) for metric in metrics))
+        for line in measured_with(metrics):
+            output.line(line)
 
     return Answer(document=lambda: [asdict(metric) for metric in metrics], show=show)
 
@@ -61,12 +64,16 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     words = [word for word in arguments.inputs if not _OPTION.fullmatch(word)]
     options = dict(parse_override(word) for word in arguments.inputs if _OPTION.fullmatch(word))
     words += arguments.after
+    if arguments.seed is not None:
+        options["seed"] = arguments.seed
     _require_inputs(words, arguments)
     card = open_checkpoint(arguments.model, session.registry).card
     if arguments.task or card.task:
-        _check_options(session.host.find("task", arguments.task or card.task), options)
+        task = session.host.find("task", arguments.task or card.task)
+        _check_options(task, options)
+        words += _numbers(arguments.num, task.spec)
     from zoo_core import factory
-    from zoo_core.cli.files import keep_files
+    from zoo_core.cli.files import Keeper
     from zoo_core.training.folder import new_folder
 
     loaded = factory.load(arguments.model, task=arguments.task, zoo=session.zoo)
@@ -79,13 +86,19 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
     folder = Path(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
-    answers = keep_files(_answers(loaded, inputs, options, batch), folder)
+    keeper = Keeper(folder, loaded.task.overview)
+    answers = keeper.keep(_answers(loaded, inputs, options, batch))
     display = _show_each if listed else _show_lines
 
     def document() -> list[dict[str, Any]]:
         return [{"input": item, **answer} for item, answer in answers]
 
-    return Answer(document=document, show=lambda output: display(answers, loaded.task_spec.outputs, output))
+    def show(output: Output) -> None:
+        display(answers, loaded.task_spec.outputs, output)
+        for path in keeper.overviews:
+            session.errors.line(f"all together: {path}")
+
+    return Answer(document=document, show=show)
 
 
 def _check_options(task: Provided, options: dict[str, Any]) -> None:
@@ -101,9 +114,18 @@ def _require_inputs(words: Sequence[str], arguments: Namespace) -> None:
     """Refuse a question without inputs before anything is loaded for it."""
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError(f"--limit must be at least 1, found {arguments.limit}")
-    if not words and arguments.file is None:
+    if arguments.num is not None and arguments.num < 1:
+        raise UsageError(f"--num must be at least 1, found {arguments.num}")
+    if not words and arguments.file is None and arguments.num is None:
         hint = "give inputs as words, --file FILE, or - for lines of stdin"
         raise UsageError(f"nothing to ask {arguments.model}", hint=hint)
+
+
+def _numbers(count: int | None, task: TaskSpec) -> list[str]:
+    """The inputs that `--num` stands for. Raises `UsageError` for a task that is not asked by numbers."""
+    if count is not None and not task.numbered:
+        raise UsageError(f"--num is for generators, and {task.name} answers inputs", hint="leave it out")
+    return list(map(str, range(count or 0)))
 
 
 def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO) -> Iterator[str]:

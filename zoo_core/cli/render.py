@@ -12,6 +12,9 @@ from zoo_core.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from zoo_core.card import Metric
+    from zoo_core.specs import TaskSpec
+
 EMPTY = "-"
 """What an empty cell shows, so that columns stay countable."""
 
@@ -193,6 +196,21 @@ def plain_value(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {plain_value(item)}" for key, item in value.items()) + "}"
     return str(value)
+
+
+def question(name: str, task: TaskSpec) -> str:
+    """What to type to ask a checkpoint, by what the task's inputs are."""
+    inputs = "--num 16" if task.numbered else f"FILE{task.suffixes[0]}" if task.suffixes else '"..."'
+    return f"zoo predict {name} {inputs}"
+
+
+def measured_with(metrics: Iterable[Metric]) -> list[str]:
+    """A line for each checkpoint that figures were measured with: which figures, and which checkpoint."""
+    names: dict[str, list[str]] = {}
+    for metric in metrics:
+        if metric.measured_with:
+            names.setdefault(metric.measured_with, []).append(metric.name)
+    return [f"{', '.join(measured)}: measured with {checkpoint}" for checkpoint, measured in names.items()]
 
 
 def metric_rows(metrics: Iterable[tuple[str, float, Mapping[str, float]]]) -> tuple[list[str], list[list[str]]]:

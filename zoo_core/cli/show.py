@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo_core.card import Card, card_to_data
 from zoo_core.cli.listing import architecture_rows
-from zoo_core.cli.render import Output, count, metric_rows, plain_value, size
+from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName, ZooError
 from zoo_core.plugins import NamedModel, PluginHost, model_name
@@ -56,14 +56,23 @@ def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
             for (data, split), rows in _by_split(card).items():
                 output.line(f"on {data}, split {split}:")
                 output.table(*metric_rows(rows))
+            for line in measured_with(card.metrics):
+                output.line(line)
         _title(output, "files")
         output.table(["file", "size", "sha256"], [[file.path, size(file.size), file.sha256] for file in card.files])
         _section(output, "training", {key: plain_value(value) for key, value in card.training.items()})
         _section(output, "environment", dict(card.environment))
         _section(output, "options", {key: _default(value) for key, value in options.items()})
 
-    next_step = f'zoo predict {card.name} "..."' if card.task else f"zoo finetune {card.name} --task TASK --data DATA"
+    next_step = _next_step(card, host)
     return Answer(document=lambda: document, show=show, notes=(f"use it: {next_step}",) if entry.available else ())
+
+
+def _next_step(card: Card, host: PluginHost) -> str:
+    try:
+        return question(card.name, host.find("task", card.task).spec)
+    except ZooError:
+        return f"zoo finetune {card.name} --task TASK --data DATA"
 
 
 def _facts(entry: Entry) -> dict[str, str]:

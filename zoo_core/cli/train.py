@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.cli.render import Output, duration, metric_rows
+from zoo_core.cli.render import Output, duration, measured_with, metric_rows, question
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UsageError
 
@@ -86,6 +86,8 @@ def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
     def show(output: Output) -> None:
         if rows:
             output.table(*metric_rows(rows))
+        for line in measured_with(result.card.metrics if result.card else ()):
+            output.line(line)
         known = {key: value or "" for key, value in facts.items()}
         output.pairs({**known, "steps": f"{result.steps:,}", "took": duration(result.seconds)})
         for command in next_steps:
@@ -106,5 +108,5 @@ def _facts(result: RunResult) -> dict[str, str | None]:
 
 def _next_steps(recipe: Recipe, name: str) -> list[str]:
     spec = recipe.task.provided.spec
-    steps = [f'zoo predict {name} "..."'] if spec.outputs else []
+    steps = [question(name, spec)] if spec.outputs else []
     return steps if spec.labelled else [*steps, f"zoo finetune {name} --task TASK --data DATA"]

@@ -63,6 +63,15 @@ class RunFolder:
         for line in text.splitlines():
             fs.append_line(self.log, f"{_now()} {line}")
 
+    def kept_artifacts(self) -> dict[str, list[bytes]]:
+        """What evaluations left, by name, oldest first."""
+        kept: dict[str, list[bytes]] = {}
+        for path in sorted(self.artifacts.iterdir()):
+            step, _, name = path.name.partition("-")
+            if step.isdigit() and name:
+                kept.setdefault(name, []).append(fs.read_bytes(path))
+        return kept
+
     def keep_artifacts(self, step: int, artifacts: Mapping[str, bytes]) -> list[Path]:
         """Store what an evaluation leaves, named by step."""
         paths = []

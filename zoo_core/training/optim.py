@@ -101,8 +101,9 @@ class Update:
     def step(self, weight: Tensor) -> Norms:
         """Apply the accumulated gradient sums; `weight` is the 0-d total weight over micro-batches and ranks."""
         grads = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads) / weight
-        finite = torch.isfinite(norm)
+        # The model is on one device, so that the sorting of torch.nn.utils.get_total_norm is spared; NaN is not below.
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) / weight
+        finite = norm < torch.inf
         divisor = weight if self.clip_norm is None else weight * torch.clamp(norm / self.clip_norm, min=1.0)
         if self.fused:
             self._fused_step(divisor, finite)

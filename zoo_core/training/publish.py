@@ -60,12 +60,14 @@ def publish(
 
     Raises `TrainingError` for weights that are not finite; nothing is registered then.
     """
-    tensors = {name: tensor.cpu() for name, tensor in build.weights(prepared.task.model).items()}
+    trained = build.weights(prepared.task.model)
+    tensors = {name: tensor.cpu() for name, tensor in trained.items() if name in prepared.published}
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
     others = prepared.preprocessor.files() if prepared.preprocessor else {}
-    filled, files = pack(_card(recipe, prepared, _metrics(recipe, final), parent, training), tensors, others)
+    metrics = _metrics(recipe, final, prepared.task.instruments())
+    filled, files = pack(_card(recipe, prepared, metrics, parent, training), tensors, others)
     card = registry.register(filled, files)
     if not (folder / "model").exists():
         write_folder(folder, "model", card, files)
@@ -95,7 +97,7 @@ def data_record(recipe_data: Any, data: Data) -> DataRecord:
     )
 
 
-def _metrics(recipe: Recipe, final: Final) -> tuple[Metric, ...]:
+def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tuple[Metric, ...]:
     return tuple(
         Metric(
             name=name,
@@ -105,6 +107,7 @@ def _metrics(recipe: Recipe, final: Final) -> tuple[Metric, ...]:
             seed=recipe.training.seed,
             samples=final.samples,
             baselines={rival: round(figures[name], 6) for rival, figures in final.baselines.items() if name in figures},
+            measured_with=instruments.get(name, ""),
         )
         for name, value in final.metrics.items()
     )

@@ -197,6 +197,7 @@ class Run:
                 # Before the checkpoint's folder, which says that the run is finished.
                 self.files.record(self.first, "test", final.metrics)
                 self.files.keep_artifacts(self.first, final.artifacts)
+                self.files.keep_artifacts(self.first, self.prepared.task.retrospect(self.files.kept_artifacts()))
                 self._draw(final.baselines)
                 card = publish(
                     self.recipe,

@@ -61,6 +61,9 @@ class Prepared:
     updates: dict[str, Update]
     frozen: frozenset[str]
     """Names of the tensors that stay as they are."""
+    published: frozenset[str]
+    """Names of the architecture's tensors; a buffer that the task adds to the model for its training isn't among them,
+    so it is part of the run and not of the checkpoint that the run registers."""
 
 
 def prepare(
@@ -92,9 +95,14 @@ def prepare(
             )
         host.resolve(provided.spec.gradient_checkpointing, provided)(model)
     frozen = freeze(model, recipe.training.freeze, provided.spec.head)
-    task = build_task(
-        recipe.task, recipe.loss, host, TaskContext(model=model, preprocessor=preprocessor, labels=labels)
+    context = TaskContext(
+        model=model,
+        preprocessor=preprocessor,
+        labels=labels,
+        fresh=lambda: building.build_fresh(host, provided, config, head),
     )
+    published = frozenset(building.weights(model))
+    task = build_task(recipe.task, recipe.loss, host, context)
     dataset = task.dataset(train, train=True)
     plan = _plan(recipe, dataset, hardware)
     return Prepared(
@@ -113,6 +121,7 @@ def prepare(
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
         updates=_updates(recipe, host, task, provided),
         frozen=frozen,
+        published=published,
     )
 
 

@@ -183,6 +183,9 @@ class TaskContext:
     labels: tuple[str, ...] = ()
     loss: Loss | None = None
     """The loss that the recipe chose, or the task's default; None where the model itself has it."""
+    fresh: Callable[[], nn.Module] | None = None
+    """Builds the same architecture with weights of its own, drawn from torch's global generator: what an untrained
+    model reaches can stand beside a figure."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -240,6 +243,18 @@ class Task(ABC):
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
         """Files to keep beside an evaluation: samples, a confusion matrix, a picture."""
+        return {}
+
+    def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+        """Files made of what all evaluations of a run left, oldest first, when it ends: an animation of training."""
+        return {}
+
+    def overview(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+        """Files that show the answers of one prediction together, like a grid of pictures."""
+        return {}
+
+    def instruments(self) -> dict[str, str]:
+        """Checkpoints that metrics are measured with, `name@sha256:...` by metric; a card states them beside each."""
         return {}
 
 

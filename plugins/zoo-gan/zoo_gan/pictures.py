@@ -25,6 +25,12 @@ def png(picture: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def pixels(png: bytes) -> Pixels:
+    """The picture of a PNG that `png` made."""
+    picture = np.asarray(Image.open(io.BytesIO(png)))
+    return picture if picture.ndim == 3 else picture[:, :, None]
+
+
 def grid(pictures: Sequence[Pixels], *, columns: int = 8) -> bytes:
     """PNG of the pictures, all of one size, row by row on white; small ones enlarged by whole factors."""
     buffer = io.BytesIO()

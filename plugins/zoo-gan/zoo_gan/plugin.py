@@ -70,7 +70,13 @@ _MODELS = [
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _SIDES = ("real", "fake", "side")
-_COMMON: dict[str, Any] = {"loss_inputs": _SIDES, "predict": "zoo_gan.task_configs:SamplingOptions"}
+_GENERATION: dict[str, Any] = {
+    "loss": "gan-non-saturating",
+    "loss_inputs": _SIDES,
+    "predict": "zoo_gan.task_configs:PictureSamplingOptions",
+    "suffixes": _SUFFIXES,
+    "numbered": True,
+}
 
 _TASKS = [
     TaskSpec(
@@ -81,9 +87,8 @@ _TASKS = [
         modality="image",
         data=("image", "labelled-image"),
         labelled=False,
-        loss="gan-non-saturating",
-        outputs=("picture",),
-        **_COMMON,
+        outputs=("difference", "picture", "animation"),
+        **_GENERATION,
     ),
     TaskSpec(
         name="class-conditional-image-generation",
@@ -93,9 +98,8 @@ _TASKS = [
         modality="image",
         data=("labelled-image",),
         labelled=True,
-        loss="gan-non-saturating",
-        outputs=("label", "picture"),
-        **_COMMON,
+        outputs=("label", "difference", "picture", "animation"),
+        **_GENERATION,
     ),
     TaskSpec(
         name="image-to-image",
@@ -120,8 +124,10 @@ _TASKS = [
         data=("points",),
         labelled=False,
         loss="gan-non-saturating",
+        loss_inputs=_SIDES,
+        predict="zoo_gan.task_configs:SamplingOptions",
         outputs=("x", "y"),
-        **_COMMON,
+        numbered=True,
     ),
 ]
 

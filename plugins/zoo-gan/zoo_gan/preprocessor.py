@@ -70,7 +70,8 @@ class PictureReader(Preprocessor):
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or not array.size:
             raise DataError(f"expected a picture as uint8 (H, W, C), found {getattr(array, 'shape', type(array))}")
         if array.shape == (self.image_size, self.image_size, self.channels):
-            return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+            # A copy, because the caller's array may be read-only.
+            return torch.from_numpy(np.array(array, order="C")).permute(2, 0, 1)
         picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
         if array.shape[2] == 4:
             ground = Image.new("RGB", picture.size, (self.config.background,) * 3)

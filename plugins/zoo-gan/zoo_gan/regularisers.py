@@ -55,18 +55,16 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, l
     return (_norms(_slopes(discriminator, between, labels)) - 1.0).square()
 
 
-def path_length(
-    generator: Generator, latents: Tensor, labels: Tensor | None, mean: Tensor, *, decay: float = 0.01
-) -> tuple[Tensor, Tensor]:
-    """(||J^T y|| - a)^2 of each latent and the next a: Karras et al., CVPR 2020, equation 4 and section 3.2.
+def path_length(generator: Generator, latents: Tensor, labels: Tensor | None, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """(||J^T y|| - a)^2 of each latent and the lengths themselves: Karras et al., CVPR 2020, equation 4 and section 3.2.
 
     J is the generator's Jacobian; y are images of unit normal noise, from torch's global generator, over the root of
-    the number of pixels as in the authors' code, so that a length doesn't grow with the picture. latents: (B, Z), which
-    may have a graph of their own, as behind a mapping network; labels: (B,), or None. mean: a, 0-d, the running mean
-    of the lengths, 0 at first; it isn't changed, and the lengths are compared with it as it is given, so that one
-    sample's penalty doesn't depend on the others'.
-    Returns the penalties (B,) and the new mean, 0-d, moved by `decay` towards the mean of these lengths; it carries no
-    gradient. Raises `TrainingError` for a mean that isn't 0-d.
+    the number of pixels as in the authors' code, so that a length doesn't grow with the picture; a point of the plane
+    (B, 2) counts as one pixel. latents: (B, Z), which may have a graph of their own, as behind a mapping network;
+    labels: (B,), or None. mean: a, 0-d, the running mean of the lengths, 0 at first; it isn't changed, and the lengths
+    are compared with it as it is given, so that one sample's penalty doesn't depend on the others'.
+    Returns the penalties (B,) and the lengths ||J^T y|| (B,), which carry no gradient, for the caller to follow with
+    the mean. Raises `TrainingError` for a mean that isn't 0-d.
     """
     if mean.ndim:
         raise TrainingError(f"path length: running mean of shape {tuple(mean.shape)}", hint="give a 0-d buffer")
@@ -76,8 +74,7 @@ def path_length(
     noise = torch.randn_like(images) / images.shape[2:].numel() ** 0.5
     products = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)[0]  # J^T y: (B, Z)
     lengths = _norms(_precise(products).flatten(1))
-    moved = torch.lerp(mean.detach(), lengths.detach().mean().to(mean.dtype), decay)
-    return (lengths - mean.detach()).square(), moved
+    return (lengths - mean.detach()).square(), lengths.detach()
 
 
 @torch.no_grad()

@@ -9,46 +9,78 @@ on the card names.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
+from zoo_gan.pictures import Pixels
 
 NEIGHBOURS = 3
 """Neighbours whose distance is a sample's radius in precision and recall."""
 _SUBSET = 500
 """Samples of a subset of the kernel distance."""
 
-Features = Callable[[Tensor], Tensor]
-"""uint8 (B, C, S, S) to (B, D)."""
+Images = Tensor
+"""uint8 (B, C, S, S)."""
 
 
-def pixel_features(images: Tensor) -> Tensor:
-    """Pictures shrunk to 8×8, as the features where no network is named."""
-    small = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8)
-    return small.flatten(1)
+class Judge:
+    """What generated pictures are looked at with; this one sees nothing but the pixels, shrunk to 8×8."""
+
+    reference = ""
+    """`name@sha256:...` of the checkpoint, if it is one."""
+    labels: tuple[str, ...] = ()
+    """Classes that it tells apart."""
+
+    def features(self, images: Images) -> Tensor:
+        """(B, D), on the CPU."""
+        small = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8)
+        return small.flatten(1).cpu()
+
+    def classify(self, images: Images) -> list[str]:
+        """The class of each picture, where it knows classes."""
+        raise UsageError("pixels tell no classes apart", hint="set task.features to a classifier")
 
 
-def network_features(name: str) -> Features:
-    """The embeddings of a registered checkpoint. Raises `UsageError` where it embeds nothing."""
-    from zoo_core.checkpoint import open_checkpoint
-    from zoo_core.factory import load, open_zoo
+class NetworkJudge(Judge):
+    """A registered checkpoint: its embeddings, and its classes if it is a classifier."""
 
-    zoo = open_zoo()
-    family = zoo.host.find("model", open_checkpoint(name, zoo.registry).card.model)
-    task = next((task for task in family.spec.tasks if task.endswith("feature-extraction")), "")
-    if not task:
-        raise UsageError(f"{name} has no features to compare pictures by")
-    network = load(name, task=task, zoo=zoo)
+    def __init__(self, name: str) -> None:
+        """Raises `UnknownName` where there is no such checkpoint, `UsageError` where it embeds nothing."""
+        from zoo_core.checkpoint import open_checkpoint
+        from zoo_core.factory import load, open_zoo
 
-    def features(images: Tensor) -> Tensor:
-        arrays = [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
-        found = network.predict(arrays, normalize=False)
-        return torch.tensor([answer["embedding"] for answer in found])
+        zoo = open_zoo()
+        checkpoint = open_checkpoint(name, zoo.registry)
+        family = zoo.host.find("model", checkpoint.card.model)
+        task = next((task for task in family.spec.tasks if task.endswith("feature-extraction")), "")
+        if not task or family.spec.modality != "image":
+            raise UsageError(f"{name} has no features to compare pictures by", hint="zoo list --modality image")
+        self.reference, self.labels = checkpoint.reference, checkpoint.card.labels
+        self._embedder = load(name, task=task, zoo=zoo)
+        self._classifier = load(name, zoo=zoo) if self.labels else None
 
-    return features
+    def features(self, images: Images) -> Tensor:
+        """What the network pools of each picture."""
+        answers = self._embedder.predict(arrays(images), normalize=False)
+        return torch.tensor([answer["embedding"] for answer in answers])
+
+    def classify(self, images: Images) -> list[str]:
+        """The likeliest label of each picture."""
+        if self._classifier is None:
+            raise UsageError(f"{self.reference} tells no classes apart", hint="set task.features to a classifier")
+        return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top=1)]
+
+
+def judge_of(name: str) -> Judge:
+    """The judge that a recipe names; the pixels for an empty name."""
+    return NetworkJudge(name) if name else Judge()
+
+
+def arrays(images: Images) -> list[Pixels]:
+    """Each picture as (S, S, C)."""
+    return [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
 
 
 def distances(real: Tensor, made: Tensor) -> dict[str, float]:

@@ -24,6 +24,11 @@ class AdversarialConfig:
     """Strength of the penalty that pulls gradient norms between samples to 1 (Gulrajani et al., 2017); 0 for none."""
     gradient_penalty_every: int = 1
     """Steps between its updates."""
+    path_length: float = 0.0
+    """Strength of the penalty that keeps steps of the generator as long as steps of its latents (Karras et al., CVPR
+    2020, section 3.2, where it is 2); 0 for none."""
+    path_length_every: int = 1
+    """Steps between its updates, 8 in the paper; they are updates of the generator's own, also at 1."""
     clip: float = 0.0
     """Largest absolute weight of the discriminator (Arjovsky et al., 2017); 0 for no limit."""
     augment: str = ""
@@ -35,10 +40,10 @@ class AdversarialConfig:
 
     def __post_init__(self) -> None:
         """Refuse intervals below 1 and strengths below 0."""
-        for name in ("critics", "r1_every", "r2_every", "gradient_penalty_every"):
+        for name in ("critics", "r1_every", "r2_every", "gradient_penalty_every", "path_length_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, found {getattr(self, name)}")
-        for name in ("r1", "r2", "gradient_penalty", "clip", "noise"):
+        for name in ("r1", "r2", "gradient_penalty", "path_length", "clip", "noise"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must be at least 0, found {getattr(self, name)}")
         if not 0 <= self.flip <= 1:
@@ -81,6 +86,26 @@ class SamplingOptions:
     """Where numbers of samples are counted from."""
     label: str = ""
     """Class of all samples, for a conditional generator; empty: the classes in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSamplingOptions(SamplingOptions):
+    """How a generator of pictures answers a number, a walk such as `3..7` between two, or a picture to find."""
+
+    frames: int = 8
+    """Pictures of a walk, both ends included."""
+    iterations: int = 200
+    """Updates of the latent when one is looked for."""
+    starts: int = 4
+    """Latents that are looked for at once, of every class in question; the best is given."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts below their least."""
+        for name, least in (("frames", 2), ("iterations", 0), ("starts", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: must be at least {least}, found {getattr(self, name)}")
+        if self.starts > 256:
+            raise ValueError(f"starts: must be at most 256, found {self.starts}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,10 @@ from zoo_core.specs import Head
 class Adversaries(nn.Module):
     """A generator and the discriminator that it learns against, as one checkpoint."""
 
+    path_lengths: Tensor | None
+    """(3,), float32: the running mean of the generator's path lengths, and sum and number of those that it has yet to
+    follow; None unless `track_path_lengths` was called."""
+
     def __init__(
         self,
         generator: nn.Module,
@@ -39,6 +43,15 @@ class Adversaries(nn.Module):
         self.sample_shape = sample_shape
         self.latent_dim = latent_dim
         self.classes = classes
+        self.register_buffer("path_lengths", None)
+
+    def track_path_lengths(self) -> None:
+        """Give the pair `path_lengths`, all zeros and saved with it, for path-length regularisation to go on after a stop.
+
+        A pair is built without it, because it is a matter of training: no checkpoint has to hold it.
+        """
+        if self.path_lengths is None:
+            self.path_lengths = torch.zeros(3, device=next(self.parameters()).device)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples (B, ...) of latents (B, Z) and, in a conditional model, labels (B,) int64."""

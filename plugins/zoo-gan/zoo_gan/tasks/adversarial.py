@@ -1,13 +1,13 @@
 """Two networks against each other as a list of phases: what tasks on pictures and on points share.
 
 Paper: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1; lazy regularisation: Karras et al.,
-Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix B.
+Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix B, and path lengths, its section 3.2.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from zoo_gan.task_configs import AdversarialConfig
 
 PENALTIES = ("r1", "r2", "gradient_penalty")
 """Regularisers of the discriminator, as the configuration names them."""
+PATH_LENGTH_DECAY = 0.01
+"""How far the running mean of path lengths moves towards an update's: 1 - 0.99 in the authors' code."""
 
 
 class AdversarialTask(Task):
@@ -31,13 +33,20 @@ class AdversarialTask(Task):
     config: AdversarialConfig
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model that isn't a pair, or for a missing loss."""
+        """Raises `UsageError` for a model that isn't a pair or has no latents to regularise, or for a missing loss."""
         super().__init__(config, context)
         if not isinstance(self.model, Adversaries):
             raise UsageError("adversarial tasks need a model with a generator and a discriminator")
         if self.loss is None:
             raise UsageError("adversarial tasks need a loss")
         policy_names(config.augment)
+        if config.path_length:
+            if not self.model.latent_dim:
+                raise UsageError(
+                    "task.path_length is for generators that start from latents, and this one has none",
+                    hint="leave it out, or choose a model with latents",
+                )
+            self.model.track_path_lengths()
         self.phases = phases_of(config)
         self.relative = depends_on_real(self.loss)
         """Whether the generator's loss compares with real samples, which costs a pass of the discriminator."""
@@ -64,17 +73,21 @@ class AdversarialTask(Task):
         return None
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """One of the updates: `discriminate`, a lazy regulariser by its name, or `generate`."""
+        """One of the updates: `discriminate`, a lazy regulariser by its name, `generate` or `path_length`."""
         generator, discriminator = modules["generator"], modules["discriminator"]
         real, given = self.real(batch), self.given(batch)
         if self.config.clip:
             # After every update comes a forward pass, so clipping before one is clipping after the other.
             regularisers.clip_weights(discriminator.parameters(), self.config.clip)
+        if phase == "path_length":
+            return self._regularise_paths(generator, real, given)
         if phase == "generate":
             return self._generate(discriminator, self.make(generator, batch, real), real, given)
         with torch.no_grad():
             fake = self.make(generator, batch, real)
         if phase == "discriminate":
+            if self.model.path_lengths is not None:
+                follow(self.model.path_lengths)
             return self._discriminate(discriminator, real, fake, given)
         strength = getattr(self.config, phase) * getattr(self.config, f"{phase}_every")
         return StepOutput(strength * self._penalty(phase, discriminator, real, fake, given).sum(), float(len(real)))
@@ -102,6 +115,16 @@ class AdversarialTask(Task):
         also = self.beside(made, real)
         return StepOutput(loss if also is None else loss + also, weight)
 
+    def _regularise_paths(self, generator: nn.Module, real: Tensor, given: Tensor | None) -> StepOutput:
+        """Compare path lengths with their running mean, which stays as it is until all of the update's are known."""
+        known = self.model.path_lengths
+        assert known is not None  # made above
+        penalties, lengths = regularisers.path_length(generator, self.latents(real), given, known[0])
+        total = lengths.sum()
+        known[1:] += torch.stack((total, torch.full_like(total, len(real))))
+        strength = self.config.path_length * self.config.path_length_every
+        return StepOutput(strength * penalties.sum(), float(len(real)), {"length": total})
+
     def seen(self, samples: Tensor) -> Tensor:
         """What the discriminator is shown of samples: augmented and noisy where the recipe says so."""
         samples = augment(samples, self.config.augment) if self.config.augment else samples
@@ -115,14 +138,33 @@ class AdversarialTask(Task):
 
 
 def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:
-    """The updates of a step: the discriminator's, its lazy regularisers', the generator's every `critics` steps."""
+    """The updates of a step: the discriminator's, its lazy regularisers', the generator's every `critics` steps, and
+    that of its path lengths, whose mean the next `discriminate` moves."""
     eager = [name for name in PENALTIES if _is(config, name) and _every(config, name) == 1]
     lazy = [name for name in PENALTIES if _is(config, name) and _every(config, name) > 1]
     of_critic: Mapping[str, Any] = {"trains": ("discriminator",), "optimizer": "discriminator"}
+    of_generator: Mapping[str, Any] = {"trains": ("generator",), "optimizer": "generator"}
+    paths = Phase(name="path_length", every=config.path_length_every, double_backward=True, **of_generator)
     return (
         Phase(name="discriminate", double_backward=bool(eager), **of_critic),
         *(Phase(name=name, every=_every(config, name), double_backward=True, **of_critic) for name in lazy),
-        Phase(name="generate", trains=("generator",), optimizer="generator", every=config.critics),
+        Phase(name="generate", every=config.critics, **of_generator),
+        *((paths,) if config.path_length else ()),
+    )
+
+
+@torch.no_grad()
+def follow(path_lengths: Tensor) -> None:
+    """Move the running mean towards the lengths that wait, and forget them; `path_lengths` is the pair's, (3,).
+
+    The loop calls a step once a micro-batch, so they wait until the next step, whose first micro-batch comes here: a
+    whole update is measured against one mean. Where nothing waits (0 / 0), or what isn't finite, the mean stays. Of
+    several ranks it is the first's lengths that count, because the loop gives all of them its buffers.
+    """
+    mean, total, count = path_lengths.unbind()
+    moved = torch.lerp(mean, total / count, PATH_LENGTH_DECAY)
+    path_lengths.copy_(
+        torch.stack((moved.where(moved.isfinite(), mean), torch.zeros_like(mean), torch.zeros_like(mean)))
     )
 
 
@@ -140,23 +182,3 @@ def _is(config: AdversarialConfig, name: str) -> bool:
 
 def _every(config: AdversarialConfig, name: str) -> int:
     return int(getattr(config, f"{name}_every"))
-
-
-def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
-    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `UsageError` for anything else."""
-    seeds = []
-    for item in inputs:
-        text = str(item)
-        if not text.isdecimal():
-            raise UsageError(f"{text!r} is no number of a sample", hint="a generator is asked by numbers: 0 1 2")
-        seeds.append(seed + int(text))
-    return seeds
-
-
-def seeded_latents(seeds: Sequence[int], width: int) -> Tensor:
-    """Latents (N, Z), each a function of its seed alone."""
-    rows = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        rows.append(torch.randn(width, generator=generator))
-    return torch.stack(rows)

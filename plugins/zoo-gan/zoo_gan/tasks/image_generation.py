@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ from torch import Tensor, nn
 from zoo_core.errors import UnknownName, UsageError
 from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
-from zoo_gan import pictures, scores
+from zoo_gan import pictures, sampling, scores
 from zoo_gan.preprocessor import PictureReader
-from zoo_gan.task_configs import GenerationConfig, SamplingOptions
-from zoo_gan.tasks.adversarial import AdversarialTask, numbered, seeded_latents
+from zoo_gan.task_configs import GenerationConfig, PictureSamplingOptions
+from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 64
 """Samples of the grid that every evaluation leaves."""
 _SERVED = 64
-"""Samples that a prediction makes at a time."""
+"""Samples that are made or looked at together."""
 
 
 class ImageGeneration(AdversarialTask):
@@ -40,7 +41,20 @@ class ImageGeneration(AdversarialTask):
                 f"the model has {self.model.classes} classes, the task {len(self.labels)}",
                 hint=f"set model.classes={len(self.labels)}",
             )
-        self._features: scores.Features | None = None
+        self._judge: scores.Judge | None = None
+        self._fresh = context.fresh
+
+    @property
+    def judge(self) -> scores.Judge:
+        """What pictures are scored with, loaded when it is first needed."""
+        if self._judge is None:
+            self._judge = scores.judge_of(self.config.features)
+        return self._judge
+
+    @property
+    def judges_classes(self) -> bool:
+        """Whether generated pictures can be asked for their class."""
+        return bool(self.labels) and set(self.labels) <= set(self.judge.labels)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> RealPictures:
         """Pictures, their classes where the model has some; in evaluation each comes with a latent of its own."""
@@ -54,64 +68,139 @@ class ImageGeneration(AdversarialTask):
         return self.preprocessor.normalise(batch["images"])
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Features of the real pictures and of as many generated ones."""
-        made = self.preprocessor.denormalise(modules["generator"](batch["latents"], batch.get("labels")))
-        return {"real": list(self.features(batch["images"]).cpu()), "made": list(self.features(made).cpu())}
-
-    def features(self, images: Tensor) -> Tensor:
-        """(B, D) of uint8 (B, C, S, S), by the network that the recipe names, or the pixels."""
-        if self._features is None:
-            name = self.config.features
-            self._features = scores.network_features(name) if name else scores.pixel_features
-        return self._features(images)
+        """Features of the real pictures and of as many generated ones, and which of these show the class asked for."""
+        labels = batch.get("labels")
+        made = self.preprocessor.denormalise(modules["generator"](batch["latents"], labels))
+        looked: dict[str, list[Any]] = {
+            "real": list(self.judge.features(batch["images"])), "made": list(self.judge.features(made))
+        }  # fmt: skip
+        return {**looked, "right": self._right(made, labels.tolist())} if self.judges_classes else looked
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """Fréchet and kernel distance, precision and recall."""
+        """Fréchet and kernel distance, precision and recall; `class_accuracy` where the judge knows the classes."""
         real, made = (torch.stack(list(gathered[name])) for name in ("real", "made"))
-        return scores.distances(real, made)
+        right = {"class_accuracy": float(np.mean(list(gathered["right"])))} if "right" in gathered else {}
+        return {**scores.distances(real, made), **right}
+
+    def instruments(self) -> dict[str, str]:
+        """The checkpoint that all of them are measured with."""
+        metrics = ("fid", "kid", "precision", "recall", *(["class_accuracy"] if self.judges_classes else []))
+        return dict.fromkeys(metrics, self.judge.reference)
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Real pictures of the training split, the least that can be reached, and noise, far from everything."""
+        """Real pictures of the training split, the best that can be reached, and an untrained generator."""
         count = min(len(train), len(test))
         chosen = [train[place * len(train) // count] for place in range(count)]
-        real, floor = (self._features_of(samples) for samples in (test[:count], chosen))
-        return {"real pictures": scores.distances(real, floor), "noise": scores.distances(real, self._noise(count))}
+        with serving(self.model):
+            real = self._looked_at(self._real_parts(test[:count]))
+            rivals = {"real pictures": self._looked_at(self._real_parts(chosen))}
+            if self._fresh is not None:
+                rivals["untrained generator"] = self._looked_at(self._untrained_parts(test[:count]))
+        return {name: self.summarize({**found, "real": real["made"]}) for name, found in rivals.items()}
 
-    def predict(self, inputs: Sequence[Any], options: SamplingOptions) -> list[dict[str, Any]]:
-        """The picture of each number, as a PNG. Raises `UsageError` for what is no number, `UnknownName` for a class."""
-        seeds = numbered(inputs, options.seed)
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(seeds), _SERVED):
-            chosen = seeds[start : start + _SERVED]
-            classes = self._classes(chosen, options.label)
-            for picture, number in zip(self.sample(chosen, classes), classes or chosen, strict=True):
-                label = {"label": self.labels[number]} if classes else {}
-                answers.append({**label, "picture": File(".png", pictures.png(picture))})
-        return answers
+    def predict(self, inputs: Sequence[Any], options: PictureSamplingOptions) -> list[dict[str, Any]]:
+        """What each input asks for: the sample of a number, the walk of `3..7`, or the latent of a picture.
+
+        A sample has its `picture` as PNG, a walk its frames side by side and an `animation`, a picture the nearest one
+        that the generator makes, its `latent` and how far it is: `difference`, the mean squared one of values from -1
+        to 1, beside the best of 256 random latents. Raises `DataError` for what is no picture, `UnknownName` for a class.
+        """
+        wanted = [sampling.asked(item, options.seed) for item in inputs]
+        numbers = [place for place, one in enumerate(wanted) if isinstance(one, int)]
+        answers: dict[int, dict[str, Any]] = {}
+        for start in range(0, len(numbers), _SERVED):
+            places = numbers[start : start + _SERVED]
+            seeds = [int(wanted[place]) for place in places]  # type: ignore[arg-type]
+            classes = self._classes(seeds, options.label)
+            made = self.sample(seeds, classes)
+            for place, picture, number in zip(places, made, classes or seeds, strict=True):
+                answers[place] = {**self._named(number if classes else None), "picture": _png(picture)}
+        for place, (item, one) in enumerate(zip(inputs, wanted, strict=True)):
+            if isinstance(one, sampling.Walk):
+                answers[place] = self._walk(one, options)
+            elif one is None:
+                _require_file(item)
+                answers[place] = self._project(self.preprocessor.read(item, place), options)
+        return [answers[place] for place in range(len(inputs))]
+
+    def overview(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+        """`grid.png`: all pictures that are of one size."""
+        shown = [pictures.pixels(answer["picture"].data) for answer in answers]
+        same = [picture for picture in shown if picture.shape == shown[0].shape]
+        return {"grid.png": pictures.grid(same)} if len(same) > 1 else {}
 
     def sample(self, seeds: Sequence[int], classes: Sequence[int] | None = None) -> list[pictures.Pixels]:
         """Pictures (S, S, C), each a function of its seed and its class."""
-        device = next(self.model.parameters()).device
-        latents = seeded_latents(seeds, self.model.latent_dim).to(device)
-        labels = torch.tensor(classes, device=device) if classes else None
-        with serving(self.model):
-            made = self.preprocessor.denormalise(self.model.generator(latents, labels))
-        return [picture.permute(1, 2, 0).contiguous().cpu().numpy() for picture in made]
+        return self._pictures(sampling.seeded_latents(seeds, self.model.latent_dim), classes)
 
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`samples.png`: the same 64 seeds in every evaluation, a column a class where there are classes."""
+        """`samples.png`: the same seeds in every evaluation, a column a class where there are classes."""
         columns = min(len(self.labels), 10) if self.labels else 8
-        count = columns * 8
-        classes = [number % len(self.labels) for number in range(count)] if self.labels else None
+        count = columns * SHOWN // 8
+        classes = [number % columns for number in range(count)] if self.labels else None
         return {"samples.png": pictures.grid(self.sample(range(count), classes), columns=columns)}
+
+    def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+        """`training.webp`: the samples of all evaluations, one after the other."""
+        frames = kept.get("samples.png", ())
+        return {"training.webp": pictures.animation(frames)} if len(frames) > 1 else {}
 
     def preview(self, dataset: Dataset) -> dict[str, bytes]:
         """`real.png`: what the discriminator is given as real."""
         count = min(SHOWN, len(dataset))
         chosen = [dataset.sample(SampleKey(0, 0, place * len(dataset) // count))[0] for place in range(count)]
-        return {"real.png": pictures.grid([picture.permute(1, 2, 0).contiguous().numpy() for picture in chosen])}
+        return {"real.png": pictures.grid(scores.arrays(torch.stack(chosen)))}
+
+    def _pictures(self, latents: Tensor, classes: Sequence[int] | None) -> list[pictures.Pixels]:
+        device = next(self.model.parameters()).device
+        labels = torch.tensor(classes, device=device) if classes else None
+        with serving(self.model):
+            made = self.model.generator(latents.to(device), labels)
+        return scores.arrays(self.preprocessor.denormalise(made))
+
+    def _walk(self, walk: sampling.Walk, options: PictureSamplingOptions) -> dict[str, Any]:
+        first, last = sampling.seeded_latents(walk, self.model.latent_dim)
+        classes = self._classes([walk.first], options.label)
+        frames = self._pictures(
+            sampling.between(first, last, options.frames), classes * options.frames if classes else None
+        )
+        there_and_back = [*frames, *frames[-2:0:-1]]
+        moving = pictures.animation([pictures.grid([frame]) for frame in there_and_back], milliseconds=100)
+        return {
+            **self._named(classes[0] if classes else None),
+            "picture": File(".png", pictures.grid(frames, columns=len(frames))),
+            "animation": File(".webp", moving),
+        }
+
+    def _project(self, picture: Tensor, options: PictureSamplingOptions) -> dict[str, Any]:
+        device = next(self.model.parameters()).device
+        target = self.preprocessor.normalise(picture.to(device))
+        tried = self._classes([0], options.label) if options.label else list(range(len(self.labels)))
+        frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        with serving(self.model), torch.enable_grad():
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+            try:
+                found = sampling.project(
+                    self.model.generator, target, self.model.latent_dim, tried or (),
+                    starts=options.starts, iterations=options.iterations, seed=options.seed,
+                )  # fmt: skip
+            finally:
+                for parameter in frozen:
+                    parameter.requires_grad_(True)
+        (made,) = self._pictures(found.latent[None], None if found.label is None else [found.label])
+        return {
+            **self._named(found.label),
+            "picture": _png(made),
+            "difference": found.after,
+            "random_difference": found.before,
+            "latent": found.latent.tolist(),
+        }
+
+    def _named(self, number: int | None) -> dict[str, str]:
+        return {} if number is None else {"label": self.labels[number]}
 
     def _classes(self, seeds: Sequence[int], label: str) -> list[int] | None:
         if not self.labels:
@@ -122,18 +211,49 @@ class ImageGeneration(AdversarialTask):
             raise UnknownName("class", label, self.labels)
         return [self.labels.index(label)] * len(seeds) if label else [seed % len(self.labels) for seed in seeds]
 
-    def _features_of(self, samples: Sequence[Any]) -> Tensor:
-        parts = []
-        for start in range(0, len(samples), _SERVED):
-            images = [self.preprocessor.fitted(sample.image) for sample in samples[start : start + _SERVED]]
-            parts.append(self.features(torch.stack(images)).cpu())
-        return torch.cat(parts)
+    def _right(self, images: Tensor, labels: Sequence[int]) -> list[bool]:
+        seen = self.judge.classify(images)
+        return [name == self.labels[number] for name, number in zip(seen, labels, strict=True)]
 
-    def _noise(self, count: int) -> Tensor:
-        size = (count, self.preprocessor.channels, self.preprocessor.image_size, self.preprocessor.image_size)
-        random = torch.Generator().manual_seed(0)
-        images = torch.randint(0, 256, size, generator=random, dtype=torch.uint8)
-        return torch.cat([self.features(part).cpu() for part in torch.split(images, _SERVED)])
+    def _looked_at(self, parts: Iterable[tuple[Tensor, list[int]]]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {"made": []}
+        for images, labels in parts:
+            found["made"] += list(self.judge.features(images))
+            if self.judges_classes:
+                found.setdefault("right", []).extend(self._right(images, labels))
+        return found
+
+    def _real_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
+        """Real pictures (B, C, S, S), uint8, and their classes, some at a time."""
+        for start in range(0, len(samples), _SERVED):
+            some = samples[start : start + _SERVED]
+            labels: list[int] = []
+            if self.labels:
+                labels += label_numbers([sample.label for sample in some], self.labels).tolist()
+            yield torch.stack([self.preprocessor.fitted(sample.image) for sample in some]), labels
+
+    def _untrained_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
+        """As many pictures of a generator with fresh weights, of the samples' classes."""
+        assert self._fresh is not None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            generator: nn.Module = self._fresh().eval().get_submodule("generator")
+        for number, (_, labels) in enumerate(self._real_parts(samples)):
+            count = min(_SERVED, len(samples) - number * _SERVED)
+            latents = sampling.seeded_latents(range(number * _SERVED, number * _SERVED + count), self.model.latent_dim)
+            made = generator(latents, torch.tensor(labels) if labels else None)
+            yield self.preprocessor.denormalise(made), labels
+
+
+def _require_file(item: Any) -> None:
+    if isinstance(item, str) and not Path(item).expanduser().exists():
+        raise UsageError(
+            f"{item!r} is no number, no walk and no file", hint="ask for samples 0 1 2, a walk 3..7, or photo.png"
+        )
+
+
+def _png(picture: pictures.Pixels) -> File:
+    return File(".png", pictures.png(picture))
 
 
 class RealPictures(Dataset):

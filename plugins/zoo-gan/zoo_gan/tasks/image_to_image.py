@@ -39,7 +39,11 @@ class ImageToImage(AdversarialTask):
             raise UsageError("image-to-image needs a model with a picture reader")
         if self.model.latent_dim:
             raise UsageError("image-to-image needs a generator that starts from a picture, such as pix2pix")
-        self._features = scores.network_features(config.features) if config.features else scores.pixel_features
+        self.judge = scores.judge_of(config.features)
+
+    def instruments(self) -> dict[str, str]:
+        """The network that `feature_distance` is measured with."""
+        return {"feature_distance": self.judge.reference}
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Originals:
         """Pictures; what the generator is given is made of them batch by batch."""
@@ -113,7 +117,7 @@ class ImageToImage(AdversarialTask):
     def _differences(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
         # Half, because pixels run over two units.
         l1 = (made - real).abs().flatten(1).mean(1).sum() / 2
-        far = [self._features(self.preprocessor.denormalise(part)).float() for part in (made, real)]
+        far = [self.judge.features(self.preprocessor.denormalise(part)).to(l1.device) for part in (made, real)]
         return {
             "count": torch.full_like(l1, len(real)),
             "l1": l1,
@@ -121,8 +125,7 @@ class ImageToImage(AdversarialTask):
         }
 
     def _pixels(self, images: Tensor) -> list[pictures.Pixels]:
-        made = self.preprocessor.denormalise(images)
-        return [picture.permute(1, 2, 0).contiguous().cpu().numpy() for picture in made]
+        return scores.arrays(self.preprocessor.denormalise(images))
 
 
 class Originals(Dataset):

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.task import Batch, Dataset, SampleKey, TaskContext, serving
 from zoo_gan.points import judge
+from zoo_gan.sampling import numbered, seeded_latents
 from zoo_gan.task_configs import AdversarialConfig, SamplingOptions
-from zoo_gan.tasks.adversarial import AdversarialTask, numbered, seeded_latents
+from zoo_gan.tasks.adversarial import AdversarialTask
 
 SCALE = 4.0
 """The coordinates are divided by it, so that networks see values of about 1."""

@@ -1,0 +1,152 @@
+"""What a generator is asked: seeds, walks between two seeds, and pictures to find the latents of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+
+_WALK = re.compile(r"(\d+)\.\.(\d+)")
+CANDIDATES = 256
+"""Random latents of which a projection starts from the best."""
+_STEP = 0.1
+"""Learning rate of a projection at first; it falls to 0 along half a cosine."""
+_SHELL = 0.01
+"""Weight of a projection's pull to the length that most latents have."""
+
+Generator = Callable[[Tensor, Tensor | None], Tensor]
+"""Latents (N, Z) and labels (N,) or None to pictures (N, C, S, S)."""
+
+
+class Walk(NamedTuple):
+    """From the sample of one seed to that of another."""
+
+    first: int
+    last: int
+
+
+def asked(item: Any, seed: int) -> int | Walk | None:
+    """What an input asks for: the seed of a sample, counted from `seed`, a `Walk`, or None for anything else."""
+    text = str(item) if isinstance(item, str | int) and not isinstance(item, bool) else ""
+    if text.isdecimal():
+        return seed + int(text)
+    if walk := _WALK.fullmatch(text):
+        return Walk(seed + int(walk[1]), seed + int(walk[2]))
+    return None
+
+
+def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
+    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `UsageError` for anything else."""
+    seeds = [asked(item, seed) for item in inputs]
+    for item, found in zip(inputs, seeds, strict=True):
+        if not isinstance(found, int):
+            raise UsageError(f"{str(item)!r} is no number of a sample", hint="a generator is asked by numbers: 0 1 2")
+    return [found for found in seeds if isinstance(found, int)]
+
+
+def seeded_latents(seeds: Sequence[int], width: int) -> Tensor:
+    """Latents (N, Z), each a function of its seed alone."""
+    return torch.stack([torch.randn(width, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def between(first: Tensor, last: Tensor, count: int) -> Tensor:
+    """`count` latents (count, Z) from `first` (Z,) to `last` (Z,), both included, along the arc between them.
+
+    Source: White, Sampling Generative Networks, 2016, arXiv 1609.04468, section 2.1, after Shoemake, 1985: on a straight
+    line latents would be shorter than any that the generator was trained on. Lengths go over evenly.
+    """
+    angle = torch.arccos((nn.functional.normalize(first, dim=0) @ nn.functional.normalize(last, dim=0)).clamp(-1, 1))
+    share = torch.linspace(0, 1, count)[:, None]
+    if float(angle.sin()) < 1e-4:
+        return torch.lerp(first[None], last[None], share)
+    return (((1 - share) * angle).sin() * first + (share * angle).sin() * last) / angle.sin()
+
+
+class Projection(NamedTuple):
+    """The latent whose picture comes nearest to one that was given."""
+
+    latent: Tensor
+    """(Z,)."""
+    label: int | None
+    """Number of its class, for a conditional generator."""
+    before: float
+    """Mean squared difference of the pictures, which run from -1 to 1, for the best of the random latents."""
+    after: float
+    """The same for the latent that was found."""
+
+
+def project(
+    generator: Generator,
+    target: Tensor,
+    latent_dim: int,
+    labels: Sequence[int],
+    *,
+    starts: int,
+    iterations: int,
+    seed: int,
+) -> Projection:
+    """Find the latent of a picture by gradient descent on the differences at three sizes.
+
+    Source: Zhu et al., Generative Visual Manipulation on the Natural Image Manifold, ECCV 2016, equation 3, without
+    its network that predicts a start: descent starts from the best of many random latents, as few of them lead there.
+
+    Args:
+        generator: in evaluation mode, its parameters frozen.
+        target: (C, S, S) from -1 to 1.
+        latent_dim: Z.
+        labels: classes to try, for a conditional generator; empty otherwise.
+        starts: descents, for every class.
+        iterations: updates of each.
+        seed: chooses the random latents.
+    """
+    random = torch.Generator().manual_seed(seed)
+    device = target.device
+    found: list[Projection] = []
+    for label in labels or (None,):
+        drawn = torch.randn(CANDIDATES, latent_dim, generator=random).to(device)
+        with torch.no_grad():
+            differences = torch.cat(
+                [_differences(_made(generator, part, label), target) for part in torch.split(drawn, 64)]
+            )
+        order = differences.argsort()[:starts]
+        latents = drawn[order].clone().requires_grad_(True)
+        _descend(generator, target, latents, label, iterations)
+        with torch.no_grad():
+            after = (_made(generator, latents, label) - target).square().flatten(1).mean(1)
+            before = (_made(generator, drawn[order[:1]], label) - target).square().mean()
+        best = int(after.nan_to_num(torch.inf).argmin())
+        found.append(Projection(latents.detach()[best].cpu(), label, float(before), float(after[best])))
+    return min(found, key=lambda one: one.after)
+
+
+def _descend(generator: Generator, target: Tensor, latents: Tensor, label: int | None, iterations: int) -> None:
+    optimizer = torch.optim.Adam([latents], lr=_STEP)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
+    for _ in range(iterations):
+        optimizer.zero_grad()
+        length = latents.square().mean(1)
+        loss = _differences(_made(generator, latents, label), target) + _SHELL * (length - 1).square()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+
+
+def _made(generator: Generator, latents: Tensor, label: int | None) -> Tensor:
+    labels = None if label is None else torch.full((len(latents),), label, device=latents.device)
+    return generator(latents, labels)
+
+
+def _differences(made: Tensor, target: Tensor) -> Tensor:
+    """Mean squared differences (N,) of pictures (N, C, S, S), summed over the picture, its half and its quarter size."""
+    total = torch.zeros(len(made), device=made.device)
+    target = target[None]
+    for size in range(3):
+        if size:
+            made, target = nn.functional.avg_pool2d(made, 2), nn.functional.avg_pool2d(target, 2)
+        total = total + (made - target).square().flatten(1).mean(1)
+    return total
