@@ -22,12 +22,17 @@ RECORDS = ROOT / "benchmarks" / "claims"
 
 def claims() -> str:
     """One row per record, in the order of the issues a newcomer would raise."""
-    return "\n".join([*_HEADER, *_recorded((*NLP, *VISION)), *_loop(), *_start()])
+    return "\n".join([*_HEADER, *_recorded((*NLP, *VISION, *GAN)), *_loop(), *_pairs(), *_start()])
 
 
 def vision() -> str:
     """The rows of zoo-vision."""
     return "\n".join([*_HEADER, *_recorded(VISION)])
+
+
+def gan() -> str:
+    """The rows of zoo-gan."""
+    return "\n".join([*_HEADER, *_recorded(GAN)])
 
 
 def toys() -> str:
@@ -68,6 +73,21 @@ def _loop() -> list[str]:
         )
         claim = f"the loop: processor time per step of a tiny model over a hand-written loop ({path.stem.removeprefix('loop-')})"
         rows.append(f"| {claim} | {over['zoo']:+.0f} µs | {beside} | {'yes' if over['zoo'] <= 100 else '**no**'} |")
+    return rows
+
+
+def _pairs() -> list[str]:
+    """A step of two networks, from each machine's record."""
+    rows = []
+    for path in sorted(RECORDS.parent.glob("gan-*.json")):
+        loops = json.loads(path.read_text())["workloads"]["dcgan"]["loops"]
+        lower, median, upper = loops["zoo"]["cpu_over_percent_quartiles"]
+        again = loops["hand-written again"]["cpu_over_percent_quartiles"][1]
+        step = loops["hand-written"]["cpu_us_median"] / 1000
+        claim = f"the loop: processor time of a GAN's step over a hand-written loop ({path.stem.removeprefix('gan-')})"
+        shown = f"{median:+.1f} % (quartiles {lower:+.1f}, {upper:+.1f}) of {step:.0f} ms"
+        beside = f"the hand-written loop beside itself {again:+.1f} %"
+        rows.append(f"| {claim} | {shown} | {beside} | {'yes' if median <= 2 else '**no**'} |")
     return rows
 
 
@@ -168,6 +188,46 @@ def _exchange(record: dict[str, Any]) -> tuple[str, str]:
     return f"logits differ by {max(gaps.values()):.0e} at most", "; ".join(gaps)
 
 
+def _generators(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(family: str) -> str:
+        scores, seconds = record["metrics"][family], record["cpu_seconds"][family]
+        parts = [f"{name} {scores[name]['mean']:.2f} ± {scores[name]['sd']:.2f}" for name in ("precision", "recall")]
+        minutes = sum(seconds) / len(seconds) / 60
+        return f"{scores['fid']['mean']:.2f} ± {scores['fid']['sd']:.2f} ({', '.join(parts)}) after {minutes:.1f} CPU minutes"
+
+    rivals = _rivals(record["runs"]["dcgan"][0], "fid")
+    return f"Fréchet distance {shown('r3gan')}", f"DCGAN {shown('dcgan')}; {rivals}"
+
+
+def _classes(record: dict[str, Any]) -> tuple[str, str]:
+    run = record["run"]
+    return (
+        f"{run['metrics']['class_accuracy']:.3f} of them (seed {run['seed']}), Fréchet distance {run['metrics']['fid']:.2f}",
+        f"share: {_rivals(run, 'class_accuracy')}; distance: {_rivals(run, 'fid')}",
+    )
+
+
+def _emoji_generator(record: dict[str, Any]) -> tuple[str, str]:
+    run = record["run"]
+    return f"Fréchet distance {run['metrics']['fid']:.1f} (seed {run['seed']})", _rivals(run, "fid")
+
+
+def _paired_translation(record: dict[str, Any]) -> tuple[str, str]:
+    run = record["run"]
+    measured = (
+        f"L1 {run['metrics']['l1']:.3f}, in features {run['metrics']['feature_distance']:.2f} (seed {run['seed']})"
+    )
+    return measured, f"L1: {_rivals(run, 'l1')}; in features: {_rivals(run, 'feature_distance')}"
+
+
+def _projection(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(name: str) -> str:
+        return f"{record[name]['mean']:.3f} ± {record[name]['sd']:.3f}"
+
+    beside = f"the best of 256 random latents {shown('best_of_256_random_latents')}"
+    return f"{shown('difference')} over {record['pictures']} pictures", beside
+
+
 ROWS = {
     "pretraining": _pretraining,
     "minilm": _minilm,
@@ -180,9 +240,15 @@ ROWS = {
     "real_weights": _real_weights,
     "transfer": _transfer,
     "exchange": _exchange,
+    "generators": _generators,
+    "classes": _classes,
+    "emoji_generator": _emoji_generator,
+    "paired_translation": _paired_translation,
+    "projection": _projection,
 }
 NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
 VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
+GAN = ("generators", "classes", "emoji_generator", "paired_translation", "projection")
 
 
 def _rivals(run: dict[str, Any], metric: str) -> str:
@@ -215,7 +281,7 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table:(\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
-TABLES = {"claims": claims, "vision": vision, "toys": toys, "models": models}
+TABLES = {"claims": claims, "vision": vision, "gan": gan, "toys": toys, "models": models}
 
 
 def documents() -> Iterator[Path]:

@@ -34,6 +34,7 @@ def facts(card: Card | None) -> dict[str, Any]:
     for metric in card.metrics:
         for rival, value in metric.baselines.items():
             rivals.setdefault(rival, {})[metric.name] = round(value, 4)
+    instruments = {metric.name: metric.measured_with for metric in card.metrics if metric.measured_with}
     return {
         "checkpoint": card.full_name,
         "sha256": card.weights.sha256,
@@ -45,6 +46,7 @@ def facts(card: Card | None) -> dict[str, Any]:
         "training": dict(card.training),
         "metrics": {metric.name: round(metric.value, 4) for metric in card.metrics},
         "baselines": rivals,
+        **({"measured_with": instruments} if instruments else {}),
     }
 
 
@@ -61,6 +63,13 @@ def data_wait(name: str) -> float:
     lines = (newest_folder(name, RUNS) / "metrics.jsonl").read_text().splitlines()
     trained = [row["train"] for row in map(json.loads, lines) if "train" in row]
     return statistics.median(figures["data_wait"] for figures in trained)
+
+
+def evaluations(name: str, metric: str) -> dict[str, float]:
+    """A figure by the step of each evaluation of the newest run of that name."""
+    lines = (newest_folder(name, RUNS) / "metrics.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if "evaluation" in row]
+    return {str(row["step"]): row["evaluation"][metric] for row in rows}
 
 
 def mean_and_sd(values: list[float]) -> dict[str, Any]:

@@ -221,6 +221,22 @@ def test_dcgan_sees_neighbours_in_training_only() -> None:
     torch.testing.assert_close(discriminator(samples)[:1], discriminator(samples[:1]))
 
 
+@torch.no_grad()
+def test_dcgan_without_normalisation_sees_no_neighbours_and_keeps_the_variance() -> None:
+    pair = made("dcgan", normalise=False, width=32, latent_dim=64).train()
+    images = torch.randn(64, *pair.sample_shape)
+    judged = pair.discriminator(images, None)
+    torch.testing.assert_close(pair.discriminator(images[:1], None), judged[:1])
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in pair.modules())
+    hidden = torch.randn(64, 64, 1, 1)
+    for layer in pair.generator.get_submodule("body").children():
+        hidden = layer(hidden)
+        # Before a ReLU the second moment is twice that of its input, which is 1, and after it that of its input again.
+        moment = float(hidden.square().mean())
+        assert 0.6 < moment / (1.0 if isinstance(layer, nn.ReLU) else 2.0) < 1.6
+    assert 0.5 < float(judged.square().mean()) < 5.0
+
+
 def test_residual_blocks_are_the_identity_at_first() -> None:
     pair = made("r3gan")
     blocks = [module for module in pair.modules() if isinstance(module, r3gan.ResidualBlock)]

@@ -203,6 +203,17 @@ def test_a_generator_of_pictures_leaves_grids_and_answers_with_files(zoo: Zoo, t
         loaded.predict(["0"], label="7")
 
 
+def test_a_grey_generator_goes_on_in_colour_and_keeps_its_size(zoo: Zoo, tmp_path: Path) -> None:
+    further = {**{key: value for key, value in DIGITS.items() if key != "model"}, "init": "dcgan_tiny.digits"}
+    coloured = {**further, "name": "dcgan_tiny.coloured", "preprocessor": {"channels": 3}}
+    train(changed(DIGITS), folder=tmp_path / "grey", zoo=zoo)
+    train(coloured, folder=tmp_path / "coloured", zoo=zoo)
+    (answer,) = load("dcgan_tiny.coloured", zoo=zoo).predict(["0"])
+    assert Image.open(io.BytesIO(answer["picture"].data)).mode == "RGB"
+    with pytest.raises(UsageError, match="make pictures of 8 pixels, not of 16"):
+        train({**further, "name": "x", "preprocessor": {"image_size": 16}}, folder=tmp_path / "larger", zoo=zoo)
+
+
 def test_a_conditional_generator_makes_the_class_that_is_named(zoo: Zoo, tmp_path: Path) -> None:
     recipe = changed(
         DIGITS, name="dcgan_tiny.classes", model={"classes": 10}, task={"name": "class-conditional-image-generation"}

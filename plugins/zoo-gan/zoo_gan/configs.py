@@ -20,6 +20,8 @@ class DCGANConfig:
     """Length of a latent vector."""
     width: int = 64
     """Channels of the finest layers; every halving of the picture doubles them."""
+    normalise: bool = True
+    """Whether layers are followed by batch normalisation, which makes the logits of a batch depend on each other."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that doubling doesn't reach, and counts below their least."""

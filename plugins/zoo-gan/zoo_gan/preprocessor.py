@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core import fs
-from zoo_core.errors import CorruptFile, DataError, StoreError
+from zoo_core.errors import CorruptFile, DataError, StoreError, UsageError
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
 from zoo_gan.task_configs import PictureReaderConfig
@@ -60,6 +60,19 @@ class PictureReader(Preprocessor):
     def files(self) -> dict[str, bytes]:
         """The settings as `picture.json`."""
         return {READER_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
+
+    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+        """Other channels or another background, as for fine-tuning a grey generator on colours.
+
+        Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.
+        """
+        config = build(PictureReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        if config.image_size != self.image_size:
+            raise UsageError(
+                f"the networks make pictures of {self.image_size} pixels, not of {config.image_size}",
+                hint="leave preprocessor.image_size out: pictures of any size are fitted",
+            )
+        return type(self)(config)
 
     def model_config(self) -> dict[str, Any]:
         """`image_size` and `channels`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -180,6 +181,21 @@ def normal_weights(network: nn.Module, std: float) -> None:
             nn.init.normal_(module.weight, mean=1.0, std=std)
         if getattr(module, "bias", None) is not None:
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def even_weights(network: nn.Module, *, slope: float) -> None:
+    """Draw convolutions so that leaky ReLUs of that slope keep the variance; set biases to 0.
+
+    Source: He et al., Delving Deep into Rectifiers, ICCV 2015, equation 10, with the slope as in equation 15.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            transposed = isinstance(module, nn.ConvTranspose2d)
+            # What meets in one output: a transposed convolution spreads its kernel over the steps between inputs.
+            taps = module.weight[0, 0].numel() / (module.stride[0] * module.stride[1] if transposed else 1)
+            nn.init.normal_(module.weight, std=math.sqrt(2 / (1 + slope**2) / (module.in_channels * taps)))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _without_labels(values: Tensor, labels: Tensor | None) -> Tensor:

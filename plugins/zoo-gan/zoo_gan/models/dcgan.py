@@ -3,6 +3,8 @@
 Paper: Radford, Metz, Chintala, Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks, ICLR 2016, arXiv 1511.06434. At 64 pixels with the default widths the layers are those of PyTorch's DCGAN
 tutorial. Classes are not in the paper: the generator gets an embedding beside the latent, the discriminator a projection.
+Nor are networks without normalisation, which are for losses whose penalties take samples one by one (R1, R2): their
+weights start with the variance that keeps that of the activations (He et al., ICCV 2015, equation 10).
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ from torch import Tensor, nn
 
 from zoo_core.specs import Head
 from zoo_gan.configs import DCGANConfig, stages_of
-from zoo_gan.models.common import Adversaries, Latents, Projection, check_head, check_samples, normal_weights
+from zoo_gan.models.common import (
+    Adversaries,
+    Latents,
+    Projection,
+    check_head,
+    check_samples,
+    even_weights,
+    normal_weights,
+)
 
 _STD = 0.02
 """Deviation of all weights at first (section 4)."""
@@ -39,21 +49,22 @@ class Generator(nn.Module):
         base, doublings = stages_of(config.image_size)
         width = config.width << (doublings - 1)
         self.latents = Latents(config.latent_dim, config.classes)
+        bias = not config.normalise
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(self.latents.width, width, base, bias=False),
-            nn.BatchNorm2d(width),
+            nn.ConvTranspose2d(self.latents.width, width, base, stride=base, bias=bias),
+            *_normalisation(width, config),
             nn.ReLU(),
         ]
         for _ in range(doublings - 1):
             layers += [
-                nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(width // 2),
+                nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=bias),
+                *_normalisation(width // 2, config),
                 nn.ReLU(),
             ]
             width //= 2
         self.body = nn.Sequential(*layers)
         self.output = nn.ConvTranspose2d(width, config.channels, 4, stride=2, padding=1, bias=False)
-        normal_weights(self, _STD)
+        normal_weights(self, _STD) if config.normalise else even_weights(self, slope=0.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures (B, C, S, S) in [-1, 1]."""
@@ -69,20 +80,21 @@ class Discriminator(nn.Module):
         base, doublings = stages_of(config.image_size)
         width = config.width
         self.shape = (config.channels, config.image_size, config.image_size)
-        self.input = nn.Conv2d(config.channels, width, 4, stride=2, padding=1, bias=False)
+        bias = not config.normalise
+        self.input = nn.Conv2d(config.channels, width, 4, stride=2, padding=1, bias=bias)
         # No normalisation after the first layer (section 3).
         layers: list[nn.Module] = [nn.LeakyReLU(_SLOPE)]
         for _ in range(doublings - 1):
             layers += [
-                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(2 * width),
+                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=bias),
+                *_normalisation(2 * width, config),
                 nn.LeakyReLU(_SLOPE),
             ]
             width *= 2
         self.body = nn.Sequential(*layers)
         self.output = nn.Conv2d(width, 1, base, bias=False)
         self.projection = Projection(width, config.classes, std=_STD)
-        normal_weights(self, _STD)
+        normal_weights(self, _STD) if config.normalise else even_weights(self, slope=_SLOPE)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (B,) of pictures (B, C, S, S)."""
@@ -90,3 +102,7 @@ class Discriminator(nn.Module):
         maps = self.body(self.input(images))  # (B, F, 4 or 7, the same)
         logits: Tensor = self.projection(self.output(maps).flatten(), maps.sum((2, 3)), labels)
         return logits
+
+
+def _normalisation(width: int, config: DCGANConfig) -> list[nn.Module]:
+    return [nn.BatchNorm2d(width)] if config.normalise else []

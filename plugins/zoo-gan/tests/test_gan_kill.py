@@ -1,0 +1,74 @@
+"""A run that is killed without warning goes on to the same bits: both networks, their averages and both optimizers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from zoo_core import open_zoo, train
+from zoo_core.recipe import load_recipe
+from zoo_core.training import state
+from zoo_core.training.folder import final_digest
+
+RECIPE = """\
+name: dcgan_tiny.killed
+model: {name: dcgan_tiny, width: 8, latent_dim: 8, classes: 10}
+preprocessor: {image_size: 8, channels: 1}
+task:
+  name: class-conditional-image-generation
+  critics: 2
+  r1: 0.1
+  r1_every: 3
+  path_length: 0.1
+  path_length_every: 4
+  augment: translation,cutout
+  noise: 0.1
+data: {name: digits, train_samples: 96}
+loss: {name: gan-hinge}
+optimizer: {name: adam, lr: 1.0e-3}
+optimizers:
+  generator: {name: adamw, lr: 2.0e-3}
+training: {steps: 90, batch_size: 16, accumulation: 2, ema_decay: 0.9, save_every: 2, evaluate_every: 45}
+"""
+
+
+def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    train(load_recipe(recipe, [], zoo.host), folder=tmp_path / "whole", zoo=zoo)
+    folder = tmp_path / "killed"
+    first = _killed(recipe, folder, tmp_path, after=1)
+    second = _killed(recipe, folder, tmp_path, after=first + 1)
+    assert 0 < first < second < 90
+    train(load_recipe(recipe, [], zoo.host), folder=folder, resume=True, zoo=zoo)
+    assert final_digest(folder) == final_digest(tmp_path / "whole")
+    tensors = state.newest(folder / "checkpoints")[1]
+    kinds = {name.partition(".")[0] for name in tensors}
+    assert kinds == {"model", "ema", "optimizer"}
+    assert {name.split(".")[1] for name in tensors if name.startswith("optimizer.")} == {"discriminator", "generator"}
+    assert {"model.path_lengths"} <= set(tensors)
+
+
+def _killed(recipe: Path, folder: Path, home: Path, *, after: int) -> int:
+    """Start or resume a run in a process of its own, kill it once it saved that step; the newest step that it left."""
+    words = [sys.executable, "-m", "zoo_core", "pretrain", str(recipe), "--folder", str(folder)]
+    environ = {**os.environ, "ZOO_HOME": str(home / "home"), "OMP_NUM_THREADS": "1"}
+    resume = ["--resume"] if folder.exists() else []
+    process = subprocess.Popen([*words, *resume], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    patience = time.monotonic() + 120
+    while time.monotonic() < patience and process.poll() is None:
+        if max(_steps(folder), default=0) >= after:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    return max(_steps(folder))
+
+
+def _steps(folder: Path) -> list[int]:
+    return state.steps(folder / "checkpoints") if (folder / "checkpoints").is_dir() else []
