@@ -190,13 +190,17 @@ def _exchange(record: dict[str, Any]) -> tuple[str, str]:
 
 def _generators(record: dict[str, Any]) -> tuple[str, str]:
     def shown(family: str) -> str:
-        scores, seconds = record["metrics"][family], record["cpu_seconds"][family]
-        parts = [f"{name} {scores[name]['mean']:.2f} ± {scores[name]['sd']:.2f}" for name in ("precision", "recall")]
-        minutes = sum(seconds) / len(seconds) / 60
-        return f"{scores['fid']['mean']:.2f} ± {scores['fid']['sd']:.2f} ({', '.join(parts)}) after {minutes:.1f} CPU minutes"
+        scores, minutes = record["metrics"][family], record["cpu_seconds"][family] / 60
+        return (
+            f"{scores['fid']:.2f} (precision {scores['precision']:.2f}, recall {scores['recall']:.2f}) after {minutes:.1f}"
+            " CPU minutes"
+        )
 
-    rivals = _rivals(record["runs"]["dcgan"][0], "fid")
-    return f"Fréchet distance {shown('r3gan')}", f"DCGAN {shown('dcgan')}; {rivals}"
+    run = record["runs"]["dcgan"]
+    return (
+        f"Fréchet distance {shown('r3gan')}, seed {record['runs']['r3gan']['seed']}",
+        f"DCGAN {shown('dcgan')}, seed {run['seed']}; {_rivals(run, 'fid')}",
+    )
 
 
 def _classes(record: dict[str, Any]) -> tuple[str, str]:
@@ -222,10 +226,12 @@ def _paired_translation(record: dict[str, Any]) -> tuple[str, str]:
 
 def _projection(record: dict[str, Any]) -> tuple[str, str]:
     def shown(name: str) -> str:
-        return f"{record[name]['mean']:.3f} ± {record[name]['sd']:.3f}"
+        return "; ".join(f"`{which}` {row[name]['mean']:.3f}" for which, row in record["generators"].items())
 
-    beside = f"the best of 256 random latents {shown('best_of_256_random_latents')}"
-    return f"{shown('difference')} over {record['pictures']} pictures", beside
+    return (
+        f"{shown('difference')}; {record['pictures']} pictures",
+        f"the best of 256 random latents: {shown('random_difference')}",
+    )
 
 
 ROWS = {
