@@ -196,10 +196,11 @@ def _generators(record: dict[str, Any]) -> tuple[str, str]:
             " CPU minutes"
         )
 
-    run = record["runs"]["dcgan"]
+    run, within = record["runs"]["dcgan"], record["validation_fid_within_budget"]
+    same = f"within {record['budget'] / 60:.1f} of both, on validation pictures, {within['r3gan']:.2f}"
     return (
-        f"Fréchet distance {shown('r3gan')}, seed {record['runs']['r3gan']['seed']}",
-        f"DCGAN {shown('dcgan')}, seed {run['seed']}; {_rivals(run, 'fid')}",
+        f"Fréchet distance {shown('r3gan')}, seed {record['runs']['r3gan']['seed']}; {same}",
+        f"DCGAN {shown('dcgan')}, seed {run['seed']}, and {within['dcgan']:.2f}; {_rivals(run, 'fid')}",
     )
 
 
