@@ -1,0 +1,56 @@
+"""What the plugin says of itself is true, light and whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from zoo_speech.containers import SUFFIXES
+from zoo_speech.plugin import zoo_models, zoo_tasks
+
+from zoo_core import create_model, open_zoo
+from zoo_core.factory import Zoo
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return open_zoo({"ZOO_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+def test_every_target_can_be_resolved(zoo: Zoo) -> None:
+    for kind in ("model", "data", "loss", "task"):
+        mine = [provided for provided in zoo.host.all(kind) if provided.plugin == "zoo-speech"]
+        assert mine
+        for provided in mine:
+            assert callable(provided.resolve(provided.spec.target)), provided.id
+            assert provided.config is not None
+
+
+def test_files_that_are_found_in_folders_are_those_that_can_be_read() -> None:
+    for task in zoo_tasks():
+        assert not task.suffixes or set(task.suffixes) == set(SUFFIXES)
+
+
+@pytest.mark.parametrize("model", [spec.name for spec in zoo_models()])
+def test_families_have_the_heads_of_their_tasks(zoo: Zoo, model: str) -> None:
+    spec = zoo.host.find("model", model).spec
+    small: dict[str, Any] = {
+        "whisper": {"hidden_size": 16, "heads": 2, "feed_forward": 16, "encoder_layers": 1, "decoder_layers": 1},
+        "wav2vec2": {"hidden_size": 16, "heads": 2, "feed_forward": 16, "layers": 1, "conv_widths": (8,) * 7},
+    }[model]
+    for task in spec.tasks:
+        built = create_model(
+            model, task=task, num_labels=3 if task == "audio-classification" else None, zoo=zoo, **small
+        )
+        names = set(built.state_dict())
+        assert not spec.backbone or any(name.startswith(spec.backbone) for name in names)
+        assert all(name.startswith((spec.backbone or "", *spec.head)) for name in names)
+
+
+def test_the_plugin_module_imports_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "torchaudio", "soundfile", "av", "transformers", "zoo_speech.configs")
+    code = f"import sys, zoo_speech.plugin; print([m for m in {heavy!r} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

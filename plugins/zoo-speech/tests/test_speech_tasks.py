@@ -1,0 +1,206 @@
+"""Padding never changes a loss, an answer or a metric; draws are functions of their keys; rivals stand beside figures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo_speech.audio import Waveform
+from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+from zoo_speech.losses import ctc, wav2vec2_contrastive
+from zoo_speech.models import wav2vec2
+from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.samples import LabelledRecording, Utterance
+from zoo_speech.task_configs import (
+    AudioClassificationConfig,
+    AudioClassificationOptions,
+    CTCConfig,
+    CTCOptions,
+    Wav2Vec2PretrainingConfig,
+)
+from zoo_speech.tasks.audio_classification import AudioClassification
+from zoo_speech.tasks.ctc_recognition import CTCRecognition
+from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
+
+from zoo_core.builtin import CrossEntropyConfig
+from zoo_core.errors import DataError, UsageError
+from zoo_core.specs import Head, NoConfig
+from zoo_core.training.losses import cross_entropy
+from zoo_core.training.task import SampleKey, TaskContext
+
+SMALL: dict[str, Any] = {
+    "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "position_kernel": 8,
+    "position_groups": 4, "codes": 8, "code_size": 8, "dropout": 0.0, "attention_dropout": 0.0,
+}  # fmt: skip
+TEXTS = ("Hello, world", "ab", "who is it")
+
+
+def noise(seconds: float, seed: int) -> Waveform:
+    draws = np.random.default_rng(seed).standard_normal(round(16_000 * seconds))
+    return Waveform((0.1 * draws).astype(np.float32), 16_000)
+
+
+SPOKEN = [Utterance(noise(0.8 + 0.5 * n, n), text) for n, text in enumerate(TEXTS)]
+LABELLED = [LabelledRecording(noise(0.6 + 0.3 * n, n), "ab"[n % 2]) for n in range(4)]
+
+
+def context(task: str, *, labels: tuple[str, ...] = (), loss: Any = None, text: str = "characters") -> TaskContext:
+    torch.manual_seed(0)
+    reader = SpeechReader.fit(SpeechReaderConfig(text=text), SPOKEN)  # type: ignore[arg-type]
+    config = Wav2Vec2Config(**{**SMALL, **reader.model_config()})
+    model = wav2vec2.build(config, Head(task=task, labels=len(labels)))
+    return TaskContext(model=model, preprocessor=reader, labels=labels, loss=loss)
+
+
+def recognition(**config: Any) -> CTCRecognition:
+    return CTCRecognition(CTCConfig(**config), context("ctc-speech-recognition", loss=ctc(NoConfig())))
+
+
+def pretraining(**config: Any) -> Wav2Vec2Pretraining:
+    loss = wav2vec2_contrastive(Wav2Vec2ContrastiveConfig(diversity_weight=0.0))
+    settings = Wav2Vec2PretrainingConfig(distractors=5, **config)
+    return Wav2Vec2Pretraining(settings, context("wav2vec2-pretraining", loss=loss, text="none"))
+
+
+def classification() -> AudioClassification:
+    made = context("audio-classification", labels=("a", "b"), loss=cross_entropy(CrossEntropyConfig()), text="none")
+    return AudioClassification(AudioClassificationConfig(crop_seconds=1.0), made)
+
+
+def keys(count: int, epoch: int = 0) -> list[SampleKey]:
+    return [SampleKey(0, epoch, index) for index in range(count)]
+
+
+def summed(task: Any, samples: list[Any], *, train: bool, together: bool) -> tuple[float, float]:
+    """Loss and weight of all samples in one batch, or one by one."""
+    dataset = task.dataset(samples, train=train)
+    drawn = [dataset.sample(key) for key in keys(len(samples))]
+    batches = [drawn] if together else [[one] for one in drawn]
+    task.model.eval()  # the quantizer draws nothing then
+    with torch.no_grad():
+        outputs = [task.step("train", {"model": task.model}, dataset.collate(batch)) for batch in batches]
+    return sum(float(output.loss_sum) for output in outputs), sum(float(output.weight) for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "samples", "train"),
+    [
+        (recognition, SPOKEN, False),
+        (lambda: recognition(mask_probability=0.1), SPOKEN, True),
+        (pretraining, SPOKEN, True),
+        (classification, LABELLED, True),
+    ],
+    ids=["ctc", "ctc with masks", "wav2vec2", "classes"],
+)
+def test_a_batch_costs_what_its_recordings_cost_alone(make: Any, samples: list[Any], train: bool) -> None:
+    task = make()
+    together, alone = (summed(task, samples, train=train, together=flag) for flag in (True, False))
+    assert together[1] == alone[1] > 0
+    assert together[0] == pytest.approx(alone[0], rel=1e-5)
+
+
+def test_answers_do_not_depend_on_neighbours() -> None:
+    task = recognition()
+    inputs = [sample.waveform for sample in SPOKEN]
+    pairs = [(waveform.samples, waveform.rate) for waveform in inputs]
+    together = task.predict(pairs, CTCOptions())
+    assert together == [task.predict([pair], CTCOptions())[0] for pair in pairs]
+    classes = classification()
+    whole = classes.predict(pairs, AudioClassificationOptions(top=2))
+    for pair, answer in zip(pairs, whole, strict=True):
+        (single,) = classes.predict([pair], AudioClassificationOptions(top=2))
+        assert single["label"] == answer["label"] and single["scores"] == pytest.approx(answer["scores"], abs=1e-5)
+
+
+def test_what_is_hidden_is_a_function_of_the_key() -> None:
+    task = pretraining()
+    dataset = task.dataset(SPOKEN, train=True)
+    first, again, later = (dataset.sample(SampleKey(0, epoch, 1)) for epoch in (0, 0, 1))
+    assert np.array_equal(first[1], again[1]) and np.array_equal(first[2], again[2])
+    assert not np.array_equal(first[1], later[1])
+    batch = dataset.collate([dataset.sample(key) for key in keys(3)])
+    assert int(batch["masks"].sum()) == len(batch["distractors"]) > 20
+    rows = np.cumsum([0, *batch["masks"].sum(1).tolist()])
+    for row, (start, end) in enumerate(pairwise(rows)):
+        mine = batch["distractors"][start:end]
+        assert int(mine.min()) >= start and int(mine.max()) < end, f"recording {row} has another's frames"
+    assert batch["temperature"] == 2.0
+    assert dataset.collate([dataset.sample(SampleKey(0, 3, 0))])["temperature"] == pytest.approx(2.0 * 0.95**3)
+
+
+def test_hidden_frames_are_not_seen() -> None:
+    task = pretraining()
+    task.model.eval()
+    dataset = task.dataset(SPOKEN, train=True)
+    batch = dataset.collate([dataset.sample(SampleKey(0, 0, 0))])
+    encoder: Any = task.model.wav2vec2
+    with torch.no_grad():
+        whole = wav2vec2.frames_of(encoder, batch["samples"], batch["lengths"], None)
+        hidden = wav2vec2.frames_of(encoder, batch["samples"], batch["lengths"], batch["masks"])
+        nothing = torch.zeros_like(batch["masks"])
+        assert torch.equal(
+            wav2vec2.frames_of(encoder, batch["samples"], batch["lengths"], nothing).states, whole.states
+        )
+    assert not torch.allclose(whole.states, hidden.states)
+    assert torch.equal(whole.features, hidden.features)
+
+
+def test_pretraining_learns_and_reaches_every_parameter() -> None:
+    task = pretraining()
+    task.model.train()
+    dataset = task.dataset(SPOKEN, train=True)
+    batch = dataset.collate([dataset.sample(key) for key in keys(3)])
+    output = task.step("train", {"model": task.model}, batch)
+    output.loss_sum.backward()  # type: ignore[no-untyped-call]
+    assert [name for name, parameter in task.model.named_parameters() if parameter.grad is None] == []
+    assert set(output.metrics) == {"accuracy", "codes"}
+    assert task.baselines(SPOKEN, SPOKEN) == {"chance": {"accuracy": 1 / 6}}
+    with pytest.raises(UsageError, match="answers nothing"):
+        task.predict(["a.wav"], None)
+
+
+def test_figures_and_rivals_of_recognition() -> None:
+    task = recognition()
+    task.model.eval()
+    dataset = task.dataset(SPOKEN, train=False)
+    with torch.no_grad():
+        gathered = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]))
+    assert gathered["expected"] == ["hello world", "ab", "who is it"]
+    assert set(task.summarize(gathered)) == {"wer", "cer", "loss"}
+    assert task.artifacts({}, gathered)["transcripts.txt"].startswith(b"expected: hello world\nfound:")
+    # The middle one by length, "who is it", is right once: five of six words are wrong or missing otherwise.
+    assert task.baselines(SPOKEN, SPOKEN)["always the same"]["wer"] == pytest.approx((3 + 3) / 6)
+
+
+def test_rivals_of_classification_hear_something() -> None:
+    slow, fast = (np.sin(np.arange(8000) * step).astype(np.float32) for step in (0.05, 0.9))
+    sounds = [LabelledRecording(Waveform((slow if n % 2 else fast) * 0.5, 16_000), "ab"[n % 2]) for n in range(12)]
+    rivals = classification().baselines(sounds[:8], sounds[8:])
+    assert rivals["majority"]["accuracy"] == 0.5
+    assert rivals["linear on MFCC statistics"]["accuracy"] == 1.0
+
+
+def test_bad_samples_are_named() -> None:
+    task = recognition()
+    for sample, words in (
+        (Utterance(noise(0.5, 0), " ... "), "sample 2 has no transcript"),
+        ("a.wav", "sample 2: expected a recording"),
+        (Utterance(noise(31, 0), "long"), r"sample 2: 31\.0 s, at most 30 s"),
+    ):
+        with pytest.raises(DataError, match=words):
+            task.dataset([SPOKEN[0], sample], train=True)
+    with pytest.raises(DataError, match="no recordings"):
+        task.dataset([], train=True)
+    with pytest.raises(DataError, match="input 2: longer than 30 s"):
+        task.predict([noise(0.2, 0), noise(31, 0)], CTCOptions())
+    with pytest.raises(DataError, match="sample 1 has no label"):
+        classification().dataset(SPOKEN, train=True)
+    with pytest.raises(UsageError, match="needs a reader with symbols"):
+        CTCRecognition(CTCConfig(), context("ctc-speech-recognition", loss=ctc(NoConfig()), text="none"))
+    with pytest.raises(UsageError, match="speech reader"):
+        AudioClassification(AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None))

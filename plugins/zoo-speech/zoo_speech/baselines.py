@@ -1,0 +1,60 @@
+"""Trivial rivals of classifiers: the most frequent label, and a linear model on statistics of cepstral coefficients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo_core.training.classify import label_numbers
+from zoo_speech.audio import resampled
+from zoo_speech.features import mfcc_statistics
+
+_LEARNED = 5_000
+"""Recordings that the linear model learns from at most, evenly spaced."""
+
+
+def classification(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
+
+    A class that never occurs has F1 0.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    true, predicted = np.indices(confusion.shape).reshape(2, -1)
+    counts = confusion.ravel()
+    f1 = f1_score(true, predicted, sample_weight=counts, average="macro", zero_division=0.0)
+    return {"accuracy": float(accuracy_score(true, predicted, sample_weight=counts)), "macro_f1": float(f1)}
+
+
+def majority(train: Sequence[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
+    """Always the label that is most frequent in training."""
+    frequent = Counter(sample.label for sample in train).most_common(1)[0][0]
+    return _judged(np.full(len(test), labels.index(frequent)), test, labels)
+
+
+def linear_on_statistics(
+    train: Sequence[Any], test: Sequence[Any], labels: Sequence[str], rate: int
+) -> dict[str, float]:
+    """Logistic regression on means, deviations and differences of 20 mel-frequency cepstral coefficients."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    learned = [train[place * len(train) // _LEARNED] for place in range(_LEARNED)] if len(train) > _LEARNED else train
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(_statistics(learned, rate), label_numbers([sample.label for sample in learned], labels))
+    return _judged(model.predict(_statistics(test, rate)), test, labels)
+
+
+def _statistics(samples: Sequence[Any], rate: int) -> NDArray[np.float32]:
+    return np.stack([mfcc_statistics(resampled(sample.waveform, rate).samples, rate) for sample in samples])
+
+
+def _judged(found: NDArray[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(counts, (label_numbers([sample.label for sample in test], labels), found), 1)
+    return classification(counts)

@@ -1,0 +1,164 @@
+"""What a sound file is by its bytes, and whether its container itself says that some are missing."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from contextlib import suppress
+from typing import IO, Any
+
+SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".g722", ".722"),
+    *(".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".amr"),
+)
+"""Endings by which recordings are found in a folder. Content decides what they are, save for G.722, which has no header."""
+
+CONVERT = "convert it to WAV or FLAC"
+REPAIR = "replace the file or leave it out"
+VALID = (
+    "valid by content: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, M4A, AAC, WebM, AMR; by its ending .g722: raw G.722"
+)
+_MOST_CHUNKS = 10_000
+_LONGEST_PAGE = 27 + 255 + 255 * 255
+_FOREIGN = {
+    b"PK\x03\x04": ("a ZIP archive", "unpack it first"),
+    b"\x1f\x8b": ("compressed with gzip", "unpack it first"),
+    b"%PDF": ("a PDF document", ""),
+    b"\x89PNG": ("a picture", ""),
+    b"\xff\xd8\xff": ("a picture", ""),
+    b"MThd": ("MIDI, which is notes and not sound", "render it to WAV"),
+    b"NIST_1A": ("NIST SPHERE, which is not read", CONVERT),
+    b".snd": ("a Sun AU file, which is not read", CONVERT),
+    b"<?xml": ("an XML document", "download it again"),
+    b"<!DOCTYPE": ("a web page, perhaps of a failed download", "download it again"),
+    b"<html": ("a web page, perhaps of a failed download", "download it again"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself with: git lfs pull"),
+}
+
+
+class Refused(Exception):  # never leaves this module
+    """Why a recording can't be used, and what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class Damaged(Refused):
+    """The sound stops or is spoilt; whoever counts the frames adds where."""
+
+
+class SteadyFile:
+    """A file for libsndfile, which may seek to before its start: an error in a callback would be printed."""
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.tell, self.readinto = file.read, file.tell, file.readinto
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """The place it is at then, unmoved where there is no such place."""
+        with suppress(ValueError, OSError):
+            self._seek(offset, whence)
+        return int(self.tell())
+
+
+def kind_of(file: IO[bytes], ending: str) -> str:
+    """What the file is by its first bytes; the file is left at its start."""
+    head = _head_after_tag(file)
+    _refuse_foreign(head)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    signs = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"#!AMR": "amr"}
+    found = next((kind for sign, kind in signs.items() if head.startswith(sign)), "")
+    if found or head[4:8] == b"ftyp":
+        return found or "mp4"
+    if ending in (".g722", ".722"):
+        if re.fullmatch(rb"[\t\n\r -~]{1,512}", head):
+            raise Refused("not a recording but text", VALID)
+        return "g722"
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        if head[1] & 0xF6 == 0xF0:
+            return "aac"
+        if head[1] & 0x06 in (0x02, 0x04):  # layers III and II
+            return "mp3"
+    raise Refused("not a recording that can be read", VALID)
+
+
+def _head_after_tag(file: IO[bytes]) -> bytes:
+    """The first 512 bytes that aren't an ID3 tag."""
+    head = file.read(512)
+    if head[:3] == b"ID3" and len(head) >= 10:
+        file.seek(_tag_length(head))
+        head = file.read(512)
+    file.seek(0)
+    return head
+
+
+def _tag_length(head: bytes) -> int:
+    return 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
+def _refuse_foreign(head: bytes) -> None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for sign, (what, hint) in _FOREIGN.items():
+        if start[: len(sign)].lower() == sign.lower():
+            raise Refused(f"not a recording but {what}", hint or VALID)
+    if re.match(rb"\x80[\x02-\x05][\x95(}\]cX\x8c]", head):
+        raise Refused("not a recording but a Python pickle, which could run code; it is never opened", VALID)
+
+
+def is_cut(file: IO[bytes], kind: str) -> bool:
+    """True where the container itself says that bytes are missing; libsndfile then reads what is left in silence."""
+    size = size_of(file)
+    cut = _page_is_cut(file, size) if kind == "ogg" else kind in ("wav", "aiff") and _chunk_is_cut(file, size)
+    file.seek(0)
+    return cut
+
+
+def _chunk_is_cut(file: IO[bytes], size: int) -> bool:
+    start = file.read(12)
+    order = ">" if start[:4] in (b"FORM", b"RIFX") else "<"
+    place, long = 12, 0
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack(f"{order}4sI", head)
+        if name == b"ds64":
+            long = int.from_bytes(file.read(16)[8:], "little")
+        elif name in (b"data", b"SSND"):
+            if length == 0xFFFFFFFF and long:
+                length = long
+            elif length >= 0x7FFF0000:  # written to a pipe: nobody knew the length
+                return False
+            return bool(place + 8 + length > size)
+        place += 8 + length + length % 2
+        file.seek(place)
+    return False
+
+
+def _page_is_cut(file: IO[bytes], size: int) -> bool:
+    start = max(0, size - 2 * _LONGEST_PAGE)
+    file.seek(start)
+    tail = file.read()
+    place = tail.rfind(b"OggS")
+    table = tail[place + 27 : place + 27 + tail[place + 26]] if 0 <= place < len(tail) - 26 else b""
+    return not table or place + 27 + len(table) + sum(table) > len(tail)
+
+
+def tells_its_length(file: IO[bytes], kind: str) -> bool:
+    """Whether the container's length is written in it, not guessed from the number of its bytes."""
+    head = file.read(4096) if kind == "matroska" else _head_after_tag(file)
+    file.seek(0)
+    told = {"mp4": True, "matroska": b"\x44\x89" in head, "mp3": b"Xing" in head[:64] or b"Info" in head[:64]}
+    return told.get(kind, kind == "flac" and int.from_bytes(head[21:26]) & 0xF_FFFF_FFFF > 0)
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Bytes of the file, which is left at its start."""
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return end

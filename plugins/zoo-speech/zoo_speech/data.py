@@ -1,0 +1,373 @@
+"""Speech data: samples by split, how splits are made without leaks, and the named data sets as they lie prepared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, overload
+
+from zoo_core import fs
+from zoo_core.errors import DataError, DigestMismatch, StoreError, UnknownName
+from zoo_core.fetch import data_root
+from zoo_core.splits import SPLITS, split_by_hash, subset_by_hash
+from zoo_core.tables import read_table
+from zoo_core.training.task import Data
+from zoo_speech.audio import Limits
+from zoo_speech.data_configs import SpokenLanguage, Subset
+from zoo_speech.samples import LabelledRecording, Recording, Utterance
+from zoo_speech.sources import ARCHIVE, PARTS, PREPARED
+
+
+class Row(NamedTuple):
+    """A recording that nobody has opened, and what is known of it."""
+
+    file: Path
+    """The file that it is or lies in."""
+    name: str
+    """What messages call it; its ending is the file's."""
+    start: int = 0
+    """First byte in the file."""
+    size: int = -1
+    """Bytes; -1: all of them."""
+    sha256: str = ""
+    """Of its bytes, where it is known already."""
+    data: bytes = b""
+    """Its bytes, where they come from a table."""
+    text: str = ""
+    speaker: str = ""
+    language: str = ""
+    label: str = ""
+
+    def source(self) -> Path | bytes:
+        """What `Recording` is made from. Raises `DataError` where the file that it lies in has been cut short."""
+        if self.data or self.size < 0:
+            return self.data or self.file
+        try:
+            with self.file.open("rb") as file:
+                file.seek(self.start)
+                data = file.read(self.size)
+        except OSError as error:
+            raise DataError(f"{self.file}: can't be read: {error.strerror}") from None
+        if len(data) != self.size:
+            raise DataError(f"{self.file}: it ends within {self.name}", hint="fetch the data set again")
+        return data
+
+    def key(self) -> str:
+        """sha256 of its bytes in hex. Raises `DataError` for a file that can't be read."""
+        if self.sha256 or self.data:
+            return self.sha256 or fs.digest_of(self.data)
+        try:
+            return fs.digest_file(self.file.resolve(), limit=Limits().max_bytes)[0]
+        except (StoreError, OSError, RuntimeError) as error:  # a loop of links is one or the other of the last two
+            raise DataError(f"{self.name}: can't be read: {error}") from None
+
+
+def recording(row: Row) -> Recording:
+    """The sample of a row without labels."""
+    return Recording(row.source(), name=row.name)
+
+
+def utterance(row: Row) -> Utterance:
+    """The sample of a row with a text."""
+    return Utterance(row.source(), row.text, speaker=row.speaker, language=row.language, name=row.name)
+
+
+def labelled(row: Row) -> LabelledRecording:
+    """The sample of a row with a label."""
+    return LabelledRecording(row.source(), row.label, name=row.name)
+
+
+class Samples(Sequence[Recording]):
+    """Samples in a fixed order, made when they are asked for."""
+
+    def __init__(self, rows: Sequence[Row], make: Callable[[Row], Recording]) -> None:
+        """`make` is one of the functions above."""
+        self.rows = rows
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Recording: ...
+    @overload
+    def __getitem__(self, place: slice) -> Samples: ...
+    def __getitem__(self, place: int | slice) -> Recording | Samples:
+        return Samples(self.rows[place], self._make) if isinstance(place, slice) else self._make(self.rows[place])
+
+
+class SpeechData(Data):
+    """Recordings by split; none is decoded before it is asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        splits: Mapping[str, Sequence[Row]],
+        make: Callable[[Row], Recording],
+        labels: Sequence[str] = (),
+        *,
+        read: Iterable[Sequence[Row]] | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
+        """`name` is for messages; `read` is what the digest runs over, the splits by default."""
+        self.name = name
+        self.labels = tuple(labels)
+        self.notices = tuple(notices)
+        """What the user should know before a run: recordings left out, and why."""
+        self._splits = {split: Samples(rows, make) for split, rows in splits.items()}
+        self._read = [list(rows) for rows in (splits.values() if read is None else read)]
+        self._digest = ""
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits it has."""
+        return tuple(self._splits)
+
+    def samples(self, split: str) -> Samples:
+        """The samples of a split. Raises `UnknownName` where there is none, `DataError` where it is empty."""
+        if split not in self._splits:
+            raise UnknownName("split", split, self._splits, where=self.name)
+        if not len(self._splits[split]):
+            raise DataError(f"{self.name}: split {split!r} is empty", hint="give more data or a larger share")
+        return self._splits[split]
+
+    def digest(self) -> str:
+        """sha256 over sha256, text, speaker, language and label of all that was read, before any subset was drawn."""
+        if not self._digest:
+            sha256 = hashlib.sha256()
+            for rows in self._read:
+                for row in rows:
+                    told = [row.key(), row.text, row.speaker, row.language, row.label]
+                    sha256.update((json.dumps(told) + "\n").encode())
+                sha256.update(b"\n")
+            self._digest = sha256.hexdigest()
+        return self._digest
+
+
+def by_hash(rows: Sequence[Row], groups: Sequence[str], validation: float, test: float) -> dict[str, list[Row]]:
+    """Splits by the sha256 of each row's group, rows that are copies being of one group.
+
+    A split that has a share but would get nothing gets the training group with the least sha256, if two are there.
+    """
+    joined = joined_copies([row.key() for row in rows], groups)
+    digests = [hashlib.sha256(group.encode()).digest() for group in joined]
+    places = split_by_hash(digests, validation, test)
+    for split in [split for split in places if not places[split]]:
+        spare = sorted({digests[place] for place in places["train"]})
+        if split != "train" and len(spare) > 1:
+            places[split] = [place for place in places["train"] if digests[place] == spare[0]]
+            places["train"] = [place for place in places["train"] if digests[place] != spare[0]]
+    return {split: [rows[place] for place in numbers] for split, numbers in places.items()}
+
+
+def joined_copies(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """The group of each recording, groups that share a recording being made one; the recording itself where it has none."""
+    named = [group or key for key, group in zip(keys, groups, strict=True)]
+    parent = {name: name for name in named}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    first: dict[str, str] = {}
+    for key, name in zip(keys, named, strict=True):
+        one, other = sorted((root(first.setdefault(key, name)), root(name)))
+        parent[other] = one
+    return [root(name) for name in named]
+
+
+def subset(rows: Sequence[Row], count: int | None, seed: int, *, where: str) -> list[Row]:
+    """The first `count` rows in an order that `seed` and their content decide. Raises `DataError` if there are fewer."""
+    if count is None:
+        return list(rows)
+    return [rows[place] for place in subset_by_hash([row.key() for row in rows], count, seed, where=where)]
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Label names by number where all are whole numbers, else by letter."""
+    names = sorted(set(labels))
+    numbers = all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names)
+    return tuple(sorted(names, key=int)) if numbers else tuple(names)
+
+
+# ---- the named data sets
+
+
+def asterisk_en(config: Subset) -> SpeechData:
+    """English telephone prompts, spoken by one woman."""
+    return _transcribed("asterisk-en", config)
+
+
+def asterisk_es(config: Subset) -> SpeechData:
+    """Spanish telephone prompts, spoken by one woman; their texts lack most accents."""
+    return _transcribed("asterisk-es", config)
+
+
+def asterisk_fr(config: Subset) -> SpeechData:
+    """Canadian French telephone prompts, spoken by one woman."""
+    return _transcribed("asterisk-fr", config)
+
+
+def asterisk_it(config: Subset) -> SpeechData:
+    """Italian telephone prompts, spoken by one man."""
+    return _transcribed("asterisk-it", config)
+
+
+def asterisk_ru(config: Subset) -> SpeechData:
+    """Russian telephone prompts, spoken by one woman."""
+    return _transcribed("asterisk-ru", config)
+
+
+def tuxpaint_speech(config: Subset) -> SpeechData:
+    """Captions of pictures in many languages."""
+    return _transcribed("tuxpaint-speech", config)
+
+
+def czech(config: Subset) -> SpeechData:
+    """Acted dialogue of a game; the speakers are its roles."""
+    return _transcribed("czech", config)
+
+
+def letters_words(config: Subset) -> SpeechData:
+    """Words, letters and syllables, labelled by their language."""
+    splits = {split: _by_language(rows) for split, rows in _prepared(["letters-words"], config).items()}
+    return _labelled("letters-words", splits, config)
+
+
+def speech_mix(config: Subset) -> SpeechData:
+    """Every recording of the training and validation splits of the other data sets, and none of their test splits."""
+    splits = _prepared(PARTS["speech-mix"], config, view="speech-mix")
+    left = (f"speech-mix: the {len(splits.pop('test')):,} recordings of the test splits are left out",)
+    train = subset(splits["train"], config.train_samples, config.subset_seed, where="speech-mix")
+    return SpeechData("speech-mix", {**splits, "train": train}, recording, read=splits.values(), notices=left)
+
+
+def spoken_language(config: SpokenLanguage) -> SpeechData:
+    """The recordings of words and sentences, labelled by their language."""
+    found = _prepared(PARTS["spoken-language"], config, view="spoken-language")
+    splits = {split: [row for row in _by_language(rows) if _source(row) != "klettres"] for split, rows in found.items()}
+    if config.test == "voices":
+        splits = _other_voices(splits)
+    counts = Counter(row.label for row in splits["train"])
+    tested = {row.label for row in splits["test"]}
+    kept = {label for label in counts if counts[label] >= config.fewest and label in tested}
+    left = sorted({row.label for rows in splits.values() for row in rows} - kept)
+    notices = [f"spoken-language: left out for too few recordings: {', '.join(left)}"] if left else []
+    splits = {split: [row for row in rows if row.label in kept] for split, rows in splits.items()}
+    return _labelled("spoken-language", splits, config, notices)
+
+
+def spoken_digits(config: Subset) -> SpeechData:
+    """Single digits in many languages."""
+    return _spelled("spoken-digits", str.isdecimal, config)
+
+
+def spoken_letters(config: Subset) -> SpeechData:
+    """Names of the letters from a to z in many languages."""
+    return _spelled("spoken-letters", str.isalpha, config)
+
+
+class Prepared(NamedTuple):
+    """The prepared files of a data set with recordings of its own, each checked against its registered sha256."""
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def find(cls, name: str, *, fetch: str = "") -> Prepared:
+        """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
+        folder = data_root(os.environ) / name
+        hint = f"zoo data fetch {fetch or name}"
+        for file, sha256 in PREPARED[name].items():
+            path = folder / file
+            if not path.is_file():
+                raise DataError(f"data set {name!r} is not on this machine ({path} is missing)", hint=hint)
+            if fs.digest_file(path.resolve())[0] != sha256:
+                raise DigestMismatch(f"{path}: not the file that data set {name!r} was registered with", hint=hint)
+        return cls(name, folder)
+
+    def rows(self, split: str) -> list[Row]:
+        """The recordings of a split."""
+        told = ("text", "speaker", "language", "label", "sha256")
+        columns = {column: column for column in ("name", "start", "size", *told)}
+        return [
+            Row(
+                self.folder / ARCHIVE,
+                f"{self.name}/{values['name']}",
+                int(values["start"]),
+                int(values["size"]),
+                values["sha256"],
+                text=values["text"],
+                speaker=values["speaker"],
+                language=values["language"],
+                label=values["label"],
+            )
+            for _, values in read_table(self.folder / f"{split}.jsonl", columns)
+        ]
+
+
+def _prepared(parts: Iterable[str], config: Subset, *, view: str = "") -> dict[str, list[Row]]:
+    """The rows of data sets by split, of the languages that are asked for."""
+    splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for part in parts:
+        prepared = Prepared.find(part, fetch=view)
+        for split, rows in splits.items():
+            rows += prepared.rows(split)
+    known = {row.language for rows in splits.values() for row in rows}
+    for language in config.languages:
+        if language not in known:
+            raise UnknownName("language", language, known, where=view or ", ".join(parts))
+    wanted = config.languages or known
+    return {split: [row for row in rows if row.language in wanted] for split, rows in splits.items()}
+
+
+def _transcribed(name: str, config: Subset) -> SpeechData:
+    found = _prepared([name], config)
+    splits = {split: [row for row in rows if row.text] for split, rows in found.items()}
+    left = sum(map(len, found.values())) - sum(map(len, splits.values()))
+    train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
+    notices = [f"{name}: {left:,} recordings left out whose text isn't known or not written as it is spoken"]
+    return SpeechData(
+        name, {**splits, "train": train}, utterance, read=splits.values(), notices=notices if left else ()
+    )
+
+
+def _labelled(name: str, splits: Mapping[str, list[Row]], config: Subset, notices: Sequence[str] = ()) -> SpeechData:
+    labels = in_order(row.label for rows in splits.values() for row in rows)
+    if len(labels) < 2:
+        raise DataError(f"{name}: {len(labels)} classes left; two are needed to tell apart")
+    train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
+    return SpeechData(name, {**splits, "train": train}, labelled, labels, read=splits.values(), notices=notices)
+
+
+def _spelled(name: str, wanted: Callable[[str], bool], config: Subset) -> SpeechData:
+    found = _prepared(PARTS[name], config, view=name)
+    return _labelled(name, {split: [row for row in rows if wanted(row.label)] for split, rows in found.items()}, config)
+
+
+def _by_language(rows: Iterable[Row]) -> list[Row]:
+    return [row._replace(label=row.language) for row in rows]
+
+
+def _source(row: Row) -> str:
+    """The package that a recording comes from: `asterisk-en/…`, `letters-words/ktuberling/…`."""
+    part, inner, *_ = row.name.split("/")
+    return inner if part == "letters-words" else part
+
+
+def _other_voices(splits: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Training and validation rows of each language's largest source; the test split has all the other sources."""
+    counts = Counter((row.label, _source(row)) for rows in splits.values() for row in rows)
+    largest: dict[str, str] = {}
+    for (label, source), _ in counts.most_common():
+        largest.setdefault(label, source)
+    return {
+        "train": [row for split in ("train", "test") for row in splits[split] if _source(row) == largest[row.label]],
+        "validation": [row for row in splits["validation"] if _source(row) == largest[row.label]],
+        "test": [row for rows in splits.values() for row in rows if _source(row) != largest[row.label]],
+    }

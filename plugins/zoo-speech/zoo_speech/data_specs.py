@@ -1,0 +1,136 @@
+"""The speech data sets and readers, as the plugin offers them; free of torch."""
+
+from __future__ import annotations
+
+from zoo_core.specs import DataSpec
+
+_MIXED = "CC-BY-SA-3.0, CC-BY-3.0, GPL-2.0-or-later and GPL-2.0-only, by recording"
+
+
+def _prompts(code: str, summary: str, license: str, voice: str) -> DataSpec:
+    return DataSpec(
+        name=f"asterisk-{code}",
+        summary=summary,
+        target=f"zoo_speech.data:asterisk_{code}",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="transcribed-speech",
+        fetch=f"zoo_speech.sources:fetch_asterisk_{code}",
+        license=license,
+        source=f"Debian asterisk-core-sounds-{code} and -{code}-g722 1.6.1, recorded by {voice}",
+    )
+
+
+DATA: list[DataSpec] = [
+    DataSpec(
+        name="speech",
+        summary="recordings from your folders, patterns or tables, for pretraining without labels",
+        target="zoo_speech.readers:read_recordings",
+        config="zoo_speech.data_configs:Recordings",
+        modality="speech",
+        kind="speech",
+    ),
+    DataSpec(
+        name="transcribed-speech",
+        summary="recordings with texts: tables, .txt files beside them, or LibriSpeech's folders",
+        target="zoo_speech.readers:read_transcribed_recordings",
+        config="zoo_speech.data_configs:TranscribedRecordings",
+        modality="speech",
+        kind="transcribed-speech",
+    ),
+    DataSpec(
+        name="labelled-speech",
+        summary="labelled recordings: a folder for each class, or tables",
+        target="zoo_speech.readers:read_labelled_recordings",
+        config="zoo_speech.data_configs:LabelledRecordings",
+        modality="speech",
+        kind="labelled-speech",
+    ),
+    _prompts(
+        "en", "489 English telephone prompts by one woman, 16 minutes, with texts", "CC-BY-SA-3.0", "Allison Smith"
+    ),
+    _prompts(
+        "es", "424 Spanish telephone prompts by one woman, 21 minutes, with texts", "CC-BY-SA-3.0", "Allison Smith"
+    ),
+    _prompts("fr", "450 French telephone prompts by one woman, 15 minutes, with texts", "CC-BY-SA-3.0", "June Wallack"),
+    _prompts("it", "513 Italian telephone prompts by one man, 14 minutes, with texts", "CC-BY-3.0", "Carlo Flora"),
+    _prompts("ru", "503 Russian telephone prompts by one woman, 15 minutes, with texts", "CC-BY-3.0", "ivrvoice.ru"),
+    DataSpec(
+        name="tuxpaint-speech",
+        summary="5,668 captions of pictures, 2.1 hours, 22 languages, nine of them with 299 or more",
+        target="zoo_speech.data:tuxpaint_speech",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="transcribed-speech",
+        fetch="zoo_speech.sources:fetch_tuxpaint_speech",
+        license="GPL-2.0-or-later",
+        source="Debian tuxpaint-stamps-default 2022.06.04",
+    ),
+    DataSpec(
+        name="czech",
+        summary="1,784 lines of acted Czech dialogue, 1.7 hours, two main roles and two dozen others",
+        target="zoo_speech.data:czech",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="transcribed-speech",
+        fetch="zoo_speech.sources:fetch_czech",
+        license="GPL-2.0-only",
+        source="Debian fillets-ng-data and fillets-ng-data-cs 1.0.1, the game Fish Fillets",
+    ),
+    DataSpec(
+        name="letters-words",
+        summary="3,654 words, letters and syllables, 1.4 hours, labelled by their 30 languages",
+        target="zoo_speech.data:letters_words",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="labelled-speech",
+        fetch="zoo_speech.sources:fetch_letters_words",
+        license="GPL-2.0-or-later",
+        source="Debian ktuberling-data and klettres-data 22.12.3",
+    ),
+    DataSpec(
+        name="speech-mix",
+        summary="13,276 recordings in 35 languages, 7 hours, without labels, for pretraining",
+        target="zoo_speech.data:speech_mix",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="speech",
+        fetch="zoo_speech.sources:fetch_speech_mix",
+        license=_MIXED,
+        source="training and validation splits of asterisk-*, tuxpaint-speech, czech and letters-words",
+    ),
+    DataSpec(
+        name="spoken-language",
+        summary="12,449 words and sentences, 6.9 hours, labelled by their 15 languages",
+        target="zoo_speech.data:spoken_language",
+        config="zoo_speech.data_configs:SpokenLanguage",
+        modality="speech",
+        kind="labelled-speech",
+        fetch="zoo_speech.sources:fetch_spoken_language",
+        license=_MIXED,
+        source="asterisk-*, tuxpaint-speech, czech and the words of letters-words",
+    ),
+    DataSpec(
+        name="spoken-digits",
+        summary="260 single digits in 21 languages, ten classes",
+        target="zoo_speech.data:spoken_digits",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="labelled-speech",
+        fetch="zoo_speech.sources:fetch_spoken_digits",
+        license=_MIXED,
+        source="asterisk-* and tuxpaint-speech",
+    ),
+    DataSpec(
+        name="spoken-letters",
+        summary="519 names of letters in 15 languages, classes from a to z",
+        target="zoo_speech.data:spoken_letters",
+        config="zoo_speech.data_configs:Subset",
+        modality="speech",
+        kind="labelled-speech",
+        fetch="zoo_speech.sources:fetch_spoken_letters",
+        license=_MIXED,
+        source="asterisk-*, tuxpaint-speech and letters-words",
+    ),
+]
+"""Everything that `zoo_data` returns."""

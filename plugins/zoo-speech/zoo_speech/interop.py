@@ -1,0 +1,236 @@
+"""Checkpoint folders of Hugging Face Transformers: Whisper read from theirs and written for their Auto classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
+
+from zoo_core.errors import CorruptFile, UsageError
+from zoo_core.schema import build as typed
+from zoo_core.specs import Head
+from zoo_core.training.task import Foreign, Interop
+from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
+from zoo_speech.models.whisper import architecture_of
+from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, read_json, tokenizer_of
+from zoo_speech.whisper_decoding import FIRST_TIMESTAMP
+
+RECOGNITION = "automatic-speech-recognition"
+_START, _TRANSCRIBE = "<|startoftranscript|>", "<|transcribe|>"
+_MULTILINGUAL = 51865
+"""Tokens from which on Whisper's vocabularies have languages, where the folder doesn't say."""
+
+
+class WhisperInterop(Interop):
+    """Folders of `WhisperForConditionalGeneration`."""
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "vocab_size": "vocab_size",
+        "n_mels": "num_mel_bins",
+        "hidden_size": "d_model",
+        "encoder_layers": "encoder_layers",
+        "decoder_layers": "decoder_layers",
+        "heads": "encoder_attention_heads",
+        "feed_forward": "encoder_ffn_dim",
+        "max_length": "max_target_positions",
+        "dropout": "dropout",
+        "start_id": "decoder_start_token_id",
+        "eos_id": "eos_token_id",
+    }
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "activation_function": ("gelu",),
+        "scale_embedding": (False,),
+        "tie_word_embeddings": (True,),
+    }
+
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """Configuration, tokenizer and rules for writing. Raises `CorruptFile`, or `UsageError` for what ours can't express.
+
+        Dropout of attention and activations, and layers left out at random, which a folder may name for training, are
+        not taken over.
+        """
+        theirs = configuration_of(files, Architecture)
+        task_of(theirs, {"WhisperForConditionalGeneration": RECOGNITION})
+        refuse_unlike(theirs, self.fixed)
+        for one, other in (
+            ("encoder_attention_heads", "decoder_attention_heads"),
+            ("encoder_ffn_dim", "decoder_ffn_dim"),
+        ):
+            if theirs.get(one) != theirs.get(other):
+                raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
+        config = numbers_of(theirs, self.fields)
+        config["max_frames"] = 2 * numbers_of(theirs, {"half": "max_source_positions"})["half"]
+        _check_features(files, config)
+        reader = self._reader(files, theirs, config)
+        if reader.prompt[0] != config["start_id"]:
+            raise CorruptFile(
+                f"config.json: decoder_start_token_id is {config['start_id']}, {_START} {reader.prompt[0]}"
+            )
+        return Foreign(
+            config=config, head=Head(task=RECOGNITION), preprocessor=reader, license=str(theirs.get("license") or "")
+        )
+
+    def write(self, foreign: Foreign) -> dict[str, bytes]:
+        """`config.json`, and with a reader `tokenizer.json`, `generation_config.json` and `preprocessor_config.json`."""
+        ours = typed(WhisperConfig, dict(foreign.config), where="configuration")
+        theirs = architecture_of(ours).to_diff_dict()
+        theirs["architectures"] = ["WhisperForConditionalGeneration"]
+        if foreign.license:
+            theirs["license"] = foreign.license
+        files = {"config.json": json_bytes(theirs)}
+        if isinstance(reader := foreign.preprocessor, WhisperReader):
+            files["tokenizer.json"] = reader.tokenizer.to_str().encode()
+            files["tokenizer_config.json"] = json_bytes(_tokenizer_settings(reader, ours))
+            files["generation_config.json"] = json_bytes(_generation(reader, ours))
+            files["preprocessor_config.json"] = json_bytes(_feature_settings(ours))
+        return files
+
+    def rename(self, name: str) -> str | None:
+        """Without the output layer, which is the embeddings."""
+        return None if name == "proj_out.weight" else name
+
+    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """In single precision: large checkpoints come in half, which processors hardly compute with."""
+        return {name: tensor.float() for name, tensor in super().convert(tensors).items()}
+
+    def _reader(
+        self, files: Mapping[str, bytes], theirs: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> WhisperReader:
+        if "tokenizer.json" not in files:
+            raise CorruptFile(
+                "tokenizer.json is missing", hint="load and save the folder's tokenizer with Transformers"
+            )
+        generation: Mapping[str, Any] = theirs
+        if "generation_config.json" in files:
+            generation = plain_object(read_json(files, "generation_config.json"), "generation_config.json")
+        multilingual = generation.get("is_multilingual", config["vocab_size"] >= _MULTILINGUAL)
+        language = str(generation.get("language") or "").strip("<|>")
+        words = [_START, f"<|{language}|>" if language else "", _TRANSCRIBE] if multilingual else [_START]
+        settings = WhisperReaderConfig(
+            max_seconds=min(30.0, config["max_frames"] / 100),
+            prompt=(*filter(None, words), NO_TIMESTAMPS),
+            multilingual=bool(multilingual),
+            suppressed=_tokens(generation, "suppress_tokens", config["vocab_size"]),
+            suppressed_first=_tokens(generation, "begin_suppress_tokens", config["vocab_size"]),
+        )
+        return WhisperReader(settings, tokenizer_of(files["tokenizer.json"], "tokenizer.json"))
+
+
+def configuration_of(files: Mapping[str, bytes], architecture: Any) -> dict[str, Any]:
+    """Their `config.json`; they leave out what is as it usually is."""
+    return {**architecture().to_dict(), **plain_object(read_json(files, "config.json"), "config.json")}
+
+
+def plain_object(value: Any, where: str) -> dict[str, Any]:
+    """The value as an object of JSON's. Raises `CorruptFile` for anything else."""
+    if not isinstance(value, dict):
+        raise CorruptFile(f"{where}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def task_of(theirs: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    """The task that the folder's class serves. Raises `UsageError` for a class that isn't known."""
+    names = theirs.get("architectures")
+    if not isinstance(names, list) or not names or names[0] not in known:
+        raise UsageError(
+            f"config.json: architecture {names} is none that zoo-speech knows", hint=f"it knows {', '.join(known)}"
+        )
+    return known[names[0]]
+
+
+def refuse_unlike(theirs: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raise `UsageError` for a field of theirs that isn't as all models of ours are; `fixed` has the values that are."""
+    for name, allowed in fixed.items():
+        if theirs.get(name, allowed[0]) not in allowed:
+            raise UsageError(
+                f"config.json: {name} is {theirs[name]!r}; zoo-speech's models have {allowed[0]!r} there",
+                hint="this checkpoint is of another architecture",
+            )
+
+
+def numbers_of(theirs: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Our fields from theirs. Raises `CorruptFile` for one that is no number."""
+    for name in fields.values():
+        if type(theirs.get(name)) not in (int, float):
+            raise CorruptFile(f"config.json: {name}: expected a number, found {theirs.get(name)!r}")
+    return {ours: theirs[name] for ours, name in fields.items()}
+
+
+def whole_numbers(values: Any, where: str) -> tuple[int, ...]:
+    """A list of whole numbers. Raises `CorruptFile` for anything else."""
+    if not isinstance(values, list | tuple) or not all(type(value) is int for value in values):
+        raise CorruptFile(f"{where}: expected whole numbers, found {values!r:.80}")
+    return tuple(values)
+
+
+def json_bytes(data: Mapping[str, Any]) -> bytes:
+    """A file of theirs."""
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where the folder's spectrograms are others than ours."""
+    if "preprocessor_config.json" not in files:
+        return
+    settings = plain_object(read_json(files, "preprocessor_config.json"), "preprocessor_config.json")
+    due = {"feature_size": config["n_mels"], "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400}
+    due["chunk_length"] = config["max_frames"] / 100
+    for name, value in due.items():
+        if settings.get(name, value) != value:
+            raise UsageError(f"preprocessor_config.json: {name} is {settings[name]!r}; {value:g} is due")
+
+
+def _tokens(generation: Mapping[str, Any], name: str, vocabulary: int) -> tuple[int, ...]:
+    tokens = whole_numbers(generation.get(name) or [], f"generation_config.json: {name}")
+    if not all(0 <= token < vocabulary for token in tokens):
+        raise CorruptFile(f"generation_config.json: {name} names tokens that there are not")
+    return tokens
+
+
+def _tokenizer_settings(reader: WhisperReader, config: WhisperConfig) -> dict[str, Any]:
+    end = reader.tokenizer.id_to_token(config.eos_id)
+    settings: dict[str, Any] = {f"{role}_token": end for role in ("bos", "eos", "unk", "pad")}
+    settings |= {"tokenizer_class": "WhisperTokenizer", "processor_class": "WhisperProcessor"}
+    return settings | {"model_max_length": config.max_length, "add_prefix_space": False, "errors": "replace"}
+
+
+def _generation(reader: WhisperReader, config: WhisperConfig) -> dict[str, Any]:
+    """What their `generate` goes by."""
+    settings = {
+        "decoder_start_token_id": config.start_id,
+        **{f"{role}_token_id": config.eos_id for role in ("bos", "eos", "pad")},
+        "max_length": config.max_length,
+        "suppress_tokens": list(reader.config.suppressed),
+        "begin_suppress_tokens": list(reader.config.suppressed_first),
+        "is_multilingual": reader.config.multilingual,
+        "max_initial_timestamp_index": FIRST_TIMESTAMP,
+        "return_timestamps": False,
+    }
+    number = reader.tokenizer.token_to_id
+    named = {"no_timestamps_token_id": number(NO_TIMESTAMPS), "prev_sot_token_id": number("<|startofprev|>")}
+    settings |= {name: token for name, token in named.items() if token is not None}
+    if reader.config.multilingual:
+        settings["lang_to_id"] = {f"<|{code}|>": token for code, token in reader.languages.items()}
+        tasks = {name: number(f"<|{name}|>") for name in ("transcribe", "translate")}
+        settings |= {"task_to_id": {name: token for name, token in tasks.items() if token is not None}}
+        spoken = [code for code, token in reader.languages.items() if token in reader.prompt]
+        settings |= {"task": "transcribe", **({"language": f"<|{spoken[0]}|>"} if spoken else {})}
+    return settings
+
+
+def _feature_settings(config: WhisperConfig) -> dict[str, Any]:
+    seconds = config.max_frames / 100
+    return {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "processor_class": "WhisperProcessor",
+        "feature_size": config.n_mels,
+        "sampling_rate": 16_000,
+        "hop_length": 160,
+        "n_fft": 400,
+        "chunk_length": int(seconds) if seconds.is_integer() else seconds,
+        "padding_value": 0.0,
+        "return_attention_mask": False,
+    }

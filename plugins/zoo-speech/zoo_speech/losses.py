@@ -1,0 +1,231 @@
+"""Losses over sequences of frames, summed over the symbols or the masked steps of a batch.
+
+Every builder gives `(*inputs) -> (loss_sum, weight)`, both 0-d. Sums are taken in float32 whatever the autocast; `ctc` and
+`wav2vec2-contrastive` keep float64 inputs as they are. Lengths and indices are checked first, because the kernels
+underneath read whatever memory a wrong one points to; each raises `TrainingError` then, and for shapes that don't fit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torchaudio.functional import rnnt_loss
+
+from zoo_core.errors import TrainingError
+from zoo_core.specs import NoConfig
+from zoo_core.training.task import Loss
+from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+
+BLANK = 0
+"""The class that stands for no symbol."""
+
+
+def ctc(config: NoConfig) -> Loss:
+    """Build `(log_probs, lengths, targets, target_lengths) -> (loss_sum, weight)`: connectionist temporal classification.
+
+    -ln p(l | x) of each utterance, where p(l | x) sums over every path of length T that becomes l when repeats are merged
+    and blanks dropped: Graves et al., ICML 2006, equation 3, by the recursion of section 4.1.
+
+    log_probs: (B, T, C), the output of a log-softmax, which the gradients rely on. lengths: (B,) frames in use.
+    targets: (B, L) symbols in [1, C), whatever lies beyond target_lengths (B,). weight: the number of target symbols.
+
+    Targets that need more frames than there are have no path, and an infinite loss. They are left out of both sum and
+    weight and get no gradient, as with torch's `zero_infinity`; `alignable` says which, for a task to count them. An
+    utterance without symbols adds to the sum, since its frames must all be blank, and nothing to the weight.
+    """
+
+    def loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        _require_ndim("ctc", "log_probs (B, T, C)", log_probs, 3)
+        _require_sequences("ctc", log_probs.shape, 0, lengths, targets, target_lengths)
+        possible = alignable(lengths, targets, target_lengths)  # (B,)
+        # A loss that is finite and unused, unlike one that is infinite and unused, has a gradient of zero.
+        counted = target_lengths.where(possible, 0)
+        each = F.ctc_loss(
+            _precise(log_probs).transpose(0, 1), targets.long(), lengths, counted, blank=BLANK, reduction="none"
+        )
+        return each.where(possible, 0.0).sum(), counted.sum()
+
+    return loss
+
+
+def alignable(lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
+    """Which utterances have a CTC path at all, (B,) booleans: a frame a symbol, and a blank between two equal ones.
+
+    lengths: (B,) frames. targets: (B, L). target_lengths: (B,).
+    """
+    repeats = targets[:, 1:] == targets[:, :-1]  # (B, L - 1)
+    repeats &= torch.arange(repeats.shape[1], device=targets.device) + 1 < target_lengths[:, None]
+    return lengths >= target_lengths + repeats.sum(1)
+
+
+def transducer(config: NoConfig) -> Loss:
+    """Build `(logits, lengths, targets, target_lengths) -> (loss_sum, weight)`: the RNN transducer's.
+
+    -ln Pr(y | x) of each utterance: the sum over all ways from (t, u) = (1, 0) through the lattice, where a blank goes on
+    to frame t + 1, symbol u + 1 stays at its frame, and a last blank leaves from (T, U): Graves 2012, section 2.4. Every
+    target has a path, however short the utterance.
+
+    logits: (B, T, U + 1, C) of the joint network, not normalised; the softmax is part of the loss. lengths: (B,) frames
+    in use, at least 1. targets: (B, U) symbols in [1, C), whatever lies beyond target_lengths (B,). weight: the number of
+    target symbols. Always in float32, which is all that torchaudio computes in.
+    """
+
+    def loss(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        _require_ndim("transducer", "logits (B, T, U + 1, C)", logits, 4)
+        _require_sequences("transducer", logits.shape, 1, lengths, targets, target_lengths)
+        frames, symbols = torch.stack([lengths.max(), target_lengths.max()]).tolist()
+        if symbols >= logits.shape[2]:
+            raise TrainingError(
+                f"transducer: targets of {symbols} symbols with logits of shape {tuple(logits.shape)}",
+                hint="one row of logits for each symbol and one before the first: (B, T, U + 1, C)",
+            )
+        # The kernel takes no more padding than the longest utterance needs.
+        lattice = logits[:, :frames, : symbols + 1].float().contiguous()
+        loss_sum: Tensor = rnnt_loss(
+            lattice,
+            targets[:, :symbols].int().contiguous(),
+            lengths.int(),
+            target_lengths.int(),
+            blank=BLANK,
+            reduction="sum",
+        )
+        return loss_sum, target_lengths.sum()
+
+    return loss
+
+
+def wav2vec2_contrastive(config: Wav2Vec2ContrastiveConfig) -> Loss:
+    """Build `(predictions, targets, distractors, probabilities) -> (loss_sum, weight)`: wav2vec 2.0's pretraining loss.
+
+    L_m + alpha L_d (Baevski et al., NeurIPS 2020, equation 2) over M masked steps, the utterances of a batch one after
+    another, and weight M:
+    L_m = -ln exp(sim(c_t, q_t) / kappa) / sum over q of exp(sim(c_t, q) / kappa), cosine similarities with the target and
+    its distractors (equation 3);
+    L_d = 1 / (G V) sum over g of -H(p_g), entropies of each codebook's probabilities averaged over the M steps
+    (equation 4), or 1 - 1 / (G V) sum over g of exp H(p_g) where `diversity` is `perplexity`.
+
+    predictions: (M, D), the context network's. targets: (M, D), quantised. distractors: (M, K) rows of `targets`, other
+    steps of the same utterance (see `draw_distractors`), -1 for none. probabilities: (M, G, V), the softmax of each
+    codebook's logits, without noise. A distractor whose vector is the target's own is left out, as in the authors' code:
+    nothing could tell the two apart.
+
+    L_m is a sum over steps, so no split of a batch can change it. L_d isn't: it enters as M L_d of the steps that are
+    here, and a batch cut in two demands diversity of either half, which is never less (-H is convex).
+    """
+    unused = {"entropy": _negative_entropy, "perplexity": _unused_share}[config.diversity]
+
+    def loss(predictions: Tensor, targets: Tensor, distractors: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        _require_steps(predictions, targets, distractors, probabilities)
+        # Autocast would multiply in bfloat16, and a similarity is divided by a small temperature afterwards.
+        with torch.autocast(predictions.device.type, enabled=False):
+            contrasted = _contrast(_precise(predictions), _precise(targets), distractors.long(), config.temperature)
+            steps = len(predictions)
+            averaged = _precise(probabilities).sum(0) / max(steps, 1)  # (G, V)
+            loss_sum = contrasted + config.diversity_weight * steps * unused(averaged)
+        return loss_sum, torch.full((), steps, dtype=torch.int64, device=loss_sum.device)
+
+    return loss
+
+
+def draw_distractors(steps: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """`count` other steps for each of an utterance's masked steps, (steps, count), uniform and with replacement.
+
+    Numbers count the utterance's own masked steps; a batch adds where its rows begin. All -1 where a step is alone.
+    """
+    if steps < 2:
+        return np.full((steps, count), -1, dtype=np.int64)
+    drawn = generator.integers(steps - 1, size=(steps, count))
+    drawn += drawn >= np.arange(steps)[:, None]
+    return drawn
+
+
+def _contrast(predictions: Tensor, targets: Tensor, distractors: Tensor, temperature: float) -> Tensor:
+    # All pairs, (M, M), take far less memory than the distractors' own vectors would, (M, K, D).
+    similarities = F.normalize(predictions, dim=1) @ F.normalize(targets, dim=1).T / temperature
+    rows = distractors.clamp_min(0)
+    vectors = torch.unique(targets.detach(), dim=0, return_inverse=True)[1]  # (M,): equal numbers for equal vectors
+    left_out = (distractors < 0) | (vectors[rows] == vectors[:, None])
+    positives = similarities.diagonal()
+    negatives = similarities.gather(1, rows).masked_fill(left_out, -torch.inf)  # (M, K)
+    return (torch.logsumexp(torch.cat([positives[:, None], negatives], dim=1), dim=1) - positives).sum()
+
+
+def _negative_entropy(probabilities: Tensor) -> Tensor:
+    return -_entropies(probabilities).sum() / probabilities.numel()
+
+
+def _unused_share(probabilities: Tensor) -> Tensor:
+    return 1.0 - _entropies(probabilities).exp().sum() / probabilities.numel()
+
+
+def _entropies(probabilities: Tensor) -> Tensor:
+    """(G,) entropies in nats of (G, V). The logarithm is kept from minus infinity, whose slope would not be finite."""
+    tiny = torch.finfo(probabilities.dtype).tiny
+    return -(probabilities * probabilities.clamp_min(tiny).log()).sum(1)
+
+
+def _require_ndim(loss: str, wanted: str, tensor: Tensor, ndim: int) -> None:
+    if tensor.ndim != ndim:
+        raise TrainingError(f"{loss}: input of shape {tuple(tensor.shape)}", hint=f"expected {wanted}")
+
+
+def _require_sequences(
+    loss: str, shape: torch.Size, shortest: int, lengths: Tensor, targets: Tensor, target_lengths: Tensor
+) -> None:
+    batch, frames, classes = shape[0], shape[1], shape[-1]
+    if batch < 1 or targets.ndim != 2 or len(targets) != batch or not lengths.shape == target_lengths.shape == (batch,):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (lengths, targets, target_lengths))
+        raise TrainingError(
+            f"{loss}: lengths, targets and target_lengths of shapes {shapes} for scores of shape {tuple(shape)}",
+            hint="expected (B,), (B, L) and (B,), of one utterance at least",
+        )
+    used = torch.arange(targets.shape[1], device=targets.device) < target_lengths[:, None]
+    wrong = [
+        ((lengths < shortest) | (lengths > frames)).any(),
+        ((target_lengths < 0) | (target_lengths > targets.shape[1])).any(),
+        (used & ((targets <= BLANK) | (targets >= classes))).any(),
+    ]
+    # One look at all three: the kernels make the host wait for the lengths anyway.
+    names = (
+        f"lengths outside [{shortest}, {frames}]",
+        f"target_lengths outside [0, {targets.shape[1]}]",
+        f"targets outside [1, {classes})",
+    )
+    found = [name for name, is_wrong in zip(names, torch.stack(wrong).tolist(), strict=True) if is_wrong]
+    if found:
+        raise TrainingError(
+            f"{loss}: {' and '.join(found)}",
+            hint="class 0 is the blank; lengths count frames and symbols before padding",
+        )
+
+
+def _require_steps(predictions: Tensor, targets: Tensor, distractors: Tensor, probabilities: Tensor) -> None:
+    inputs = {
+        "predictions": predictions,
+        "targets": targets,
+        "distractors": distractors,
+        "probabilities": probabilities,
+    }
+    if (
+        [tensor.ndim for tensor in inputs.values()] != [2, 2, 2, 3]
+        or predictions.shape != targets.shape
+        or not len(targets) == len(distractors) == len(probabilities)
+    ):
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in inputs.items())
+        raise TrainingError(
+            f"wav2vec2-contrastive: inputs of shapes {shapes}",
+            hint="expected (M, D), (M, D), (M, K) and (M, G, V) for M masked steps",
+        )
+    if bool(((distractors < -1) | (distractors >= len(targets))).any()):
+        raise TrainingError(
+            f"wav2vec2-contrastive: distractors outside [-1, {len(targets)})",
+            hint="rows of `targets`, or -1 for none; a batch adds where an utterance's rows begin",
+        )
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """At least float32: a sum over thousands of half-precision terms loses most of its digits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

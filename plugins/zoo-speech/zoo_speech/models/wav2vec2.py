@@ -1,0 +1,112 @@
+"""wav2vec 2.0: convolutions over the waveform and a Transformer over their frames, through Transformers' own classes.
+
+Paper: Baevski, Zhou, Mohamed, Auli, wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations,
+NeurIPS 2020, arXiv 2006.11477. Code: Transformers, Apache-2.0. Of the paper's two layouts this is that of its large
+model: normalisation by frame, before each block. The other one normalises the first convolution over time, so that what
+a recording is padded with would change its frames.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
+from transformers.models.wav2vec2.modeling_wav2vec2 import (
+    Wav2Vec2ForCTC,
+    Wav2Vec2ForPreTraining,
+    Wav2Vec2ForSequenceClassification,
+    Wav2Vec2Model,
+)
+
+from zoo_core.specs import Head
+from zoo_speech.configs import Wav2Vec2Config
+from zoo_speech.models.common import builder_for, construct
+
+PRETRAINING, CTC = "wav2vec2-pretraining", "ctc-speech-recognition"
+CLASSIFICATION, FEATURES = "audio-classification", "speech-feature-extraction"
+
+
+class Frames(NamedTuple):
+    """What the encoder makes of waveforms."""
+
+    states: Tensor
+    """(B, T, H) of the Transformer."""
+    features: Tensor
+    """(B, T, F) of the convolutions, normalised."""
+    lengths: Tensor
+    """(B,) frames of each recording."""
+
+
+def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
+    """The encoder with the task's head; bare for feature extraction. Raises `UnknownName` for other tasks."""
+    architecture = architecture_of(config, head)
+    builders = {
+        "": lambda: construct(lambda: Wav2Vec2Model(architecture)),
+        FEATURES: lambda: construct(lambda: Wav2Vec2Model(architecture)),
+        PRETRAINING: lambda: construct(lambda: Wav2Vec2ForPreTraining(architecture)),
+        CTC: lambda: construct(lambda: Wav2Vec2ForCTC(architecture)),
+        CLASSIFICATION: lambda: construct(lambda: Wav2Vec2ForSequenceClassification(architecture)),
+    }
+    return builder_for(builders, head, "wav2vec2")()
+
+
+def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
+    """The same configuration in Transformers' words."""
+    values: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "conv_dim": list(config.conv_widths),
+        "conv_kernel": list(config.conv_kernels),
+        "conv_stride": list(config.conv_strides),
+        "num_feat_extract_layers": len(config.conv_widths),
+        "conv_bias": True,
+        "feat_extract_norm": "layer",
+        "do_stable_layer_norm": True,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.feed_forward,
+        "num_conv_pos_embeddings": config.position_kernel,
+        "num_conv_pos_embedding_groups": config.position_groups,
+        "hidden_dropout": config.dropout,
+        "activation_dropout": config.dropout,
+        "feat_proj_dropout": config.dropout,
+        "final_dropout": config.dropout,
+        "feat_quantizer_dropout": 0.0,
+        "attention_dropout": config.attention_dropout,
+        "layerdrop": config.layer_drop,
+        "num_codevector_groups": config.code_groups,
+        "num_codevectors_per_group": config.codes,
+        "codevector_dim": config.code_size,
+        "proj_codevector_dim": config.code_size,
+        "classifier_proj_size": config.hidden_size,
+        "num_labels": max(1, head.labels),
+        # Masks belong to the task, which keys them by the sample and always gives some; the class makes its mask's vector
+        # only where it expects to mask.
+        "apply_spec_augment": True,
+        "mask_time_prob": 0.065,
+        "mask_feature_prob": 0.0,
+        "attn_implementation": "sdpa",
+    }
+    return Architecture(**values)
+
+
+def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: Tensor | None) -> Frames:
+    """Frames of padded waveforms (B, N) that are lengths (B,) long; `masks` (B, T) are hidden, none where it is None.
+
+    Frames behind a recording's last are no part of it, and what they hold depends on nothing.
+    """
+    size = frame_count(encoder.config, samples.shape[1])
+    counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)
+    hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
+    present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+    output = encoder(samples, attention_mask=present.long(), mask_time_indices=hidden)
+    return Frames(output.last_hidden_state, output.extract_features, counts)
+
+
+def frame_count(architecture: Architecture, samples: Any) -> Any:
+    """Frames of that many samples, a whole number or a tensor of them; below 1 for less than the convolutions take."""
+    for kernel, stride in zip(architecture.conv_kernel, architecture.conv_stride, strict=True):
+        samples = (samples - kernel) // stride + 1
+    return samples

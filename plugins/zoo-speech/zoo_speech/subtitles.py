@@ -1,0 +1,75 @@
+"""What was said when, in the files that players and editors open."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+FORMATS = ("srt", "vtt", "json")
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording and what is said in it."""
+
+    start: float
+    """Seconds from the recording's beginning."""
+    end: float
+    """Seconds; not before `start`."""
+    text: str
+
+
+def subtitles(segments: Sequence[Segment], form: str) -> str:
+    """The segments as `srt`, `vtt` or `json`. Raises `ValueError` for another form, and for times that are none."""
+    writers = {"srt": srt, "vtt": vtt, "json": as_json}
+    if form not in writers:
+        raise ValueError(f"{form!r} is none of {', '.join(FORMATS)}")
+    return writers[form](segments)
+
+
+def as_data(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """JSON-able: `start`, `end` in seconds to the millisecond, and `text`."""
+    return [{"start": round(start, 3), "end": round(end, 3), "text": text} for start, end, text in segments]
+
+
+def as_json(segments: Sequence[Segment]) -> str:
+    """`as_data` as a JSON document."""
+    return json.dumps(as_data(segments), indent=1, ensure_ascii=False) + "\n"
+
+
+def srt(segments: Sequence[Segment]) -> str:
+    """SubRip: numbered cues. Segments without text are left out; an arrow within a text would end its cue."""
+    cues = [
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n"
+        for number, (start, end, text) in enumerate(_shown(segments), start=1)
+    ]
+    return "\n".join(cues)
+
+
+def vtt(segments: Sequence[Segment]) -> str:
+    """WebVTT, as browsers show it; what would be markup is escaped."""
+    cues = [
+        f"\n{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text)}\n" for start, end, text in _shown(segments)
+    ]
+    return "WEBVTT\n" + "".join(cues)
+
+
+def _shown(segments: Sequence[Segment]) -> Iterator[Segment]:
+    for start, end, text in segments:
+        if not (math.isfinite(start) and math.isfinite(end) and 0 <= start <= end):
+            raise ValueError(f"a segment from {start:g} s to {end:g} s")
+        line = " ".join(text.split())
+        if line:
+            yield Segment(start, end, line)
+
+
+def _clock(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{point}{rest % 1000:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

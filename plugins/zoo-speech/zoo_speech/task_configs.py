@@ -1,0 +1,134 @@
+"""What a recipe or a caller may set of speech tasks; free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
+from zoo_speech.configs import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCConfig:
+    """How an encoder learns to write from transcripts."""
+
+    augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
+    """What happens to training waveforms."""
+    mask_probability: float = 0.0
+    """Probability that a frame starts a hidden span while training; 0.05 is wav2vec 2.0's for little data."""
+    mask_length: int = 10
+    """Frames of a span."""
+
+    def __post_init__(self) -> None:
+        """Refuse probabilities and lengths out of range."""
+        require(self, "mask_probability", "a probability from 0 to 1", 0 <= self.mask_probability <= 1)
+        require(self, "mask_length", "at least 1", self.mask_length >= 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCOptions:
+    """How paths become text."""
+
+    beams: int = 1
+    """Texts that are followed at once; 1 takes the likeliest symbol of every frame."""
+    lm: str = ""
+    """File of sentences, one a line, that a language model of characters learns for the beam search; empty for none."""
+    lm_order: int = 4
+    """Characters that it looks at, the one to come included."""
+    lm_weight: float = 0.5
+    """Weight of its logarithms beside those of the sounds."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts below their least, and a language model without a beam."""
+        require(self, "beams", "at least 1", self.beams >= 1)
+        require(self, "lm_order", "from 1 to 8", 1 <= self.lm_order <= 8)
+        require(self, "lm", "empty for a single beam", not self.lm or self.beams > 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2Vec2PretrainingConfig:
+    """How an encoder learns from speech alone (Baevski et al., NeurIPS 2020, section 3 and 4.2)."""
+
+    augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
+    """What happens to training waveforms."""
+    crop_seconds: float = 15.0
+    """Longest stretch of a recording in a batch, cut at a random place; shorter recordings are whole."""
+    mask_probability: float = 0.065
+    """Probability that a frame starts a hidden span."""
+    mask_length: int = 10
+    """Frames of a span."""
+    distractors: int = 100
+    """Hidden frames of the same recording that the true one has to be told from."""
+    temperature: tuple[float, float, float] = (2.0, 0.5, 0.95)
+    """Gumbel temperature in the first epoch, at last, and the factor of an epoch."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        require(self, "crop_seconds", "above 0", self.crop_seconds > 0)
+        require(self, "mask_probability", "a probability above 0", 0 < self.mask_probability <= 1)
+        require(self, "mask_length", "at least 1", self.mask_length >= 1)
+        require(self, "distractors", "at least 1", self.distractors >= 1)
+        first, last, factor = self.temperature
+        require(self, "temperature", "falling from above 0", first >= last > 0 and 0 < factor <= 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioClassificationConfig:
+    """How an encoder learns classes of recordings."""
+
+    augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
+    """What happens to training waveforms."""
+    crop_seconds: float = 5.0
+    """Longest stretch that is heard: at a random place in training, the beginning otherwise."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths out of range."""
+        require(self, "crop_seconds", "from 0.1 to 60", 0.1 <= self.crop_seconds <= 60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioClassificationOptions:
+    """How a classifier answers."""
+
+    top: int = 5
+    """How many labels have their probabilities shown."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than one."""
+        require(self, "top", "at least 1", self.top >= 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognitionConfig:
+    """How an encoder–decoder learns to write from transcripts."""
+
+    augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
+    """What happens to training waveforms."""
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    """What happens to the spectrograms of training."""
+    generate_samples: int | None = None
+    """Recordings, spread evenly over the split, whose transcripts an evaluation writes and compares; null for all."""
+
+    def __post_init__(self) -> None:
+        """Refuse an evaluation without transcripts, which has no word error rate."""
+        require(self, "generate_samples", "at least 1", self.generate_samples is None or self.generate_samples >= 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognitionOptions:
+    """How recordings become text."""
+
+    beams: int = 1
+    """Texts that are followed at once; 1 takes the likeliest token after the other."""
+    timestamps: bool = False
+    """Whether the model says when each segment begins and ends; it always does for recordings longer than it hears at
+    once, if it can."""
+    language: str = ""
+    """What is spoken, as a code like `de`; empty to let a multilingual model tell by itself."""
+    format: Literal["", "srt", "vtt", "json"] = ""
+    """A file of subtitles beside the text; needs timestamps, which it asks for by itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse a search without a beam."""
+        require(self, "beams", "from 1 to 64", 1 <= self.beams <= 64)

@@ -1,0 +1,132 @@
+"""What all speech tasks share: recordings as a data set, batches of padded waveforms, and the figures of transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.task import Batch, Dataset, Task, TaskContext
+from zoo_speech.augment import WaveAugmentation
+from zoo_speech.preprocessor import Reader, Samples
+from zoo_speech.samples import Recording
+
+SERVED = 8
+"""Recordings that a prediction hears together."""
+
+
+class SpeechTask(Task):
+    """A task on a model that hears."""
+
+    preprocessor: Reader
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a speech reader."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, Reader):
+            raise UsageError(f"{type(self).__name__} needs a model with a speech reader")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+
+class Recordings(Dataset):
+    """Waveforms of recordings at the reader's rate, decoded at each draw; augmentation is a function of the key."""
+
+    def __init__(self, samples: Sequence[Any], reader: Reader, augmentation: WaveAugmentation | None) -> None:
+        """Reads every header, for batches of like lengths. Raises `DataError` for what is no recording, or none at all."""
+        if not len(samples):
+            raise DataError("no recordings")
+        self.samples = samples
+        self.reader = reader
+        self.augmentation = augmentation
+        self.lengths = np.array([self._length(sample, number) for number, sample in enumerate(samples)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def waveform(self, index: int, generator: np.random.Generator) -> Samples:
+        """(N,) float32, N at least 1; augmented with draws from the generator."""
+        samples = self.reader.heard(self.samples[index], index)
+        return self.augmentation(samples, generator) if self.augmentation else samples
+
+    def refuse_long(self, hint: str) -> None:
+        """Raise `DataError` naming the first recording that is longer than the model hears in one piece."""
+        assert self.lengths is not None  # measured above
+        for number, length in enumerate(self.lengths):
+            if length > self.reader.most_samples:
+                seconds, most = length / self.reader.sampling_rate, self.reader.max_seconds
+                raise DataError(f"sample {number + 1}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)
+
+    def _length(self, sample: Any, number: int) -> int:
+        if not isinstance(sample, Recording):
+            raise DataError(f"sample {number + 1}: expected a recording, found {type(sample).__name__}")
+        seconds = sample.seconds
+        if seconds is None:
+            # The header doesn't tell, so the recording has to.
+            seconds = sample.waveform.seconds
+        return max(1, round(seconds * self.reader.sampling_rate))
+
+
+def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
+    """`samples` (B, N) float32 with zeros behind the shorter ones, and `lengths` (B,)."""
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    rows = torch.zeros(len(waveforms), int(lengths.max()))
+    for row, waveform in zip(rows, waveforms, strict=True):
+        row[: len(waveform)] = torch.from_numpy(waveform)
+    return {"samples": rows, "lengths": lengths}
+
+
+def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:
+    """(B, size), true where a frame is hidden."""
+    rows = torch.zeros(len(masks), size, dtype=torch.bool)
+    for row, mask in zip(rows, masks, strict=True):
+        row[: len(mask)] = torch.from_numpy(mask)
+    return rows
+
+
+def transcript(sample: Any, number: int, reader: Reader) -> str:
+    """What was said, as the model spells it. Raises `DataError` where that is nothing."""
+    text = getattr(sample, "text", None)
+    if not isinstance(text, str) or not reader.spelled(text):
+        raise DataError(f"sample {number + 1} has no transcript", hint="recognition learns from transcribed speech")
+    return reader.spelled(text)
+
+
+def within(lengths: Tensor, size: int) -> Tensor:
+    """(B, size), true where a row of that length has something."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+    """`wer` and `cer`: edits of words and of characters, by those that were due, over all texts together; by jiwer.
+
+    References without a word count what was written for them as insertions. Raises `DataError` where nothing was due.
+    """
+    import jiwer
+
+    due = [text for text in expected if text]
+    if not due:
+        raise DataError("the transcripts to compare with are empty")
+    pairs = [(text, other) for text, other in zip(expected, found, strict=True) if text]
+    spare = [other for text, other in zip(expected, found, strict=True) if not text]
+    words = jiwer.process_words([text for text, _ in pairs], [other for _, other in pairs])
+    characters = jiwer.process_characters([text for text, _ in pairs], [other for _, other in pairs])
+    edits = words.substitutions + words.deletions + words.insertions + sum(len(other.split()) for other in spare)
+    typos = characters.substitutions + characters.deletions + characters.insertions + sum(map(len, spare))
+    return {
+        "wer": edits / (words.hits + words.substitutions + words.deletions),
+        "cer": typos / (characters.hits + characters.substitutions + characters.deletions),
+    }
+
+
+def batch_of(waveforms: Sequence[Samples], device: torch.device) -> Batch:
+    """What a model is asked with, on its device."""
+    return {name: tensor.to(device) for name, tensor in padded(waveforms).items()}

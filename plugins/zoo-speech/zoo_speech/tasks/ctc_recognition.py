@@ -1,0 +1,157 @@
+"""Recognition of speech by an encoder whose frames are symbols or blanks.
+
+Paper: Graves, Fernández, Gomez, Schmidhuber, Connectionist Temporal Classification, ICML 2006.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
+from zoo_speech.augment import WaveAugmentation
+from zoo_speech.decoding import decoder_of
+from zoo_speech.masks import spans
+from zoo_speech.models.wav2vec2 import frame_count, frames_of
+from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.task_configs import CTCConfig, CTCOptions
+from zoo_speech.tasks.common import (
+    SERVED,
+    Recordings,
+    SpeechTask,
+    batch_of,
+    padded,
+    padded_masks,
+    transcript,
+    word_errors,
+)
+
+_SHOWN = 20
+
+
+class CTCRecognition(SpeechTask):
+    """The task; its symbols are the characters that the checkpoint's transcripts were spelled with."""
+
+    monitor = ("cer", "min")
+    config: CTCConfig
+    preprocessor: SpeechReader
+
+    def __init__(self, config: CTCConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model whose reader has no symbols, or without a loss."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, SpeechReader) or context.preprocessor.characters is None:
+            raise UsageError("recognition needs a reader with symbols", hint="set preprocessor.text=characters")
+        if self.loss is None:
+            raise UsageError("recognition needs a loss")
+        self.characters = context.preprocessor.characters
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
+        """Waveforms with their transcripts as symbols. Raises `DataError` for what has none, or is too long."""
+        frames = partial(frame_count, cast("Any", self.model).config)
+        return Utterances(samples, self.preprocessor, self.config if train else None, frames)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The loss of every transcript."""
+        log_probs, lengths = self._heard(modules["model"], batch)
+        assert self.loss is not None  # refused above
+        loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
+        return StepOutput(loss, weight)
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sum of the losses, and the likeliest path's text beside the transcript."""
+        log_probs, lengths = self._heard(modules["model"], batch)
+        assert self.loss is not None  # refused above
+        loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
+        found = decoder_of(self.characters, CTCOptions())(log_probs, lengths)
+        return {"loss": loss, "weight": weight, "found": found, "expected": list(batch["texts"])}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """`wer` and `cer`, and the mean loss in nats per symbol."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
+        return {**word_errors(found, expected), "loss": float(loss / weight)}
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Always writing the training transcript that is nearest to all of the test's in length: the middle one."""
+        texts = sorted((self.preprocessor.spelled(sample.text) for sample in train), key=lambda text: (len(text), text))
+        always = texts[len(texts) // 2]
+        expected = [self.preprocessor.spelled(sample.text) for sample in test]
+        return {"always the same": word_errors([always] * len(expected), expected)}
+
+    def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
+        """The text of each recording. Raises `DataError` for what is none, or is too long."""
+        decode = decoder_of(self.characters, options)
+        texts: list[str] = []
+        for start in range(0, len(inputs), SERVED):
+            heard = []
+            for number, item in enumerate(inputs[start : start + SERVED], start):
+                samples = self.preprocessor.heard(item, number)
+                if len(samples) > self.preprocessor.most_samples:
+                    most = self.preprocessor.max_seconds
+                    raise DataError(f"input {number + 1}: longer than {most:g} s", hint="cut it into pieces")
+                heard.append(self.preprocessor.standardised(samples))
+            with serving(self.model):
+                texts += decode(*self._heard(self.model, batch_of(heard, self.device)))
+        return [{"text": text} for text in texts]
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`transcripts.txt`: what was due and what was found."""
+        rows = zip(*(cast("list[str]", gathered[name]) for name in ("expected", "found")), strict=True)
+        lines = [f"expected: {due}\nfound:    {text}\n" for due, text in list(rows)[:_SHOWN]]
+        return {"transcripts.txt": "\n".join(lines).encode()}
+
+    def _heard(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (B, T, C) of symbols, and how many frames each recording has."""
+        encoder = cast("Any", model).wav2vec2
+        frames = frames_of(encoder, batch["samples"], batch["lengths"], batch.get("masks"))
+        logits = cast("Any", model).lm_head(cast("Any", model).dropout(frames.states))
+        return logits.float().log_softmax(-1), frames.lengths
+
+
+class Utterances(Recordings):
+    """Waveforms, transcripts as symbols, and the frames that training hides."""
+
+    def __init__(
+        self, samples: Sequence[Any], reader: SpeechReader, config: CTCConfig | None, frames: Callable[[int], int]
+    ) -> None:
+        """`config` is None for evaluation, which neither augments nor hides; `frames` tells the encoder's from samples.
+
+        Raises `DataError`, naming the sample, for one without a transcript, or that is too long.
+        """
+        super().__init__(samples, reader, WaveAugmentation(config.augment) if config else None)
+        self.refuse_long("raise preprocessor.max_seconds, or cut the recording")
+        assert reader.characters is not None
+        self.config = config
+        self.frames = frames
+        self.texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
+        self.targets = [torch.tensor(reader.characters.encode(text), dtype=torch.long) for text in self.texts]
+
+    def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any]:
+        """A waveform (N,), its symbols (L,), its text, and which of its frames (T,) are hidden."""
+        reader = cast("SpeechReader", self.reader)
+        generator = key.generator()
+        waveform = reader.standardised(self.waveform(key.index, generator))
+        hidden = None
+        if self.config:
+            probability, length = self.config.mask_probability, self.config.mask_length
+            hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)
+        return waveform, self.targets[key.index], self.texts[key.index], hidden
+
+    def collate(self, samples: list[Any]) -> Batch:
+        """`samples` (B, N), `lengths` (B,), `targets` (B, L), `target_lengths` (B,), `texts`, and `masks` in training."""
+        waveforms, targets, texts, hidden = zip(*samples, strict=True)
+        batch: dict[str, Any] = padded(waveforms)
+        batch["targets"] = nn.utils.rnn.pad_sequence(list(targets), batch_first=True)
+        batch["target_lengths"] = torch.tensor([len(target) for target in targets])
+        batch["texts"] = list(texts)
+        if self.config:
+            batch["masks"] = padded_masks(hidden, self.frames(batch["samples"].shape[1]))
+        return batch

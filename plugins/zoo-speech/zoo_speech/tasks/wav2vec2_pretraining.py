@@ -1,0 +1,150 @@
+"""Learning from speech alone: telling the quantised frame behind a mask from others of the same recording.
+
+Paper: Baevski, Zhou, Mohamed, Auli, wav2vec 2.0, NeurIPS 2020, arXiv 2006.11477, sections 3 and 4.2. Left out: the penalty
+on the convolutions' activations and their smaller gradient. The Gumbel temperature falls by epochs rather than by updates,
+so that neither accumulation nor a resume can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import UsageError
+from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
+from zoo_speech.augment import WaveAugmentation
+from zoo_speech.losses import draw_distractors
+from zoo_speech.masks import spans
+from zoo_speech.models.wav2vec2 import frame_count, frames_of
+from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.task_configs import Wav2Vec2PretrainingConfig
+from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks
+
+
+class Wav2Vec2Pretraining(SpeechTask):
+    """The task; its loss is told predictions, quantised frames, distractors and how codes are used."""
+
+    monitor = ("accuracy", "max")
+    config: Wav2Vec2PretrainingConfig
+    preprocessor: SpeechReader
+
+    def __init__(self, config: Wav2Vec2PretrainingConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model with another reader, or without a loss."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, SpeechReader):
+            raise UsageError("wav2vec 2.0 needs a reader of waveforms")
+        if self.loss is None:
+            raise UsageError("wav2vec2-pretraining needs a loss")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Stretches:
+        """Stretches of recordings with what is hidden of them and their distractors, new ones in every epoch."""
+        frames = partial(frame_count, cast("Any", self.model).config)
+        return Stretches(samples, self.preprocessor, self.config, frames, augmented=train)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The loss of every hidden frame, how often the true one is nearest, and the codes in use."""
+        loss, weight, figures = self._judged(modules["model"], batch)
+        return StepOutput(loss, weight, figures)
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sums over hidden frames."""
+        loss, weight, figures = self._judged(modules["model"], batch)
+        return {"loss": loss, "weight": weight, **figures}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """Mean loss in nats, share of hidden frames that were told from their distractors, and codes in use, as perplexity."""
+        sums = cast("Mapping[str, Tensor]", gathered)
+        return {name: float(sums[name] / sums["weight"]) for name in ("loss", "accuracy", "codes")}
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Guessing among a frame and its distractors."""
+        return {"chance": {"accuracy": 1 / (1 + self.config.distractors)}}
+
+    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """Raises `UsageError`: a pretrained encoder has nothing to say yet."""
+        raise UsageError(
+            "wav2vec2-pretraining answers nothing", hint="ask with --task speech-feature-extraction, or fine-tune it"
+        )
+
+    def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        pair = cast("Any", model)
+        pair.quantizer.temperature = float(batch["temperature"])
+        frames = frames_of(pair.wav2vec2, batch["samples"], batch["lengths"], batch["masks"])
+        hidden = batch["masks"]  # (B, T)
+        # Linear layers, one frame at a time: only the hidden ones are needed.
+        chosen = pair.dropout_features(frames.features)[hidden][None]  # (1, M, F)
+        quantised, _ = pair.quantizer(chosen, mask_time_indices=None)
+        targets = pair.project_q(quantised.to(pair.project_q.weight.dtype))[0]  # (M, D)
+        logits = pair.quantizer.weight_proj(chosen[0]).float()
+        probabilities = logits.view(len(logits), pair.quantizer.num_groups, -1).softmax(-1)  # (M, G, V)
+        predictions = pair.project_hid(frames.states[hidden])  # (M, D)
+        assert self.loss is not None  # refused above
+        loss, weight = self.loss(predictions, targets, batch["distractors"], probabilities)
+        return loss, weight, _figures(predictions, targets, batch["distractors"], probabilities)
+
+
+@torch.no_grad()
+def _figures(predictions: Tensor, targets: Tensor, distractors: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
+    """Sums over steps: how often the target is nearer than all its distractors, and the perplexity of codes."""
+    near = nn.functional.normalize(predictions.float(), dim=1) @ nn.functional.normalize(targets.float(), dim=1).T
+    others = near.gather(1, distractors.clamp_min(0)).masked_fill(distractors < 0, -torch.inf)
+    right = near.diagonal() > others.max(1).values
+    used = probabilities.mean(0)
+    perplexity = torch.special.entr(used).sum(1).exp().sum()
+    return {"accuracy": right.sum().float(), "codes": perplexity * len(predictions)}
+
+
+class Stretches(Recordings):
+    """Waveforms cut to a length, what is hidden of them and what it has to be told from."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        reader: SpeechReader,
+        config: Wav2Vec2PretrainingConfig,
+        frames: Callable[[int], int],
+        *,
+        augmented: bool,
+    ) -> None:
+        """`frames` tells the encoder's frames from samples. Raises `DataError` for what is no recording."""
+        super().__init__(samples, reader, WaveAugmentation(config.augment) if augmented else None)
+        self.config = config
+        self.frames = frames
+        self.longest = round(config.crop_seconds * reader.sampling_rate)
+        self.shortest = reader.sampling_rate // 2
+        assert self.lengths is not None
+        self.lengths = np.minimum(self.lengths, self.longest)
+
+    def sample(self, key: SampleKey) -> tuple[Any, Any, Any, int]:
+        """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""
+        generator = key.generator()
+        waveform = self.waveform(key.index, generator)
+        if len(waveform) > self.longest:
+            start = int(generator.integers(len(waveform) - self.longest + 1))
+            waveform = waveform[start : start + self.longest]
+        if len(waveform) < self.shortest:
+            # Half a second at least, so that something can be hidden of it.
+            waveform = np.pad(waveform, (0, self.shortest - len(waveform)))
+        probability, length = self.config.mask_probability, self.config.mask_length
+        hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)
+        distractors = draw_distractors(int(hidden.sum()), self.config.distractors, generator)
+        return cast("SpeechReader", self.reader).standardised(waveform), hidden, distractors, key.epoch
+
+    def collate(self, samples: list[Any]) -> Batch:
+        """`samples` (B, N), `lengths` (B,), `masks` (B, T), `distractors` (M, K) by rows of all, `temperature`."""
+        waveforms, hidden, drawn, epochs = zip(*samples, strict=True)
+        batch: dict[str, Any] = padded(waveforms)
+        batch["masks"] = padded_masks(hidden, self.frames(batch["samples"].shape[1]))
+        before, rows = 0, []
+        for distractors in drawn:
+            rows.append(np.where(distractors < 0, -1, distractors + before))
+            before += len(distractors)
+        batch["distractors"] = torch.from_numpy(np.concatenate(rows))
+        first, last, factor = self.config.temperature
+        batch["temperature"] = max(last, first * factor ** epochs[0])
+        return batch

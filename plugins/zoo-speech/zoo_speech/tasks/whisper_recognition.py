@@ -1,0 +1,234 @@
+"""Recognition of speech by a decoder that writes what an encoder heard, learned by teacher forcing.
+
+Paper: Radford, Kim, Xu, Brockman, McLeavey, Sutskever, Robust Speech Recognition via Large-Scale Weak Supervision, 2022,
+arXiv 2212.04356. Word error rates compare small letters without punctuation, in every language alike. The paper's English
+normaliser also writes numbers as digits, spells as Americans do and undoes contractions, so its figures differ a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
+from zoo_speech.augment import WaveAugmentation, spec_augment
+from zoo_speech.preprocessor import WhisperReader
+from zoo_speech.subtitles import Segment, as_data, subtitles
+from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
+from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, transcript, word_errors
+from zoo_speech.transcripts import normalised
+from zoo_speech.whisper_decoding import Heard, greedy
+from zoo_speech.whisper_windows import HOP, Listener, Recording, Window, rules_of, spectrograms, window_of
+
+_IGNORED = -100
+_SHOWN = 20
+
+
+class Recognition(SpeechTask):
+    """The task; its transcripts are spelled as the checkpoint's tokenizer does."""
+
+    monitor = ("wer", "min")
+    config: RecognitionConfig
+    preprocessor: WhisperReader
+
+    def __init__(self, config: RecognitionConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model whose reader isn't Whisper's, or without a loss."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, WhisperReader):
+            raise UsageError("recognition by a decoder needs Whisper's reader", hint="start from a Whisper")
+        if self.loss is None:
+            raise UsageError("recognition needs a loss")
+        self.window = window_of(self.model)
+        self.rules = rules_of(self.model, context.preprocessor)
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
+        """Spectrograms with their transcripts as tokens. Raises `DataError` for what has none, or is too long."""
+        architecture = cast("Any", self.model).config
+        return Utterances(
+            samples,
+            self.preprocessor,
+            self.config if train else None,
+            window=self.window,
+            eos_id=self.rules.eos_id,
+            most=architecture.max_target_positions,
+            marked=0 if train else min(self.config.generate_samples or len(samples), len(samples)),
+        )
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """Loss of every token behind the prompt, the end included."""
+        loss, weight, _ = self._loss(modules["model"], batch)
+        return StepOutput(loss, weight)
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """Sum of the losses, and what the model writes for the chosen recordings, beside what is due."""
+        loss, weight, encoded = self._loss(modules["model"], batch)
+        chosen = [row for row, text in enumerate(batch["texts"]) if text is not None]
+        found: list[str] = []
+        if chosen:
+            heard = Heard(modules["model"], batch["input_features"][chosen], encoded[chosen])
+            prompt = batch["prompts"][chosen]
+            most = cast("Any", self.model).config.max_target_positions - prompt.shape[1]
+            written = greedy(heard, prompt, self.rules, most)
+            found = [self.preprocessor.decode(one.tokens) for one in written]
+        expected = [batch["texts"][row] for row in chosen]
+        return {"loss": loss, "weight": weight, "found": found, "expected": expected}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """`wer` and `cer` in small letters without punctuation, and the mean loss in nats per token."""
+        loss, weight = gathered["loss"], gathered["weight"]
+        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
+        found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
+        return {**errors_of(found, expected), "loss": float(loss / weight)}
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Always writing the training transcript whose length is the middle one."""
+        texts = sorted((self.preprocessor.spelled(sample.text) for sample in train), key=lambda text: (len(text), text))
+        expected = [self.preprocessor.spelled(sample.text) for sample in test]
+        return {"always the same": errors_of([texts[len(texts) // 2]] * len(expected), expected)}
+
+    def predict(self, inputs: Sequence[Any], options: RecognitionOptions) -> list[dict[str, Any]]:
+        """Text and segments of each recording, whatever its length. Raises `DataError` for what is none.
+
+        Features are those of the window alone, also within a longer recording, so that memory doesn't grow with it.
+        """
+        listener = Listener(self.model, self.preprocessor, options)
+        answers = []
+        for start in range(0, len(inputs), SERVED):
+            batch = [self.preprocessor.heard(item, start + n) for n, item in enumerate(inputs[start : start + SERVED])]
+            with serving(self.model):
+                recordings = listener.read(batch, together=SERVED)
+            answers += [self._answer(recording, options) for recording in recordings]
+        return answers
+
+    def stream(self, item: Any, options: RecognitionOptions) -> Iterator[str]:
+        """The text, when all of it is known."""
+        yield self.predict([item], options)[0]["text"]
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`transcripts.txt`: what was due and what was found."""
+        rows = zip(*(cast("list[str]", gathered[name]) for name in ("expected", "found")), strict=True)
+        lines = [f"expected: {due}\nfound:    {text}\n" for due, text in list(rows)[:_SHOWN]]
+        return {"transcripts.txt": "\n".join(lines).encode()}
+
+    def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, its weight, and what the encoder made of the batch."""
+        output = model(
+            input_features=batch["input_features"], decoder_input_ids=batch["decoder_input_ids"], use_cache=False
+        )
+        assert self.loss is not None  # refused above
+        return *self.loss(output.logits, batch["labels"]), output.encoder_last_hidden_state
+
+    def _answer(self, recording: Recording, options: RecognitionOptions) -> dict[str, Any]:
+        reader = self.preprocessor
+        segments = [Segment(start, end, reader.decode(tokens)) for start, end, tokens in recording.stretches]
+        # Decoded together: some languages are written without spaces.
+        tokens = [token for part in recording.stretches for token in part.tokens]
+        answer: dict[str, Any] = {"text": reader.decode(tokens), "segments": as_data(segments)}
+        if recording.language:
+            answer["language"] = recording.language
+        if options.format:
+            answer["file"] = File(f".{options.format}", subtitles(segments, options.format).encode())
+        return answer
+
+
+class Utterances(Recordings):
+    """Spectrograms of whole windows, transcripts as tokens; some are marked for writing."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        reader: WhisperReader,
+        config: RecognitionConfig | None,
+        *,
+        window: Window,
+        eos_id: int,
+        most: int,
+        marked: int,
+    ) -> None:
+        """`config` is None for evaluation, which doesn't augment; `most` tokens are read, `marked` texts come along.
+
+        Raises `DataError`, naming the sample, for one without a transcript, or that is too long in time or text, or whose
+        language nobody says.
+        """
+        super().__init__(samples, reader, WaveAugmentation(config.augment) if config else None)
+        self._refuse_longer(min(window.samples, reader.most_samples))
+        self.config, self.window, self.eos_id = config, window, eos_id
+        texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
+        self.targets: list[tuple[list[int], list[int]]] = []
+        for number, (sample, text) in enumerate(zip(samples, texts, strict=True)):
+            prompt = _prompt(sample, number, reader)
+            tokens = [*reader.encode(text), eos_id]
+            if len(prompt) + len(tokens) - 1 > most:
+                raise DataError(
+                    f"sample {number + 1}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
+                    hint="cut the recording into pieces",
+                )
+            self.targets.append((prompt, tokens))
+        # All windows are alike long; what differs is what has to be written.
+        self.lengths = np.array([len(tokens) for _, tokens in self.targets], dtype=np.int64)
+        chosen = np.linspace(0, len(samples) - 1, marked).round().astype(int).tolist() if marked else []
+        self.marked = {index: texts[index] for index in chosen}
+
+    def sample(self, key: SampleKey) -> tuple[Tensor, list[int], list[int], str | None]:
+        """A spectrogram (M, T), the prompt, the tokens behind it, and the text where it is marked."""
+        generator = key.generator()
+        waveform = self.waveform(key.index, generator)[: self.window.samples]
+        rows = torch.from_numpy(np.array(waveform, dtype=np.float32))[None]
+        features = spectrograms(rows, torch.tensor([rows.shape[1]]), self.window)[0]  # (M, T)
+        if self.config:
+            used = max(1, rows.shape[1] // HOP)
+            features[:, :used] = spec_augment(features[:, :used].T, self.config.spec_augment, generator).T
+        return features, *self.targets[key.index], self.marked.get(key.index)
+
+    def collate(self, samples: list[Any]) -> Batch:
+        """`input_features` (B, M, T), `decoder_input_ids`, `labels` (B, L), `prompts` (B, P), and `texts`."""
+        features, prompts, targets, texts = zip(*samples, strict=True)
+        longest = max(map(len, targets)) + len(prompts[0]) - 1
+        inputs = torch.full((len(samples), longest), self.eos_id)
+        labels = torch.full((len(samples), longest), _IGNORED)
+        for row, (prompt, tokens) in enumerate(zip(prompts, targets, strict=True)):
+            whole = torch.tensor([*prompt, *tokens])
+            inputs[row, : len(whole) - 1] = whole[:-1]
+            labels[row, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]
+        return {
+            "input_features": torch.stack(features),
+            "decoder_input_ids": inputs,
+            "labels": labels,
+            "prompts": torch.tensor(prompts),
+            "texts": list(texts),
+        }
+
+    def _refuse_longer(self, most: int) -> None:
+        assert self.lengths is not None  # counted by the base class
+        for number, length in enumerate(self.lengths):
+            if length > most:
+                rate = self.reader.sampling_rate
+                raise DataError(
+                    f"sample {number + 1}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
+                    hint="cut the recording into pieces, each with its transcript",
+                )
+
+
+def errors_of(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
+    """`wer` and `cer` of texts in small letters without punctuation. Raises `DataError` where nothing was due."""
+    plain = [[normalised(text, lower=True, punctuation=False) for text in texts] for texts in (found, expected)]
+    return word_errors(*plain)
+
+
+def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:
+    """The reader's prompt in the sample's language, where that is one that the model knows."""
+    language = getattr(sample, "language", "")
+    if language not in reader.languages and not reader.names_language:
+        known = f"says that it is in {language!r}" if language else "doesn't say its language"
+        raise DataError(
+            f"sample {number + 1} {known}, and neither does preprocessor.prompt",
+            hint='put a language behind its first token, as "<|de|>"',
+        )
+    return reader.prompt_in(language)

@@ -1,0 +1,237 @@
+"""Checkpoint folders of Hugging Face Transformers: wav2vec 2.0 read from theirs and written for their Auto classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
+
+from zoo_core.errors import CorruptFile, UsageError
+from zoo_core.schema import build as typed
+from zoo_core.specs import Head
+from zoo_core.training.task import Foreign, Interop
+from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.interop import (
+    configuration_of,
+    json_bytes,
+    numbers_of,
+    plain_object,
+    refuse_unlike,
+    task_of,
+    whole_numbers,
+)
+from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, architecture_of
+from zoo_speech.preprocessor import SpeechReader, read_json
+from zoo_speech.transcripts import Characters, normalised
+
+
+class Wav2Vec2Interop(Interop):
+    """Folders of `Wav2Vec2Model` and its kin with normalisation by frame, as the large models have."""
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "vocab_size": "vocab_size",
+        "hidden_size": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "feed_forward": "intermediate_size",
+        "position_kernel": "num_conv_pos_embeddings",
+        "position_groups": "num_conv_pos_embedding_groups",
+        "dropout": "hidden_dropout",
+        "attention_dropout": "attention_dropout",
+        "layer_drop": "layerdrop",
+        "code_groups": "num_codevector_groups",
+        "codes": "num_codevectors_per_group",
+        "code_size": "codevector_dim",
+    }
+    lists: ClassVar[Mapping[str, str]] = {
+        "conv_widths": "conv_dim",
+        "conv_kernels": "conv_kernel",
+        "conv_strides": "conv_stride",
+    }
+    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "conv_bias": (False, True),
+        "hidden_act": ("gelu",),
+        "feat_extract_activation": ("gelu",),
+        "layer_norm_eps": (1e-5,),
+        "add_adapter": (False,),
+        "adapter_attn_dim": (None,),
+        "use_weighted_layer_sum": (False,),
+    }
+    heads: ClassVar[Mapping[str, str]] = {
+        "Wav2Vec2Model": FEATURES,
+        "Wav2Vec2ForPreTraining": PRETRAINING,
+        "Wav2Vec2ForCTC": CTC,
+        "Wav2Vec2ForSequenceClassification": CLASSIFICATION,
+    }
+
+    def __init__(self) -> None:
+        self.rows: tuple[int, ...] = ()
+        """Rows of the CTC head that was read last, in the order of our symbols; some of theirs stand for no sound."""
+        self.prefix = ""
+        """Of the encoder's tensors in that folder."""
+
+    def read(self, files: Mapping[str, bytes]) -> Foreign:
+        """Configuration, labels, symbols. Raises `CorruptFile`, or `UsageError` for what ours can't express.
+
+        Of their five kinds of dropout the one of the blocks counts for all but attention's; it matters in training only.
+        """
+        theirs = configuration_of(files, Architecture)
+        if theirs["feat_extract_norm"] != "layer" or theirs["do_stable_layer_norm"] is not True:
+            raise UsageError(
+                "config.json: of wav2vec 2.0's two layouts this is the one of the base models, which normalises its first "
+                "convolution over time; zoo-speech has the other, in which padding changes nothing",
+                hint='look for "feat_extract_norm": "layer", as in wav2vec2-large-960h-lv60-self',
+            )
+        task = task_of(theirs, self.heads)
+        refuse_unlike(theirs, self.fixed)
+        if theirs["conv_bias"] is not True:
+            raise UsageError("config.json: conv_bias is False; zoo-speech's models have biases there")
+        self._refuse_other_head(theirs, task)
+        config = numbers_of(theirs, self.fields)
+        for ours, name in self.lists.items():
+            config[ours] = whole_numbers(theirs[name], f"config.json: {name}")
+        self.prefix = "" if task == FEATURES else "wav2vec2."
+        characters, self.rows = None, ()
+        if task == CTC:
+            characters, self.rows = _symbols(files, theirs)
+            config["vocab_size"] = len(characters)
+        labels = _labels(theirs) if task == CLASSIFICATION else ()
+        return Foreign(
+            config=config,
+            head=Head(task=task, labels=len(labels)),
+            labels=labels,
+            preprocessor=_speech_reader(files, characters),
+            license=str(theirs.get("license") or ""),
+        )
+
+    def write(self, foreign: Foreign) -> dict[str, bytes]:
+        """`config.json`, `preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`."""
+        ours = typed(Wav2Vec2Config, dict(foreign.config), where="configuration")
+        theirs = architecture_of(ours, foreign.head).to_diff_dict()
+        task = foreign.head.task or FEATURES
+        theirs["architectures"] = [next(name for name, known in self.heads.items() if known == task)]
+        if foreign.labels:
+            theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
+            theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
+        if foreign.license:
+            theirs["license"] = foreign.license
+        files = {}
+        if isinstance(reader := foreign.preprocessor, SpeechReader):
+            files["preprocessor_config.json"] = json_bytes(_waveform_settings(reader))
+            if reader.characters is not None and task == CTC:
+                symbols = ["<pad>", *("|" if one == " " else one for one in reader.characters.symbols)]
+                files["vocab.json"] = json_bytes({symbol: number for number, symbol in enumerate(symbols)})
+                files["tokenizer_config.json"] = json_bytes(_CTC_TOKENIZER)
+                theirs["pad_token_id"] = 0
+        return {"config.json": json_bytes(theirs), **files}
+
+    def rename(self, name: str) -> str | None:
+        """The weight norm of old files under its present name."""
+        for old, new in (
+            ("weight_g", "parametrizations.weight.original0"),
+            ("weight_v", "parametrizations.weight.original1"),
+        ):
+            if name.endswith(f"pos_conv_embed.conv.{old}"):
+                return name.removesuffix(old) + new
+        return name
+
+    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The head's rows in the order of our symbols, and a vector for hidden frames, which old files lack, of zeros."""
+        ours = {name: tensor.float() for name, tensor in super().convert(tensors).items()}
+        for name in ("lm_head.weight", "lm_head.bias"):
+            if self.rows and name in ours and len(ours[name]) > max(self.rows):
+                ours[name] = ours[name][list(self.rows)]
+        norm = ours.get(f"{self.prefix}encoder.layer_norm.weight")
+        if norm is not None:
+            ours.setdefault(f"{self.prefix}masked_spec_embed", torch.zeros_like(norm))
+        return ours
+
+    def _refuse_other_head(self, theirs: Mapping[str, Any], task: str) -> None:
+        same = {CLASSIFICATION: ("classifier_proj_size", "hidden_size")}
+        same[PRETRAINING] = ("proj_codevector_dim", "codevector_dim")
+        one, other = same.get(task, ("hidden_size", "hidden_size"))
+        if theirs.get(one) != theirs.get(other):
+            raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
+
+
+_CTC_TOKENIZER = {
+    "tokenizer_class": "Wav2Vec2CTCTokenizer",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "word_delimiter_token": "|",
+    "do_lower_case": False,
+}
+
+
+def _labels(theirs: Mapping[str, Any]) -> tuple[str, ...]:
+    named = {str(number): label for number, label in plain_object(theirs["id2label"], "config.json: id2label").items()}
+    if set(named) != {str(number) for number in range(len(named))}:
+        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
+    return tuple(str(named[str(number)]) for number in range(len(named)))
+
+
+def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, tuple[int, ...]]:
+    """Our symbols, and the row of their head for each, the blank's first.
+
+    Their begin, end and unknown stand for no sound, so they are left out; capitals become small where there is nothing
+    else. Raises `CorruptFile`, or `UsageError` for symbols of several characters.
+    """
+    vocabulary = plain_object(read_json(files, "vocab.json"), "vocab.json")
+    whole_numbers(list(vocabulary.values()), "vocab.json")
+    blank, most = theirs["pad_token_id"], theirs["vocab_size"]
+    if len(set(vocabulary.values())) != len(vocabulary) or not all(
+        0 <= n < most for n in [blank, *vocabulary.values()]
+    ):
+        raise CorruptFile(f"vocab.json: the numbers of its symbols must differ, from 0 to {most - 1}")
+    settings = read_json(files, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
+    space = str(plain_object(settings, "tokenizer_config.json").get("word_delimiter_token") or "|")
+    found = []
+    for symbol, number in sorted(vocabulary.items(), key=lambda pair: pair[1]):
+        if symbol == space:
+            found.append((" ", number))
+        elif len(symbol) == 1 and number != blank:
+            found.append((symbol, number))
+        elif number != blank and (symbol[:1], symbol[-1:]) not in (("<", ">"), ("[", "]")):
+            raise UsageError(f"vocab.json: the symbol {symbol!r} has several characters; zoo-speech's have one")
+    symbols = [symbol for symbol, _ in found]
+    if not any(symbol.islower() for symbol in symbols):
+        symbols = [symbol.lower() for symbol in symbols]
+    try:
+        return Characters(symbols), (blank, *(number for _, number in found))
+    except ValueError as error:
+        raise CorruptFile(f"vocab.json: {error}") from None
+
+
+def _speech_reader(files: Mapping[str, bytes], characters: Characters | None) -> SpeechReader:
+    settings: dict[str, Any] = {}
+    if "preprocessor_config.json" in files:
+        settings = plain_object(read_json(files, "preprocessor_config.json"), "preprocessor_config.json")
+    if settings.get("do_normalize", True) is not True:
+        raise UsageError(
+            "preprocessor_config.json: do_normalize is False; zoo-speech's models hear waveforms of one level"
+        )
+    symbols = characters.symbols if characters else ()
+    plain = all(normalised(f"a{one}a", lower=False, punctuation=False) == f"a{one}a" for one in symbols)
+    reader = {
+        "sampling_rate": settings.get("sampling_rate", 16_000),
+        "text": "characters" if characters else "none",
+        "case": "lower" if all(symbol == symbol.lower() for symbol in symbols) else "keep",
+        "punctuation": "remove" if plain else "keep",
+    }
+    return SpeechReader(
+        typed(SpeechReaderConfig, reader, where="preprocessor_config.json", error=CorruptFile), characters
+    )
+
+
+def _waveform_settings(reader: SpeechReader) -> dict[str, Any]:
+    return {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": reader.sampling_rate,
+        "padding_value": 0.0,
+        "do_normalize": True,
+        "return_attention_mask": True,
+    }
