@@ -174,7 +174,7 @@ def _preprocessor(
     if start is not None:
         if not (start.preprocessor and recipe.preprocessor):
             return start.preprocessor
-        return start.preprocessor.adjusted(recipe.preprocessor)
+        return start.preprocessor.adjusted(recipe.preprocessor, samples)
     if not provided.spec.preprocessor:
         return None
     cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)

@@ -103,9 +103,10 @@ class Preprocessor(ABC):
     def files(self) -> dict[str, bytes]:
         """What to store in the checkpoint: file name to JSON or text bytes, the same bytes for the same state."""
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
-        """The same preprocessor with other settings, as for fine-tuning at another size. Raises `UsageError` for those
-        that can't change once it is fitted; by default none can."""
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
+        """The same preprocessor with other settings, as for fine-tuning at another size; `samples` are the raw training
+        samples, for what has yet to be learned of them. Raises `UsageError` for settings that can't change once it is
+        fitted; by default none can."""
         raise UsageError(f"a fitted {type(self).__name__} can't change its {', '.join(settings)}", hint="leave it out")
 
     def model_config(self) -> dict[str, Any]:

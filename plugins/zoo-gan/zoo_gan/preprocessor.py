@@ -61,7 +61,7 @@ class PictureReader(Preprocessor):
         """The settings as `picture.json`."""
         return {READER_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Other channels or another background, as for fine-tuning a grey generator on colours.
 
         Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.

@@ -219,9 +219,9 @@ def test_a_fitted_tokenizer_takes_another_length_and_nothing_else() -> None:
     fitted = TextPreprocessor.fit(
         configs.BertTokenizerConfig(vocab_size=80, max_length=16, min_frequency=1), [Text("a b c")] * 4
     )
-    longer = fitted.adjusted({"max_length": 32})
+    longer = fitted.adjusted({"max_length": 32}, [])
     assert (longer.max_length, fitted.max_length) == (32, 16) and longer.vocab_size == fitted.vocab_size
     with pytest.raises(UsageError, match="can't change its vocab_size"):
-        fitted.adjusted({"max_length": 32, "vocab_size": 9})
+        fitted.adjusted({"max_length": 32, "vocab_size": 9}, [])
     with pytest.raises(UsageError, match="max_length: expected a whole number above 1, found 1"):
-        fitted.adjusted({"max_length": 1})
+        fitted.adjusted({"max_length": 1}, [])

@@ -109,10 +109,10 @@ class TextPreprocessor(Preprocessor):
             SETTINGS_FILE: (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode(),
         }
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """The same tokenizer with another `max_length`. Raises `UsageError` for any other setting, which is learned."""
         if set(settings) != {"max_length"}:
-            return super().adjusted({name: value for name, value in settings.items() if name != "max_length"})
+            return super().adjusted({name: value for name, value in settings.items() if name != "max_length"}, samples)
         length = settings["max_length"]
         if type(length) is not int or length < 2:
             raise UsageError(f"preprocessor.max_length: expected a whole number above 1, found {length!r}")

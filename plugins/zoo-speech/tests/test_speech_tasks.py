@@ -204,3 +204,18 @@ def test_bad_samples_are_named() -> None:
         CTCRecognition(CTCConfig(), context("ctc-speech-recognition", loss=ctc(NoConfig()), text="none"))
     with pytest.raises(UsageError, match="speech reader"):
         AudioClassification(AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None))
+
+
+def test_an_encoder_without_symbols_learns_them_when_it_is_fine_tuned() -> None:
+    silent = SpeechReader.fit(SpeechReaderConfig(text="none"), SPOKEN)
+    assert silent.model_config() == {} and "symbols.json" not in silent.files()
+    spelling = silent.adjusted({"text": "characters", "max_seconds": 12.0}, SPOKEN)
+    assert spelling.characters is not None and "w" in spelling.characters.symbols
+    assert spelling.model_config() == {"vocab_size": len(spelling.characters)} and spelling.max_seconds == 12.0
+    assert silent.characters is None
+    # Symbols that a head was trained with stay.
+    assert spelling.adjusted({"max_seconds": 5.0}, []).characters is spelling.characters
+    with pytest.raises(UsageError, match="can't change its case"):
+        spelling.adjusted({"case": "keep"}, SPOKEN)
+    with pytest.raises(DataError, match="has no transcript"):
+        silent.adjusted({"text": "characters"}, LABELLED)

@@ -100,12 +100,17 @@ class SpeechReader(Reader):
         files = {SETTINGS_FILE: written(to_data(self.config))}
         return files if self.characters is None else {**files, SYMBOLS_FILE: written(list(self.characters.symbols))}
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
-        """Another longest length. Raises `UsageError` for any other setting, which the model was trained with."""
-        if set(settings) - {"max_seconds"}:
-            return super().adjusted({name: value for name, value in settings.items() if name != "max_seconds"})
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
+        """Another longest length; symbols for an encoder that was pretrained without transcripts.
+
+        Raises `UsageError` for any other setting, which the model was trained with, `DataError` without transcripts.
+        """
+        learned = {"text", "case", "punctuation"} if self.characters is None else set()
+        fixed = {name: value for name, value in settings.items() if name not in {"max_seconds", *learned}}
+        if fixed:
+            return super().adjusted(fixed, samples)
         config = build(SpeechReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
-        return type(self)(config, self.characters)
+        return type(self)(config, self.characters) if self.characters else self.fit(config, samples)
 
     def model_config(self) -> dict[str, Any]:
         """`vocab_size` where transcripts are spelled."""
@@ -159,7 +164,7 @@ class WhisperReader(Reader):
         """The settings and the tokenizer in the format of the `tokenizers` library."""
         return {SETTINGS_FILE: written(to_data(self.config)), TOKENIZER_FILE: self.tokenizer.to_str().encode()}
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Another prompt, as for another language. Raises `RecipeError` for settings that there are not."""
         config = build(WhisperReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         return type(self)(config, self.tokenizer)

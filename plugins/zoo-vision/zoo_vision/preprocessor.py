@@ -90,7 +90,7 @@ class ImagePreprocessor(Preprocessor):
         """The settings, mean and std among them, as `image.json`."""
         return {IMAGE_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
 
-    def adjusted(self, settings: Mapping[str, Any]) -> Self:
+    def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """The same with other settings, like another `img_size`. Raises `UsageError` for what is none, or can't be."""
         values = {**to_data(self.config), **settings}
         return type(self)(build(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError))
