@@ -22,7 +22,7 @@ _WAV2VEC2 = ModelSpec(
     modality="speech",
     sizes={
         "tiny": {
-            "conv_widths": (128, 128, 128, 128, 128, 128, 128), "hidden_size": 192, "layers": 4, "heads": 4,
+            "conv_widths": (32, 32, 64, 64, 64, 64, 64), "hidden_size": 192, "layers": 4, "heads": 4,
             "feed_forward": 768, "position_kernel": 32, "codes": 64, "code_size": 64,
         },
         "small": {"conv_widths": (256,) * 7, "hidden_size": 384, "layers": 6, "heads": 6, "feed_forward": 1536},
