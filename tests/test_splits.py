@@ -8,7 +8,7 @@ import random
 import pytest
 
 from zoo_core.errors import DataError
-from zoo_core.splits import check_shares, check_subset, split_by_hash, subset_by_hash
+from zoo_core.splits import check_shares, check_subset, in_order, split_by_hash, subset_by_hash
 
 KEYS = [f"sample {number}" for number in range(2000)]
 
@@ -53,3 +53,10 @@ def test_shares_that_leave_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="train_samples"):
         check_subset(0)
     check_subset(None)
+
+
+def test_labels_are_in_the_order_of_numbers_or_of_letters() -> None:
+    assert in_order(["10", "9", "10", "2"]) == ("2", "9", "10")
+    assert in_order(["10", "9", "a"]) == ("10", "9", "a")
+    assert in_order(["1234567890", "2"]) == ("1234567890", "2")  # too long to be the number of a class
+    assert in_order([]) == ()

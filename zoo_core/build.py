@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from zoo_core.errors import ArchMismatch
+from zoo_core.errors import ArchMismatch, UnknownName
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.specs import Head, ModelSpec
 
@@ -40,6 +40,13 @@ class Adaptation:
             if names:
                 parts.append(f"{word} {len(names)}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
         return "; ".join(parts)
+
+
+def builder_for(builders: Mapping[str, Callable[[], nn.Module]], head: Head, family: str) -> Callable[[], nn.Module]:
+    """The builder of the model with this head. Raises `UnknownName` for a task that the family doesn't serve."""
+    if head.task not in builders:
+        raise UnknownName("task", head.task, [task for task in builders if task], where=family)
+    return builders[head.task]
 
 
 def build_fresh(host: PluginHost, provided: Provided, config: Any, head: Head) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Splits and subsets that the content of samples decides, so that equal samples stay together and order plays no part."""
+"""Splits, subsets and the order of labels that the content of samples decides: in which order they came plays no part."""
 
 from __future__ import annotations
 
@@ -49,3 +49,10 @@ def check_subset(samples: int | None) -> None:
     """Raise ValueError for a training split of no samples."""
     if samples is not None and samples < 1:
         raise ValueError(f"train_samples: must be at least 1, found {samples}")
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Label names, each once: by number where all are whole numbers, else by letter."""
+    names = sorted(set(labels))
+    numbers = all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names)
+    return tuple(sorted(names, key=int)) if numbers else tuple(names)

@@ -1,4 +1,4 @@
-"""What classifiers of every modality share: numbers for labels, counts of answers, answers in order."""
+"""What classifiers of every modality share: numbers for labels, counts of answers and their scores, answers in order."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top: in
     """`label` and `score` of the likeliest class, and `scores` of the `top` likeliest (all by default), in order."""
     ranked = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
     return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[:top])}
+
+
+def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
+
+    A class that never occurs has F1 0.
+    """
+    right = np.diag(confusion).astype(np.float64)
+    due, given = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = 2 * right / np.maximum(due + given, 1)
+    return {"accuracy": float(right.sum() / max(int(confusion.sum()), 1)), "macro_f1": float(f1.mean())}

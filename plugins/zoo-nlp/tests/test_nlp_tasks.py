@@ -28,6 +28,7 @@ from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import DataError, UsageError
 from zoo_core.plugins import Provided
 from zoo_core.specs import Head
+from zoo_core.training.classify import class_scores
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
 
@@ -444,7 +445,7 @@ def test_figures_of_a_confusion_matrix_are_scikit_learns() -> None:
     confusion = np.array([[5, 2, 0, 0], [1, 3, 0, 4], [0, 0, 0, 0], [2, 0, 0, 6]])
     truth = np.repeat(np.arange(4), confusion.sum(1))
     found = np.concatenate([np.repeat(np.arange(4), row) for row in confusion])
-    figures = metrics.classification(confusion)
+    figures = class_scores(confusion)
     assert figures["accuracy"] == pytest.approx(14 / 23)
     expected = f1_score(truth, found, labels=[0, 1, 2, 3], average="macro", zero_division=0)
     assert figures["macro_f1"] == pytest.approx(expected)

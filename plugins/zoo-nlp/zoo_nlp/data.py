@@ -15,7 +15,7 @@ from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
 from zoo_core.specs import NoConfig
-from zoo_core.splits import split_by_hash, subset_by_hash
+from zoo_core.splits import in_order, split_by_hash, subset_by_hash
 from zoo_core.tables import TABLES, read_lines, read_table, suffix_of
 from zoo_core.training.task import Data
 from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
@@ -80,7 +80,7 @@ def read_labelled_text(config: LabelledFiles) -> TextData:
 
     splits, files = _read_splits(config, rows, lambda sample: sample.text)
     name = config.path or config.train
-    labels = config.labels or _in_order({sample.label for samples in splits.values() for sample in samples})
+    labels = config.labels or in_order({sample.label for samples in splits.values() for sample in samples})
     if len(labels) < 2:
         raise DataError(f"{name}: every label is {labels[0]!r}; two are needed to tell apart")
     splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
@@ -231,13 +231,6 @@ def _documents(path: Path, column: str) -> Iterator[str]:
 
 def _texts(documents: Iterable[str]) -> list[Text]:
     return [Text(document) for document in documents if document.strip()]
-
-
-def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """By number where all are whole numbers, else by letter."""
-    names = sorted(labels)
-    numbers = all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names)
-    return tuple(sorted(names, key=int)) if numbers else tuple(names)
 
 
 def _filled(where: str, what: str, value: str) -> str:

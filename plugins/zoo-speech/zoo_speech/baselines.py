@@ -9,25 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_core.training.classify import label_numbers
+from zoo_core.training.classify import class_scores, label_numbers
 from zoo_speech.audio import resampled
 from zoo_speech.features import mfcc_statistics
 
 _LEARNED = 5_000
 """Recordings that the linear model learns from at most, evenly spaced."""
-
-
-def classification(confusion: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
-
-    A class that never occurs has F1 0.
-    """
-    from sklearn.metrics import accuracy_score, f1_score
-
-    true, predicted = np.indices(confusion.shape).reshape(2, -1)
-    counts = confusion.ravel()
-    f1 = f1_score(true, predicted, sample_weight=counts, average="macro", zero_division=0.0)
-    return {"accuracy": float(accuracy_score(true, predicted, sample_weight=counts)), "macro_f1": float(f1)}
 
 
 def majority(train: Sequence[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
@@ -57,4 +44,4 @@ def _statistics(samples: Sequence[Any], rate: int) -> NDArray[np.float32]:
 def _judged(found: NDArray[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(counts, (label_numbers([sample.label for sample in test], labels), found), 1)
-    return classification(counts)
+    return class_scores(counts)

@@ -13,7 +13,7 @@ from typing import NamedTuple, overload
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, StoreError, UnknownName
 from zoo_core.fetch import data_root
-from zoo_core.splits import SPLITS, split_by_hash, subset_by_hash
+from zoo_core.splits import SPLITS, in_order, split_by_hash, subset_by_hash
 from zoo_core.tables import read_table
 from zoo_core.training.task import Data
 from zoo_speech.audio import Limits
@@ -186,13 +186,6 @@ def subset(rows: Sequence[Row], count: int | None, seed: int, *, where: str) -> 
     if count is None:
         return list(rows)
     return [rows[place] for place in subset_by_hash([row.key() for row in rows], count, seed, where=where)]
-
-
-def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Label names by number where all are whole numbers, else by letter."""
-    names = sorted(set(labels))
-    numbers = all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names)
-    return tuple(sorted(names, key=int)) if numbers else tuple(names)
 
 
 # ---- the named data sets

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from zoo_core.errors import DataError, printable
+from zoo_core.splits import in_order
 from zoo_core.tables import check_file, suffix_of
 from zoo_speech.audio import check_audio, read_audio
 from zoo_speech.containers import SUFFIXES
-from zoo_speech.data import Row, SpeechData, by_hash, in_order, labelled, recording, subset, utterance
+from zoo_speech.data import Row, SpeechData, by_hash, labelled, recording, subset, utterance
 from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
 from zoo_speech.folders import Problem, class_folders, parts_of, plain_folder, recordings_of, tables_of, transcripts
 from zoo_speech.manifests import read_manifests

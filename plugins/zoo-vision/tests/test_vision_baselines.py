@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 from zoo_vision.baselines import _common_shape, _fitted, _last_fifth, linear_pixels, majority
-from zoo_vision.metrics import classification, top5_accuracy
+from zoo_vision.metrics import top5_accuracy
 from zoo_vision.samples import LabelledImage
 
 from zoo_core.errors import DataError
+from zoo_core.training.classify import class_scores
 
 
 def labelled(*labels: str) -> list[LabelledImage]:
@@ -77,9 +78,9 @@ def test_classification_agrees_with_scikit_learn() -> None:
     confusion = np.zeros((6, 6), np.int64)
     np.add.at(confusion, (true, found), 1)
     expected = f1_score(true, found, average="macro", labels=range(6), zero_division=0.0)
-    scores = classification(confusion)
+    scores = class_scores(confusion)
     assert scores == {"accuracy": pytest.approx(accuracy_score(true, found)), "macro_f1": pytest.approx(expected)}
-    assert classification(np.zeros((3, 3), np.int64)) == {"accuracy": 0.0, "macro_f1": 0.0}
+    assert class_scores(np.zeros((3, 3), np.int64)) == {"accuracy": 0.0, "macro_f1": 0.0}
 
 
 def test_top5_by_hand() -> None:

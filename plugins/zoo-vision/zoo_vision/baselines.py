@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core.errors import DataError
+from zoo_core.training.classify import class_scores
 from zoo_vision.decode import Array
-from zoo_vision.metrics import classification
 from zoo_vision.samples import LabelledImage
 
 SIDE = 32
@@ -134,4 +134,4 @@ def _fitted(pixels: Array, shape: tuple[int, int, int]) -> Array:
 def _scores(truth: npt.NDArray[np.int64], found: npt.NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (truth, found), 1)
-    return classification(confusion)
+    return class_scores(confusion)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
-from zoo_core.splits import SPLITS, split_by_hash, subset_by_hash
+from zoo_core.splits import SPLITS, in_order, split_by_hash, subset_by_hash
 from zoo_core.training.task import Data
 from zoo_vision.data_configs import Subset
 from zoo_vision.holders import Packed, Pictures, Stacked
@@ -78,13 +78,6 @@ def subset(pictures: Pictures, count: int | None, seed: int, *, where: str) -> P
     if count is None:
         return pictures
     return pictures.take(subset_by_hash(pictures.digests(), count, seed, where=where))
-
-
-def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Label names by number where all are whole numbers, else by letter."""
-    names = sorted(set(labels))
-    numbers = all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names)
-    return tuple(sorted(names, key=int)) if numbers else tuple(names)
 
 
 def fashion_mnist(config: Subset) -> ImageData:

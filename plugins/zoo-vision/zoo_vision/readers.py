@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from zoo_core.errors import DataError, printable
+from zoo_core.splits import in_order
 from zoo_core.tables import check_file
-from zoo_vision.data import ImageData, by_hash, in_order, subset
+from zoo_vision.data import ImageData, by_hash, subset
 from zoo_vision.data_configs import Images, LabelledImages
 from zoo_vision.decode import SUFFIXES, Problem, header_problem, picture_problem
 from zoo_vision.folders import (

@@ -13,9 +13,10 @@ from transformers.modeling_outputs import MaskedLMOutput
 from transformers.models.bert.configuration_bert import BertConfig as Architecture
 from transformers.models.bert.modeling_bert import BertForMaskedLM, BertForSequenceClassification, BertModel
 
+from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_nlp.configs import BertConfig
-from zoo_nlp.models.common import builder_for, construct
+from zoo_nlp.models.common import construct
 
 
 class MaskedLanguageModel(BertForMaskedLM):  # type: ignore[no-untyped-call]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,19 +12,9 @@ from transformers.initialization import no_init_weights
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from zoo_core.errors import UnknownName
-from zoo_core.specs import Head
-
 _Model = TypeVar("_Model", bound=PreTrainedModel)
 
 _POSITIONS = ("position_embeddings.weight", "wpe.weight")
-
-
-def builder_for(builders: Mapping[str, Callable[[], nn.Module]], head: Head, family: str) -> Callable[[], nn.Module]:
-    """The builder of the model with this head. Raises `UnknownName` for a task that the family doesn't serve."""
-    if head.task not in builders:
-        raise UnknownName("task", head.task, [task for task in builders if task], where=family)
-    return builders[head.task]
 
 
 def construct(build: Callable[[], _Model]) -> _Model:

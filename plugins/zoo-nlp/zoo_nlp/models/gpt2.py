@@ -12,9 +12,10 @@ from torch import nn
 from transformers.models.gpt2.configuration_gpt2 import GPT2Config as Architecture
 from transformers.models.gpt2.modeling_gpt2 import GPT2ForSequenceClassification, GPT2LMHeadModel
 
+from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_nlp.configs import GPT2Config
-from zoo_nlp.models.common import builder_for, construct
+from zoo_nlp.models.common import construct
 
 
 def build(config: GPT2Config, head: Head) -> nn.Module:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers.models.marian.configuration_marian import MarianConfig as Architecture
 from transformers.models.marian.modeling_marian import MarianMTModel
 
+from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_nlp.configs import MarianConfig
-from zoo_nlp.models.common import builder_for, construct
+from zoo_nlp.models.common import construct
 
 
 def build(config: MarianConfig, head: Head) -> nn.Module:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
 from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
-from zoo_nlp import metrics
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
@@ -57,7 +56,7 @@ class TextClassification(TextTask):
         """Accuracy, macro-F1 and mean loss."""
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {**metrics.classification(_counts(gathered)), "loss": float(loss) / float(weight)}
+        return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each input, its probability, and the probabilities of all labels, likeliest first.

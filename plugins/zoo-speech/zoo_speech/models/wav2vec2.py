@@ -20,9 +20,10 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import (
     Wav2Vec2Model,
 )
 
+from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_speech.configs import Wav2Vec2Config
-from zoo_speech.models.common import builder_for, construct
+from zoo_speech.models.common import construct
 
 PRETRAINING, CTC = "wav2vec2-pretraining", "ctc-speech-recognition"
 CLASSIFICATION, FEATURES = "audio-classification", "speech-feature-extraction"

@@ -12,9 +12,10 @@ from torch import nn
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
+from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_speech.configs import WhisperConfig
-from zoo_speech.models.common import builder_for, construct
+from zoo_speech.models.common import construct
 
 TASKS = ("", "automatic-speech-recognition")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
@@ -55,7 +55,7 @@ class AudioClassification(SpeechTask):
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """Accuracy, macro-F1 and mean loss in nats."""
         sums = cast("Mapping[str, Tensor]", gathered)
-        figures = baselines.classification(sums["confusion"].cpu().numpy())
+        figures = class_scores(sums["confusion"].cpu().numpy())
         return {**figures, "loss": float(sums["loss"] / sums["weight"])}
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
-from zoo_core.training.classify import confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
 from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
-from zoo_vision import metrics, mixing, pictures
+from zoo_vision import mixing, pictures
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs import ClassificationOptions
 from zoo_vision.preprocessor import ImagePreprocessor
@@ -64,7 +64,7 @@ class ImageClassification(ImageTask):
         """Accuracy, macro-F1 and mean loss."""
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {**metrics.classification(_counts(gathered)), "loss": float(loss) / float(weight)}
+        return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each picture and the probabilities of the likeliest few.
