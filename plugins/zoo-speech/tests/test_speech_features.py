@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import WhisperFeatureExtractor
+from torchaudio.compliance import kaldi
+from transformers import Speech2TextFeatureExtractor, WhisperFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 from zoo_speech import features
 from zoo_speech.features import (
@@ -90,6 +91,26 @@ def test_silence_is_the_floor() -> None:
     assert log_mel(torch.zeros(1, 1600)).values.eq(-1.5).all()
 
 
+@pytest.mark.parametrize("length", [1, 100, 15_999, 16_000, 16_123, 47_990, 48_000])
+def test_silence_that_is_left_out_is_what_it_would_have_been(length: int) -> None:
+    """Three seconds, of which the last are silent: frame by frame as Whisper, and as with a sound that nobody hears."""
+    padded = pad_or_trim(torch.from_numpy(speech(length))[None], size=48_000)
+    extractor: Any = WhisperFeatureExtractor
+    theirs = extractor(chunk_length=3)(padded[0].numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+    torch.testing.assert_close(log_mel(padded).values, theirs, rtol=0, atol=1e-4)
+    if length < 48_000:
+        # A last sample that isn't quite zero has all frames computed.
+        marked = padded.clone()
+        marked[0, -1] = 1e-20
+        torch.testing.assert_close(log_mel(padded).values, log_mel(marked).values, rtol=0, atol=1e-6)
+    both = log_mel(torch.cat([padded, padded.flip(1)])).values
+    torch.testing.assert_close(both[:1], log_mel(padded).values, rtol=0, atol=0)
+
+
+def test_no_rows_have_no_features() -> None:
+    assert log_mel(torch.zeros(0, 480)).values.shape == (0, 80, 3)
+
+
 # ---------------------------------------------------------------------------------------------------- rows of a batch
 
 LENGTHS = (9000, 16_000, 1000, 170, 0)
@@ -120,7 +141,7 @@ def test_a_loud_row_leaves_its_neighbour_alone() -> None:
 
 def test_autocast_inference_mode_and_default_device_change_nothing() -> None:
     samples = torch.from_numpy(speech(4000))[None]
-    features._mel_bands.cache_clear()
+    features._whisper_bands.cache_clear()
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
         with torch.device("meta"):
             mel = log_mel(samples, mels=40).values
@@ -160,6 +181,21 @@ def test_fbank_is_kaldis_by_another_road(rate: int, samples: int) -> None:
     found = kaldi_fbank(torch.from_numpy(wave)[None], rate=rate, mels=40)
     assert found.values.shape == (1, 1 + (samples - size) // (rate // 100), 40)
     np.testing.assert_allclose(found.values[0], expected, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize(("rate", "mels"), [(16_000, 80), (8000, 23), (22_050, 40)])
+def test_fbank_is_torchaudios(rate: int, mels: int) -> None:
+    wave = torch.from_numpy(speech(9001))[None]
+    theirs = kaldi.fbank(2**15 * wave, num_mel_bins=mels, sample_frequency=rate, dither=0.0)
+    torch.testing.assert_close(kaldi_fbank(wave, rate=rate, mels=mels).values[0], theirs, rtol=0, atol=1e-4)
+
+
+def test_fbank_is_transformers() -> None:
+    waves = [speech(9000, seed=0), speech(5000, seed=1)]
+    extractor: Any = Speech2TextFeatureExtractor
+    theirs = extractor()(waves, sampling_rate=16_000, padding=True, return_tensors="pt").input_features
+    samples, lengths = batch(9000, 5000, width=9000)
+    torch.testing.assert_close(fbank(samples, lengths).values, theirs, rtol=0, atol=1e-3)
 
 
 def test_fbank_has_no_level() -> None:

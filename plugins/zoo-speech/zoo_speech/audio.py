@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -32,6 +31,7 @@ from zoo_speech.containers import (
     size_of,
     tells_its_length,
 )
+from zoo_speech.resampling import resample
 
 Samples = npt.NDArray[np.float32]
 """(N,): one channel."""
@@ -149,11 +149,7 @@ def resampled(waveform: Waveform, rate: int) -> Waveform:
         raise ValueError(f"a rate from 1,000 to 384,000 Hz is due, found {rate}")
     if rate == waveform.rate:
         return waveform
-    import torch
-
-    with torch.no_grad():
-        samples = _resampler(*_ratio(waveform.rate, rate))(torch.from_numpy(np.ascontiguousarray(waveform.samples)))
-    return Waveform(samples.numpy(), rate)
+    return Waveform(resample(waveform.samples, *_ratio(waveform.rate, rate)), rate)
 
 
 def wav_bytes(samples: npt.NDArray[Any], rate: int) -> bytes:
@@ -371,13 +367,6 @@ def scaled(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         raise TypeError(f"{values.dtype} can't be taken for samples")
     zero, scale = ranges[values.dtype.str[1:]]
     return (values.astype(np.float32) - np.float32(zero)) / np.float32(scale)
-
-
-@lru_cache(maxsize=8)
-def _resampler(source: int, target: int) -> Any:
-    from torchaudio.transforms import Resample
-
-    return Resample(source, target)
 
 
 def _ratio(source: int, target: int) -> tuple[int, int]:

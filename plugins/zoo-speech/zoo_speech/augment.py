@@ -11,10 +11,10 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torchaudio.functional import resample
 
 from zoo_core.errors import UsageError
 from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
+from zoo_speech.resampling import resample
 
 Samples = NDArray[np.float32]
 
@@ -62,10 +62,7 @@ def change_speed(samples: Samples, factor: float) -> Samples:
         return samples
     if ratio <= 0:
         raise UsageError(f"change_speed: factor {factor}", hint="a factor above 0; 1.1 is a tenth faster")
-    # A copy, since an array that can't be written to makes torch warn.
-    waveform = torch.from_numpy(np.array(samples, dtype=np.float32))
-    changed: Tensor = resample(waveform, ratio.numerator, ratio.denominator)
-    return changed.numpy()
+    return resample(samples, ratio.numerator, ratio.denominator)
 
 
 def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:

@@ -7,6 +7,9 @@ float32 whatever the autocast. Each raises `UsageError` for other shapes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +34,12 @@ STATISTICS = 52
 _FFT = 400
 _HOP = 160
 _LOWEST_RATE = 1_000
+_FLOOR = 1e-10
+_SMALLEST = torch.finfo(torch.float32).eps
+_GROUP = 16
+"""Bands that are multiplied together."""
+_TOGETHER = 500
+"""Frames whose spectrum is in memory at once: what stays in a processor's cache takes half the time."""
 
 
 class Features(NamedTuple):
@@ -55,24 +64,24 @@ def log_mel(samples: Tensor, lengths: Tensor | None = None, *, mels: int = 80) -
     """
     samples, lengths = _batch("log_mel", samples, lengths)
     frames = samples.shape[1] // _HOP
-    if frames == 0:
-        return Features(samples.new_zeros(len(samples), mels, 0), lengths // _HOP)
+    if frames == 0 or len(samples) == 0:
+        return Features(samples.new_zeros(len(samples), mels, frames), lengths // _HOP)
     with torch.autocast(samples.device.type, enabled=False):
-        window = torch.hann_window(_FFT, device=samples.device)
-        mirrored = _mirrored(samples, lengths, _FFT // 2)
-        spectrum = torch.stft(mirrored, _FFT, _HOP, window=window, center=False, return_complex=True)  # (B, 201, T + 1)
-        power = spectrum[..., :frames].abs().square()
-        decades = (_mel_bands(mels).to(samples.device).T @ power).clamp_min(1e-10).log10()  # (B, M, T)
-    used = _used(lengths // _HOP, frames)[:, None]  # (B, 1, T)
-    loudest = decades.masked_fill(~used, -torch.inf).amax((1, 2), keepdim=True)
-    return Features(((decades.maximum(loudest - 8.0) + 4.0) / 4.0).masked_fill(~used, 0.0), lengths // _HOP)
+        mirrored, used = _mirrored(samples, lengths, _FFT // 2), _used(lengths // _HOP, frames)
+        # One by one they stay in a processor's cache, and none computes another's silence.
+        parts = len(samples) if samples.device.type == "cpu" else 1
+        pairs = zip(mirrored.tensor_split(parts), used.tensor_split(parts), strict=True)
+        values = torch.cat([_levels(_decades(rows, frames, mels), flags[:, None]) for rows, flags in pairs])
+    return Features(values, lengths // _HOP)
 
 
 def pad_or_trim(samples: Tensor, lengths: Tensor | None = None, *, size: int = WHISPER_SAMPLES) -> Tensor:
     """The samples (B, N) with silence after each row's length, or less of them: (B, size)."""
     samples, lengths = _batch("pad_or_trim", samples, lengths)
-    silenced = samples.masked_fill(~_used(lengths, samples.shape[1]), 0.0)
-    return F.pad(silenced, (0, size - samples.shape[1]))
+    padded = samples.new_zeros(len(samples), size)
+    for row, given, length in zip(padded, samples, lengths.clamp_max(size).tolist(), strict=True):
+        row[:length] = given[:length]
+    return padded
 
 
 def fbank(samples: Tensor, lengths: Tensor | None = None, *, rate: int = SAMPLE_RATE, mels: int = 80) -> Features:
@@ -91,13 +100,19 @@ def kaldi_fbank(samples: Tensor, lengths: Tensor | None = None, *, rate: int = S
     A row that is shorter than a window has no frames.
     """
     samples, lengths = _batch("kaldi_fbank", samples, lengths)
-    window = _window(rate)
-    rows = []
+    width, hop = _window(rate), int(rate * 10 * 0.001)
+    size = 1 << (width - 1).bit_length()
+    bands, rows = _kaldi_bands(mels, size, rate), []
     with torch.autocast(samples.device.type, enabled=False):
+        povey = torch.hann_window(width, periodic=False, device=samples.device).pow(0.85)
         for row, length in zip(samples, lengths.tolist(), strict=True):
             found = samples.new_zeros(0, mels)
-            if length >= window:
-                found = kaldi.fbank(2**15 * row[None, :length], num_mel_bins=mels, sample_frequency=rate, dither=0.0)
+            if length >= width:
+                windows = 2**15 * row[:length].unfold(0, width, hop)  # (T, width)
+                windows = windows - windows.mean(1, keepdim=True)
+                before = torch.cat([windows[:, :1], windows[:, :-1]], 1)
+                spectrum = torch.fft.rfft((windows - 0.97 * before) * povey, n=size)
+                found = _energies(spectrum, bands).clamp_min(_SMALLEST).log()
             rows.append(found)  # (T, M)
     frames = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=lengths.device)
     return Features(pad_sequence(rows, batch_first=True), frames)
@@ -137,22 +152,99 @@ def mfcc_statistics(samples: NDArray[np.float32], rate: int) -> NDArray[np.float
         return torch.cat(parts).numpy()
 
 
+class _Bands(NamedTuple):
+    """Triangles that lie next to each other, and the bins that they reach."""
+
+    first: int
+    weights: Tensor
+    """(bins, bands), on the CPU."""
+
+
 @lru_cache(maxsize=8)
-def _mel_bands(mels: int) -> Tensor:
-    """(201, M) on the CPU, an ordinary tensor whatever the default device and inference mode at the first call."""
-    with torch.device("cpu"), torch.inference_mode(False):
-        bands: Tensor = melscale_fbanks(
-            _FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, mels, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+def _whisper_bands(mels: int) -> tuple[_Bands, ...]:
+    with _plainly():
+        return _in_groups(
+            melscale_fbanks(_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, mels, SAMPLE_RATE, norm="slaney", mel_scale="slaney")
         )
-    return bands
+
+
+@lru_cache(maxsize=8)
+def _kaldi_bands(mels: int, size: int, rate: int) -> tuple[_Bands, ...]:
+    with _plainly():
+        bands, _ = kaldi.get_mel_banks(mels, size, float(rate), 20.0, 0.0, 100.0, -500.0, 1.0)
+        return _in_groups(F.pad(bands, (0, 1)).T)  # the last bin, half the rate, is in none
+
+
+def _in_groups(bands: Tensor) -> tuple[_Bands, ...]:
+    """(bins, M) without most of its zeros: a product of all takes several times as long."""
+    groups = []
+    for part in bands.tensor_split(list(range(_GROUP, bands.shape[1], _GROUP)), 1):
+        used = part.any(1).nonzero()
+        first, end = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        groups.append(_Bands(first, part[first:end].contiguous()))
+    return tuple(groups)
+
+
+def _decades(mirrored: Tensor, frames: int, mels: int) -> Tensor:
+    """Logarithms (B, M, T) of the power in Whisper's bands, of rows with their mirror images."""
+    heard = min(frames, _sounding(mirrored) // _HOP + 1)  # windows that begin later are silent
+    window = torch.hann_window(_FFT, device=mirrored.device)
+    windows = mirrored.unfold(1, _FFT, _HOP)[:, :heard]  # (B, T, 400)
+    energies = torch.cat(
+        [_energies(torch.fft.rfft(part * window), _whisper_bands(mels)) for part in torch.split(windows, _TOGETHER, 1)],
+        1,
+    )
+    return F.pad(energies.clamp_min(_FLOOR).log10().mT, (0, frames - heard), value=math.log10(_FLOOR))
+
+
+def _levels(decades: Tensor, used: Tensor) -> Tensor:
+    """Whisper's inputs of logarithms (B, M, T), of which the frames (B, 1, T) are in use."""
+    loudest = decades.masked_fill(~used, -torch.inf).amax((1, 2), keepdim=True)
+    return ((decades.maximum(loudest - 8.0) + 4.0) / 4.0).masked_fill(~used, 0.0)
+
+
+def _energies(spectrum: Tensor, bands: tuple[_Bands, ...]) -> Tensor:
+    """Power of the bands, (..., M), of a spectrum (..., bins)."""
+    power = spectrum.real.square() + spectrum.imag.square()
+    return torch.cat(
+        [power[..., first : first + len(weights)] @ weights.to(power.device) for first, weights in bands], -1
+    )
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Ordinary tensors on the CPU, whatever the default device and inference mode at the first call."""
+    with torch.device("cpu"), torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+        yield
 
 
 def _mirrored(samples: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """(B, N + 2 size): each row mirrored at its two ends, again and again where it is shorter than `size`."""
+    """(B, N + 2 size): each row mirrored at its two ends, again and again where it is shorter than `size`.
+
+    What lies beyond the mirror image at a row's end isn't set.
+    """
     last = (lengths - 1).clamp_min(0)[:, None]
     period = (2 * last).clamp_min(1)
-    places = torch.arange(-size, samples.shape[1] + size, device=samples.device).remainder(period)
-    return samples.gather(1, places.minimum(period - places))
+    steps = torch.arange(size, device=samples.device)
+    after = lengths[:, None] + steps  # (B, size)
+    places = torch.cat([(steps - size).expand_as(after), after], 1).remainder(period)
+    edges = samples.gather(1, places.minimum(period - places))
+    mirrored = F.pad(samples, (size, size))
+    mirrored[:, :size] = edges[:, :size]
+    return mirrored.scatter_(1, size + after, edges[:, size:])
+
+
+def _sounding(samples: Tensor) -> int:
+    """How many samples there are before the silence that all rows end with, or some more.
+
+    On the CPU only: others would have to wait for the answer, and compute the silence as fast.
+    """
+    width = samples.shape[1]
+    if samples.device.type != "cpu" or bool(samples[:, -SAMPLE_RATE:].any()):
+        return width
+    whole = samples[:, : width - width % _HOP].reshape(len(samples), -1, _HOP)
+    loud = whole.abs().amax((0, 2)).nonzero()
+    return (int(loud[-1]) + 1) * _HOP if len(loud) else 0
 
 
 def _window(rate: int) -> int:

@@ -1,0 +1,108 @@
+"""A run that is killed without warning goes on to the same bits, whatever is drawn at random in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from zoo_speech.audio import wav_bytes
+
+from zoo_core import open_zoo, train
+from zoo_core.recipe import load_recipe
+from zoo_core.training import state
+from zoo_core.training.folder import final_digest
+
+MODEL = """\
+model:
+  name: wav2vec2_tiny
+  conv_widths: [8, 8, 8, 8, 8, 8, 8]
+  hidden_size: 16
+  layers: 2
+  heads: 2
+  feed_forward: 32
+  position_kernel: 8
+  position_groups: 4
+  codes: 8
+  code_size: 8
+  dropout: 0.1
+  attention_dropout: 0.1
+  layer_drop: 0.2
+optimizer: {name: adamw, lr: 1.0e-3}
+"""
+TRAINING = "batch_size: 4, steps: 20, save_every: 2, evaluate_every: 10, device: cpu"
+RECIPES = {
+    "ctc": f"""\
+name: wav2vec2_tiny.killed
+{MODEL}
+task:
+  name: ctc-speech-recognition
+  mask_probability: 0.1
+  mask_length: 3
+  augment: {{speeds: [0.9, 1.0, 1.1], noise: 0.5, gain: 6.0}}
+data: {{name: transcribed-speech, path: SPOKEN, validation_fraction: 0.2, test_fraction: 0.0}}
+training: {{{TRAINING}, batch_cost: 40000, accumulation: 2, ema_decay: 0.9, workers: 1}}
+""",
+    "wav2vec2": f"""\
+name: wav2vec2_tiny.unheard
+{MODEL}
+preprocessor: {{text: none}}
+task: {{name: wav2vec2-pretraining, mask_length: 3, distractors: 5, crop_seconds: 0.6, temperature: [2.0, 0.5, 0.9]}}
+data: {{name: speech, path: SPOKEN, validation: 0.2}}
+training: {{{TRAINING}}}
+""",
+}
+WORDS = ("one", "two", "three", "four", "five")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second to one and a half of noise each, and a few words."""
+    folder = tmp_path_factory.mktemp("spoken")
+    draws = np.random.default_rng(0)
+    for number in range(20):
+        noise = 0.1 * draws.standard_normal(int(draws.integers(8_000, 24_000)))
+        (folder / f"{number}.wav").write_bytes(wav_bytes(noise, 16_000))
+        (folder / f"{number}.txt").write_text(" ".join(draws.choice(WORDS, 1 + number % 2)))
+    return folder
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(name: str, spoken: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPES[name].replace("SPOKEN", str(spoken)))
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    # Whoever decodes the recordings can't change the result either.
+    train(load_recipe(recipe, ["training.workers=0"], zoo.host), folder=tmp_path / "whole", zoo=zoo)
+    folder = tmp_path / "killed"
+    assert 6 < _killed(recipe, folder, tmp_path, after=7) < 20, "in the middle of an epoch"
+    train(load_recipe(recipe, [], zoo.host), folder=folder, resume=True, zoo=zoo)
+    assert final_digest(folder) == final_digest(tmp_path / "whole")
+    tensors = state.newest(folder / "checkpoints")[1]
+    kinds = {name.partition(".")[0] for name in tensors}
+    assert kinds == ({"model", "ema", "optimizer"} if name == "ctc" else {"model", "optimizer"})
+
+
+def _killed(recipe: Path, folder: Path, home: Path, *, after: int) -> int:
+    """Start a run in a process of its own and kill it once it saved that step; the newest step that it left."""
+    words = [sys.executable, "-m", "zoo_core", "pretrain", str(recipe), "--folder", str(folder)]
+    environ = {**os.environ, "ZOO_HOME": str(home / "home"), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    patience = time.monotonic() + 120
+    while time.monotonic() < patience and process.poll() is None:
+        if max(_steps(folder), default=0) >= after:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    return max(_steps(folder))
+
+
+def _steps(folder: Path) -> list[int]:
+    return state.steps(folder / "checkpoints") if (folder / "checkpoints").is_dir() else []
