@@ -258,6 +258,7 @@ GIVEN: dict[str, dict[str, Tensor]] = {
         "targets": draw(2, 3, seed=18),
         "predictions": draw(2, 3, seed=19),
     },
+    "additive-angular-margin": {"labels": whole(0, 1), "cosines": torch.tensor([[0.5, 0.1, 0.2], [0.0, -0.9, 0.3]])},
 }
 
 

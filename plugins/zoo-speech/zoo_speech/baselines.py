@@ -1,4 +1,4 @@
-"""Trivial rivals of classifiers: the most frequent label, and a linear model on statistics of cepstral coefficients."""
+"""Trivial rivals: the most frequent label, and what statistics of cepstral coefficients tell of classes and voices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from zoo_core.training.classify import class_scores, label_numbers
 from zoo_speech.audio import resampled
 from zoo_speech.features import mfcc_statistics
+from zoo_speech.verification import Trials, judged, scored
 
 _LEARNED = 5_000
-"""Recordings that the linear model learns from at most, evenly spaced."""
+"""Recordings that rivals learn from at most, evenly spaced."""
 
 
 def majority(train: Sequence[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
@@ -31,10 +32,24 @@ def linear_on_statistics(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    learned = [train[place * len(train) // _LEARNED] for place in range(_LEARNED)] if len(train) > _LEARNED else train
+    learned = _spread(train)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(_statistics(learned, rate), label_numbers([sample.label for sample in learned], labels))
     return _judged(model.predict(_statistics(test, rate)), test, labels)
+
+
+def cosine_of_statistics(train: Sequence[Any], test: Sequence[Any], trials: Trials, rate: int) -> dict[str, float]:
+    """Cosines of the same statistics, less their means in training and by their deviations there."""
+    learned, found = _statistics(_spread(train), rate), _statistics(test, rate)
+    scores = scored((found - learned.mean(0)) / np.maximum(learned.std(0), 1e-6), trials)
+    figures = judged(scores, trials.same)
+    return {"eer": figures.eer, "min_dcf": figures.min_dcf, "auc": figures.auc}
+
+
+def _spread(samples: Sequence[Any]) -> Sequence[Any]:
+    if len(samples) <= _LEARNED:
+        return samples
+    return [samples[place * len(samples) // _LEARNED] for place in range(_LEARNED)]
 
 
 def _statistics(samples: Sequence[Any], rate: int) -> NDArray[np.float32]:

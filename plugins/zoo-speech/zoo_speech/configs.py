@@ -86,6 +86,8 @@ class Wav2Vec2Config:
     """Entries of each codebook."""
     code_size: int = 256
     """Width of a quantized frame, all codebooks together, and of the space where it is compared."""
+    embedding_size: int = 192
+    """Width of the embedding of a voice, for speaker verification."""
 
     def __post_init__(self) -> None:
         """Refuse what no model could be built from."""
@@ -93,7 +95,16 @@ class Wav2Vec2Config:
         require(self, "conv_widths", "as many as conv_kernels and conv_strides, at least one", len(counts) == 1)
         every = (*self.conv_widths, *self.conv_kernels, *self.conv_strides)
         require(self, "conv_widths", "above 0, as are kernels and strides", bool(every) and min(every) >= 1)
-        for name in ("vocab_size", "hidden_size", "layers", "heads", "feed_forward", "position_kernel", "codes"):
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "layers",
+            "heads",
+            "feed_forward",
+            "position_kernel",
+            "codes",
+            "embedding_size",
+        ):
             require(self, name, "at least 1", getattr(self, name) >= 1)
         require(self, "hidden_size", f"a multiple of {self.heads} heads", self.hidden_size % self.heads == 0)
         groups = max(1, self.position_groups)

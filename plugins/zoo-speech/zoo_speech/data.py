@@ -78,7 +78,7 @@ def utterance(row: Row) -> Utterance:
 
 def labelled(row: Row) -> LabelledRecording:
     """The sample of a row with a label."""
-    return LabelledRecording(row.source(), row.label, name=row.name)
+    return LabelledRecording(row.source(), row.label, language=row.language, name=row.name)
 
 
 class Samples(Sequence[Recording]):
@@ -304,19 +304,28 @@ class Prepared(NamedTuple):
         ]
 
 
-def _prepared(parts: Iterable[str], config: Subset, *, view: str = "") -> dict[str, list[Row]]:
-    """The rows of data sets by split, of the languages that are asked for."""
+def prepared_rows(parts: Iterable[str], *, view: str = "") -> dict[str, list[Row]]:
+    """The rows of data sets by split; `view` is what is to be fetched where one is missing. Raises as `Prepared.find`."""
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for part in parts:
         prepared = Prepared.find(part, fetch=view)
         for split, rows in splits.items():
             rows += prepared.rows(split)
+    return splits
+
+
+def of_languages(splits: Mapping[str, list[Row]], languages: Sequence[str], *, where: str) -> dict[str, list[Row]]:
+    """The rows in these languages, all where there are none given. Raises `UnknownName` for a language without rows."""
     known = {row.language for rows in splits.values() for row in rows}
-    for language in config.languages:
+    for language in languages:
         if language not in known:
-            raise UnknownName("language", language, known, where=view or ", ".join(parts))
-    wanted = config.languages or known
+            raise UnknownName("language", language, known, where=where)
+    wanted = languages or known
     return {split: [row for row in rows if row.language in wanted] for split, rows in splits.items()}
+
+
+def _prepared(parts: Sequence[str], config: Subset, *, view: str = "") -> dict[str, list[Row]]:
+    return of_languages(prepared_rows(parts, view=view), config.languages, where=view or ", ".join(parts))
 
 
 def _transcribed(name: str, config: Subset) -> SpeechData:

@@ -104,9 +104,9 @@ class LabelledRecordings:
     """Folder that relative paths in tables start at, instead of the table's own."""
     labels: tuple[str, ...] = ()
     """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
-    split: Literal["speaker", "recording"] = "speaker"
-    """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `recording`: only copies
-    stay together."""
+    split: Literal["speaker", "label", "recording"] = "speaker"
+    """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `label`: no label is, for
+    voices that aren't trained on; `recording`: only copies stay together."""
     validation_fraction: float = 0.1
     """Share of the validation split where it is made by hash."""
     test_fraction: float = 0.1
@@ -155,6 +155,22 @@ class SpokenLanguage(Subset):
     test: Literal["recordings", "voices"] = "recordings"
     """`recordings`: others by the same voices, most languages having one or two, so that telling voices apart is enough;
     `voices`: each language's smaller sources, whose voices are not trained on; languages with one source are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voices(Subset):
+    """How many recordings of a voice are used."""
+
+    fewest: int = 8
+    """Voices with fewer recordings are left out."""
+    most: int = 60
+    """Recordings of one voice that are used, drawn evenly, so that none dominates."""
+
+    def __post_init__(self) -> None:
+        """Refuse voices that there is nothing to compare of."""
+        super().__post_init__()
+        if not 2 <= self.fewest <= self.most:
+            raise ValueError(f"fewest: from 2 to most, {self.most}, found {self.fewest}")
 
 
 def _check_paths(path: str, train: str, validation: str, test: str) -> None:

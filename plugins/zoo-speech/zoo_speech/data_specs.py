@@ -111,6 +111,17 @@ DATA: list[DataSpec] = [
         source="asterisk-*, tuxpaint-speech, czech and the words of letters-words",
     ),
     DataSpec(
+        name="voices",
+        summary="2,220 recordings labelled by 53 voices; those tested aren't trained on, but differ by microphone too",
+        target="zoo_speech.voices:voices",
+        config="zoo_speech.data_configs:Voices",
+        modality="speech",
+        kind="labelled-speech",
+        fetch="zoo_speech.sources:fetch_voices",
+        license=_MIXED,
+        source="those of asterisk-*, tuxpaint-speech, czech and letters-words whose voice is known",
+    ),
+    DataSpec(
         name="spoken-digits",
         summary="260 single digits in 21 languages, ten classes",
         target="zoo_speech.data:spoken_digits",

@@ -36,4 +36,16 @@ LOSSES: list[LossSpec] = [
             "NeurIPS 2020, equations 2 to 4, arXiv 2006.11477"
         ),
     ),
+    LossSpec(
+        name="additive-angular-margin",
+        summary="cross-entropy over cosines with classes, the angle to the true one made wider by a margin",
+        target="zoo_speech.losses:additive_angular_margin",
+        config="zoo_speech.loss_configs:AdditiveAngularMarginConfig",
+        modality="audio",
+        inputs=("cosines", "labels"),
+        paper=(
+            "ArcFace: Additive Angular Margin Loss for Deep Face Recognition, Deng et al., CVPR 2019, equation 3, "
+            "arXiv 1801.07698"
+        ),
+    ),
 ]

@@ -1,11 +1,13 @@
-"""Losses over sequences of frames, summed over the symbols or the masked steps of a batch.
+"""Losses of speech, summed over the symbols, the masked steps or the recordings of a batch.
 
-Every builder gives `(*inputs) -> (loss_sum, weight)`, both 0-d. Sums are taken in float32 whatever the autocast; `ctc` and
-`wav2vec2-contrastive` keep float64 inputs as they are. Lengths and indices are checked first, because the kernels
-underneath read whatever memory a wrong one points to; each raises `TrainingError` then, and for shapes that don't fit.
+Every builder gives `(*inputs) -> (loss_sum, weight)`, both 0-d. Sums are taken in float32 whatever the autocast; all but
+`transducer` keep float64 inputs as they are. Lengths and indices are checked first, because the kernels underneath read
+whatever memory a wrong one points to; each raises `TrainingError` then, and for shapes that don't fit.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torchaudio.functional import rnnt_loss
 from zoo_core.errors import TrainingError
 from zoo_core.specs import NoConfig
 from zoo_core.training.task import Loss
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+from zoo_speech.loss_configs import AdditiveAngularMarginConfig, Wav2Vec2ContrastiveConfig
 
 BLANK = 0
 """The class that stands for no symbol."""
@@ -140,6 +142,36 @@ def draw_distractors(steps: int, count: int, generator: np.random.Generator) -> 
     drawn = generator.integers(steps - 1, size=(steps, count))
     drawn += drawn >= np.arange(steps)[:, None]
     return drawn
+
+
+def additive_angular_margin(config: AdditiveAngularMarginConfig) -> Loss:
+    """Build `(cosines, labels) -> (loss_sum, weight)`: ArcFace's.
+
+    -ln exp(s cos(t_y + m)) / (exp(s cos(t_y + m)) + sum over j other than y of exp(s cos t_j)) of each recording, t_j being
+    its angle to class j and y its own: Deng et al., CVPR 2019, equation 3. Beyond t_y = pi - m the cosine would rise again;
+    it goes on as cos t_y - m sin m there, as in the authors' code, so that a wider angle never costs less.
+
+    cosines: (B, C) in [-1, 1]. labels: (B,) in [0, C). weight: B.
+    """
+    turn, drop = math.cos(math.pi - config.margin), config.margin * math.sin(config.margin)
+
+    def loss(cosines: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        _require_ndim("additive-angular-margin", "cosines (B, C)", cosines, 2)
+        if labels.shape != cosines.shape[:1] or bool(((labels < 0) | (labels >= cosines.shape[1])).any()):
+            raise TrainingError(
+                f"additive-angular-margin: labels of shape {tuple(labels.shape)} for cosines of {tuple(cosines.shape)}",
+                hint=f"expected (B,) numbers in [0, {cosines.shape[1]})",
+            )
+        near = _precise(cosines).clamp(-1.0, 1.0)
+        own = near.gather(1, labels[:, None])  # (B, 1)
+        # The sine's slope is infinite where a recording lies on its class, so it is kept a little above 0.
+        sine = (1.0 - own.square()).clamp_min(1e-7).sqrt()
+        wider = own * math.cos(config.margin) - sine * math.sin(config.margin)
+        judged = near.scatter(1, labels[:, None], wider.where(own > turn, own - drop))
+        loss_sum = F.cross_entropy(config.scale * judged, labels, reduction="sum")
+        return loss_sum, torch.full((), len(labels), dtype=torch.int64, device=loss_sum.device)
+
+    return loss
 
 
 def _contrast(predictions: Tensor, targets: Tensor, distractors: Tensor, temperature: float) -> Tensor:

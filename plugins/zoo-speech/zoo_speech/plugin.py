@@ -28,11 +28,14 @@ _WAV2VEC2 = ModelSpec(
         "small": {"conv_widths": (256,) * 7, "hidden_size": 384, "layers": 6, "heads": 6, "feed_forward": 1536},
         "base": {},
     },
-    tasks=("wav2vec2-pretraining", "ctc-speech-recognition", "audio-classification"),
+    tasks=(
+        "wav2vec2-pretraining", "ctc-speech-recognition", "audio-classification", "speaker-verification",
+        "speech-feature-extraction",
+    ),
     preprocessor="zoo_speech.preprocessor:SpeechReader",
     preprocessor_config="zoo_speech.configs:SpeechReaderConfig",
     backbone="wav2vec2.",
-    head=("lm_head.", "quantizer.", "project_hid.", "project_q.", "projector.", "classifier."),
+    head=("lm_head.", "quantizer.", "project_hid.", "project_q.", "projector.", "classifier.", "embedder."),
     layers=r"encoder\.layers\.(\d+)\.",
     gradient_checkpointing="zoo_speech.models.common:checkpoint_activations",
     interop="zoo_speech.wav2vec2_interop:Wav2Vec2Interop",
@@ -58,6 +61,7 @@ _WHISPER = ModelSpec(
     preprocessor="zoo_speech.preprocessor:WhisperReader",
     preprocessor_config="zoo_speech.configs:WhisperReaderConfig",
     layers=r"layers\.(\d+)\.",
+    adapt="zoo_speech.models.whisper:adapt",
     gradient_checkpointing="zoo_speech.models.common:checkpoint_activations",
     interop="zoo_speech.interop:WhisperInterop",
     checkpoints={"whisper_tiny_en.openai": "zoo_speech.checkpoints:whisper_tiny_en"},
@@ -77,7 +81,7 @@ _TASKS: list[TaskSpec] = [
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.task_configs:RecognitionOptions",
-        outputs=("text", "segments", "language", "file"),
+        outputs=("text", "segments", "language", "file", "picture"),
         suffixes=_SUFFIXES,
     ),
     TaskSpec(
@@ -102,7 +106,7 @@ _TASKS: list[TaskSpec] = [
         loss="ctc",
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
         predict="zoo_speech.task_configs:CTCOptions",
-        outputs=("text",),
+        outputs=("text", "segments", "file", "picture"),
         suffixes=_SUFFIXES,
     ),
     TaskSpec(
@@ -116,7 +120,32 @@ _TASKS: list[TaskSpec] = [
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.task_configs:AudioClassificationOptions",
-        outputs=("label", "score"),
+        outputs=("label", "score", "picture"),
+        suffixes=_SUFFIXES,
+    ),
+    TaskSpec(
+        name="speaker-verification",
+        summary="whether one voice speaks in two recordings, by embeddings of voices",
+        target="zoo_speech.tasks.speaker_verification:SpeakerVerification",
+        config="zoo_speech.task_configs:SpeakerVerificationConfig",
+        modality="speech",
+        data=("labelled-speech",),
+        labelled=True,
+        loss="additive-angular-margin",
+        loss_inputs=("cosines", "labels"),
+        predict="zoo_speech.task_configs:SpeakerVerificationOptions",
+        outputs=("same", "score", "embedding"),
+        suffixes=_SUFFIXES,
+    ),
+    TaskSpec(
+        name="speech-feature-extraction",
+        summary="embeddings of recordings: the mean of an encoder's states",
+        target="zoo_speech.tasks.feature_extraction:FeatureExtraction",
+        modality="speech",
+        data=("speech", "transcribed-speech", "labelled-speech"),
+        labelled=False,
+        predict="zoo_speech.task_configs:EmbeddingOptions",
+        outputs=("embedding", "frames"),
         suffixes=_SUFFIXES,
     ),
 ]
@@ -142,5 +171,5 @@ def zoo_losses() -> list[LossSpec]:
 
 @hookimpl
 def zoo_tasks() -> list[TaskSpec]:
-    """Pretraining, recognition and classification."""
+    """Pretraining, recognition, classification and embeddings."""
     return _TASKS

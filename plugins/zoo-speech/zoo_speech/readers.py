@@ -53,7 +53,7 @@ class Places(Policy, Protocol):
 
     @property
     def split(self) -> str:
-        """`speaker` or `recording`."""
+        """`speaker`, `label` or `recording`."""
 
     @property
     def validation_fraction(self) -> float:
@@ -141,7 +141,9 @@ def read_labelled_recordings(config: LabelledRecordings) -> SpeechData:
     if len(labels) < 2:
         raise DataError(f"{name}: every label is {labels[0]!r}; two are needed to tell apart")
     made, told = _made(checked, config, name)
-    return SpeechData(name, made, labelled, labels, read=checked.values(), notices=notices + told)
+    # Labels of which some are trained on and others tested have no common numbers.
+    numbered = () if config.split == "label" else labels
+    return SpeechData(name, made, labelled, numbered, read=checked.values(), notices=notices + told)
 
 
 def check(
@@ -210,20 +212,20 @@ def _made(checked: Mapping[str, list[Row]], config: Places, name: str) -> tuple[
     splits = given
     if "validation" not in given:
         rows = checked.get(WHOLE) or checked["train"]
-        groups = [row.speaker for row in rows] if config.split == "speaker" else [""] * len(rows)
+        groups = [{"speaker": row.speaker, "label": row.label}.get(config.split, "") for row in rows]
         if not all(groups):  # a speaker who is sometimes named could be on both sides
             groups = [""] * len(rows)
         made = by_hash(rows, groups, config.validation_fraction, 0.0 if given else config.test_fraction)
         splits = {**made, **{split: given[split] for split in given if split != "train"}}
         if any(groups):
-            notices = (_speakers(made),)
+            notices = (_shared(made, config.split),)
     train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
     return {**splits, "train": train}, notices
 
 
-def _speakers(splits: Mapping[str, Sequence[Row]]) -> str:
-    counts = (f"{len({row.speaker for row in rows}):,} in {split}" for split, rows in splits.items())
-    return f"split by speaker: {', '.join(counts)}"
+def _shared(splits: Mapping[str, Sequence[Row]], by: str) -> str:
+    counts = (f"{len({getattr(row, by) for row in rows}):,} in {split}" for split, rows in splits.items())
+    return f"split by {by}: {', '.join(counts)}"
 
 
 def _folder(path: str) -> Path:

@@ -71,12 +71,13 @@ class Utterance(Recording):
 class LabelledRecording(Recording):
     """Sound and the name of its class, which can be read without decoding."""
 
-    __slots__ = ("label",)
+    __slots__ = ("label", "language")
 
-    def __init__(self, source: Source, label: str, *, name: str = "") -> None:
-        """`name` is for messages; a path names itself."""
+    def __init__(self, source: Source, label: str, *, language: str = "", name: str = "") -> None:
+        """`language` is empty where nobody knows it; `name` is for messages, and a path names itself."""
         super().__init__(source, name=name)
         self.label = label
+        self.language = language
 
 
 def recording_of(item: Any, number: int) -> Recording:

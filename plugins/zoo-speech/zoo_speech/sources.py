@@ -89,6 +89,9 @@ PREPARED: Mapping[str, Mapping[str, str]] = {
     "spoken-language": {
         "parts.txt": "cc1872a382e0dd89e6b751947512dda75e3a6863b0692e4ba9fb566fe95d3ee1",
     },
+    "voices": {
+        "parts.txt": "cc1872a382e0dd89e6b751947512dda75e3a6863b0692e4ba9fb566fe95d3ee1",
+    },
     "spoken-digits": {
         "parts.txt": "53ce7d15a0cb3f0c44e2a85f901850defea76cb324932617846757a5c9a0a825",
     },
@@ -163,6 +166,11 @@ def fetch_speech_mix(fetcher: Fetcher) -> None:
 def fetch_spoken_language(fetcher: Fetcher) -> None:
     """The same recordings."""
     _fetch_parts(fetcher, "spoken-language")
+
+
+def fetch_voices(fetcher: Fetcher) -> None:
+    """The same recordings."""
+    _fetch_parts(fetcher, "voices")
 
 
 def fetch_spoken_digits(fetcher: Fetcher) -> None:
@@ -352,6 +360,7 @@ _SPELLED = tuple(name for name in _ALL if name != "czech")
 PARTS: Mapping[str, tuple[str, ...]] = {
     "speech-mix": _ALL,
     "spoken-language": _ALL,
+    "voices": _ALL,
     "spoken-digits": tuple(name for name in _SPELLED if name != "letters-words"),
     "spoken-letters": _SPELLED,
 }

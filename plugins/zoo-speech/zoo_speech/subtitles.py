@@ -28,6 +28,18 @@ def subtitles(segments: Sequence[Segment], form: str) -> str:
     return writers[form](segments)
 
 
+def cues(segments: Sequence[Segment], *, width: int = 42, pause: float = 1.0) -> list[Segment]:
+    """Words joined to lines of at most `width` characters that somebody can read; a new one after `pause` s of silence."""
+    lines: list[Segment] = []
+    for word in segments:
+        last = lines[-1] if lines else None
+        if last and len(last.text) + 1 + len(word.text) <= width and word.start - last.end < pause:
+            lines[-1] = Segment(last.start, word.end, f"{last.text} {word.text}")
+        else:
+            lines.append(word)
+    return lines
+
+
 def as_data(segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """JSON-able: `start`, `end` in seconds to the millisecond, and `text`."""
     return [{"start": round(start, 3), "end": round(end, 3), "text": text} for start, end, text in segments]

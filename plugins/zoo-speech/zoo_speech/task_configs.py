@@ -38,6 +38,12 @@ class CTCOptions:
     """Characters that it looks at, the one to come included."""
     lm_weight: float = 0.5
     """Weight of its logarithms beside those of the sounds."""
+    timestamps: bool = False
+    """Whether it is said when each word begins and ends."""
+    format: Literal["", "srt", "vtt", "json"] = ""
+    """A file of subtitles beside the text: lines of words, or each word in `json`."""
+    picture: bool = False
+    """Whether a picture shows the sound and each character below its time."""
 
     def __post_init__(self) -> None:
         """Refuse counts below their least, and a language model without a beam."""
@@ -93,6 +99,8 @@ class AudioClassificationOptions:
 
     top: int = 5
     """How many labels have their probabilities shown."""
+    picture: bool = False
+    """Whether a picture shows what was heard, below its label."""
 
     def __post_init__(self) -> None:
         """Refuse fewer than one."""
@@ -107,11 +115,14 @@ class RecognitionConfig:
     """What happens to training waveforms."""
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
     """What happens to the spectrograms of training."""
+    longest: float | None = None
+    """Training leaves out recordings of more seconds; null: one that is longer than the model hears at once is an error."""
     generate_samples: int | None = None
     """Recordings, spread evenly over the split, whose transcripts an evaluation writes and compares; null for all."""
 
     def __post_init__(self) -> None:
-        """Refuse an evaluation without transcripts, which has no word error rate."""
+        """Refuse lengths that nothing has, and an evaluation without transcripts, which has no word error rate."""
+        require(self, "longest", "above 0", self.longest is None or self.longest > 0)
         require(self, "generate_samples", "at least 1", self.generate_samples is None or self.generate_samples >= 1)
 
 
@@ -128,7 +139,63 @@ class RecognitionOptions:
     """What is spoken, as a code like `de`; empty to let a multilingual model tell by itself."""
     format: Literal["", "srt", "vtt", "json"] = ""
     """A file of subtitles beside the text; needs timestamps, which it asks for by itself."""
+    picture: bool = False
+    """Whether a picture shows which part of the sound the decoder attends to for each token, in the first window."""
 
     def __post_init__(self) -> None:
         """Refuse a search without a beam."""
         require(self, "beams", "from 1 to 64", 1 <= self.beams <= 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingOptions:
+    """How recordings are embedded."""
+
+    normalize: bool = True
+    """Scale every embedding to length 1, so that a dot product is the cosine."""
+    frames: bool = False
+    """Whether the encoder's states (T, H), every 20 ms one of the usual models, are written to a .npy file as well."""
+    truncate: bool = False
+    """Cut a recording that is longer than the model hears, rather than refuse it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerVerificationConfig:
+    """How an encoder learns to tell voices, and how it is tested."""
+
+    augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
+    """What happens to training waveforms; leave their speed alone, which changes the voice."""
+    crop_seconds: float = 3.0
+    """Longest stretch of a recording in a training batch, cut at a random place."""
+    heard_seconds: float = 10.0
+    """Longest stretch that is heard otherwise: a recording's beginning."""
+    pairs: Literal["language", "all"] = "language"
+    """Which recordings make a trial: two in one `language`, where the data tells it, so that telling languages apart
+    helps nobody; or `all`."""
+    trials: int = 500_000
+    """Most trials of an evaluation; of more, so many are drawn, always the same ones."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths and counts out of range."""
+        for name in ("crop_seconds", "heard_seconds"):
+            require(self, name, "from 0.1 to 60", 0.1 <= getattr(self, name) <= 60)
+        require(self, "trials", "at least 2", self.trials >= 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerVerificationOptions:
+    """How voices are embedded and compared."""
+
+    against: str = ""
+    """A recording to compare with: the answer has the cosine of the two embeddings, `score`."""
+    threshold: float | None = None
+    """Least score that counts as one voice: the answer then says whether it is the `same`. Null for no such answer: no
+    score suits all recordings. A run's thresholds.txt has those that suited its test."""
+    normalize: bool = True
+    """Scale every embedding to length 1, so that a dot product is the cosine."""
+
+    def __post_init__(self) -> None:
+        """Refuse a score that no cosine has, and one with nothing to compare."""
+        if self.threshold is not None:
+            require(self, "threshold", "a cosine from -1 to 1", -1 <= self.threshold <= 1)
+            require(self, "threshold", "null where there is nothing to compare against", bool(self.against))

@@ -23,7 +23,7 @@ from zoo_speech.interop import (
     task_of,
     whole_numbers,
 )
-from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, architecture_of
+from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, VERIFICATION, architecture_of
 from zoo_speech.preprocessor import SpeechReader, read_json
 from zoo_speech.transcripts import Characters, normalised
 
@@ -108,7 +108,13 @@ class Wav2Vec2Interop(Interop):
         )
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
-        """`config.json`, `preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`."""
+        """`config.json`, `preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`.
+
+        Raises `UsageError` for an embedding of voices, whose head no class of theirs has.
+        """
+        if foreign.head.task == VERIFICATION:
+            hint = "their Wav2Vec2ForXVector has layers over time before its statistics, and ours has none"
+            raise UsageError("Transformers has no class for a model of speaker-verification", hint=hint)
         ours = typed(Wav2Vec2Config, dict(foreign.config), where="configuration")
         theirs = architecture_of(ours, foreign.head).to_diff_dict()
         task = foreign.head.task or FEATURES

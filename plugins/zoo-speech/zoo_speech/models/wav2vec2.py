@@ -24,9 +24,11 @@ from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_speech.configs import Wav2Vec2Config
 from zoo_speech.models.common import construct
+from zoo_speech.models.speakers import SpeakerEncoder
 
 PRETRAINING, CTC = "wav2vec2-pretraining", "ctc-speech-recognition"
 CLASSIFICATION, FEATURES = "audio-classification", "speech-feature-extraction"
+VERIFICATION = "speaker-verification"
 
 
 class Frames(NamedTuple):
@@ -49,6 +51,7 @@ def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
         PRETRAINING: lambda: construct(lambda: Wav2Vec2ForPreTraining(architecture)),
         CTC: lambda: construct(lambda: Wav2Vec2ForCTC(architecture)),
         CLASSIFICATION: lambda: construct(lambda: Wav2Vec2ForSequenceClassification(architecture)),
+        VERIFICATION: lambda: construct(lambda: SpeakerEncoder(architecture, config.embedding_size)),
     }
     return builder_for(builders, head, "wav2vec2")()
 
@@ -96,14 +99,27 @@ def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
 def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: Tensor | None) -> Frames:
     """Frames of padded waveforms (B, N) that are lengths (B,) long; `masks` (B, T) are hidden, none where it is None.
 
-    Frames behind a recording's last are no part of it, and what they hold depends on nothing.
+    Frames behind a recording's last are no part of it, and what they hold depends on nothing. A recording that is shorter
+    than a frame is heard with silence behind it.
     """
+    least = shortest(encoder.config)
+    lengths = lengths.clamp(min=least)
+    if samples.shape[1] < least and masks is None:
+        samples = nn.functional.pad(samples, (0, least - samples.shape[1]))
     size = frame_count(encoder.config, samples.shape[1])
     counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)
     hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
     present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
     output = encoder(samples, attention_mask=present.long(), mask_time_indices=hidden)
     return Frames(output.last_hidden_state, output.extract_features, counts)
+
+
+def shortest(architecture: Architecture) -> int:
+    """Samples of the shortest waveform that has a frame."""
+    samples = 1
+    for kernel, stride in zip(reversed(architecture.conv_kernel), reversed(architecture.conv_stride), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
 
 
 def frame_count(architecture: Architecture, samples: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
@@ -25,6 +25,12 @@ def build(config: WhisperConfig, head: Head) -> nn.Module:
     architecture = architecture_of(config)
     builders = {task: lambda: construct(lambda: WhisperForConditionalGeneration(architecture)) for task in TASKS}
     return builder_for(builders, head, "whisper")()
+
+
+def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+    """The encoder's positions for a shorter window than the checkpoint's: its first rows. None for anything else."""
+    shorter = name.endswith("encoder.embed_positions.weight") and shape[0] < tensor.shape[0]
+    return tensor[: shape[0]].clone() if shorter and shape[1:] == tensor.shape[1:] else None
 
 
 def architecture_of(config: WhisperConfig) -> Architecture:

@@ -15,9 +15,10 @@ from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, se
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.wav2vec2 import frames_of
+from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, within
+from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, picture_file, within
 
 
 class AudioClassification(SpeechTask):
@@ -67,17 +68,33 @@ class AudioClassification(SpeechTask):
         }
 
     def predict(self, inputs: Sequence[Any], options: AudioClassificationOptions) -> list[dict[str, Any]]:
-        """The likeliest label of each recording and the probabilities of the likeliest few. Raises `DataError`."""
+        """The likeliest label of each recording and the probabilities of the likeliest few. Raises `DataError`.
+
+        With `picture`, also what was heard.
+        """
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             heard = [
-                self.preprocessor.standardised(self._first(self.preprocessor.heard(item, number)))
+                self._first(self.preprocessor.heard(item, number))
                 for number, item in enumerate(inputs[start : start + SERVED], start)
             ]
+            batch = batch_of([self.preprocessor.standardised(samples) for samples in heard], self.device)
             with serving(self.model):
-                probabilities = self.logits(self.model, batch_of(heard, self.device)).softmax(-1)
-            answers += [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
+                probabilities = self.logits(self.model, batch).softmax(-1)
+            found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
+            if options.picture:
+                for answer, samples in zip(found, heard, strict=True):
+                    title = f"{answer['label']}, {answer['score']:.0%}"
+                    answer["picture"] = picture_file(
+                        View(samples=samples, rate=self.preprocessor.sampling_rate, title=title)
+                    )
+            answers += found
         return answers
+
+    def view(self, dataset: Any, key: SampleKey) -> View:
+        """A standardised stretch and its label."""
+        waveform, number = dataset.sample(key)
+        return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=self.labels[number])
 
     def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, labels) float32."""

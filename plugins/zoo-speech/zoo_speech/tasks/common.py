@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Subset
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.task import Batch, Dataset, Task, TaskContext
+from zoo_core.training.task import Batch, Dataset, File, SampleKey, Task, TaskContext
+from zoo_speech import pictures
+from zoo_speech.audio import wav_bytes
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.preprocessor import Reader, Samples
 from zoo_speech.samples import Recording
+from zoo_speech.subtitles import Segment, cues, subtitles
 
 SERVED = 8
 """Recordings that a prediction hears together."""
+_PEAK = 0.9
+"""Of full scale: the loudest sample of what is kept to be heard."""
 
 
 class SpeechTask(Task):
@@ -35,6 +41,18 @@ class SpeechTask(Task):
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+        """`heard.png` and `heard_1.wav` on: what the model is given of up to 4 recordings in the first epoch."""
+        if not isinstance(dataset, Recordings):
+            return {}
+        views = [self.view(dataset, SampleKey(0, 0, index)) for index in spread(len(dataset), pictures.MOST)]
+        sounds = {f"heard_{number}.wav": _sound(view) for number, view in enumerate(views, start=1)}
+        return {"heard.png": pictures.recordings(views), **sounds}
+
+    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+        """One draw of the task's own data set, to be seen and heard; here the augmented waveform."""
+        return pictures.View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
 
 
 class Recordings(Dataset):
@@ -73,6 +91,41 @@ class Recordings(Dataset):
             # The header doesn't tell, so the recording has to.
             seconds = sample.waveform.seconds
         return max(1, round(seconds * self.reader.sampling_rate))
+
+
+def spread(size: int, count: int) -> list[int]:
+    """At most `count` places, spread evenly over `size`."""
+    count = min(size, count)
+    return [place * size // count for place in range(count)]
+
+
+def subtitle_file(segments: Sequence[Segment], form: str) -> File:
+    """Segments as a file of that format."""
+    return File(f".{form}", subtitles(segments, form).encode())
+
+
+def word_file(words: Sequence[Segment], form: str) -> File:
+    """Words as lines of subtitles; each for itself in `json`."""
+    return subtitle_file(words if form == "json" else cues(words), form)
+
+
+def picture_file(view: pictures.View) -> File:
+    """A picture of one recording."""
+    return File(".png", pictures.recordings([view]))
+
+
+def compared(expected: Sequence[str], found: Sequence[str], *, most: int = 20) -> bytes:
+    """The first transcripts, what was due above what was found, as a file of text."""
+    rows = list(zip(expected, found, strict=True))[:most]
+    return "\n".join(f"expected: {due}\nfound:    {text}\n" for due, text in rows).encode()
+
+
+def no_longer(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
+    """Those of at most so many seconds, by their headers or, where these don't tell, decoded. Raises `DataError` for none."""
+    kept = [place for place, one in enumerate(samples) if (one.seconds or one.waveform.seconds) <= seconds]
+    if not kept:
+        raise DataError(f"no recording of at most {seconds:g} s among {len(samples):,}", hint="raise task.longest")
+    return cast("Sequence[Any]", Subset(cast("Any", samples), kept))
 
 
 def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
@@ -125,6 +178,13 @@ def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, floa
         "wer": edits / (words.hits + words.substitutions + words.deletions),
         "cer": typos / (characters.hits + characters.substitutions + characters.deletions),
     }
+
+
+def _sound(view: pictures.View) -> bytes:
+    """A WAV file as loud as can be without clipping, whatever the scale of the samples."""
+    samples = np.asarray(view.samples, np.float32)
+    peak = float(np.abs(samples).max())
+    return wav_bytes(samples * np.float32(_PEAK / peak) if peak else samples, view.rate)
 
 
 def batch_of(waveforms: Sequence[Samples], device: torch.device) -> Batch:

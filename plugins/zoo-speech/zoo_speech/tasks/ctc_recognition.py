@@ -7,31 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
+from zoo_speech import pictures
+from zoo_speech.alignment import Alignment, Clock, align, frames_due, words
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.decoding import decoder_of
 from zoo_speech.masks import spans
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
-from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.pictures import Lane, View
+from zoo_speech.preprocessor import Samples, SpeechReader
+from zoo_speech.subtitles import as_data
 from zoo_speech.task_configs import CTCConfig, CTCOptions
 from zoo_speech.tasks.common import (
     SERVED,
     Recordings,
     SpeechTask,
     batch_of,
+    compared,
     padded,
     padded_masks,
+    picture_file,
+    spread,
     transcript,
     word_errors,
+    word_file,
 )
-
-_SHOWN = 20
 
 
 class CTCRecognition(SpeechTask):
@@ -49,6 +55,7 @@ class CTCRecognition(SpeechTask):
         if self.loss is None:
             raise UsageError("recognition needs a loss")
         self.characters = context.preprocessor.characters
+        self.clock = Clock.of(cast("Any", self.model).config, context.preprocessor.sampling_rate)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Waveforms with their transcripts as symbols. Raises `DataError` for what has none, or is too long."""
@@ -63,12 +70,22 @@ class CTCRecognition(SpeechTask):
         return StepOutput(loss, weight)
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sum of the losses, and the likeliest path's text beside the transcript."""
+        """Sum of the losses, and the likeliest path's text beside the transcript; all of the recordings to show."""
         log_probs, lengths = self._heard(modules["model"], batch)
         assert self.loss is not None  # refused above
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
         found = decoder_of(self.characters, CTCOptions())(log_probs, lengths)
-        return {"loss": loss, "weight": weight, "found": found, "expected": list(batch["texts"])}
+        examples = [
+            _Example(
+                batch["samples"][row, : batch["lengths"][row]].cpu().numpy(),
+                log_probs[row, : lengths[row]].cpu(),
+                batch["texts"][row],
+                found[row],
+            )
+            for row in batch["shown"].nonzero().flatten().tolist()
+        ]
+        texts = {"found": found, "expected": list(batch["texts"])}
+        return {"loss": loss, "weight": weight, "examples": examples, **texts}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """`wer` and `cer`, and the mean loss in nats per symbol."""
@@ -85,9 +102,9 @@ class CTCRecognition(SpeechTask):
         return {"always the same": word_errors([always] * len(expected), expected)}
 
     def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
-        """The text of each recording. Raises `DataError` for what is none, or is too long."""
+        """The text of each recording, and what else is asked for. Raises `DataError` for what is none, or is too long."""
         decode = decoder_of(self.characters, options)
-        texts: list[str] = []
+        answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             heard = []
             for number, item in enumerate(inputs[start : start + SERVED], start):
@@ -95,18 +112,61 @@ class CTCRecognition(SpeechTask):
                 if len(samples) > self.preprocessor.most_samples:
                     most = self.preprocessor.max_seconds
                     raise DataError(f"input {number + 1}: longer than {most:g} s", hint="cut it into pieces")
-                heard.append(self.preprocessor.standardised(samples))
+                heard.append(samples)
+            standardised = [self.preprocessor.standardised(samples) for samples in heard]
             with serving(self.model):
-                texts += decode(*self._heard(self.model, batch_of(heard, self.device)))
-        return [{"text": text} for text in texts]
+                log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
+            texts = decode(log_probs, lengths)
+            for text, samples, row, length in zip(texts, heard, log_probs, lengths.tolist(), strict=True):
+                answers.append(self._answer(text, samples, row[:length], options))
+        return answers
 
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`transcripts.txt`: what was due and what was found."""
-        rows = zip(*(cast("list[str]", gathered[name]) for name in ("expected", "found")), strict=True)
-        lines = [f"expected: {due}\nfound:    {text}\n" for due, text in list(rows)[:_SHOWN]]
-        return {"transcripts.txt": "\n".join(lines).encode()}
+        """`transcripts.txt`: what was due and what was found; `alignment.png`: when, in some of the recordings."""
+        expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
+        views = [self._compared(example) for example in cast("list[_Example]", gathered["examples"])]
+        files = {"transcripts.txt": compared(expected, found)}
+        return {**files, "alignment.png": pictures.recordings(views)} if views else files
+
+    def view(self, dataset: Any, key: SampleKey) -> View:
+        """A standardised waveform, its transcript, and what is hidden of it."""
+        waveform, _, text, hidden, _ = dataset.sample(key)
+        stretches = self.clock.stretches(hidden) if hidden is not None else ()
+        return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=text, hidden=stretches)
+
+    def _answer(self, text: str, samples: Samples, log_probs: Tensor, options: CTCOptions) -> dict[str, Any]:
+        """log_probs: (T, C) of the recording's own frames."""
+        answer: dict[str, Any] = {"text": text}
+        if not (options.timestamps or options.format or options.picture):
+            return answer
+        alignment = align(log_probs, text, self.characters, self.clock)
+        said = words(alignment.symbols)
+        if options.timestamps:
+            answer["segments"] = as_data(said)
+        if options.format:
+            answer["file"] = word_file(said, options.format)
+        if options.picture:
+            answer["picture"] = picture_file(self._drawn(samples, text, {"heard": alignment}))
+        return answer
+
+    def _compared(self, example: _Example) -> View:
+        """The transcript's own likeliest path, where it has one, above the one that was found."""
+        texts = {"due": example.expected, "heard": example.found}
+        paths = {
+            name: align(example.log_probs, text, self.characters, self.clock)
+            for name, text in texts.items()
+            if frames_due(self.characters.encode(text)) <= len(example.log_probs)
+        }
+        return self._drawn(example.samples, example.expected, paths)
+
+    def _drawn(self, samples: Samples, title: str, paths: Mapping[str, Alignment]) -> View:
+        """The probabilities are those of the first path."""
+        lanes = [Lane(name, alignment.symbols) for name, alignment in paths.items()]
+        first = next(iter(paths.values()))
+        rate = self.preprocessor.sampling_rate
+        return View(samples=samples, rate=rate, title=title, lanes=lanes, path=first)
 
     def _heard(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities (B, T, C) of symbols, and how many frames each recording has."""
@@ -114,6 +174,17 @@ class CTCRecognition(SpeechTask):
         frames = frames_of(encoder, batch["samples"], batch["lengths"], batch.get("masks"))
         logits = cast("Any", model).lm_head(cast("Any", model).dropout(frames.states))
         return logits.float().log_softmax(-1), frames.lengths
+
+
+class _Example(NamedTuple):
+    """A recording that an evaluation shows."""
+
+    samples: Samples
+    """(N,), standardised."""
+    log_probs: Tensor
+    """(T, C)."""
+    expected: str
+    found: str
 
 
 class Utterances(Recordings):
@@ -133,9 +204,10 @@ class Utterances(Recordings):
         self.frames = frames
         self.texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
         self.targets = [torch.tensor(reader.characters.encode(text), dtype=torch.long) for text in self.texts]
+        self.shown = frozenset() if config else frozenset(spread(len(samples), pictures.MOST))
 
-    def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any]:
-        """A waveform (N,), its symbols (L,), its text, and which of its frames (T,) are hidden."""
+    def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any, bool]:
+        """A waveform (N,), its symbols (L,), its text, which of its frames (T,) are hidden, and whether it is shown."""
         reader = cast("SpeechReader", self.reader)
         generator = key.generator()
         waveform = reader.standardised(self.waveform(key.index, generator))
@@ -143,15 +215,15 @@ class Utterances(Recordings):
         if self.config:
             probability, length = self.config.mask_probability, self.config.mask_length
             hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)
-        return waveform, self.targets[key.index], self.texts[key.index], hidden
+        return waveform, self.targets[key.index], self.texts[key.index], hidden, key.index in self.shown
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`samples` (B, N), `lengths` (B,), `targets` (B, L), `target_lengths` (B,), `texts`, and `masks` in training."""
-        waveforms, targets, texts, hidden = zip(*samples, strict=True)
+        """`samples` (B, N), `lengths`, `targets` (B, L), `target_lengths`, `texts`, `shown`, and `masks` in training."""
+        waveforms, targets, texts, hidden, shown = zip(*samples, strict=True)
         batch: dict[str, Any] = padded(waveforms)
         batch["targets"] = nn.utils.rnn.pad_sequence(list(targets), batch_first=True)
         batch["target_lengths"] = torch.tensor([len(target) for target in targets])
-        batch["texts"] = list(texts)
+        batch["texts"], batch["shown"] = list(texts), torch.tensor(shown)
         if self.config:
             batch["masks"] = padded_masks(hidden, self.frames(batch["samples"].shape[1]))
         return batch

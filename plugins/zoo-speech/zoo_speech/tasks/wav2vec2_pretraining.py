@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
+from zoo_speech.alignment import Clock
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.losses import draw_distractors
 from zoo_speech.masks import spans
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
+from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.task_configs import Wav2Vec2PretrainingConfig
 from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks
@@ -70,6 +72,13 @@ class Wav2Vec2Pretraining(SpeechTask):
         raise UsageError(
             "wav2vec2-pretraining answers nothing", hint="ask with --task speech-feature-extraction, or fine-tune it"
         )
+
+    def view(self, dataset: Any, key: SampleKey) -> View:
+        """A standardised stretch, and what is hidden of it."""
+        waveform, hidden, _, _ = dataset.sample(key)
+        rate = self.preprocessor.sampling_rate
+        stretches = Clock.of(cast("Any", self.model).config, rate).stretches(hidden)
+        return View(samples=waveform, rate=rate, hidden=stretches)
 
     def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         pair = cast("Any", model)

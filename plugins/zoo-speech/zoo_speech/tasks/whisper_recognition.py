@@ -8,7 +8,7 @@ normaliser also writes numbers as digits, spells as Americans do and undoes cont
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,17 +16,27 @@ from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
+from zoo_speech import pictures
+from zoo_speech.alignment import cross_attention
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.preprocessor import WhisperReader
-from zoo_speech.subtitles import Segment, as_data, subtitles
+from zoo_speech.subtitles import Segment, as_data
 from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, transcript, word_errors
+from zoo_speech.tasks.common import (
+    SERVED,
+    Recordings,
+    SpeechTask,
+    compared,
+    no_longer,
+    subtitle_file,
+    transcript,
+    word_errors,
+)
 from zoo_speech.transcripts import normalised
 from zoo_speech.whisper_decoding import Heard, greedy
 from zoo_speech.whisper_windows import HOP, Listener, Recording, Window, rules_of, spectrograms, window_of
 
 _IGNORED = -100
-_SHOWN = 20
 
 
 class Recognition(SpeechTask):
@@ -50,7 +60,7 @@ class Recognition(SpeechTask):
         """Spectrograms with their transcripts as tokens. Raises `DataError` for what has none, or is too long."""
         architecture = cast("Any", self.model).config
         return Utterances(
-            samples,
+            no_longer(samples, self.config.longest) if train and self.config.longest else samples,
             self.preprocessor,
             self.config if train else None,
             window=self.window,
@@ -65,18 +75,24 @@ class Recognition(SpeechTask):
         return StepOutput(loss, weight)
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sum of the losses, and what the model writes for the chosen recordings, beside what is due."""
+        """Sum of the losses, and what the model writes for the chosen recordings, beside what is due; all of one to show."""
         loss, weight, encoded = self._loss(modules["model"], batch)
         chosen = [row for row, text in enumerate(batch["texts"]) if text is not None]
         found: list[str] = []
+        examples: list[_Example] = []
         if chosen:
             heard = Heard(modules["model"], batch["input_features"][chosen], encoded[chosen])
             prompt = batch["prompts"][chosen]
             most = cast("Any", self.model).config.max_target_positions - prompt.shape[1]
             written = greedy(heard, prompt, self.rules, most)
             found = [self.preprocessor.decode(one.tokens) for one in written]
+            examples = [
+                _Example(batch["input_features"][row].cpu(), seconds, batch["prompts"][row].tolist(), one.tokens)
+                for row, one in zip(chosen, written, strict=True)
+                if (seconds := batch["shown"][row])
+            ]
         expected = [batch["texts"][row] for row in chosen]
-        return {"loss": loss, "weight": weight, "found": found, "expected": expected}
+        return {"loss": loss, "weight": weight, "found": found, "expected": expected, "examples": examples}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """`wer` and `cer` in small letters without punctuation, and the mean loss in nats per token."""
@@ -112,10 +128,19 @@ class Recognition(SpeechTask):
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`transcripts.txt`: what was due and what was found."""
-        rows = zip(*(cast("list[str]", gathered[name]) for name in ("expected", "found")), strict=True)
-        lines = [f"expected: {due}\nfound:    {text}\n" for due, text in list(rows)[:_SHOWN]]
-        return {"transcripts.txt": "\n".join(lines).encode()}
+        """`transcripts.txt`: what was due and what was found; `attention.png`: where one of them was heard."""
+        expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
+        examples = cast("list[_Example]", gathered["examples"])
+        files = {"transcripts.txt": compared(expected, found)}
+        return {**files, "attention.png": self._attended(examples[0])} if examples else files
+
+    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+        """The spectrogram that the encoder is given, as far as there is speech, and the waveform that it is made of."""
+        waveform = dataset.waveform(key.index, key.generator())[: self.window.samples]
+        features, _, tokens, *_ = dataset.sample(key)
+        title = self.preprocessor.decode(tokens)
+        rate = self.preprocessor.sampling_rate
+        return pictures.View(samples=waveform, rate=rate, title=title, spectrogram=features.numpy())
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, its weight, and what the encoder made of the batch."""
@@ -134,8 +159,44 @@ class Recognition(SpeechTask):
         if recording.language:
             answer["language"] = recording.language
         if options.format:
-            answer["file"] = File(f".{options.format}", subtitles(segments, options.format).encode())
+            answer["file"] = subtitle_file(segments, options.format)
+        if options.picture:
+            answer["picture"] = File(".png", self._attended(self._first_window(recording)))
         return answer
+
+    def _first_window(self, recording: Recording) -> _Example:
+        """As much of a recording as is read at once, and what was found in it."""
+        samples = torch.from_numpy(np.array(recording.samples[: self.window.samples]))
+        features = spectrograms(samples[None], torch.tensor([len(samples)]), self.window)[0]
+        seconds = len(samples) / self.preprocessor.sampling_rate
+        parts = [part.tokens for part in recording.stretches if part.end <= seconds]
+        prompt = self.preprocessor.prompt_in(recording.language)
+        return _Example(features, seconds, prompt, [token for tokens in parts for token in tokens])
+
+    def _attended(self, example: _Example) -> bytes:
+        """PNG of what the decoder attends to when it writes each token."""
+        tokens = example.tokens[: cast("Any", self.model).config.max_target_positions - len(example.prompt)]
+        with serving(self.model):
+            weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
+        return pictures.attention(
+            example.features.numpy(),
+            weights.cpu().numpy(),
+            [self.preprocessor.decode([token]) for token in tokens],
+            seconds=example.seconds,
+            title=self.preprocessor.decode(tokens),
+        )
+
+
+class _Example(NamedTuple):
+    """A window whose picture is shown."""
+
+    features: Tensor
+    """(M, T)."""
+    seconds: float
+    """Of speech in it."""
+    prompt: list[int]
+    tokens: list[int]
+    """Behind the prompt."""
 
 
 class Utterances(Recordings):
@@ -175,9 +236,10 @@ class Utterances(Recordings):
         self.lengths = np.array([len(tokens) for _, tokens in self.targets], dtype=np.int64)
         chosen = np.linspace(0, len(samples) - 1, marked).round().astype(int).tolist() if marked else []
         self.marked = {index: texts[index] for index in chosen}
+        self.shown = chosen[:1]
 
-    def sample(self, key: SampleKey) -> tuple[Tensor, list[int], list[int], str | None]:
-        """A spectrogram (M, T), the prompt, the tokens behind it, and the text where it is marked."""
+    def sample(self, key: SampleKey) -> tuple[Tensor, list[int], list[int], str | None, float]:
+        """A spectrogram (M, T), the prompt, the tokens behind it, the text where it is marked; seconds where it is shown."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)[: self.window.samples]
         rows = torch.from_numpy(np.array(waveform, dtype=np.float32))[None]
@@ -185,11 +247,12 @@ class Utterances(Recordings):
         if self.config:
             used = max(1, rows.shape[1] // HOP)
             features[:, :used] = spec_augment(features[:, :used].T, self.config.spec_augment, generator).T
-        return features, *self.targets[key.index], self.marked.get(key.index)
+        seconds = rows.shape[1] / self.reader.sampling_rate if key.index in self.shown else 0.0
+        return features, *self.targets[key.index], self.marked.get(key.index), seconds
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`input_features` (B, M, T), `decoder_input_ids`, `labels` (B, L), `prompts` (B, P), and `texts`."""
-        features, prompts, targets, texts = zip(*samples, strict=True)
+        """`input_features` (B, M, T), `decoder_input_ids`, `labels` (B, L), `prompts` (B, P), `texts` and `shown`."""
+        features, prompts, targets, texts, shown = zip(*samples, strict=True)
         longest = max(map(len, targets)) + len(prompts[0]) - 1
         inputs = torch.full((len(samples), longest), self.eos_id)
         labels = torch.full((len(samples), longest), _IGNORED)
@@ -203,6 +266,7 @@ class Utterances(Recordings):
             "labels": labels,
             "prompts": torch.tensor(prompts),
             "texts": list(texts),
+            "shown": list(shown),
         }
 
     def _refuse_longer(self, most: int) -> None:

@@ -1,0 +1,73 @@
+"""Embeddings of recordings: the mean of an encoder's states, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.training.answering import AnsweringTask
+from zoo_core.training.task import File, TaskContext, serving
+from zoo_speech.models.wav2vec2 import frames_of
+from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.task_configs import EmbeddingOptions
+from zoo_speech.tasks.common import SERVED, SpeechTask, batch_of
+
+
+class FeatureExtraction(AnsweringTask, SpeechTask):
+    """Embeds recordings; there is nothing to train."""
+
+    name = "speech-feature-extraction"
+    remedy = "pretrain with wav2vec2-pretraining; its checkpoints serve speech-feature-extraction too"
+    preprocessor: SpeechReader
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model with another reader."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, SpeechReader):
+            raise UsageError(f"{self.name} needs a reader of waveforms")
+
+    def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
+        """One vector for each recording, the mean over its own frames, and all of them in a file if they are asked for.
+
+        Raises `DataError` for what is no recording, or is longer than the model hears.
+        """
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(inputs), SERVED):
+            numbered = enumerate(inputs[start : start + SERVED], start)
+            batch = batch_of([self._heard(item, number, options) for number, item in numbered], self.device)
+            with serving(self.model):
+                states, _, lengths = frames_of(self.model, batch["samples"], batch["lengths"], None)  # type: ignore[arg-type]
+            for row, length in zip(states.float(), lengths.tolist(), strict=True):
+                answers.append(_answer(row[:length], options))
+        return answers
+
+    def _heard(self, item: Any, number: int, options: EmbeddingOptions) -> NDArray[np.float32]:
+        samples = self.preprocessor.heard(item, number)
+        if len(samples) > self.preprocessor.most_samples and not options.truncate:
+            most = self.preprocessor.max_seconds
+            raise DataError(
+                f"input {number + 1}: longer than {most:g} s", hint="cut it into pieces, or set truncate=true"
+            )
+        return self.preprocessor.standardised(samples[: self.preprocessor.most_samples])
+
+
+def _answer(states: Tensor, options: EmbeddingOptions) -> dict[str, Any]:
+    """`states` are (T, H)."""
+    mean = states.mean(0)
+    answer: dict[str, Any] = {"embedding": (F.normalize(mean, dim=0) if options.normalize else mean).tolist()}
+    if options.frames:
+        answer["frames"] = File(".npy", _npy(states.cpu().numpy()))
+    return answer
+
+
+def _npy(values: NDArray[np.float32]) -> bytes:
+    file = BytesIO()
+    np.lib.format.write_array(file, values, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,210 @@
+"""Whether one voice speaks in two recordings, by embeddings that are learned by telling the voices of training apart.
+
+Papers: Snyder et al., X-vectors, ICASSP 2018, for embeddings of voices that aren't trained on; Deng et al., ArcFace,
+CVPR 2019, for the default loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_core.errors import DataError, UsageError
+from zoo_core.splits import in_order
+from zoo_core.training.classify import label_numbers
+from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
+from zoo_speech import baselines
+from zoo_speech.augment import WaveAugmentation
+from zoo_speech.models.wav2vec2 import frames_of
+from zoo_speech.pictures import View
+from zoo_speech.preprocessor import Samples, SpeechReader
+from zoo_speech.samples import Recording
+from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
+from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded
+from zoo_speech.verification import Figures, Trials, draw_trials, judged, scored
+
+_DRAW = 0
+"""Draws the first directions of the voices, so that nothing else decides them."""
+
+
+class SpeakerVerification(SpeechTask):
+    """The task; the voices of training have a direction each, which is part of the run and not of the checkpoint."""
+
+    monitor = ("eer", "min")
+    config: SpeakerVerificationConfig
+    preprocessor: SpeechReader
+
+    def __init__(self, config: SpeakerVerificationConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model with another reader, or without a loss."""
+        super().__init__(config, context)
+        if not isinstance(context.preprocessor, SpeechReader) or self.loss is None:
+            raise UsageError("speaker-verification needs a reader of waveforms and a loss")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Voices:
+        """Waveforms with their voices, which needn't be those of training where nothing is trained.
+
+        Raises `DataError` for a recording whose voice isn't told, or for a single voice to train on.
+        """
+        if not train:
+            return Voices(samples, self.preprocessor, self.model, self.config.heard_seconds, augmentation=None)
+        augmentation = WaveAugmentation(self.config.augment)
+        dataset = Voices(samples, self.preprocessor, self.model, self.config.crop_seconds, augmentation=augmentation)
+        if len(dataset.known) < 2:
+            raise DataError(f"every recording is of {dataset.known[0]!r}", hint="two voices are needed to tell apart")
+        self._give_directions(len(dataset.known))
+        return dataset
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+        """The loss of every recording, and how often its own voice is nearest."""
+        embeddings = self.embeddings(modules["model"], batch)
+        directions = cast("Any", modules["model"]).voices.weight
+        with torch.autocast(embeddings.device.type, enabled=False):
+            cosines = F.normalize(embeddings) @ F.normalize(directions.float()).T  # (B, V)
+        assert self.loss is not None  # refused above
+        loss, weight = self.loss(cosines, batch["labels"])
+        return StepOutput(loss, weight, {"accuracy": (cosines.argmax(-1) == batch["labels"]).sum()})
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+        """The embedding of each recording, its number in the split, its voice and its language."""
+        embeddings = self.embeddings(modules["model"], batch).cpu().numpy()
+        return {"heard": list(zip(batch["places"], embeddings, batch["voices"], batch["languages"], strict=True))}
+
+    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+        """`eer`, `min_dcf` and `auc` of the trials, which are pairs of recordings of the split."""
+        figures = self._figures(gathered)
+        return {"eer": figures.eer, "min_dcf": figures.min_dcf, "auc": figures.auc}
+
+    def artifacts(
+        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
+    ) -> dict[str, bytes]:
+        """`thresholds.txt`: the scores to decide at that would have suited these trials."""
+        figures = self._figures(gathered)
+        lines = (
+            f"{figures.eer_score:.4f}  as many misses as false alarms by share, {figures.eer:.1%}",
+            f"{figures.dcf_score:.4f}  the least cost where one trial in twenty is of one voice, {figures.min_dcf:.3f}",
+        )
+        return {"thresholds.txt": "".join(f"{line}\n" for line in lines).encode()}
+
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+        """Guessing, and the cosine of standardised statistics of cepstral coefficients, in the same trials."""
+        trials = self._trials([sample.label for sample in test], [sample.language for sample in test])
+        return {
+            "chance": {"eer": 0.5, "min_dcf": 1.0, "auc": 0.5},
+            "MFCC statistics": baselines.cosine_of_statistics(train, test, trials, self.preprocessor.sampling_rate),
+        }
+
+    def predict(self, inputs: Sequence[Any], options: SpeakerVerificationOptions) -> list[dict[str, Any]]:
+        """`embedding` of each recording; with `against` the cosine with it, `score`; with `threshold` also `same`.
+
+        Raises `DataError` for what is no recording.
+        """
+        against = None
+        if options.against:
+            other = Recording(Path(options.against).expanduser(), name=f"against: {options.against}")
+            against = F.normalize(self._embedded([other], 0))[0]
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(inputs), SERVED):
+            embeddings = self._embedded(inputs[start : start + SERVED], start)
+            directions = F.normalize(embeddings)
+            for vector, direction in zip(embeddings, directions, strict=True):
+                answer: dict[str, Any] = {"embedding": (direction if options.normalize else vector).tolist()}
+                if against is not None:
+                    answer["score"] = float(direction @ against)
+                    if options.threshold is not None:
+                        answer["same"] = answer["score"] >= options.threshold
+                answers.append(answer)
+        return answers
+
+    def view(self, dataset: Any, key: SampleKey) -> View:
+        """A standardised stretch and its voice."""
+        waveform, number, _ = dataset.sample(key)
+        return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=dataset.known[number])
+
+    def embeddings(self, model: nn.Module, batch: Batch) -> Tensor:
+        """(B, E) float32."""
+        whole = cast("Any", model)
+        frames = frames_of(whole.wav2vec2, batch["samples"], batch["lengths"], None)
+        found: Tensor = whole.embed(frames.states, frames.lengths).float()
+        return found
+
+    def _embedded(self, items: Sequence[Any], start: int) -> Tensor:
+        longest = round(self.config.heard_seconds * self.preprocessor.sampling_rate)
+        heard = [
+            self.preprocessor.standardised(self.preprocessor.heard(item, number)[:longest])
+            for number, item in enumerate(items, start)
+        ]
+        with serving(self.model):
+            return self.embeddings(self.model, batch_of(heard, self.device))
+
+    def _give_directions(self, voices: int) -> None:
+        """Put the voices' directions into the model, where a run keeps them and no checkpoint does."""
+        size = cast("Any", self.model).embedder.out_features
+        drawn = torch.randn(voices, size, generator=torch.Generator().manual_seed(_DRAW))
+        directions = nn.Linear(size, voices, bias=False, device="meta")
+        directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))
+        self.model.add_module("voices", directions)
+
+    def _figures(self, gathered: Mapping[str, Tensor | list[Any]]) -> Figures:
+        heard = sorted(cast("list[Any]", gathered["heard"]), key=lambda one: int(one[0]))
+        _, embeddings, voices, languages = zip(*heard, strict=True)
+        trials = self._trials(voices, languages)
+        return judged(scored(np.stack(embeddings), trials), trials.same)
+
+    def _trials(self, voices: Sequence[str], languages: Sequence[str]) -> Trials:
+        groups = languages if self.config.pairs == "language" else [""] * len(voices)
+        return draw_trials(voices, groups, self.config.trials)
+
+
+class Voices(Recordings):
+    """Waveforms cut to a length, and who speaks."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        reader: SpeechReader,
+        model: nn.Module,
+        seconds: float,
+        *,
+        augmentation: WaveAugmentation | None,
+    ) -> None:
+        """Without an augmentation nothing is drawn. Raises `DataError`, naming the sample, for one without a label."""
+        super().__init__(samples, reader, augmentation)
+        for number, sample in enumerate(samples):
+            if not isinstance(getattr(sample, "label", None), str) or not sample.label:
+                raise DataError(f"sample {number + 1} has no label", hint="the label of a recording is who speaks")
+        voices = [sample.label for sample in samples]
+        self.known = in_order(voices)
+        """The voices in the order of their numbers."""
+        self.numbers: NDArray[np.int64] = label_numbers(voices, self.known)
+        self.languages = [str(getattr(sample, "language", "")) for sample in samples]
+        self.model = model
+        self.longest = round(seconds * reader.sampling_rate)
+        assert self.lengths is not None
+        self.lengths = np.minimum(self.lengths, self.longest)
+
+    def sample(self, key: SampleKey) -> tuple[Samples, int, int]:
+        """A waveform (N,), cut at a random place in training and to its beginning otherwise, its voice's and its own number."""
+        generator = key.generator()
+        waveform = self.waveform(key.index, generator)
+        spare = len(waveform) - self.longest
+        start = int(generator.integers(spare + 1)) if self.augmentation is not None and spare > 0 else 0
+        waveform = cast("SpeechReader", self.reader).standardised(waveform[start : start + self.longest])
+        return waveform, int(self.numbers[key.index]), key.index
+
+    def collate(self, samples: list[Any]) -> Batch:
+        """`samples` (B, N), `lengths` (B,) and `labels` (B,); `places`, `voices` and `languages` for evaluation."""
+        waveforms, numbers, places = zip(*samples, strict=True)
+        return {
+            **padded(waveforms),
+            "labels": torch.tensor(numbers),
+            "places": list(places),
+            "voices": [self.known[number] for number in numbers],
+            "languages": [self.languages[place] for place in places],
+        }
