@@ -25,7 +25,7 @@ from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import DataError
 from zoo_core.specs import Head, NoConfig
 from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import TaskContext
+from zoo_core.training.task import SampleKey, TaskContext
 
 WHISPER: dict[str, Any] = {
     "vocab_size": 16, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "feed_forward": 64,
@@ -73,6 +73,15 @@ def test_a_recording_shorter_than_a_frame_is_answered_alone_and_beside_longer_on
     assert torch.isfinite(alone.states).all()
     torch.testing.assert_close(alone.states[0, :1], both.states[0, :1], atol=1e-5, rtol=0)
     assert isinstance(task.predict([spoken(samples)], CTCOptions())[0]["text"], str)
+
+
+@pytest.mark.parametrize("samples", [1, 399])
+def test_a_batch_of_recordings_shorter_than_a_frame_is_trained_on(samples: int) -> None:
+    task = recogniser()
+    task.model.train()
+    dataset = task.dataset([spoken(samples)], train=True)
+    batch = dataset.collate([dataset.sample(SampleKey(0, 0, 0))])
+    assert torch.isfinite(task.step("train", {"model": task.model}, batch).loss_sum)
 
 
 def test_a_shorter_window_keeps_the_first_positions() -> None:

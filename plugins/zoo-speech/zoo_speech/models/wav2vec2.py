@@ -104,8 +104,7 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     """
     least = shortest(encoder.config)
     lengths = lengths.clamp(min=least)
-    if samples.shape[1] < least and masks is None:
-        samples = nn.functional.pad(samples, (0, least - samples.shape[1]))
+    samples = nn.functional.pad(samples, (0, max(0, least - samples.shape[1])))
     size = frame_count(encoder.config, samples.shape[1])
     counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)
     hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks

@@ -18,7 +18,7 @@ from zoo_speech.models.wav2vec2 import frames_of
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, picture_file, within
+from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, picture_file, stretch, within
 
 
 class AudioClassification(SpeechTask):
@@ -137,9 +137,7 @@ class LabelledRecordings(Recordings):
         """A waveform (N,), cut at a random place in training and to its beginning otherwise, and its label's number."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
-        spare = len(waveform) - self.longest
-        start = int(generator.integers(spare + 1)) if self.augmented and spare > 0 else 0
-        waveform = waveform[start : start + self.longest]
+        waveform = stretch(waveform, self.longest, generator if self.augmented else None)
         return cast("SpeechReader", self.reader).standardised(waveform), int(self.numbers[key.index])
 
     def collate(self, samples: list[Any]) -> Batch:

@@ -128,6 +128,13 @@ def no_longer(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
     return cast("Sequence[Any]", Subset(cast("Any", samples), kept))
 
 
+def stretch(samples: Samples, longest: int, generator: np.random.Generator | None) -> Samples:
+    """At most `longest` of the samples (N,): from a place that is drawn, or the beginning where nothing draws."""
+    spare = len(samples) - longest
+    start = int(generator.integers(spare + 1)) if generator is not None and spare > 0 else 0
+    return samples[start : start + longest]
+
+
 def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
     """`samples` (B, N) float32 with zeros behind the shorter ones, and `lengths` (B,)."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms])

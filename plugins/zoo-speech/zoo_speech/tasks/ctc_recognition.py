@@ -214,7 +214,7 @@ class Utterances(Recordings):
         hidden = None
         if self.config:
             probability, length = self.config.mask_probability, self.config.mask_length
-            hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)
+            hidden = spans(max(1, self.frames(len(waveform))), generator, probability=probability, length=length)
         return waveform, self.targets[key.index], self.texts[key.index], hidden, key.index in self.shown
 
     def collate(self, samples: list[Any]) -> Batch:
@@ -225,5 +225,5 @@ class Utterances(Recordings):
         batch["target_lengths"] = torch.tensor([len(target) for target in targets])
         batch["texts"], batch["shown"] = list(texts), torch.tensor(shown)
         if self.config:
-            batch["masks"] = padded_masks(hidden, self.frames(batch["samples"].shape[1]))
+            batch["masks"] = padded_masks(hidden, max(1, self.frames(batch["samples"].shape[1])))
         return batch

@@ -27,7 +27,7 @@ from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.samples import Recording
 from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded
+from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, stretch
 from zoo_speech.verification import Figures, Trials, draw_trials, judged, scored
 
 _DRAW = 0
@@ -53,9 +53,9 @@ class SpeakerVerification(SpeechTask):
         Raises `DataError` for a recording whose voice isn't told, or for a single voice to train on.
         """
         if not train:
-            return Voices(samples, self.preprocessor, self.model, self.config.heard_seconds, augmentation=None)
+            return Voices(samples, self.preprocessor, self.config.heard_seconds, augmentation=None)
         augmentation = WaveAugmentation(self.config.augment)
-        dataset = Voices(samples, self.preprocessor, self.model, self.config.crop_seconds, augmentation=augmentation)
+        dataset = Voices(samples, self.preprocessor, self.config.crop_seconds, augmentation=augmentation)
         if len(dataset.known) < 2:
             raise DataError(f"every recording is of {dataset.known[0]!r}", hint="two voices are needed to tell apart")
         self._give_directions(len(dataset.known))
@@ -169,7 +169,6 @@ class Voices(Recordings):
         self,
         samples: Sequence[Any],
         reader: SpeechReader,
-        model: nn.Module,
         seconds: float,
         *,
         augmentation: WaveAugmentation | None,
@@ -184,7 +183,6 @@ class Voices(Recordings):
         """The voices in the order of their numbers."""
         self.numbers: NDArray[np.int64] = label_numbers(voices, self.known)
         self.languages = [str(getattr(sample, "language", "")) for sample in samples]
-        self.model = model
         self.longest = round(seconds * reader.sampling_rate)
         assert self.lengths is not None
         self.lengths = np.minimum(self.lengths, self.longest)
@@ -193,10 +191,8 @@ class Voices(Recordings):
         """A waveform (N,), cut at a random place in training and to its beginning otherwise, its voice's and its own number."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
-        spare = len(waveform) - self.longest
-        start = int(generator.integers(spare + 1)) if self.augmentation is not None and spare > 0 else 0
-        waveform = cast("SpeechReader", self.reader).standardised(waveform[start : start + self.longest])
-        return waveform, int(self.numbers[key.index]), key.index
+        waveform = stretch(waveform, self.longest, None if self.augmentation is None else generator)
+        return cast("SpeechReader", self.reader).standardised(waveform), int(self.numbers[key.index]), key.index
 
     def collate(self, samples: list[Any]) -> Batch:
         """`samples` (B, N), `lengths` (B,) and `labels` (B,); `places`, `voices` and `languages` for evaluation."""

@@ -25,7 +25,7 @@ from zoo_speech.models.wav2vec2 import frame_count, frames_of
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.task_configs import Wav2Vec2PretrainingConfig
-from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks
+from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, stretch
 
 
 class Wav2Vec2Pretraining(SpeechTask):
@@ -133,9 +133,7 @@ class Stretches(Recordings):
         """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
-        if len(waveform) > self.longest:
-            start = int(generator.integers(len(waveform) - self.longest + 1))
-            waveform = waveform[start : start + self.longest]
+        waveform = stretch(waveform, self.longest, generator)
         if len(waveform) < self.shortest:
             # Half a second at least, so that something can be hidden of it.
             waveform = np.pad(waveform, (0, self.shortest - len(waveform)))
