@@ -56,6 +56,11 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Answer:
+    format: Literal["", "srt"] = ""
+
+
+@dataclass(frozen=True)
 class Strange:
     values: set[str]
 
@@ -131,6 +136,11 @@ def test_plain_data_becomes_typed() -> None:
 )
 def test_row_29_messages_name_file_line_path_and_a_way_out(change: str, message: str) -> None:
     assert refusal(f"name: a\nsteps: 1\n{change}\n").startswith(message)
+
+
+def test_an_empty_choice_is_shown_as_one() -> None:
+    with pytest.raises(RecipeError, match='format: expected one of "", srt, found \'str\''):
+        build(Answer, {"format": "str"}, where="options")
 
 
 def test_row_29_a_whole_number_is_not_a_float_a_bool_or_text() -> None:

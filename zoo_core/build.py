@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -109,9 +109,9 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in _canonical(model)}
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Number of parameters, tied ones once."""
-    return sum(p.numel() for p in model.parameters())
+def parameter_count(model: nn.Module, names: Container[str] | None = None) -> int:
+    """Number of parameters, tied ones once; of those with these names, as far as a task may add some for training."""
+    return sum(p.numel() for name, p in model.named_parameters() if names is None or name in names)
 
 
 @contextmanager

@@ -351,4 +351,4 @@ def _found(value: Any) -> str:
 
 
 def _word(choice: Any) -> str:
-    return str(choice).lower() if isinstance(choice, bool) else "null" if choice is None else str(choice)
+    return str(choice).lower() if isinstance(choice, bool) else "null" if choice is None else str(choice) or '""'

@@ -134,7 +134,7 @@ def _card(
         license=spec.license,
         paper=spec.paper,
         files=(),
-        parameters=build.parameter_count(prepared.task.model),
+        parameters=build.parameter_count(prepared.task.model, prepared.published),
         parent=parent,
         data=data_record(recipe.data, prepared.data),
         recipe=recipe.to_data(),

@@ -30,6 +30,7 @@ from zoo_speech.tasks.speaker_verification import SpeakerVerification
 from zoo_speech.verification import Trials, draw_trials, judged, scored
 
 from zoo_core import evaluate, fs, load, open_zoo, tensors, train
+from zoo_core.build import parameter_count
 from zoo_core.errors import DataError, TrainingError, UnknownName, UsageError
 from zoo_core.factory import Zoo
 from zoo_core.specs import Head
@@ -395,12 +396,13 @@ def test_ten_steps_tell_voices_that_were_not_trained_on(run: tuple[Zoo, Path, An
 
 
 def test_directions_of_trained_voices_are_in_the_run_and_not_in_the_checkpoint(run: tuple[Zoo, Path, Any]) -> None:
-    zoo, root, _ = run
+    zoo, root, result = run
     state = next((root / "run" / "checkpoints").glob("*/state.safetensors"))
     assert any("voices.weight" in name for name in tensors.load(bytearray(state.read_bytes()), where="state"))
     model = load("wav2vec2_tiny.tones", zoo=zoo).model
     assert not any(name.startswith("voices") for name in model.state_dict())
     assert "embedder.weight" in model.state_dict()
+    assert result.card.parameters == parameter_count(model)
 
 
 def test_a_checkpoint_compares_recordings(run: tuple[Zoo, Path, Any]) -> None:
