@@ -139,7 +139,7 @@ def test_row_29_messages_name_file_line_path_and_a_way_out(change: str, message:
 
 
 def test_an_empty_choice_is_shown_as_one() -> None:
-    with pytest.raises(RecipeError, match='format: expected one of "", srt, found \'str\''):
+    with pytest.raises(RecipeError, match="format: expected one of \"\", srt, found 'str'"):
         build(Answer, {"format": "str"}, where="options")
 
 

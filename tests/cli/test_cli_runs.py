@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.distributed as dist
+
+from zoo_core.cli.progress import PlainReporter
 
 Zoo = Callable[..., Any]
 """Runs the program on its words and gives its `code`, `out`, `err` and, as JSON, `data`."""
@@ -84,6 +88,21 @@ def test_from_a_recipe_to_answers(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp
 
     again = zoo(*words, "epochs=1", "--folder", "tuned")
     assert again.code == 2 and "not empty" in again.err
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["done", "stopped"])
+def test_a_run_leaves_the_processes_it_was_launched_with(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        if stopped:
+            monkeypatch.setattr(PlainReporter, "logged", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert zoo("pretrain", "coins").code == (143 if stopped else 0)
+        assert not dist.is_initialized()
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def test_stream_shows_pieces(zoo: Zoo) -> None:

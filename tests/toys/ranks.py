@@ -14,6 +14,7 @@ from zoo_toys.runs import recipe, toy_zoo
 from zoo_core.errors import ZooError
 from zoo_core.factory import train
 from zoo_core.training.folder import final_digest
+from zoo_core.training.hardware import leave_ranks
 from zoo_core.training.interrupt import Interrupted
 from zoo_core.training.report import SilentReporter
 
@@ -49,6 +50,7 @@ def main(root: Path) -> None:
         assert "ranks" in str(error)
     if rank == 0:
         print(f"{ranks} ranks ok")
+    leave_ranks()
 
 
 if __name__ == "__main__":

@@ -60,12 +60,18 @@ def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer
     if arguments.print_recipe:
         return Answer(document=recipe.to_data, show=lambda output: output.line(recipe.to_yaml().rstrip("\n")))
     from zoo_core.factory import train
+    from zoo_core.training.hardware import leave_ranks
+    from zoo_core.training.interrupt import Interrupted
 
     reporter = session.reporter()
     try:
         result = train(recipe, folder=arguments.folder, resume=arguments.resume, reporter=reporter, zoo=session.zoo)
+    except Interrupted:  # all ranks alike
+        leave_ranks()
+        raise
     finally:
         reporter.close()
+    leave_ranks()
     if result.card is None:  # another rank than the main one, which speaks for all
         raise SystemExit(0)
     return _answer(result, _next_steps(recipe, result.card.name))

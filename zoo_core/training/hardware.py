@@ -133,6 +133,16 @@ class Hardware:
             dist.barrier()
 
 
+def leave_ranks() -> None:
+    """End the group of the processes that were launched together, if there is one; all of them have to come here.
+
+    Now and then torch aborts a process that exits as its member, after all the work is done (pytorch issue 190489).
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 @contextmanager
 def torch_settings(training: Training) -> Iterator[None]:
     """The run's process-wide torch settings, put back afterwards."""
