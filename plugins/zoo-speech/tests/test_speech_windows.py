@@ -22,7 +22,7 @@ from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import DataError
+from zoo_core.errors import ArchMismatch, DataError
 from zoo_core.specs import Head, NoConfig
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.task import SampleKey, TaskContext
@@ -91,7 +91,8 @@ def test_a_shorter_window_keeps_the_first_positions() -> None:
     found = whisper.adapt(name, table, due)
     assert found is not None and torch.equal(found, table[:12])
     assert whisper.adapt(name, table[:12], tuple(table.shape)) is None, "there are no rows to make a longer one from"
-    assert whisper.adapt("model.decoder.embed_positions.weight", table, due) is None
+    with pytest.raises(ArchMismatch, match=r"decoder\.embed_positions\.weight: has shape"):
+        whisper.adapt("model.decoder.embed_positions.weight", table, due)
     assert whisper.adapt(name, table, (12, 31)) is None
 
 

@@ -14,18 +14,17 @@ from zoo_core.schema import build as typed
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
 from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
-from zoo_speech.models.whisper import architecture_of
+from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
 from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, read_json, tokenizer_of
 from zoo_speech.whisper_decoding import FIRST_TIMESTAMP
 
-RECOGNITION = "automatic-speech-recognition"
 _START, _TRANSCRIBE = "<|startoftranscript|>", "<|transcribe|>"
 _MULTILINGUAL = 51865
 """Tokens from which on Whisper's vocabularies have languages, where the folder doesn't say."""
 
 
 class WhisperInterop(Interop):
-    """Folders of `WhisperForConditionalGeneration`."""
+    """Folders of `WhisperForConditionalGeneration` and of `WhisperForAudioClassification`."""
 
     fields: ClassVar[Mapping[str, str]] = {
         "vocab_size": "vocab_size",
@@ -45,39 +44,56 @@ class WhisperInterop(Interop):
         "scale_embedding": (False,),
         "tie_word_embeddings": (True,),
     }
+    heads: ClassVar[Mapping[str, str]] = {
+        "WhisperForConditionalGeneration": RECOGNITION,
+        "WhisperForAudioClassification": CLASSIFICATION,
+    }
 
     def read(self, files: Mapping[str, bytes]) -> Foreign:
-        """Configuration, tokenizer and rules for writing. Raises `CorruptFile`, or `UsageError` for what ours can't express.
+        """Configuration, labels, tokenizer, rules for writing. Raises `CorruptFile`, or `UsageError` for what ours can't express.
 
         Dropout of attention and activations, and layers left out at random, which a folder may name for training, are
         not taken over.
         """
         theirs = configuration_of(files, Architecture)
-        task_of(theirs, {"WhisperForConditionalGeneration": RECOGNITION})
+        task = task_of(theirs, self.heads)
         refuse_unlike(theirs, self.fixed)
-        for one, other in (
-            ("encoder_attention_heads", "decoder_attention_heads"),
-            ("encoder_ffn_dim", "decoder_ffn_dim"),
-        ):
-            if theirs.get(one) != theirs.get(other):
-                raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
+        if task == CLASSIFICATION:
+            refuse_unlike(theirs, {"use_weighted_layer_sum": (False,), "classifier_proj_size": (PROJECTION,)})
+        else:
+            _refuse_uneven(theirs)
         config = numbers_of(theirs, self.fields)
         config["max_frames"] = 2 * numbers_of(theirs, {"half": "max_source_positions"})["half"]
         _check_features(files, config)
+        labels = labels_of(theirs) if task == CLASSIFICATION else ()
         reader = self._reader(files, theirs, config)
         if reader.prompt[0] != config["start_id"]:
             raise CorruptFile(
                 f"config.json: decoder_start_token_id is {config['start_id']}, {_START} {reader.prompt[0]}"
             )
         return Foreign(
-            config=config, head=Head(task=RECOGNITION), preprocessor=reader, license=str(theirs.get("license") or "")
+            config=config,
+            head=Head(task=task, labels=len(labels)),
+            labels=labels,
+            preprocessor=reader,
+            license=str(theirs.get("license") or ""),
         )
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
-        """`config.json`, and with a reader `tokenizer.json`, `generation_config.json` and `preprocessor_config.json`."""
+        """`config.json`, and with a reader `tokenizer.json`, `generation_config.json` and `preprocessor_config.json`.
+
+        A classifier's folder has them too: it is read again with the tokenizer. Raises `UsageError` for other tasks.
+        """
+        task = foreign.head.task or RECOGNITION
+        if task not in self.heads.values():
+            hint = "they have it with its decoder, or with a classifier's head"
+            raise UsageError(f"Transformers has no class for a Whisper of {task}", hint=hint)
         ours = typed(WhisperConfig, dict(foreign.config), where="configuration")
-        theirs = architecture_of(ours).to_diff_dict()
-        theirs["architectures"] = ["WhisperForConditionalGeneration"]
+        theirs = architecture_of(ours, foreign.head).to_diff_dict()
+        theirs["architectures"] = [next(name for name, known in self.heads.items() if known == task)]
+        if foreign.labels:
+            theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
+            theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
         if foreign.license:
             theirs["license"] = foreign.license
         files = {"config.json": json_bytes(theirs)}
@@ -101,7 +117,9 @@ class WhisperInterop(Interop):
     ) -> WhisperReader:
         if "tokenizer.json" not in files:
             raise CorruptFile(
-                "tokenizer.json is missing", hint="load and save the folder's tokenizer with Transformers"
+                "tokenizer.json is missing",
+                hint="load the tokenizer of this Whisper, or of the one that it was trained from, with Transformers, and "
+                "save it in the folder",
             )
         generation: Mapping[str, Any] = theirs
         if "generation_config.json" in files:
@@ -166,9 +184,25 @@ def whole_numbers(values: Any, where: str) -> tuple[int, ...]:
     return tuple(values)
 
 
+def labels_of(theirs: Mapping[str, Any]) -> tuple[str, ...]:
+    """A classifier's labels in the order of their numbers. Raises `CorruptFile` where these have gaps."""
+    named = {str(number): label for number, label in plain_object(theirs["id2label"], "config.json: id2label").items()}
+    if set(named) != {str(number) for number in range(len(named))}:
+        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
+    return tuple(str(named[str(number)]) for number in range(len(named)))
+
+
 def json_bytes(data: Mapping[str, Any]) -> bytes:
     """A file of theirs."""
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _refuse_uneven(theirs: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a decoder with other sizes than the encoder."""
+    for name in ("attention_heads", "ffn_dim"):
+        one, other = f"encoder_{name}", f"decoder_{name}"
+        if theirs.get(one) != theirs.get(other):
+            raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
 
 
 def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> None:

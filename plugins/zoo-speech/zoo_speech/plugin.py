@@ -21,6 +21,10 @@ _WAV2VEC2 = ModelSpec(
     config="zoo_speech.configs:Wav2Vec2Config",
     modality="speech",
     sizes={
+        "nano": {
+            "conv_widths": (32, 32, 32, 32, 48, 48, 64), "hidden_size": 128, "layers": 3, "heads": 4,
+            "feed_forward": 512, "position_kernel": 32, "codes": 64, "code_size": 64,
+        },
         "tiny": {
             "conv_widths": (32, 32, 64, 64, 64, 64, 64), "hidden_size": 192, "layers": 4, "heads": 4,
             "feed_forward": 768, "position_kernel": 32, "codes": 64, "code_size": 64,
@@ -57,9 +61,14 @@ _WHISPER = ModelSpec(
             "decoder_layers": 6, "heads": 8, "feed_forward": 2048,
         },
     },
-    tasks=("automatic-speech-recognition",),
+    tasks=(
+        "automatic-speech-recognition", "audio-classification", "speaker-verification", "speech-feature-extraction",
+    ),
     preprocessor="zoo_speech.preprocessor:WhisperReader",
     preprocessor_config="zoo_speech.configs:WhisperReaderConfig",
+    backbone="model.",
+    # The decoder is recognition's head: whatever else is learned starts from the encoder.
+    head=("model.decoder.", "proj_out.", "projector.", "classifier.", "embedder."),
     layers=r"layers\.(\d+)\.",
     adapt="zoo_speech.models.whisper:adapt",
     gradient_checkpointing="zoo_speech.models.common:checkpoint_activations",

@@ -86,7 +86,8 @@ class AudioClassificationConfig:
     augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
     """What happens to training waveforms."""
     crop_seconds: float = 5.0
-    """Longest stretch that is heard: at a random place in training, the beginning otherwise."""
+    """Longest stretch that is heard: at a random place in training, the beginning otherwise; of a model with a window that
+    is shorter than these 5 seconds, as much as fits into it."""
 
     def __post_init__(self) -> None:
         """Refuse lengths out of range."""
@@ -166,9 +167,11 @@ class SpeakerVerificationConfig:
     augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
     """What happens to training waveforms; leave their speed alone, which changes the voice."""
     crop_seconds: float = 3.0
-    """Longest stretch of a recording in a training batch, cut at a random place."""
+    """Longest stretch of a recording in a training batch, cut at a random place; of a model with a window that is shorter
+    than these 3 seconds, as much as fits into it."""
     heard_seconds: float = 10.0
-    """Longest stretch that is heard otherwise: a recording's beginning."""
+    """Longest stretch that is heard otherwise: a recording's beginning; of a model with a window that is shorter than these
+    10 seconds, as much as fits into it."""
     pairs: Literal["language", "all"] = "language"
     """Which recordings make a trial: two in one `language`, where the data tells it, so that telling languages apart
     helps nobody; or `all`."""

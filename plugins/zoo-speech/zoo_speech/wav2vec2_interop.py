@@ -17,6 +17,7 @@ from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.interop import (
     configuration_of,
     json_bytes,
+    labels_of,
     numbers_of,
     plain_object,
     refuse_unlike,
@@ -98,7 +99,7 @@ class Wav2Vec2Interop(Interop):
         if task == CTC:
             characters, self.rows = _symbols(files, theirs)
             config["vocab_size"] = len(characters)
-        labels = _labels(theirs) if task == CLASSIFICATION else ()
+        labels = labels_of(theirs) if task == CLASSIFICATION else ()
         return Foreign(
             config=config,
             head=Head(task=task, labels=len(labels)),
@@ -170,13 +171,6 @@ _CTC_TOKENIZER = {
     "word_delimiter_token": "|",
     "do_lower_case": False,
 }
-
-
-def _labels(theirs: Mapping[str, Any]) -> tuple[str, ...]:
-    named = {str(number): label for number, label in plain_object(theirs["id2label"], "config.json: id2label").items()}
-    if set(named) != {str(number) for number in range(len(named))}:
-        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
-    return tuple(str(named[str(number)]) for number in range(len(named)))
 
 
 def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, tuple[int, ...]]:

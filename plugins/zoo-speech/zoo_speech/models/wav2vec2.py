@@ -24,7 +24,7 @@ from zoo_core.build import builder_for
 from zoo_core.specs import Head
 from zoo_speech.configs import Wav2Vec2Config
 from zoo_speech.models.common import construct
-from zoo_speech.models.speakers import SpeakerEncoder
+from zoo_speech.models.speakers import Wav2Vec2ForVoices
 
 PRETRAINING, CTC = "wav2vec2-pretraining", "ctc-speech-recognition"
 CLASSIFICATION, FEATURES = "audio-classification", "speech-feature-extraction"
@@ -51,7 +51,7 @@ def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
         PRETRAINING: lambda: construct(lambda: Wav2Vec2ForPreTraining(architecture)),
         CTC: lambda: construct(lambda: Wav2Vec2ForCTC(architecture)),
         CLASSIFICATION: lambda: construct(lambda: Wav2Vec2ForSequenceClassification(architecture)),
-        VERIFICATION: lambda: construct(lambda: SpeakerEncoder(architecture, config.embedding_size)),
+        VERIFICATION: lambda: construct(lambda: Wav2Vec2ForVoices(architecture, config.embedding_size)),
     }
     return builder_for(builders, head, "wav2vec2")()
 

@@ -1,4 +1,4 @@
-"""Whisper: an encoder of log-mel frames and a decoder of text, through Transformers' own classes.
+"""Whisper: an encoder of log-mel frames and a decoder of text, or the encoder alone, through Transformers' own classes.
 
 Paper: Radford, Kim, Xu, Brockman, McLeavey, Sutskever, Robust Speech Recognition via Large-Scale Weak Supervision, 2022,
 arXiv 2212.04356. Code: Transformers, Apache-2.0.
@@ -10,30 +10,65 @@ from typing import Any
 
 from torch import Tensor, nn
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
-from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+from transformers.models.whisper.modeling_whisper import (
+    WhisperEncoder,
+    WhisperForAudioClassification,
+    WhisperForConditionalGeneration,
+    WhisperPreTrainedModel,
+)
 
 from zoo_core.build import builder_for
+from zoo_core.errors import ArchMismatch
 from zoo_core.specs import Head
 from zoo_speech.configs import WhisperConfig
 from zoo_speech.models.common import construct
+from zoo_speech.models.speakers import WhisperForVoices
 
-TASKS = ("", "automatic-speech-recognition")
+RECOGNITION, CLASSIFICATION = "automatic-speech-recognition", "audio-classification"
+VERIFICATION, FEATURES = "speaker-verification", "speech-feature-extraction"
+PROJECTION, EMBEDDING = 256, 192
+"""Widths of what a classifier averages, which is Transformers' default, and of the embedding of a voice."""
+
+
+class BareEncoder(WhisperPreTrainedModel):  # type: ignore[no-untyped-call]
+    """`encoder`, and nothing else."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """On the default device, without I/O."""
+        super().__init__(architecture)
+        self.encoder = WhisperEncoder(architecture)
+        self.post_init()  # type: ignore[no-untyped-call]
 
 
 def build(config: WhisperConfig, head: Head) -> nn.Module:
-    """The one model that serves every task. Raises `UnknownName` for other tasks."""
-    architecture = architecture_of(config)
-    builders = {task: lambda: construct(lambda: WhisperForConditionalGeneration(architecture)) for task in TASKS}
+    """Encoder and decoder for recognition, the encoder with the task's head or bare for the others.
+
+    Raises `UnknownName` for other tasks.
+    """
+    architecture = architecture_of(config, head)
+    builders = {
+        "": lambda: construct(lambda: WhisperForConditionalGeneration(architecture)),
+        RECOGNITION: lambda: construct(lambda: WhisperForConditionalGeneration(architecture)),
+        CLASSIFICATION: lambda: construct(lambda: WhisperForAudioClassification(architecture)),
+        VERIFICATION: lambda: construct(lambda: WhisperForVoices(architecture, EMBEDDING)),
+        FEATURES: lambda: construct(lambda: BareEncoder(architecture)),
+    }
     return builder_for(builders, head, "whisper")()
 
 
 def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """The encoder's positions for a shorter window than the checkpoint's: its first rows. None for anything else."""
+    """The encoder's positions for a shorter window than the checkpoint's: its first rows. None for anything else.
+
+    Raises `ArchMismatch` for a tensor of the decoder, which is there whole or not at all.
+    """
+    if name.startswith("model.decoder."):
+        hint = "the encoder's window alone can be changed: model.max_frames"
+        raise ArchMismatch(f"{name}: has shape {tuple(tensor.shape)}, needs {tuple(shape)}", hint=hint)
     shorter = name.endswith("encoder.embed_positions.weight") and shape[0] < tensor.shape[0]
     return tensor[: shape[0]].clone() if shorter and shape[1:] == tensor.shape[1:] else None
 
 
-def architecture_of(config: WhisperConfig) -> Architecture:
+def architecture_of(config: WhisperConfig, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
     values: dict[str, Any] = {
         "vocab_size": config.vocab_size,
@@ -58,4 +93,6 @@ def architecture_of(config: WhisperConfig) -> Architecture:
         "apply_spec_augment": False,
         "attn_implementation": "sdpa",
     }
+    if head.task == CLASSIFICATION:
+        values |= {"num_labels": max(1, head.labels), "classifier_proj_size": PROJECTION}
     return Architecture(**values)

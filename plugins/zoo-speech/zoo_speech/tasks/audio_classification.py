@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,29 +13,30 @@ from zoo_core.training.classify import class_scores, confusion_counts, label_num
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.models.wav2vec2 import frames_of
+from zoo_speech.models.encoders import Encoder
 from zoo_speech.pictures import View
-from zoo_speech.preprocessor import SpeechReader
+from zoo_speech.preprocessor import Reader
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, picture_file, stretch, within
+from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches, picture_file
 
 
-class AudioClassification(SpeechTask):
-    """The task; a recording's states are averaged over its own frames."""
+class AudioClassification(EncoderTask):
+    """The task; a recording's states are projected and averaged, as its encoder's family does it, and then classified."""
 
     monitor = ("accuracy", "max")
     config: AudioClassificationConfig
-    preprocessor: SpeechReader
 
     def __init__(self, config: AudioClassificationConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model with another reader, or without a loss."""
+        """Raises `UsageError` for a model without a speech reader, a crop that it doesn't hear at once, or no loss."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechReader) or self.loss is None:
-            raise UsageError("audio-classification needs a reader of waveforms and a loss")
+        if self.loss is None:
+            raise UsageError("audio-classification needs a loss")
+        self.longest = self.encoder.longest(config, "crop_seconds")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledRecordings:
-        """Waveforms with numbers of their labels. Raises `DataError` for a label that the model doesn't know."""
-        return LabelledRecordings(samples, self.preprocessor, self.labels, self.config, augmented=train)
+        """Stretches with numbers of their labels. Raises `DataError` for a label that the model doesn't know."""
+        augmentation = WaveAugmentation(self.config.augment) if train else None
+        return LabelledRecordings(samples, self.preprocessor, self.encoder, self.longest, augmentation, self.labels)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The loss of every recording."""
@@ -75,12 +75,11 @@ class AudioClassification(SpeechTask):
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             heard = [
-                self._first(self.preprocessor.heard(item, number))
+                self.preprocessor.heard(item, number)[: self.longest]
                 for number, item in enumerate(inputs[start : start + SERVED], start)
             ]
-            batch = batch_of([self.preprocessor.standardised(samples) for samples in heard], self.device)
             with serving(self.model):
-                probabilities = self.logits(self.model, batch).softmax(-1)
+                probabilities = self.logits(self.model, self.batch_of(heard)).softmax(-1)
             found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
             if options.picture:
                 for answer, samples in zip(found, heard, strict=True):
@@ -91,56 +90,44 @@ class AudioClassification(SpeechTask):
             answers += found
         return answers
 
-    def view(self, dataset: Any, key: SampleKey) -> View:
-        """A standardised stretch and its label."""
-        waveform, number = dataset.sample(key)
-        return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=self.labels[number])
-
     def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, labels) float32."""
         whole = cast("Any", model)
-        frames = frames_of(whole.wav2vec2, batch["samples"], batch["lengths"], None)
-        projected = whole.projector(frames.states)  # (B, T, P)
-        present = within(frames.lengths, projected.shape[1])[:, :, None]
-        pooled = torch.where(present, projected, 0.0).sum(1) / frames.lengths[:, None]
-        logits: Tensor = whole.classifier(pooled).float()
+        states, lengths = self.encoder.states(model, batch)
+        projected = whole.projector(states)  # (B, T, P)
+        logits: Tensor = whole.classifier(self.encoder.pooled(projected, lengths)).float()
         return logits
 
-    def _first(self, samples: Any) -> Any:
-        return samples[: round(self.config.crop_seconds * self.preprocessor.sampling_rate)]
 
-
-class LabelledRecordings(Recordings):
-    """Waveforms cut to a length, with numbers of their labels."""
+class LabelledRecordings(Stretches):
+    """Stretches with numbers of their labels."""
 
     def __init__(
         self,
         samples: Sequence[Any],
-        reader: SpeechReader,
+        reader: Reader,
+        encoder: Encoder,
+        longest: int,
+        augmentation: WaveAugmentation | None,
         labels: Sequence[str],
-        config: AudioClassificationConfig,
-        *,
-        augmented: bool,
     ) -> None:
         """Raises `DataError`, naming the sample, for one without a label that is known."""
-        super().__init__(samples, reader, WaveAugmentation(config.augment) if augmented else None)
+        super().__init__(samples, reader, encoder, longest, augmentation)
         for number, sample in enumerate(samples):
             if not isinstance(getattr(sample, "label", None), str):
                 raise DataError(f"sample {number + 1} has no label", hint="classification learns from labelled speech")
+        self.labels = labels
         self.numbers = label_numbers([sample.label for sample in samples], labels)
-        self.longest = round(config.crop_seconds * reader.sampling_rate)
-        self.augmented = augmented
-        assert self.lengths is not None
-        self.lengths = np.minimum(self.lengths, self.longest)
 
     def sample(self, key: SampleKey) -> tuple[Any, int]:
-        """A waveform (N,), cut at a random place in training and to its beginning otherwise, and its label's number."""
-        generator = key.generator()
-        waveform = self.waveform(key.index, generator)
-        waveform = stretch(waveform, self.longest, generator if self.augmented else None)
-        return cast("SpeechReader", self.reader).standardised(waveform), int(self.numbers[key.index])
+        """A stretch as the encoder takes it, and its label's number."""
+        return self.encoder.prepared(self.heard(key)), int(self.numbers[key.index])
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`samples` (B, N), `lengths` (B,) and `labels` (B,)."""
-        waveforms, numbers = zip(*samples, strict=True)
-        return {**padded(waveforms), "labels": torch.tensor(numbers)}
+        """The encoder's tensors, and `labels` (B,)."""
+        prepared, numbers = zip(*samples, strict=True)
+        return {**self.encoder.collate(prepared), "labels": torch.tensor(numbers)}
+
+    def title(self, index: int) -> str:
+        """Its label."""
+        return self.labels[int(self.numbers[index])]

@@ -1,7 +1,8 @@
-"""What all speech tasks share: recordings as a data set, batches of padded waveforms, and the figures of transcripts."""
+"""What all speech tasks share: recordings as a data set, stretches for any encoder, and the figures of transcripts."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from zoo_core.training.task import Batch, Dataset, File, SampleKey, Task, TaskCo
 from zoo_speech import pictures
 from zoo_speech.audio import wav_bytes
 from zoo_speech.augment import WaveAugmentation
+from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Reader, Samples
 from zoo_speech.samples import Recording
 from zoo_speech.subtitles import Segment, cues, subtitles
@@ -55,6 +57,24 @@ class SpeechTask(Task):
         return pictures.View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
 
 
+class EncoderTask(SpeechTask):
+    """A task on what an encoder of any family makes of recordings."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a speech reader, or with one that no encoder has."""
+        super().__init__(config, context)
+        self.encoder = encoder_of(context.model, self.preprocessor)
+
+    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+        """The stretch that the encoder is given, under its name."""
+        return self.encoder.view(dataset.heard(key), dataset.title(key.index))
+
+    def batch_of(self, waveforms: Sequence[Samples]) -> Batch:
+        """What the encoder is asked with, on its device."""
+        batch = self.encoder.collate([self.encoder.prepared(samples) for samples in waveforms])
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+
 class Recordings(Dataset):
     """Waveforms of recordings at the reader's rate, decoded at each draw; augmentation is a function of the key."""
 
@@ -91,6 +111,34 @@ class Recordings(Dataset):
             # The header doesn't tell, so the recording has to.
             seconds = sample.waveform.seconds
         return max(1, round(seconds * self.reader.sampling_rate))
+
+
+class Stretches(Recordings):
+    """Recordings cut to a length, for an encoder."""
+
+    def __init__(
+        self,
+        samples: Sequence[Any],
+        reader: Reader,
+        encoder: Encoder,
+        longest: int,
+        augmentation: WaveAugmentation | None,
+    ) -> None:
+        """At most `longest` samples of each. Without an augmentation nothing is drawn."""
+        super().__init__(samples, reader, augmentation)
+        self.encoder, self.longest = encoder, longest
+        assert self.lengths is not None  # measured above
+        self.lengths = encoder.costs(np.minimum(self.lengths, longest))
+
+    def heard(self, key: SampleKey) -> Samples:
+        """A waveform (N,), cut at a random place in training and to its beginning otherwise."""
+        generator = key.generator()
+        waveform = self.waveform(key.index, generator)
+        return stretch(waveform, self.longest, None if self.augmentation is None else generator)
+
+    @abstractmethod
+    def title(self, index: int) -> str:
+        """Words above the picture of a recording."""
 
 
 def spread(size: int, count: int) -> list[int]:
@@ -158,11 +206,6 @@ def transcript(sample: Any, number: int, reader: Reader) -> str:
     if not isinstance(text, str) or not reader.spelled(text):
         raise DataError(f"sample {number + 1} has no transcript", hint="recognition learns from transcribed speech")
     return reader.spelled(text)
-
-
-def within(lengths: Tensor, size: int) -> Tensor:
-    """(B, size), true where a row of that length has something."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:

@@ -11,27 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError, UsageError
+from zoo_core.errors import DataError
 from zoo_core.training.answering import AnsweringTask
-from zoo_core.training.task import File, TaskContext, serving
-from zoo_speech.models.wav2vec2 import frames_of
-from zoo_speech.preprocessor import SpeechReader
+from zoo_core.training.task import File, serving
+from zoo_speech.preprocessor import Samples
 from zoo_speech.task_configs import EmbeddingOptions
-from zoo_speech.tasks.common import SERVED, SpeechTask, batch_of
+from zoo_speech.tasks.common import SERVED, EncoderTask
 
 
-class FeatureExtraction(AnsweringTask, SpeechTask):
+class FeatureExtraction(AnsweringTask, EncoderTask):
     """Embeds recordings; there is nothing to train."""
 
     name = "speech-feature-extraction"
-    remedy = "pretrain with wav2vec2-pretraining; its checkpoints serve speech-feature-extraction too"
-    preprocessor: SpeechReader
-
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model with another reader."""
-        super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechReader):
-            raise UsageError(f"{self.name} needs a reader of waveforms")
+    remedy = "train an encoder for any other task; its checkpoints serve speech-feature-extraction too"
 
     def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
         """One vector for each recording, the mean over its own frames, and all of them in a file if they are asked for.
@@ -41,21 +33,21 @@ class FeatureExtraction(AnsweringTask, SpeechTask):
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
-            batch = batch_of([self._heard(item, number, options) for number, item in numbered], self.device)
+            batch = self.batch_of([self._heard(item, number, options) for number, item in numbered])
             with serving(self.model):
-                states, _, lengths = frames_of(self.model, batch["samples"], batch["lengths"], None)  # type: ignore[arg-type]
+                states, lengths = self.encoder.states(self.model, batch)
             for row, length in zip(states.float(), lengths.tolist(), strict=True):
                 answers.append(_answer(row[:length], options))
         return answers
 
-    def _heard(self, item: Any, number: int, options: EmbeddingOptions) -> NDArray[np.float32]:
-        samples = self.preprocessor.heard(item, number)
-        if len(samples) > self.preprocessor.most_samples and not options.truncate:
-            most = self.preprocessor.max_seconds
+    def _heard(self, item: Any, number: int, options: EmbeddingOptions) -> Samples:
+        samples, most = self.preprocessor.heard(item, number), self.encoder.most_samples
+        if len(samples) > most and not options.truncate:
             raise DataError(
-                f"input {number + 1}: longer than {most:g} s", hint="cut it into pieces, or set truncate=true"
+                f"input {number + 1}: longer than {most / self.encoder.rate:g} s",
+                hint="cut it into pieces, or set truncate=true",
             )
-        return self.preprocessor.standardised(samples[: self.preprocessor.most_samples])
+        return samples[:most]
 
 
 def _answer(states: Tensor, options: EmbeddingOptions) -> dict[str, Any]:

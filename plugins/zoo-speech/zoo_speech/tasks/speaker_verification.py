@@ -22,40 +22,40 @@ from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.models.wav2vec2 import frames_of
-from zoo_speech.pictures import View
-from zoo_speech.preprocessor import Samples, SpeechReader
+from zoo_speech.models.encoders import Encoder
+from zoo_speech.models.speakers import statistics
+from zoo_speech.preprocessor import Reader
 from zoo_speech.samples import Recording
 from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
-from zoo_speech.tasks.common import SERVED, Recordings, SpeechTask, batch_of, padded, stretch
+from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches
 from zoo_speech.verification import Figures, Trials, draw_trials, judged, scored
 
 _DRAW = 0
 """Draws the first directions of the voices, so that nothing else decides them."""
 
 
-class SpeakerVerification(SpeechTask):
+class SpeakerVerification(EncoderTask):
     """The task; the voices of training have a direction each, which is part of the run and not of the checkpoint."""
 
     monitor = ("eer", "min")
     config: SpeakerVerificationConfig
-    preprocessor: SpeechReader
 
     def __init__(self, config: SpeakerVerificationConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model with another reader, or without a loss."""
+        """Raises `UsageError` for a model without a speech reader, lengths that it doesn't hear at once, or no loss."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechReader) or self.loss is None:
-            raise UsageError("speaker-verification needs a reader of waveforms and a loss")
+        if self.loss is None:
+            raise UsageError("speaker-verification needs a loss")
+        self.crop, self.longest = (self.encoder.longest(config, name) for name in ("crop_seconds", "heard_seconds"))
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Voices:
-        """Waveforms with their voices, which needn't be those of training where nothing is trained.
+        """Stretches with their voices, which needn't be those of training where nothing is trained.
 
         Raises `DataError` for a recording whose voice isn't told, or for a single voice to train on.
         """
         if not train:
-            return Voices(samples, self.preprocessor, self.config.heard_seconds, augmentation=None)
+            return Voices(samples, self.preprocessor, self.encoder, self.longest, None)
         augmentation = WaveAugmentation(self.config.augment)
-        dataset = Voices(samples, self.preprocessor, self.config.crop_seconds, augmentation=augmentation)
+        dataset = Voices(samples, self.preprocessor, self.encoder, self.crop, augmentation)
         if len(dataset.known) < 2:
             raise DataError(f"every recording is of {dataset.known[0]!r}", hint="two voices are needed to tell apart")
         self._give_directions(len(dataset.known))
@@ -122,26 +122,15 @@ class SpeakerVerification(SpeechTask):
                 answers.append(answer)
         return answers
 
-    def view(self, dataset: Any, key: SampleKey) -> View:
-        """A standardised stretch and its voice."""
-        waveform, number, _ = dataset.sample(key)
-        return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=dataset.known[number])
-
     def embeddings(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, E) float32."""
-        whole = cast("Any", model)
-        frames = frames_of(whole.wav2vec2, batch["samples"], batch["lengths"], None)
-        found: Tensor = whole.embed(frames.states, frames.lengths).float()
+        found: Tensor = cast("Any", model).embedder(statistics(*self.encoder.states(model, batch))).float()
         return found
 
     def _embedded(self, items: Sequence[Any], start: int) -> Tensor:
-        longest = round(self.config.heard_seconds * self.preprocessor.sampling_rate)
-        heard = [
-            self.preprocessor.standardised(self.preprocessor.heard(item, number)[:longest])
-            for number, item in enumerate(items, start)
-        ]
+        heard = [self.preprocessor.heard(item, number)[: self.longest] for number, item in enumerate(items, start)]
         with serving(self.model):
-            return self.embeddings(self.model, batch_of(heard, self.device))
+            return self.embeddings(self.model, self.batch_of(heard))
 
     def _give_directions(self, voices: int) -> None:
         """Put the voices' directions into the model, where a run keeps them and no checkpoint does."""
@@ -162,19 +151,19 @@ class SpeakerVerification(SpeechTask):
         return draw_trials(voices, groups, self.config.trials)
 
 
-class Voices(Recordings):
-    """Waveforms cut to a length, and who speaks."""
+class Voices(Stretches):
+    """Stretches, and who speaks."""
 
     def __init__(
         self,
         samples: Sequence[Any],
-        reader: SpeechReader,
-        seconds: float,
-        *,
+        reader: Reader,
+        encoder: Encoder,
+        longest: int,
         augmentation: WaveAugmentation | None,
     ) -> None:
-        """Without an augmentation nothing is drawn. Raises `DataError`, naming the sample, for one without a label."""
-        super().__init__(samples, reader, augmentation)
+        """Raises `DataError`, naming the sample, for one without a label."""
+        super().__init__(samples, reader, encoder, longest, augmentation)
         for number, sample in enumerate(samples):
             if not isinstance(getattr(sample, "label", None), str) or not sample.label:
                 raise DataError(f"sample {number + 1} has no label", hint="the label of a recording is who speaks")
@@ -183,24 +172,22 @@ class Voices(Recordings):
         """The voices in the order of their numbers."""
         self.numbers: NDArray[np.int64] = label_numbers(voices, self.known)
         self.languages = [str(getattr(sample, "language", "")) for sample in samples]
-        self.longest = round(seconds * reader.sampling_rate)
-        assert self.lengths is not None
-        self.lengths = np.minimum(self.lengths, self.longest)
 
-    def sample(self, key: SampleKey) -> tuple[Samples, int, int]:
-        """A waveform (N,), cut at a random place in training and to its beginning otherwise, its voice's and its own number."""
-        generator = key.generator()
-        waveform = self.waveform(key.index, generator)
-        waveform = stretch(waveform, self.longest, None if self.augmentation is None else generator)
-        return cast("SpeechReader", self.reader).standardised(waveform), int(self.numbers[key.index]), key.index
+    def sample(self, key: SampleKey) -> tuple[Any, int, int]:
+        """A stretch as the encoder takes it, its voice's and its own number."""
+        return self.encoder.prepared(self.heard(key)), int(self.numbers[key.index]), key.index
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`samples` (B, N), `lengths` (B,) and `labels` (B,); `places`, `voices` and `languages` for evaluation."""
-        waveforms, numbers, places = zip(*samples, strict=True)
+        """The encoder's tensors and `labels` (B,); `places`, `voices` and `languages` for evaluation."""
+        prepared, numbers, places = zip(*samples, strict=True)
         return {
-            **padded(waveforms),
+            **self.encoder.collate(prepared),
             "labels": torch.tensor(numbers),
             "places": list(places),
             "voices": [self.known[number] for number in numbers],
             "languages": [self.languages[place] for place in places],
         }
+
+    def title(self, index: int) -> str:
+        """Who speaks."""
+        return self.known[int(self.numbers[index])]

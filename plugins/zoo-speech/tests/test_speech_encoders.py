@@ -1,0 +1,384 @@
+"""Encoders of both families under one set of tasks: neighbours change no answer, and logits are those of Transformers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+from transformers.models.whisper.configuration_whisper import WhisperConfig as TheirConfig
+from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
+from transformers.models.whisper.modeling_whisper import WhisperForAudioClassification
+from zoo_speech.audio import Waveform, read_audio
+from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.interop import WhisperInterop
+from zoo_speech.loss_configs import AdditiveAngularMarginConfig
+from zoo_speech.losses import additive_angular_margin
+from zoo_speech.models import wav2vec2, whisper
+from zoo_speech.models.common import checkpoint_activations
+from zoo_speech.models.encoders import encoder_of
+from zoo_speech.models.speakers import statistics
+from zoo_speech.preprocessor import Reader, SpeechReader, WhisperReader
+from zoo_speech.samples import LabelledRecording
+from zoo_speech.task_configs import (
+    AudioClassificationConfig,
+    AudioClassificationOptions,
+    EmbeddingOptions,
+    SpeakerVerificationConfig,
+    SpeakerVerificationOptions,
+)
+from zoo_speech.tasks.audio_classification import AudioClassification
+from zoo_speech.tasks.feature_extraction import FeatureExtraction
+from zoo_speech.tasks.speaker_verification import SpeakerVerification
+
+from zoo_core import load, open_zoo
+from zoo_core.builtin import CrossEntropyConfig
+from zoo_core.errors import CorruptFile, DataError, UsageError
+from zoo_core.factory import Zoo
+from zoo_core.specs import Head
+from zoo_core.training.losses import cross_entropy
+from zoo_core.training.task import File, Foreign, SampleKey, TaskContext
+
+SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
+WINDOW = 2.0
+"""Seconds that the Whisper here hears at once."""
+SMALL: dict[str, Any] = {
+    "vocab_size": 259, "hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "heads": 2, "feed_forward": 48,
+    "max_frames": 200, "max_length": 24, "start_id": 257, "eos_id": 256,
+}  # fmt: skip
+WAVEFORMS: dict[str, Any] = {
+    "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
+    "position_groups": 4, "dropout": 0.0, "attention_dropout": 0.0, "embedding_size": 12,
+}  # fmt: skip
+LABELS = ("high", "low", "middle")
+NAME = "whisper_tiny_en.tones"
+CLASSES, VOICES, FEATURES = "audio-classification", "speaker-verification", "speech-feature-extraction"
+
+Samples = NDArray[np.float32]
+
+
+def whisper_reader(**settings: Any) -> WhisperReader:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE({character: number for number, character in enumerate(alphabet)}, []))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
+    return WhisperReader(WhisperReaderConfig(**{"max_seconds": WINDOW, **settings}), made)
+
+
+def scaled(model: Any, scale: float = 3.0) -> Any:
+    """Weights that are large enough for recordings to differ."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(scale)
+    return model.eval()
+
+
+def noise(seconds: float, seed: int) -> Samples:
+    draws = np.random.default_rng(seed).standard_normal(max(1, round(16_000 * seconds)))
+    return (0.1 * draws).astype(np.float32)
+
+
+def tone(label: str, number: int) -> Samples:
+    time = np.arange(8_000) / 16_000
+    pitch = {"low": 200, "middle": 900, "high": 3_000}[label] * (1 + 0.02 * number)
+    return (0.3 * np.sin(2 * np.pi * pitch * time + number) + 0.01 * noise(0.5, number)).astype(np.float32)
+
+
+def made(family: str, task: str) -> TaskContext:
+    """A model of the family with random weights under a task's head, and what reads for it."""
+    torch.manual_seed(0)
+    head = Head(task=task, labels=3 if task == CLASSES else 0)
+    reader: Reader
+    if family == "whisper":
+        model, reader = whisper.build(WhisperConfig(**SMALL), head), whisper_reader()
+    else:
+        model = wav2vec2.build(Wav2Vec2Config(**WAVEFORMS), head)
+        reader = SpeechReader(SpeechReaderConfig(text="none", max_seconds=WINDOW), None)
+    loss = (
+        cross_entropy(CrossEntropyConfig())
+        if task == CLASSES
+        else additive_angular_margin(AdditiveAngularMarginConfig())
+    )
+    return TaskContext(model=scaled(model), preprocessor=reader, loss=loss, labels=LABELS)
+
+
+def task_of(family: str, name: str) -> Any:
+    context = made(family, name)
+    if name == CLASSES:
+        return AudioClassification(AudioClassificationConfig(crop_seconds=1.5), context)
+    if name == VOICES:
+        return SpeakerVerification(SpeakerVerificationConfig(heard_seconds=1.8), context)
+    return FeatureExtraction(None, context)
+
+
+OPTIONS: dict[str, Any] = {
+    CLASSES: AudioClassificationOptions(top=3),
+    VOICES: SpeakerVerificationOptions(normalize=False),
+    FEATURES: EmbeddingOptions(normalize=False),
+}
+
+
+# ---- neighbours
+
+
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2"])
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_neighbours_change_no_answer(family: str, name: str) -> None:
+    task = task_of(family, name)
+    sounds = [noise(seconds, seed) for seed, seconds in enumerate((0.3, 1.7, 0.0, 1.0, 2.0))]
+    together = task.predict(sounds, OPTIONS[name])
+    key = "scores" if name == CLASSES else "embedding"
+    for sound, answer in zip(sounds, together, strict=True):
+        (alone,) = task.predict([sound], OPTIONS[name])
+        assert answer[key] == pytest.approx(alone[key], abs=1e-5)
+    answers = [np.array(list(one[key].values()) if name == CLASSES else one[key]) for one in together]
+    assert min(np.abs(one - other).max() for one, other in pairwise(answers)) > 1e-4
+
+
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2"])
+@pytest.mark.parametrize(("name", "seconds"), [(CLASSES, 1.5), (VOICES, 1.8)])
+def test_no_more_is_heard_than_the_task_says(family: str, name: str, seconds: float) -> None:
+    task, sound = task_of(family, name), noise(2.0, 6)
+    whole, beginning, less = task.predict([sound, sound[: round(16_000 * seconds)], sound[:16_000]], OPTIONS[name])
+    key = "scores" if name == CLASSES else "embedding"
+    assert whole[key] == pytest.approx(beginning[key], abs=1e-5) and whole[key] != pytest.approx(less[key], abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2"])
+@pytest.mark.parametrize("name", [CLASSES, VOICES])
+def test_a_batch_costs_what_its_recordings_cost_alone(family: str, name: str) -> None:
+    task = task_of(family, name)
+    samples = [LabelledRecording(Waveform(noise(0.4 * n + 0.01, n), 16_000), LABELS[n % 3]) for n in range(5)]
+    dataset = task.dataset(samples, train=True)
+    drawn = [dataset.sample(SampleKey(0, 0, number)) for number in range(5)]
+    modules = task.modules()
+    with torch.no_grad():
+        whole = task.step("train", modules, dataset.collate(drawn))
+        parts = [task.step("train", modules, dataset.collate([one])) for one in drawn]
+    assert float(whole.loss_sum) == pytest.approx(sum(float(part.loss_sum) for part in parts), rel=1e-5)
+    assert int(whole.weight) == 5
+
+
+# ---- what an encoder is given, and what is made of its states
+
+
+def test_a_classifier_of_waveforms_averages_the_frames_of_the_recording() -> None:
+    task = task_of("wav2vec2", CLASSES)
+    sound = noise(1.0, 0)
+    model: Any = task.model
+    standard = torch.from_numpy(task.preprocessor.standardised(sound))[None]
+    with torch.no_grad():
+        states = wav2vec2.frames_of(model.wav2vec2, standard, torch.tensor([16_000]), None).states
+        expected = model.classifier(model.projector(states).mean(1))
+        found = task.logits(model, task.batch_of([sound, noise(1.4, 1)]))
+    assert torch.allclose(found[:1], expected, atol=1e-5) and found.shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", [VOICES, FEATURES])
+def test_embeddings_of_windows_are_of_the_frames_of_the_recording(name: str) -> None:
+    task = task_of("whisper", name)
+    for samples, frames in ((16_000, 50), (16_001, 51), (320, 1), (1, 1)):
+        sound = noise(samples / 16_000, 3)
+        assert len(sound) == samples
+        batch = task.batch_of([sound])
+        with torch.no_grad():
+            states = task.model.encoder(batch["input_features"]).last_hidden_state[:, :frames]
+            own = statistics(states, torch.tensor([frames]))
+            expected = task.model.embedder(own) if name == VOICES else states.mean(1)
+        (answer,) = task.predict([sound], OPTIONS[name])
+        assert answer["embedding"] == pytest.approx(expected[0].tolist(), abs=1e-5)
+        if name == FEATURES:
+            (answer,) = task.predict([sound], EmbeddingOptions(frames=True))
+            found = np.load(BytesIO(answer["frames"].data), allow_pickle=False)
+            assert found.shape == (frames, 32) and np.allclose(found, states[0].numpy(), atol=1e-5)
+
+
+def test_all_windows_cost_the_same() -> None:
+    samples = [LabelledRecording(Waveform(noise(seconds, 0), 16_000), "low") for seconds in (0.2, 1.0, 3.0)]
+    windows, waveforms = (task_of(family, CLASSES).dataset(samples, train=True) for family in ("whisper", "wav2vec2"))
+    assert windows.lengths.tolist() == [32_000] * 3 and waveforms.lengths.tolist() == [3_200, 16_000, 24_000]
+
+
+def test_a_stretch_that_the_model_does_not_hear_at_once_is_refused() -> None:
+    for name, make in (
+        ("crop_seconds", lambda **config: AudioClassification(AudioClassificationConfig(**config), made("whisper", CLASSES))),
+        ("crop_seconds", lambda **config: SpeakerVerification(SpeakerVerificationConfig(**config), made("whisper", VOICES))),
+        ("heard_seconds", lambda **config: SpeakerVerification(SpeakerVerificationConfig(**config), made("whisper", VOICES))),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=rf"task\.{name} is 2\.1, but the model hears 2 s at once") as caught:
+            make(**{name: 2.1})
+        assert "model.max_frames" in caught.value.hint
+        assert make(**{name: 2.0}).longest == 32_000
+        assert make().longest == 32_000  # nobody chose the usual 5 and 10 seconds
+    assert (
+        task_of("wav2vec2", CLASSES).encoder.longest(AudioClassificationConfig(crop_seconds=60), "crop_seconds")
+        == 960_000
+    )
+    task = task_of("whisper", FEATURES)
+    with pytest.raises(DataError, match="input 2: longer than 2 s"):
+        task.predict([noise(2.0, 0), noise(2.1, 0)], EmbeddingOptions())
+    cut, whole = task.predict([noise(2.1, 0), noise(2.1, 0)[:32_000]], EmbeddingOptions(truncate=True))
+    assert cut["embedding"] == pytest.approx(whole["embedding"], abs=1e-6)
+    assert encoder_of(task.model, whisper_reader(max_seconds=1.0)).most_samples == 16_000
+
+
+def test_what_a_window_is_given_is_shown_and_heard() -> None:
+    task = task_of("whisper", CLASSES)
+    samples = [LabelledRecording(Waveform(tone(label, 0), 16_000), label) for label in LABELS]
+    files = task.preview(task.dataset(samples, train=True))
+    assert set(files) == {"heard.png", "heard_1.wav", "heard_2.wav", "heard_3.wav"}
+    heard, _ = read_audio(files["heard_2.wav"])
+    assert np.allclose(heard / 0.9, tone("low", 0) / np.abs(tone("low", 0)).max(), atol=1e-4)
+    answers = task.predict([tone("low", 0), tone("high", 0)], AudioClassificationOptions(picture=True))
+    first, second = (answer["picture"] for answer in answers)
+    assert isinstance(first, File) and first.suffix == ".png" and first.data != second.data
+
+
+class Deaf(Reader):
+    """Reads for a family that has no encoder."""
+
+    @classmethod
+    def fit(cls, config: Any, samples: Any) -> Deaf:
+        return cls()
+
+    @classmethod
+    def from_files(cls, files: Any) -> Deaf:
+        return cls()
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+    def spelled(self, text: str) -> str:
+        return text
+
+
+def test_a_task_without_what_it_needs_is_refused() -> None:
+    model = made("whisper", CLASSES).model
+    with pytest.raises(UsageError, match="a Deaf reads for no encoder"):
+        encoder_of(model, Deaf())
+    for kind, config, name in (
+        (AudioClassification, AudioClassificationConfig(), CLASSES),
+        (SpeakerVerification, SpeakerVerificationConfig(), VOICES),
+    ):
+        with pytest.raises(UsageError, match=f"{name} needs a loss"):
+            kind(config, TaskContext(model=model, preprocessor=whisper_reader()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [CLASSES, VOICES])
+def test_activations_may_be_computed_again(name: str) -> None:
+    task = task_of("whisper", name)
+    samples = [LabelledRecording(Waveform(tone(label, 0), 16_000), label) for label in LABELS]
+    dataset = task.dataset(samples, train=True)
+    batch = dataset.collate([dataset.sample(SampleKey(0, 0, number)) for number in range(3)])
+    gradients = []
+    for again in (False, True):
+        if again:
+            checkpoint_activations(task.model)
+        task.model.train().zero_grad()
+        task.step("train", task.modules(), batch).loss_sum.backward()
+        gradients.append({n: p.grad.clone() for n, p in task.model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and "encoder.conv1.weight" in gradients[0]
+    assert all(torch.allclose(gradients[0][name], grad, atol=1e-5) for name, grad in gradients[1].items())
+
+
+# ---- Transformers
+
+
+def their_folder(folder: Path, **changes: Any) -> WhisperForAudioClassification:
+    """As their example scripts leave it, and the tokenizer of the Whisper that was trained."""
+    torch.manual_seed(1)
+    config = TheirConfig(
+        **{
+            **{"vocab_size": 259, "num_mel_bins": 80, "d_model": 32, "encoder_layers": 2, "decoder_layers": 1},
+            **{
+                "encoder_attention_heads": 2,
+                "decoder_attention_heads": 4,
+                "encoder_ffn_dim": 48,
+                "decoder_ffn_dim": 64,
+            },
+            **{"max_source_positions": 100, "max_target_positions": 24, "decoder_start_token_id": 257},
+            **{"bos_token_id": 256, "eos_token_id": 256, "pad_token_id": 256, "begin_suppress_tokens": None},
+            **{"id2label": dict(enumerate(LABELS)), "label2id": {label: n for n, label in enumerate(LABELS)}},
+            **changes,
+        }
+    )
+    model: WhisperForAudioClassification = scaled(WhisperForAudioClassification(config), 6.0)
+    model.save_pretrained(folder)
+    WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    (folder / "tokenizer.json").write_text(whisper_reader().tokenizer.to_str())
+    return model
+
+
+def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
+    exchange = importlib.import_module("zoo_core.exchange")
+    return exchange.import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
+
+
+def export_of(name: str, folder: Path, zoo: Zoo) -> None:
+    importlib.import_module("zoo_core.exchange").export_folder(name, folder, host=zoo.host, registry=zoo.registry)
+
+
+def logits_of(theirs: Any, folder: Path, sounds: list[Samples]) -> Any:
+    """By their own features."""
+    extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        return theirs(**extractor(sounds, sampling_rate=16_000, return_tensors="pt")).logits
+
+
+SOUNDS = [tone("low", 1), noise(2.0, 4), noise(0.1, 5)]
+
+
+def test_their_classifiers_give_the_same_logits_here(tmp_path: Path) -> None:
+    theirs = their_folder(tmp_path / "theirs")
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    card = import_of(tmp_path / "theirs", "whisper_tiny_en.theirs", zoo)
+    assert card.labels == LABELS and card.task == CLASSES
+    loaded: Any = load("whisper_tiny_en.theirs", zoo=zoo)
+    batch = loaded.task.batch_of(SOUNDS)
+    with torch.no_grad():
+        found = loaded.task.logits(loaded.model, batch)
+        assert torch.equal(found, theirs(batch["input_features"]).logits)
+    assert torch.allclose(found, logits_of(theirs, tmp_path / "theirs", SOUNDS), atol=1e-3)
+    assert float((found[0] - found[1]).abs().max()) > 0.05
+    for sound, row in zip(SOUNDS, found.softmax(-1).tolist(), strict=True):
+        answer = loaded.predict((sound, 16_000), top=3)
+        assert answer["scores"] == pytest.approx(dict(zip(LABELS, row, strict=True)), abs=1e-5)
+    export_of("whisper_tiny_en.theirs", tmp_path / "ours", zoo)
+    again: Any = AutoModelForAudioClassification.from_pretrained(tmp_path / "ours")
+    assert type(again) is WhisperForAudioClassification and again.config.id2label == dict(enumerate(LABELS))
+    assert {n: t.tolist() for n, t in again.state_dict().items()} == {
+        n: t.tolist() for n, t in theirs.state_dict().items()
+    }
+    assert torch.equal(logits_of(again, tmp_path / "ours", SOUNDS), logits_of(theirs, tmp_path / "theirs", SOUNDS))
+    assert import_of(tmp_path / "ours", "whisper_tiny_en.again", zoo).labels == LABELS
+
+
+def test_classifiers_that_ours_can_not_be_are_refused(tmp_path: Path) -> None:
+    their_folder(tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+
+    def refused(error: type[Exception], message: str, **changes: Any) -> None:
+        config = json.dumps({**json.loads(files["config.json"]), **changes}).encode()
+        with pytest.raises(error, match=message):
+            WhisperInterop().read({**files, "config.json": config})
+
+    refused(UsageError, "use_weighted_layer_sum is True", use_weighted_layer_sum=True)
+    refused(UsageError, "classifier_proj_size is 64", classifier_proj_size=64)
+    refused(CorruptFile, "doesn't number its labels", id2label={"0": "a", "2": "b"})
+    refused(CorruptFile, "id2label: expected an object", id2label=["a"])
+    with pytest.raises(CorruptFile, match=r"tokenizer\.json is missing") as caught:
+        WhisperInterop().read({name: data for name, data in files.items() if name != "tokenizer.json"})
+    assert "the one that it was trained from" in caught.value.hint
+    for name in (VOICES, FEATURES):
+        with pytest.raises(UsageError, match=f"no class for a Whisper of {name}"):
+            WhisperInterop().write(Foreign(config=SMALL, head=Head(task=name)))
