@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from measures import gan, nlp, vision
+from measures import gan, nlp, speech, vision
 
 from zoo_core import fs
 from zoo_core.environment import describe_environment
@@ -22,7 +22,7 @@ from zoo_core.environment import describe_environment
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "claims"
 
 CLAIMS: Mapping[str, Callable[[], dict[str, Any]]] = {
-    claim.__name__: claim for claim in (*nlp.CLAIMS, *vision.CLAIMS, *gan.CLAIMS)
+    claim.__name__: claim for claim in (*nlp.CLAIMS, *vision.CLAIMS, *speech.CLAIMS, *gan.CLAIMS)
 }
 
 

@@ -22,7 +22,9 @@ RECORDS = ROOT / "benchmarks" / "claims"
 
 def claims() -> str:
     """One row per record, in the order of the issues a newcomer would raise."""
-    return "\n".join([*_HEADER, *_recorded((*NLP, *VISION, *GAN)), *_loop(), *_pairs(), *_start()])
+    return "\n".join(
+        [*_HEADER, *_recorded((*NLP, *VISION, *SPEECH, *GAN)), *_loop(), *_pairs(), *_features(), *_start()]
+    )
 
 
 def vision() -> str:
@@ -33,6 +35,11 @@ def vision() -> str:
 def gan() -> str:
     """The rows of zoo-gan."""
     return "\n".join([*_HEADER, *_recorded(GAN)])
+
+
+def speech() -> str:
+    """The rows of zoo-speech."""
+    return "\n".join([*_HEADER, *_recorded(SPEECH), *_features()])
 
 
 def toys() -> str:
@@ -88,6 +95,19 @@ def _pairs() -> list[str]:
         shown = f"{median:+.1f} % (quartiles {lower:+.1f}, {upper:+.1f}) of {step:.0f} ms"
         beside = f"the hand-written loop beside itself {again:+.1f} %"
         rows.append(f"| {claim} | {shown} | {beside} | {'yes' if median <= 2 else '**no**'} |")
+    return rows
+
+
+def _features() -> list[str]:
+    """Features of recordings, from each machine's record."""
+    rows = []
+    for path in sorted(RECORDS.parent.glob("features-*.json")):
+        loads = json.loads(path.read_text())["workloads"]
+        rates = {name: load["contenders"]["zoo"]["cpu_rate_quartiles"] for name, load in loads.items()}
+        shown = ", ".join(f"{name} {median:.2f} ({low:.2f}–{high:.2f})" for name, (low, median, high) in rates.items())
+        claim = f"features: times the rate of Transformers' extractors ({path.stem.removeprefix('features-')})"
+        holds = all(median >= 1 for _, median, _ in rates.values())
+        rows.append(f"| {claim} | {shown}; median and quartiles | 1 | {'yes' if holds else '**no**'} |")
     return rows
 
 
@@ -235,6 +255,64 @@ def _projection(record: dict[str, Any]) -> tuple[str, str]:
     )
 
 
+def _whisper(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(what: str) -> str:
+        rates = record["prompts"][what]
+        return f"{rates['wer_with_whispers_normaliser']:.2%} of {rates['words']:,} words"
+
+    same = record["recordings_with_the_same_tokens_as_transformers"]
+    count = same + record["recordings_with_other_tokens"]
+    every = record["prompts"]["all"]
+    return (
+        f"WER {shown('first 48')} in the first 48, {shown('all')} in all {every['recordings']} ({every['wer']:.2%} where"
+        f" numbers stay as they are written); the tokens are Transformers' in {same} of {count}",
+        f"{record['published_wer']:.1%} of the same weights through Transformers, first 48",
+    )
+
+
+def _czech(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(figures: dict[str, float]) -> str:
+        return f"WER {figures['wer']:.3f}, CER {figures['cer']:.3f}"
+
+    run = record["run"]
+    minutes = run["training"]["cpu_seconds"] / 60
+    rival = run["baselines"]["always the same"]
+    return (
+        f"{shown(run['metrics'])} (seed {run['seed']}) after {minutes:.0f} CPU minutes",
+        f"before: {shown(record['before'])}; always the same transcript: {shown(rival)}",
+    )
+
+
+def _speech_pretraining(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(kind: str) -> str:
+        return f"{record['cer'][kind]['mean']:.3f} ± {record['cer'][kind]['sd']:.3f}"
+
+    return (
+        f"CER {shown('pretrained')}",
+        f"{shown('fresh')} from fresh weights; {_rivals(record['runs']['fresh'][0], 'cer')}",
+    )
+
+
+def _classified(record: dict[str, Any]) -> tuple[str, str]:
+    def shown(what: str, figures: dict[str, float]) -> str:
+        return f"{what} {figures['accuracy']:.3f}"
+
+    runs = record["runs"]
+    found = ", ".join(shown(what, run["metrics"]) for what, run in runs.items())
+    rivals = "; ".join(f"{what}: {_rivals(run, 'accuracy')}" for what, run in runs.items())
+    return f"accuracy: {found} (seed {next(iter(runs.values()))['seed']})", rivals
+
+
+def _voices(record: dict[str, Any]) -> tuple[str, str]:
+    run = record["run"]
+    return f"equal error rate {run['metrics']['eer']:.3f} (seed {run['seed']})", _rivals(run, "eer")
+
+
+def _loading(record: dict[str, Any]) -> tuple[str, str]:
+    shown = ", ".join(f"`{recipe}` {share:.1%}" for recipe, share in record["data_wait"].items())
+    return shown, "bar 5 %"
+
+
 ROWS = {
     "pretraining": _pretraining,
     "minilm": _minilm,
@@ -247,6 +325,13 @@ ROWS = {
     "real_weights": _real_weights,
     "transfer": _transfer,
     "exchange": _exchange,
+    "whisper": _whisper,
+    "czech": _czech,
+    "speech_pretraining": _speech_pretraining,
+    "languages": _classified,
+    "words": _classified,
+    "voices": _voices,
+    "loading": _loading,
     "generators": _generators,
     "classes": _classes,
     "emoji_generator": _emoji_generator,
@@ -255,6 +340,7 @@ ROWS = {
 }
 NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
 VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
+SPEECH = ("whisper", "czech", "speech_pretraining", "languages", "words", "voices", "loading")
 GAN = ("generators", "classes", "emoji_generator", "paired_translation", "projection")
 
 
@@ -288,7 +374,7 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table:(\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
-TABLES = {"claims": claims, "vision": vision, "gan": gan, "toys": toys, "models": models}
+TABLES = {"claims": claims, "vision": vision, "speech": speech, "gan": gan, "toys": toys, "models": models}
 
 
 def documents() -> Iterator[Path]:

@@ -1,0 +1,211 @@
+"""What the README claims of zoo-speech."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from typing import Any
+
+import torch
+from measures.common import RUNS, data_wait, facts, mean_and_sd, run
+
+from zoo_core import Fetcher, evaluate, load, load_recipe, open_zoo
+from zoo_core.errors import UnknownName
+from zoo_core.exchange import export_folder, import_packaged
+from zoo_core.fetch import data_root
+from zoo_core.recipe import Recipe
+
+WHISPER = "whisper_tiny_en.openai"
+PUBLISHED_WER = 0.019
+"""Of the same weights through Transformers on the first 48 prompts of six words and more."""
+SEEDS = (0, 1, 2)
+
+
+def whisper() -> dict[str, Any]:
+    """Whisper tiny.en from its package: tokens beside Transformers', and word error rates of English prompts."""
+    card = imported(WHISPER)
+    prompts = english_prompts()
+    first = prompts[:48]
+    model = load(WHISPER)
+    texts = [answer["text"] for answer in model.predict([data for data, _ in prompts])]
+    rates = {
+        "first 48": word_error_rates(texts[:48], [text for _, text in first]),
+        "all": word_error_rates(texts, [text for _, text in prompts]),
+    }
+    same, differ = tokens_beside_transformers([data for data, _ in first])
+    gap = abs(rates["first 48"]["wer_with_whispers_normaliser"] - PUBLISHED_WER)
+    return {
+        "claim": "real weights: Whisper tiny.en from its package, English prompts of six words and more",
+        "imported_sha256": card.weights.sha256,
+        "data": "Debian asterisk-core-sounds-en 1.6.1-1, in the order of its list",
+        "prompts": rates,
+        "recordings_with_the_same_tokens_as_transformers": same,
+        "recordings_with_other_tokens": differ,
+        "published_wer": PUBLISHED_WER,
+        "holds": gap <= 0.005 and not differ,
+    }
+
+
+def czech() -> dict[str, Any]:
+    """Whisper's English model on Czech, before and after fine-tuning."""
+    imported(WHISPER)
+    tuned = facts(run("whisper_tiny_en_czech"))
+    before, _ = evaluate(WHISPER, "czech", batch_size=8)
+    rates = {metric.name: round(metric.value, 4) for metric in before}
+    return {
+        "claim": "fine-tuning helps: Whisper tiny.en, which knows English only, on held-out lines of Czech dialogue",
+        "before": rates,
+        "run": tuned,
+        "holds": tuned["metrics"]["wer"] < min(rates["wer"], tuned["baselines"]["always the same"]["wer"]),
+    }
+
+
+def speech_pretraining() -> dict[str, Any]:
+    """wav2vec 2.0 on speech alone, then CTC, beside fresh weights; 3 seeds each."""
+    pretrained = run("wav2vec2_tiny_mix")
+    found = {kind: [facts(run(czech_recipe(kind, seed))) for seed in SEEDS] for kind in ("pretrained", "fresh")}
+    cer = {kind: mean_and_sd([r["metrics"]["cer"] for r in runs]) for kind, runs in found.items()}
+    gain = cer["fresh"]["mean"] - cer["pretrained"]["mean"]
+    return {
+        "claim": "pretraining helps: wav2vec 2.0 on 7 hours without transcripts, then CTC on Czech, test CER over 3 seeds",
+        "cer": cer,
+        "gain": round(gain, 4),
+        "pretraining": facts(pretrained),
+        "runs": found,
+        "holds": gain > max(figures["sd"] for figures in cer.values()),
+    }
+
+
+def loading() -> dict[str, Any]:
+    """How long steps wait for recordings, which a worker decodes and augments beside them."""
+    zoo, waits = open_zoo(), {}
+    for recipe in ("wav2vec2_tiny_mix", "wav2vec2_tiny_czech", "whisper_tiny_en_languages"):
+        name = f"{recipe.rpartition('_')[0]}.loading_{recipe.rpartition('_')[2]}"
+        overrides = ["steps=120", "evaluate_every=120", "evaluate_samples=16", "log_every=20", f"name={name}"]
+        imported(WHISPER)
+        run(load_recipe(recipe, overrides, zoo.host))
+        waits[recipe] = round(data_wait(name), 4)
+    return {
+        "claim": "data wait: share of a step spent waiting for recordings, two cores, one of them for a worker",
+        "data_wait": waits,
+        "holds": max(waits.values()) <= 0.05,
+    }
+
+
+def languages() -> dict[str, Any]:
+    """Language identification, tested on other recordings and on other voices."""
+    imported(WHISPER)
+    return classified(
+        "language identification: 15 languages by voices that were trained on, 11 by voices that weren't",
+        {"known voices": run("wav2vec2_nano_languages"), "other voices": run("whisper_tiny_en_languages")},
+    )
+
+
+def words() -> dict[str, Any]:
+    """Digits and letters in many languages."""
+    imported(WHISPER)
+    return classified(
+        "words: digits and names of letters in many languages",
+        {"digits": run("whisper_tiny_en_digits"), "letters": run("whisper_tiny_en_letters")},
+    )
+
+
+def voices() -> dict[str, Any]:
+    """Whether one voice speaks in two recordings, of voices and languages that weren't trained on."""
+    result = facts(run("wav2vec2_tiny_voices"))
+    rival = result["baselines"]["MFCC statistics"]["eer"]
+    return {
+        "claim": "voices: equal error rate of pairs in one language, voices and languages not trained on",
+        "run": result,
+        "holds": result["metrics"]["eer"] < rival,
+    }
+
+
+CLAIMS = (whisper, czech, speech_pretraining, languages, words, voices, loading)
+
+
+def czech_recipe(kind: str, seed: int) -> Recipe:
+    """CTC on Czech, from the pretrained encoder or from fresh weights."""
+    overrides = [f"fresh={str(kind == 'fresh').lower()}", f"seed={seed}", f"name=wav2vec2_tiny.czech_{kind}_{seed}"]
+    return load_recipe("wav2vec2_tiny_czech", overrides, open_zoo().host)
+
+
+def classified(claim: str, cards: dict[str, Any]) -> dict[str, Any]:
+    """Accuracies beside the rivals' of each run; holds where every one is above both rivals."""
+    runs = {what: facts(card) for what, card in cards.items()}
+    margins = {
+        what: round(found["metrics"]["accuracy"] - max(rival["accuracy"] for rival in found["baselines"].values()), 4)
+        for what, found in runs.items()
+    }
+    return {"claim": claim, "margins": margins, "runs": runs, "holds": min(margins.values()) > 0}
+
+
+def imported(name: str) -> Any:
+    """The card of a checkpoint that a package ships, fetched where it isn't registered yet."""
+    zoo = open_zoo()
+    try:
+        return zoo.registry.find(name).card
+    except UnknownName:
+        return import_packaged(
+            name, fetcher=Fetcher(data_root(os.environ), print), host=zoo.host, registry=zoo.registry
+        )
+
+
+def english_prompts() -> list[tuple[bytes, str]]:
+    """Recordings and texts of the package's prompts of six words and more, in its own order, tones included."""
+    fetcher = Fetcher(data_root(os.environ), print)
+    path = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
+    listing = gzip.decompress(fetcher.debian("asterisk-core-sounds-en", select=[path])[path])
+    members = fetcher.debian("asterisk-core-sounds-en-g722", select=["usr/share/asterisk/sounds/*.g722"])
+    sounds = {name.split("/", 5)[5].removesuffix(".g722"): data for name, data in members.items()}
+    lines = [line.strip() for line in listing.decode("utf-8-sig").splitlines()]
+    rows = [line.partition(":") for line in lines if line and not line.startswith(";")]
+    texts = [(name.strip(), text.strip()) for name, colon, text in rows if colon]
+    return [(sounds[name], text) for name, text in texts if len(text.split()) >= 6 and name in sounds]
+
+
+def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
+    """By Whisper's normaliser of English, which writes numbers as digits, and by the zoo's."""
+    import jiwer
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+    from zoo_speech.transcripts import normalised
+
+    whispers = EnglishTextNormalizer({})
+    due, heard = [whispers(text) for text in expected], [whispers(text) for text in found]
+    plain_due, plain = (
+        [normalised(one, lower=True, punctuation=False) for one in texts] for texts in (expected, found)
+    )
+    return {
+        "recordings": len(found),
+        "words": sum(len(text.split()) for text in due),
+        "wer_with_whispers_normaliser": round(jiwer.wer(due, heard), 4),
+        "wer": round(jiwer.wer(plain_due, plain), 4),
+    }
+
+
+def tokens_beside_transformers(recordings: list[bytes]) -> tuple[int, int]:
+    """How many recordings get the same tokens from the exported folder in Transformers, through its own features."""
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+    from zoo_speech.audio import read_audio, resampled
+    from zoo_speech.whisper_decoding import Heard, greedy
+    from zoo_speech.whisper_windows import spectrograms
+
+    zoo, folder = open_zoo(), RUNS / "exported" / WHISPER
+    if not folder.is_dir():
+        export_folder(WHISPER, folder, host=zoo.host, registry=zoo.registry)
+    theirs: Any = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    processor: Any = WhisperProcessor.from_pretrained(folder)
+    ours: Any = load(WHISPER)
+    reader, task = ours.preprocessor, ours.task
+    prompt = torch.tensor([reader.prompt])
+    most = theirs.config.max_target_positions - prompt.shape[1]
+    same = 0
+    for data in recordings:
+        samples = resampled(read_audio(data), reader.sampling_rate).samples
+        heard = processor(samples, sampling_rate=reader.sampling_rate, return_tensors="pt")["input_features"]
+        features = spectrograms(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), task.window)
+        with torch.no_grad():
+            expected = theirs.generate(heard)[0].tolist()
+            found = greedy(Heard(ours.model.eval(), features), prompt, task.rules, most)[0].tokens
+        same += [token for token in expected if token not in (*reader.prompt, task.rules.eos_id)] == found
+    return same, len(recordings) - same
