@@ -433,7 +433,9 @@ def test_names_of_another_library_are_asked_for_only_where_nobody_lists_the_name
     found = host.find_model("net50")
     assert (found.provided.id, found.size, dict(found.values)) == ("zoo-a/mlp", "net50", {"depth": 50})
     assert (
-        model_name(found.provided, "net50") == "zoo-a/net50" and model_name(found.provided, "tiny") == "zoo-a/mlp_tiny"
+        model_name(found.provided, "net50") == "zoo-a/net50"
+        and model_name(found.provided, "tiny") == "zoo-a/mlp_tiny"
+        and model_name(found.provided, "") == "zoo-a/mlp"
     )
     assert host.find_model("zoo-a/net50") == found
     with pytest.raises(UnknownName, match="did you mean net50"):

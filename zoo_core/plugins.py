@@ -110,7 +110,9 @@ class NamedModel(NamedTuple):
 
 
 def model_name(provided: Provided, size: str) -> str:
-    """The name that asks for a size of a family, with the plugin in front."""
+    """The name that asks for a size of a family, with the plugin in front; the family's for a size without a name."""
+    if not size:
+        return provided.id
     return f"{provided.id}_{size}" if size in provided.spec.sizes else f"{provided.plugin}/{size}"
 
 
