@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, run
 
-from zoo_core import Fetcher, evaluate, load, load_recipe, open_zoo
+from zoo_core import Fetcher, evaluate, fs, load, load_recipe, open_zoo
 from zoo_core.errors import UnknownName
 from zoo_core.exchange import export_folder, import_packaged
 from zoo_core.fetch import data_root
@@ -27,12 +28,12 @@ def whisper() -> dict[str, Any]:
     prompts = english_prompts()
     first = prompts[:48]
     model = load(WHISPER)
-    texts = [answer["text"] for answer in model.predict([data for data, _ in prompts])]
+    texts = [answer["text"] for answer in model.predict([path for path, _ in prompts])]
     rates = {
         "first 48": word_error_rates(texts[:48], [text for _, text in first]),
         "all": word_error_rates(texts, [text for _, text in prompts]),
     }
-    same, differ = tokens_beside_transformers([data for data, _ in first])
+    same, differ = tokens_beside_transformers([path for path, _ in first])
     gap = abs(rates["first 48"]["wer_with_whispers_normaliser"] - PUBLISHED_WER)
     return {
         "claim": "real weights: Whisper tiny.en from its package, English prompts of six words and more",
@@ -112,7 +113,8 @@ def words() -> dict[str, Any]:
 
 def voices() -> dict[str, Any]:
     """Whether one voice speaks in two recordings, of voices and languages that weren't trained on."""
-    result = facts(run("wav2vec2_tiny_voices"))
+    imported(WHISPER)
+    result = facts(run("whisper_tiny_en_voices"))
     rival = result["baselines"]["MFCC statistics"]["eer"]
     return {
         "claim": "voices: equal error rate of pairs in one language, voices and languages not trained on",
@@ -151,7 +153,7 @@ def imported(name: str) -> Any:
         )
 
 
-def english_prompts() -> list[tuple[bytes, str]]:
+def english_prompts() -> list[tuple[Path, str]]:
     """Recordings and texts of the package's prompts of six words and more, in its own order, tones included."""
     fetcher = Fetcher(data_root(os.environ), print)
     path = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
@@ -161,7 +163,15 @@ def english_prompts() -> list[tuple[bytes, str]]:
     lines = [line.strip() for line in listing.decode("utf-8-sig").splitlines()]
     rows = [line.partition(":") for line in lines if line and not line.startswith(";")]
     texts = [(name.strip(), text.strip()) for name, colon, text in rows if colon]
-    return [(sounds[name], text) for name, text in texts if len(text.split()) >= 6 and name in sounds]
+    chosen = [(name, text) for name, text in texts if len(text.split()) >= 6 and name in sounds]
+    folder = RUNS / "prompts"
+    fs.make_folder(folder)
+    kept = []
+    for number, (name, text) in enumerate(chosen):
+        path = folder / f"{number:03}.g722"  # which nothing but its ending tells to be a recording
+        fs.write_file(path, sounds[name])
+        kept.append((path, text))
+    return kept
 
 
 def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
@@ -183,7 +193,7 @@ def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
     }
 
 
-def tokens_beside_transformers(recordings: list[bytes]) -> tuple[int, int]:
+def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
     """How many recordings get the same tokens from the exported folder in Transformers, through its own features."""
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
     from zoo_speech.audio import read_audio, resampled
@@ -200,8 +210,8 @@ def tokens_beside_transformers(recordings: list[bytes]) -> tuple[int, int]:
     prompt = torch.tensor([reader.prompt])
     most = theirs.config.max_target_positions - prompt.shape[1]
     same = 0
-    for data in recordings:
-        samples = resampled(read_audio(data), reader.sampling_rate).samples
+    for path in recordings:
+        samples = resampled(read_audio(path), reader.sampling_rate).samples
         heard = processor(samples, sampling_rate=reader.sampling_rate, return_tensors="pt")["input_features"]
         features = spectrograms(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), task.window)
         with torch.no_grad():

@@ -353,6 +353,7 @@ def test_their_classifiers_give_the_same_logits_here(tmp_path: Path) -> None:
     for sound, row in zip(SOUNDS, found.softmax(-1).tolist(), strict=True):
         answer = loaded.predict((sound, 16_000), top=3)
         assert answer["scores"] == pytest.approx(dict(zip(LABELS, row, strict=True)), abs=1e-5)
+        assert set(answer) <= set(loaded.task_spec.outputs), "the command line shows nothing else"
     export_of("whisper_tiny_en.theirs", tmp_path / "ours", zoo)
     again: Any = AutoModelForAudioClassification.from_pretrained(tmp_path / "ours")
     assert type(again) is WhisperForAudioClassification and again.config.id2label == dict(enumerate(LABELS))

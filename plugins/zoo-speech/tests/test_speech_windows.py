@@ -120,6 +120,6 @@ def test_recipes_of_the_plugin_are_read(tmp_path: Path) -> None:
 
     host = open_zoo({"ZOO_HOME": str(tmp_path)}).host
     names = [name for name, path in shipped_recipes(host).items() if "zoo_speech" in path.parts]
-    assert {"wav2vec2_tiny_mix", "wav2vec2_tiny_voices", "whisper_tiny_en_czech"} <= set(names)
+    assert {"wav2vec2_tiny_mix", "whisper_tiny_en_voices", "whisper_tiny_en_czech"} <= set(names)
     for name in names:
         load_recipe(name, [], host)

@@ -129,7 +129,7 @@ _TASKS: list[TaskSpec] = [
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.task_configs:AudioClassificationOptions",
-        outputs=("label", "score", "picture"),
+        outputs=("label", "score", "scores", "picture"),
         suffixes=_SUFFIXES,
     ),
     TaskSpec(
