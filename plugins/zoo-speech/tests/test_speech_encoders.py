@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from io import BytesIO
 from itertools import pairwise
@@ -12,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+from speech_toys import SMALL, WINDOW, export_of, import_of, logits_of, noise, scaled, tone, whisper_reader
+from transformers import AutoModelForAudioClassification
 from transformers.models.whisper.configuration_whisper import WhisperConfig as TheirConfig
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperForAudioClassification
 from zoo_speech.audio import Waveform, read_audio
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
 from zoo_speech.interop import WhisperInterop
 from zoo_speech.loss_configs import AdditiveAngularMarginConfig
 from zoo_speech.losses import additive_angular_margin
@@ -27,7 +25,7 @@ from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.models.common import checkpoint_activations
 from zoo_speech.models.encoders import encoder_of
 from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import Reader, SpeechReader, WhisperReader
+from zoo_speech.preprocessor import Reader, SpeechReader
 from zoo_speech.samples import LabelledRecording
 from zoo_speech.task_configs import (
     AudioClassificationConfig,
@@ -43,18 +41,10 @@ from zoo_speech.tasks.speaker_verification import SpeakerVerification
 from zoo_core import load, open_zoo
 from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.factory import Zoo
 from zoo_core.specs import Head
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.task import File, Foreign, SampleKey, TaskContext
 
-SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
-WINDOW = 2.0
-"""Seconds that the Whisper here hears at once."""
-SMALL: dict[str, Any] = {
-    "vocab_size": 259, "hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "heads": 2, "feed_forward": 48,
-    "max_frames": 200, "max_length": 24, "start_id": 257, "eos_id": 256,
-}  # fmt: skip
 WAVEFORMS: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
     "position_groups": 4, "dropout": 0.0, "attention_dropout": 0.0, "embedding_size": 12,
@@ -62,36 +52,6 @@ WAVEFORMS: dict[str, Any] = {
 LABELS = ("high", "low", "middle")
 NAME = "whisper_tiny_en.tones"
 CLASSES, VOICES, FEATURES = "audio-classification", "speaker-verification", "speech-feature-extraction"
-
-Samples = NDArray[np.float32]
-
-
-def whisper_reader(**settings: Any) -> WhisperReader:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({character: number for number, character in enumerate(alphabet)}, []))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
-    return WhisperReader(WhisperReaderConfig(**{"max_seconds": WINDOW, **settings}), made)
-
-
-def scaled(model: Any, scale: float = 3.0) -> Any:
-    """Weights that are large enough for recordings to differ."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(scale)
-    return model.eval()
-
-
-def noise(seconds: float, seed: int) -> Samples:
-    draws = np.random.default_rng(seed).standard_normal(max(1, round(16_000 * seconds)))
-    return (0.1 * draws).astype(np.float32)
-
-
-def tone(label: str, number: int) -> Samples:
-    time = np.arange(8_000) / 16_000
-    pitch = {"low": 200, "middle": 900, "high": 3_000}[label] * (1 + 0.02 * number)
-    return (0.3 * np.sin(2 * np.pi * pitch * time + number) + 0.01 * noise(0.5, number)).astype(np.float32)
 
 
 def made(family: str, task: str) -> TaskContext:
@@ -317,22 +277,6 @@ def their_folder(folder: Path, **changes: Any) -> WhisperForAudioClassification:
     WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)  # type: ignore[no-untyped-call]
     (folder / "tokenizer.json").write_text(whisper_reader().tokenizer.to_str())
     return model
-
-
-def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
-    exchange = importlib.import_module("zoo_core.exchange")
-    return exchange.import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
-
-
-def export_of(name: str, folder: Path, zoo: Zoo) -> None:
-    importlib.import_module("zoo_core.exchange").export_folder(name, folder, host=zoo.host, registry=zoo.registry)
-
-
-def logits_of(theirs: Any, folder: Path, sounds: list[Samples]) -> Any:
-    """By their own features."""
-    extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        return theirs(**extractor(sounds, sampling_rate=16_000, return_tensors="pt")).logits
 
 
 SOUNDS = [tone("low", 1), noise(2.0, 4), noise(0.1, 5)]

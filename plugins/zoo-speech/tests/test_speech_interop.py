@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from speech_toys import scaled, tokenizer
 from torch import Tensor, nn
 from transformers import AutoProcessor
 from transformers.models.wav2vec2 import modeling_wav2vec2 as theirs_wav2vec2
@@ -52,25 +52,9 @@ WHISPER = WhisperConfig(
 )
 
 
-def tokenizer() -> Tokenizer:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({character: number for number, character in enumerate(alphabet)}, []))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
-    return made
-
-
 def whisper_reader(**settings: Any) -> WhisperReader:
     usual = {"max_seconds": 2.0, "suppressed": (1, 2, 256 + 7), "suppressed_first": (3, 256)}
-    return WhisperReader(WhisperReaderConfig(**{**usual, **settings}), tokenizer())
-
-
-def scaled(model: Any, scale: float = 3.0) -> Any:
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(scale)
-    return model.eval()
+    return WhisperReader(WhisperReaderConfig(**{**usual, **settings}), tokenizer(SPECIAL))
 
 
 def written(folder: Path, interop: Interop, foreign: Foreign, state: Mapping[str, Tensor]) -> Path:
