@@ -250,7 +250,8 @@ def spoken_language(config: SpokenLanguage) -> SpeechData:
     tested = {row.label for row in splits["test"]}
     kept = {label for label in counts if counts[label] >= config.fewest and label in tested}
     left = sorted({row.label for rows in splits.values() for row in rows} - kept)
-    notices = [f"spoken-language: left out for too few recordings: {', '.join(left)}"] if left else []
+    why = "a single source or too few recordings" if config.test == "voices" else "too few recordings"
+    notices = [f"spoken-language: left out for {why}: {', '.join(left)}"] if left else []
     splits = {split: [row for row in rows if row.label in kept] for split, rows in splits.items()}
     return _labelled("spoken-language", splits, config, notices)
 
