@@ -294,13 +294,13 @@ def _speech_pretraining(record: dict[str, Any]) -> tuple[str, str]:
 
 
 def _classified(record: dict[str, Any]) -> tuple[str, str]:
-    def shown(what: str, figures: dict[str, float]) -> str:
-        return f"{what} {figures['accuracy']:.3f}"
+    def shown(what: str, run: dict[str, Any]) -> str:
+        return f"{what} {run['metrics']['accuracy']:.3f} (n = {run['splits']['test']:,})"
 
     runs = record["runs"]
-    found = ", ".join(shown(what, run["metrics"]) for what, run in runs.items())
+    found = ", ".join(shown(what, run) for what, run in runs.items())
     rivals = "; ".join(f"{what}: {_rivals(run, 'accuracy')}" for what, run in runs.items())
-    return f"accuracy: {found} (seed {next(iter(runs.values()))['seed']})", rivals
+    return f"accuracy: {found}, seed {next(iter(runs.values()))['seed']}", rivals
 
 
 def _voices(record: dict[str, Any]) -> tuple[str, str]:
@@ -329,6 +329,7 @@ ROWS = {
     "czech": _czech,
     "speech_pretraining": _speech_pretraining,
     "languages": _classified,
+    "other_voices": _classified,
     "words": _classified,
     "voices": _voices,
     "loading": _loading,
@@ -340,7 +341,7 @@ ROWS = {
 }
 NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
 VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
-SPEECH = ("whisper", "czech", "speech_pretraining", "languages", "words", "voices", "loading")
+SPEECH = ("whisper", "czech", "speech_pretraining", "languages", "other_voices", "words", "voices", "loading")
 GAN = ("generators", "classes", "emoji_generator", "paired_translation", "projection")
 
 

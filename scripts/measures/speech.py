@@ -94,11 +94,19 @@ def loading() -> dict[str, Any]:
 
 
 def languages() -> dict[str, Any]:
-    """Language identification, tested on other recordings and on other voices."""
+    """Language identification, tested on other recordings of the voices that were trained on."""
+    return classified(
+        "languages: 15 of them told apart in other recordings of the same voices",
+        {"languages": run("wav2vec2_nano_languages")},
+    )
+
+
+def other_voices() -> dict[str, Any]:
+    """Language identification, tested on voices that weren't trained on."""
     imported(WHISPER)
     return classified(
-        "language identification: 15 languages by voices that were trained on, 11 by voices that weren't",
-        {"known voices": run("wav2vec2_nano_languages"), "other voices": run("whisper_tiny_en_languages")},
+        "languages: 11 of them told apart in voices that weren't trained on, training having one source of each",
+        {"languages": run("whisper_tiny_en_languages")},
     )
 
 
@@ -123,7 +131,7 @@ def voices() -> dict[str, Any]:
     }
 
 
-CLAIMS = (whisper, czech, speech_pretraining, languages, words, voices, loading)
+CLAIMS = (whisper, czech, speech_pretraining, languages, other_voices, words, voices, loading)
 
 
 def czech_recipe(kind: str, seed: int) -> Recipe:
