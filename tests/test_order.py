@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from zoo_toys.parts import Transcription
+from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.errors import DataError
+from zoo_core.factory import train
+from zoo_core.recipe import load_recipe
 from zoo_core.training.order import BatchPlan, Cursor, evaluation_batches, training_batches
 from zoo_core.training.task import Dataset, SampleKey
 
@@ -111,11 +119,26 @@ def test_batches_are_bucketed_by_length_and_still_shuffled() -> None:
     assert means != sorted(means)
 
 
-def test_a_cap_on_the_padded_cost_holds_for_every_batch() -> None:
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_a_cap_on_the_padded_cost_holds_for_every_batch_and_loses_no_sample(parts: int) -> None:
     lengths = np.random.default_rng(1).integers(1, 60, 500)
-    batches = BatchPlan(500, batch_size=32, seed=0, lengths=lengths, batch_cost=240, parts=2).epoch(0)
-    assert all(lengths[b].max() * len(b) <= 240 and len(b) % 2 == 0 and 0 < len(b) <= 32 for b in batches)
-    assert len(np.concatenate(batches)) > 450
+    batches = BatchPlan(500, batch_size=32, seed=0, lengths=lengths, batch_cost=240, parts=parts).epoch(0)
+    assert all(lengths[b].max() * len(b) <= 240 and len(b) % parts == 0 and 0 < len(b) <= 32 for b in batches)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
+    full = sum(lengths[b].max() * (len(b) + parts) > 240 or len(b) == 32 for b in batches)
+    assert full > len(batches) / 2, "batches hold what they may"
+
+
+def test_a_cap_that_the_longest_sample_breaks_is_refused_with_what_it_takes() -> None:
+    lengths = np.array([3, 9, 4, 2])
+    with pytest.raises(DataError, match="in each of 2 micro-batches costs 18") as refused:
+        BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=17, parts=2)
+    assert "training.batch_cost=18" in (refused.value.hint or "")
+    with pytest.raises(DataError, match="batch_cost is 8, but the longest sample costs 9"):
+        BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=8)
+    assert (
+        len(np.concatenate(BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=18, parts=2).epoch(0))) == 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,12 +155,6 @@ def test_impossible_plans_are_refused(settings: dict[str, int], words: str) -> N
         plan(**settings)
 
 
-def test_a_cap_below_every_sample_is_an_error_and_no_endless_loop() -> None:
-    made = BatchPlan(4, batch_size=4, seed=0, lengths=np.array([9, 9, 9, 9]), batch_cost=5, parts=2)
-    with pytest.raises(DataError, match="no batch"):
-        next(made.walk(Cursor(0, 0)))
-
-
 def test_evaluation_sees_every_sample_once_over_all_ranks() -> None:
     lengths = [5, 1, 4, 2, 3, 9, 7]
     found = [
@@ -150,3 +167,36 @@ def test_evaluation_sees_every_sample_once_over_all_ranks() -> None:
     ]
     assert sorted(index for part in found for _, index, _ in part) == list(range(7))
     assert [index for _, index, _ in found[0]][:2] == [1, 3]
+
+
+def test_evaluation_keeps_to_the_cap_and_hears_what_is_longer_alone() -> None:
+    lengths = np.random.default_rng(2).integers(1, 60, 300)
+    lengths[7] = 500
+    found = [
+        [index for _, index, _ in batch]
+        for batch in evaluation_batches(
+            Numbers(300, lengths.tolist()), batch_size=32, batch_cost=240, rank=0, ranks=1, workers=0
+        )
+    ]
+    assert sorted(chain(*found)) == list(range(300))
+    assert all(lengths[batch].max() * len(batch) <= 240 and len(batch) <= 32 for batch in found if batch != [7])
+    assert [7] in found
+
+
+def test_every_evaluation_of_a_run_keeps_to_the_cap_of_a_micro_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = []
+    evaluate = Transcription.evaluate
+
+    def watched(self: Transcription, modules: Any, batch: Mapping[str, Tensor]) -> Any:
+        shapes.append(tuple(batch["frames"].shape[:2]))
+        return evaluate(self, modules, batch)
+
+    monkeypatch.setattr(Transcription, "evaluate", watched)
+    zoo = toy_zoo(tmp_path / "home")
+    settings = recipe("sequence", steps=2, evaluate_every=1, batch_cost=80, accumulation=2)
+    train(load_recipe(settings, [], zoo.host), folder=tmp_path / "run", zoo=zoo)
+    assert max(count * width for count, width in shapes) <= 40
+    samples = sum(count for count, _ in shapes)
+    assert samples % 3 == 0 and len(shapes) < samples / 2, "the whole split three times, in batches"

@@ -35,7 +35,10 @@ class Training:
     batch_size: int = 32
     """Samples per optimizer step, over all ranks and micro-batches; the most where `batch_cost` is given."""
     batch_cost: int | None = None
-    """Most padded units (samples times the longest length) in a global batch; bounds memory where lengths vary."""
+    """Most padded units (samples times the longest length) in a global batch; bounds memory where lengths vary.
+
+    Batches of evaluations hold as much as a micro-batch, and a sample that is longer alone.
+    """
     accumulation: int = 1
     """Micro-batches that a rank splits its share into; saves memory, does not change the result."""
     seed: int = 0

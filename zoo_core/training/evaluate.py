@@ -8,13 +8,28 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import DataError
+from zoo_core.settings import Training
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import evaluation_batches
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Dataset, Evaluated, Task, move
 
 
-def evaluate(task: Task, dataset: Dataset, *, hardware: Hardware, batch_size: int, workers: int = 0) -> Evaluated:
+def micro_batch(training: Training) -> tuple[int, int | None]:
+    """Samples, and padded units where they are capped, of an evaluation's batch: the share of one of the micro-batches."""
+    share = training.accumulation
+    return max(1, training.batch_size // share), None if training.batch_cost is None else training.batch_cost // share
+
+
+def evaluate(
+    task: Task,
+    dataset: Dataset,
+    *,
+    hardware: Hardware,
+    batch_size: int,
+    batch_cost: int | None = None,
+    workers: int = 0,
+) -> Evaluated:
     """Metrics and artifacts of a task on a data set, without gradients and with the modules in evaluation mode.
 
     Random draws are keyed by the batch, so two evaluations of the same weights agree to the bit.
@@ -27,7 +42,12 @@ def evaluate(task: Task, dataset: Dataset, *, hardware: Hardware, batch_size: in
         module.eval()
     gathered: dict[str, Tensor | list[Any]] = {}
     batches = evaluation_batches(
-        dataset, batch_size=batch_size, rank=hardware.rank, ranks=hardware.ranks, workers=workers
+        dataset,
+        batch_size=batch_size,
+        batch_cost=batch_cost,
+        rank=hardware.rank,
+        ranks=hardware.ranks,
+        workers=workers,
     )
     try:
         with torch.no_grad():

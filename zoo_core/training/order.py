@@ -29,8 +29,8 @@ class BatchPlan:
     """Global batches of sample indices, epoch by epoch.
 
     A global batch is what one optimizer step consumes. Its samples are dealt in turn to `parts` micro-batches
-    (accumulation times ranks), so that their number can't change which samples a step sees. The tail that fills no
-    batch is dropped for everyone; nothing is duplicated.
+    (accumulation times ranks), so that their number can't change which samples a step sees; where `batch_cost` closes
+    batches, they hold a multiple of `parts`. The tail that fills no batch is dropped for everyone; nothing is duplicated.
     """
 
     def __init__(
@@ -58,6 +58,12 @@ class BatchPlan:
         self.batch_size = batch_size if size >= batch_size else size - size % parts
         if self.batch_size < 1:
             raise DataError(f"{size} samples can't be dealt to {parts} micro-batches (accumulation x ranks)")
+        if batch_cost is not None and lengths is not None and (least := int(lengths.max()) * parts) > batch_cost:
+            each = f" in each of {parts} micro-batches" if parts > 1 else ""
+            raise DataError(
+                f"batch_cost is {batch_cost:,}, but the longest sample{each} costs {least:,}",
+                hint=f"set training.batch_cost={least} or more, or leave the longest samples out",
+            )
         self.seed = seed
         self.lengths = lengths
         self.batch_cost = batch_cost
@@ -81,28 +87,13 @@ class BatchPlan:
             whole = len(order) - len(order) % self.batch_size
             return np.split(order[:whole], whole // self.batch_size) if whole else []
         assert self.lengths is not None
-        batches, start, widest = [], 0, 0
-        for position, index in enumerate(order):
-            widest_with = max(widest, int(self.lengths[index]))
-            count = position - start + 1
-            if count > self.batch_size or widest_with * count > self.batch_cost:
-                batches += self._whole(order[start:position])
-                start, widest_with = position, int(self.lengths[index])
-            widest = widest_with
-        return batches + self._whole(order[start:])
-
-    def _whole(self, group: np.ndarray) -> list[np.ndarray]:
-        """The group as a batch that the micro-batches can share, or nothing."""
-        count = len(group) - len(group) % self.parts
-        return [group[:count]] if count else []
+        return _packed(order, self.lengths, self.batch_size, self.batch_cost, self.parts)
 
     def walk(self, cursor: Cursor) -> Iterator[tuple[Cursor, np.ndarray]]:
         """Global batches from `cursor` on without end, each with the cursor after it."""
         epoch, start = cursor
         while True:
             batches = self.epoch(epoch)
-            if not batches:
-                raise DataError("no batch can be formed", hint="lower training.batch_size or raise training.batch_cost")
             for index in range(start, len(batches)):
                 last = index + 1 == len(batches)
                 yield (Cursor(epoch + 1, 0) if last else Cursor(epoch, index + 1)), batches[index]
@@ -143,12 +134,32 @@ def training_batches(
         yield Step(after, micro_batches, samples)
 
 
-def evaluation_batches(dataset: Dataset, *, batch_size: int, rank: int, ranks: int, workers: int) -> Iterator[Batch]:
-    """Every sample once, in order of length where lengths are known, in batches dealt to the ranks in turn."""
-    order = np.arange(len(dataset)) if dataset.lengths is None else np.argsort(dataset.lengths, kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)][rank::ranks]
+def evaluation_batches(
+    dataset: Dataset, *, batch_size: int, batch_cost: int | None = None, rank: int, ranks: int, workers: int
+) -> Iterator[Batch]:
+    """Every sample once, in order of length where lengths are known, in batches dealt to the ranks in turn.
+
+    `batch_cost` caps the padded units of a batch; a sample that costs more is a batch of its own.
+    """
+    lengths = np.zeros(len(dataset), dtype=np.int64) if dataset.lengths is None else dataset.lengths
+    batches = _packed(np.argsort(lengths, kind="stable"), lengths, batch_size, batch_cost)[rank::ranks]
     keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in batches]
     yield from _loader(dataset, iter(keys), workers=workers, pin=False)
+
+
+def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None, parts: int = 1) -> list[np.ndarray]:
+    """Neighbours in batches of at most `most` samples and `cost` padded units, in multiples of `parts`, which go together
+    however long they are; what is left of fewer is dropped."""
+    batches, start = [], 0
+    while len(order) - start >= parts:
+        window = order[start : start + most]
+        if cost is not None:
+            padded = np.maximum.accumulate(lengths[window]) * np.arange(1, len(window) + 1)
+            window = window[: max(parts, int(np.searchsorted(padded, cost, side="right")))]
+        window = window[: len(window) - len(window) % parts]
+        batches.append(window)
+        start += len(window)
+    return batches
 
 
 class _Keyed(TorchDataset[Any]):

@@ -15,7 +15,7 @@ from zoo_core.errors import TrainingError
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.schema import to_data
-from zoo_core.training.evaluate import evaluate
+from zoo_core.training.evaluate import evaluate, micro_batch
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.setup import Prepared
 from zoo_core.training.task import Data, Evaluated, Task
@@ -39,8 +39,8 @@ def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Fin
     split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
     if not split:
         return Final(split="", metrics={}, samples=0, baselines={}, artifacts={})
-    batch = max(1, recipe.training.batch_size // recipe.training.accumulation)
-    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=batch)
+    size, cost = micro_batch(recipe.training)
+    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=size, batch_cost=cost)
     return Final(
         split=split, metrics=found.metrics, samples=found.samples, baselines=baselines, artifacts=found.artifacts
     )
@@ -75,11 +75,12 @@ def publish(
 
 
 def measure(
-    task: Task, data: Data, split: str, hardware: Hardware, *, batch_size: int
+    task: Task, data: Data, split: str, hardware: Hardware, *, batch_size: int, batch_cost: int | None = None
 ) -> tuple[Evaluated, dict[str, dict[str, float]]]:
     """Metrics of a task on a split, and those of its trivial rivals, which learn from the training split."""
     samples = data.samples(split)
-    found = evaluate(task, task.dataset(samples, train=False), hardware=hardware, batch_size=batch_size)
+    dataset = task.dataset(samples, train=False)
+    found = evaluate(task, dataset, hardware=hardware, batch_size=batch_size, batch_cost=batch_cost)
     return found, rivals(task, data, samples)
 
 

@@ -24,7 +24,7 @@ from zoo_core.specs import RunInfo
 from zoo_core.training import optim, state
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
-from zoo_core.training.evaluate import evaluate
+from zoo_core.training.evaluate import evaluate, micro_batch
 from zoo_core.training.folder import RunFolder, refuse_changes
 from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.interrupt import Interrupted, Stop, watching
@@ -271,12 +271,14 @@ class Run:
         """Measure, keep what the task leaves, and say whether it is the best so far."""
         prepared, training = self.prepared, self.recipe.training
         assert prepared.evaluation is not None
+        batch_size, batch_cost = micro_batch(training)
         with self.ema.applied() if self.ema else nullcontext():
             found = evaluate(
                 prepared.task,
                 prepared.evaluation,
                 hardware=self.hardware,
-                batch_size=self._evaluation_batch(),
+                batch_size=batch_size,
+                batch_cost=batch_cost,
                 workers=training.workers,
             )
         improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
@@ -287,9 +289,6 @@ class Run:
             self._notify("zoo_step_logged", step=step, metrics=found.metrics)
         self.loop.meter.restart()
         return improved
-
-    def _evaluation_batch(self) -> int:
-        return max(1, self.recipe.training.batch_size // self.recipe.training.accumulation)
 
     def _save(self, step: int) -> None:
         if self.saved == step:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from zoo_speech.audio import Waveform
+from zoo_speech.augment_configs import WaveAugmentConfig
 from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
@@ -36,13 +37,14 @@ def skewed(count: int) -> list[Utterance]:
     return [Utterance(Waveform(wave, 16_000), TEXTS[number % len(TEXTS)]) for number, wave in enumerate(waves)]
 
 
-def recognition() -> CTCRecognition:
+def recognition(*speeds: float) -> CTCRecognition:
     torch.manual_seed(0)
     reader = SpeechReader.fit(SpeechReaderConfig(), skewed(len(TEXTS)))
     small: dict[str, Any] = {"conv_widths": (8,) * 7, "position_kernel": 8, "position_groups": 4}
     config = Wav2Vec2Config(**small, hidden_size=16, layers=2, heads=2, feed_forward=32, **reader.model_config())
     model = wav2vec2.build(config, Head(task="ctc-speech-recognition"))
-    return CTCRecognition(CTCConfig(), TaskContext(model=model, preprocessor=reader, loss=ctc(NoConfig())))
+    chosen = CTCConfig(augment=WaveAugmentConfig(speeds=speeds or (1.0,)))
+    return CTCRecognition(chosen, TaskContext(model=model, preprocessor=reader, loss=ctc(NoConfig())))
 
 
 def dictation() -> Recognition:
@@ -77,8 +79,9 @@ def test_losses_do_not_depend_on_buckets(make: Any) -> None:
     assert [loss for loss, _ in sums] == pytest.approx([sums[0][0]] * 3, rel=1e-5)
 
 
-def test_a_cap_bounds_what_is_collated() -> None:
-    dataset = recognition().dataset(skewed(300), train=True)
+@pytest.mark.parametrize("speeds", [(), (0.9, 1.0, 1.1), (0.5,)], ids=["as recorded", "a tenth", "half"])
+def test_a_cap_bounds_what_is_collated(speeds: tuple[float, ...]) -> None:
+    dataset = recognition(*speeds).dataset(skewed(300), train=True)
     lengths = dataset.lengths
     assert lengths is not None and lengths.max() > 4 * np.median(lengths)
     plan = BatchPlan(len(dataset), batch_size=MOST, seed=0, lengths=lengths, batch_cost=COST)
@@ -90,3 +93,11 @@ def test_a_cap_bounds_what_is_collated() -> None:
     counts = [count for count, _ in shapes]
     assert min(counts) <= 2 and max(counts) == MOST and sum(counts) == 300
     assert sum(count * width for count, width in shapes) < 1.1 * int(lengths.sum())
+
+
+def test_a_cap_bounds_what_evaluations_collate() -> None:
+    dataset = recognition(0.5).dataset(skewed(300), train=False)
+    batches = evaluation_batches(dataset, batch_size=MOST, batch_cost=COST, rank=0, ranks=1, workers=0)
+    shapes = [tuple(batch["samples"].shape) for batch in batches]
+    assert all(count <= MOST and count * width <= COST for count, width in shapes)
+    assert sum(count for count, _ in shapes) == 300 and max(shapes)[0] == MOST

@@ -47,7 +47,7 @@ task:
   mask_length: 3
   augment: {{speeds: [0.9, 1.0, 1.1], noise: 0.5, gain: 6.0}}
 data: {{name: transcribed-speech, path: SPOKEN, validation_fraction: 0.2, test_fraction: 0.0}}
-training: {{{TRAINING}, batch_cost: 40000, accumulation: 2, ema_decay: 0.9, workers: 1}}
+training: {{{TRAINING}, batch_cost: 60000, accumulation: 2, ema_decay: 0.9, workers: 1}}
 """,
     "wav2vec2": f"""\
 name: wav2vec2_tiny.unheard

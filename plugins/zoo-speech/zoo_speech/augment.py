@@ -43,6 +43,11 @@ class WaveAugmentation:
             changed = add_noise(changed, self._noise(len(changed), generator), ratio)
         return _within_scale(change_gain(changed, level * self.config.gain))
 
+    def longest(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) samples that may come of so many, at the slowest speed."""
+        slowest = _ratio(min(self.config.speeds))
+        return -(-lengths * slowest.denominator // slowest.numerator)
+
     def _noise(self, frames: int, generator: Generator) -> Samples:
         if not self.noises:
             return generator.standard_normal(frames, dtype=np.float32)
@@ -57,7 +62,7 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     Ko et al., Interspeech 2015, by resampling. Factors are taken to two decimals, because an odd ratio of rates would
     need filters of enormous size.
     """
-    ratio = Fraction(round(100 * factor), 100)
+    ratio = _ratio(factor)
     if ratio == 1 or len(samples) == 0:
         return samples
     if ratio <= 0:
@@ -102,6 +107,10 @@ def spec_augment(features: Tensor, config: SpecAugmentConfig, generator: Generat
     if not masked.any():
         return features
     return features.where(~masked.to(features.device), features.mean())
+
+
+def _ratio(factor: float) -> Fraction:
+    return Fraction(round(100 * factor), 100)
 
 
 def _stretch(size: int, widest: int, generator: Generator) -> slice:

@@ -85,7 +85,9 @@ class Recordings(Dataset):
         self.samples = samples
         self.reader = reader
         self.augmentation = augmentation
-        self.lengths = np.array([self._length(sample, number) for number, sample in enumerate(samples)], dtype=np.int64)
+        self.measured = np.array([self._length(sample, at) for at, sample in enumerate(samples)], dtype=np.int64)
+        """(len(self),) samples of each as it was recorded; `lengths` has room for the slowest that it may be played."""
+        self.lengths = self.measured if augmentation is None else augmentation.longest(self.measured)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -97,8 +99,7 @@ class Recordings(Dataset):
 
     def refuse_long(self, hint: str) -> None:
         """Raise `DataError` naming the first recording that is longer than the model hears in one piece."""
-        assert self.lengths is not None  # measured above
-        for number, length in enumerate(self.lengths):
+        for number, length in enumerate(self.measured):
             if length > self.reader.most_samples:
                 seconds, most = length / self.reader.sampling_rate, self.reader.max_seconds
                 raise DataError(f"sample {number + 1}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)

@@ -126,8 +126,8 @@ class Stretches(Recordings):
         self.frames = frames
         self.longest = round(config.crop_seconds * reader.sampling_rate)
         self.shortest = reader.sampling_rate // 2
-        assert self.lengths is not None
-        self.lengths = np.minimum(self.lengths, self.longest)
+        assert self.lengths is not None  # measured above
+        self.lengths = np.clip(self.lengths, self.shortest, self.longest)
 
     def sample(self, key: SampleKey) -> tuple[Any, Any, Any, int]:
         """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""

@@ -270,8 +270,7 @@ class Utterances(Recordings):
         }
 
     def _refuse_longer(self, most: int) -> None:
-        assert self.lengths is not None  # counted by the base class
-        for number, length in enumerate(self.lengths):
+        for number, length in enumerate(self.measured):
             if length > most:
                 rate = self.reader.sampling_rate
                 raise DataError(
