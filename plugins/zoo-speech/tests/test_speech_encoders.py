@@ -35,6 +35,7 @@ from zoo_speech.task_configs import (
     SpeakerVerificationOptions,
 )
 from zoo_speech.tasks.audio_classification import AudioClassification
+from zoo_speech.tasks.common import covering
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
@@ -106,12 +107,56 @@ def test_neighbours_change_no_answer(family: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["whisper", "wav2vec2"])
-@pytest.mark.parametrize(("name", "seconds"), [(CLASSES, 1.5), (VOICES, 1.8)])
-def test_no_more_is_heard_than_the_task_says(family: str, name: str, seconds: float) -> None:
-    task, sound = task_of(family, name), noise(2.0, 6)
-    whole, beginning, less = task.predict([sound, sound[: round(16_000 * seconds)], sound[:16_000]], OPTIONS[name])
-    key = "scores" if name == CLASSES else "embedding"
-    assert whole[key] == pytest.approx(beginning[key], abs=1e-5) and whole[key] != pytest.approx(less[key], abs=1e-5)
+def test_no_more_of_a_voice_is_heard_than_the_task_says(family: str) -> None:
+    task, sound = task_of(family, VOICES), noise(2.0, 6)
+    whole, beginning, less = task.predict([sound, sound[: round(16_000 * 1.8)], sound[:16_000]], OPTIONS[VOICES])
+    assert whole["embedding"] == pytest.approx(beginning["embedding"], abs=1e-5)
+    assert whole["embedding"] != pytest.approx(less["embedding"], abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2"])
+def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(family: str) -> None:
+    task = task_of(family, CLASSES)
+    sounds = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 1.5, 1.6, 29.0, 0.2))]
+    stretches = [covering(sound, 24_000) for sound in sounds]
+    assert [len(parts) for parts in stretches] == [1, 1, 2, 20, 1]
+    assert {len(part) for parts in stretches for part in parts} == {16_000, 24_000, 3_200}
+    logits = []
+    for parts in stretches:
+        with torch.no_grad():
+            logits.append(task.logits(task.model.eval(), task.batch_of(parts)).mean(0))
+    answers = task.predict(sounds, OPTIONS[CLASSES])
+    for answer, expected in zip(answers, logits, strict=True):
+        probabilities = dict(zip(LABELS, expected.softmax(-1).tolist(), strict=True))
+        assert answer["scores"] == pytest.approx(probabilities, abs=1e-5)
+    (changed,) = task.predict([np.concatenate([sounds[3][:-16_000], noise(1.0, 9)])], OPTIONS[CLASSES])
+    assert changed["scores"] != answers[3]["scores"], "its end is heard too"
+
+    samples = [LabelledRecording(Waveform(sound, 16_000), LABELS[at % 3]) for at, sound in enumerate(sounds)]
+    dataset = task.dataset(samples, train=False)
+    batch = dataset.collate([dataset.sample(SampleKey(0, 0, at)) for at in range(5)])
+    with torch.no_grad():
+        found = task.evaluate(task.modules(), batch)
+    due = [-np.log(answer["scores"][sample.label]) for answer, sample in zip(answers, samples, strict=True)]
+    assert float(found["loss"]) == pytest.approx(sum(due), abs=1e-4) and int(found["weight"]) == 5
+    told = [
+        (LABELS.index(sample.label), LABELS.index(answer["label"]))
+        for answer, sample in zip(answers, samples, strict=True)
+    ]
+    assert sorted(map(tuple, found["confusion"].nonzero().tolist())) == sorted(set(told))
+    costs = (
+        [24_000, 24_000, 48_000, 480_000, 24_000] if family == "whisper" else [16_000, 24_000, 48_000, 480_000, 3_200]
+    )
+    scale = 32_000 / 24_000 if family == "whisper" else 1  # its window is longer than the task's stretch
+    assert dataset.lengths.tolist() == [round(cost * scale) for cost in costs]
+
+
+def test_stretches_cover_a_recording_evenly_and_none_is_short() -> None:
+    for size, longest in ((1, 10), (10, 10), (11, 10), (20, 10), (21, 10), (99, 10), (100, 7)):
+        sound = np.arange(size, dtype=np.float32)
+        parts = covering(sound, longest)
+        assert set(np.concatenate(parts).tolist()) == set(sound.tolist())
+        assert len(parts) == -(-size // longest) and {len(part) for part in parts} == {min(size, longest)}
 
 
 @pytest.mark.parametrize("family", ["whisper", "wav2vec2"])

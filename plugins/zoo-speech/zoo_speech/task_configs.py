@@ -86,8 +86,8 @@ class AudioClassificationConfig:
     augment: WaveAugmentConfig = field(default_factory=WaveAugmentConfig)
     """What happens to training waveforms."""
     crop_seconds: float = 5.0
-    """Longest stretch that is heard: at a random place in training, the beginning otherwise; of a model with a window that
-    is shorter than these 5 seconds, as much as fits into it."""
+    """Longest stretch that is heard at once: in training one at a random place, otherwise as many as cover a recording; of a
+    model with a window that is shorter than these 5 seconds, as much as fits into it."""
 
     def __post_init__(self) -> None:
         """Refuse lengths out of range."""

@@ -184,6 +184,18 @@ def stretch(samples: Samples, longest: int, generator: np.random.Generator | Non
     return samples[start : start + longest]
 
 
+def covering(samples: Samples, longest: int) -> list[Samples]:
+    """All of the samples (N,), in as few stretches of `longest` as cover them, evenly spaced; undivided if they fit."""
+    spare, gaps = max(0, len(samples) - longest), int(gaps_between(len(samples), longest))
+    starts = [spare * place // max(1, gaps) for place in range(gaps + 1)]
+    return [samples[start : start + longest] for start in starts]
+
+
+def gaps_between(lengths: Any, longest: int) -> Any:
+    """How many stretches more than one cover recordings of so many samples."""
+    return -(-np.maximum(0, lengths - longest) // longest)
+
+
 def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
     """`samples` (B, N) float32 with zeros behind the shorter ones, and `lengths` (B,)."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
