@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from zoo_core.card import Card
 from zoo_core.cli.progress import PlainReporter
 from zoo_core.cli.render import output_for
 from zoo_core.errors import UnknownName
+from zoo_core.fetch import Fetcher, data_root
+from zoo_core.plugins import Provided
 from zoo_core.recipe import load_recipe
 from zoo_core.training.folder import new_folder, newest_folder
 
@@ -20,11 +23,18 @@ RUNS = Path("runs")
 
 
 def run(recipe: Any, overrides: list[str] | None = None) -> Card | None:
-    """A recipe, watched on stderr."""
+    """A recipe, watched on stderr; its data is fetched where it isn't on this machine."""
     zoo = open_zoo()
     resolved = recipe if not isinstance(recipe, str | dict) else load_recipe(recipe, overrides or [], zoo.host)
+    fetch(resolved.data.provided)
     reporter = PlainReporter(output_for(sys.stderr, {}))
     return registered(resolved.name) or train(resolved, folder=new_folder(resolved.name, RUNS), reporter=reporter).card
+
+
+def fetch(data: Provided) -> None:
+    """Download what a data set is made of, where anything is missing."""
+    if data.spec.fetch:
+        open_zoo().host.resolve(data.spec.fetch, data)(Fetcher(data_root(os.environ), print))
 
 
 def facts(card: Card | None) -> dict[str, Any]:
