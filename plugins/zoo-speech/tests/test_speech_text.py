@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from zoo_speech.decoding import CharacterModel, decoder_of, greedy
+from zoo_speech.decoding import decoder_of, greedy
+from zoo_speech.language_models import CharacterModel, words_of
 from zoo_speech.masks import spans
 from zoo_speech.task_configs import CTCOptions
 from zoo_speech.tasks.common import word_errors
@@ -101,6 +102,131 @@ def test_a_language_model_by_hand_and_in_the_beam(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("...\n")
     with pytest.raises(DataError, match="holds no text"):
         decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "empty.txt")))
+
+
+ARPA = """
+\\data\\
+ngram 1=7
+ngram 2=3
+
+\\1-grams:
+-2.0\t<unk>
+0\t<s>\t-0.3
+-1.0\t</s>
+-0.5\tab\t-0.3
+-0.7\tAB\t-0.3
+-0.6\tba\t-0.3
+-0.4\tož
+
+\\2-grams:
+-0.2\t<s> ab
+-0.1\tab ba
+-0.1\tba </s>
+
+\\end\\
+"""
+BIGRAMS = {("<s>", "ab"): -0.2, ("ab", "ba"): -0.1, ("ba", "</s>"): -0.1}
+UNIGRAMS = {"</s>": -1.0, "ab": -0.5, "ba": -0.6}
+
+
+def arpa(folder: Path, text: str = ARPA) -> str:
+    (folder / "words.arpa").write_text(text)
+    return str(folder / "words.arpa")
+
+
+def language_score(words: list[str]) -> float:
+    """Logarithm to base ten of a sentence: what a pair hasn't costs 0.3 and falls back on the single word."""
+    pairs = itertools.pairwise(["<s>", *words, "</s>"])
+    return sum(BIGRAMS.get(pair, UNIGRAMS[pair[1]] - 0.3) for pair in pairs)
+
+
+def best_words(log_probs: Tensor, weight: float, word_score: float) -> str:
+    """By the best path of every row of the two words, each ending with spaces, the last one in a frame of its own."""
+    found: dict[str, float] = defaultdict(lambda: -math.inf)
+    for path in itertools.product(range(4), repeat=log_probs.shape[1]):
+        text = " ".join(ABC.collapse(path).split())
+        if set(text.split()) <= {"ab", "ba"}:
+            heard = sum(float(log_probs[0, frame, symbol]) for frame, symbol in enumerate(path))
+            found[text] = max(found[text], heard)
+
+    def score(text: str) -> float:
+        words = text.split()
+        return found[text] + weight * math.log(10) * language_score(words) + word_score * len(words)
+
+    return max(found, key=score)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("weight", "word_score"), [(0.0, 0.0), (1.0, 0.0), (0.5, 2.0)])
+def test_words_of_an_arpa_file_are_found_as_brute_force_finds_them(
+    tmp_path: Path, seed: int, weight: float, word_score: float
+) -> None:
+    log_probs = log_probabilities(6, seed)
+    padded = torch.cat((log_probs, torch.full((1, 3, 4), 9.0)), 1)
+    options = CTCOptions(beams=500, lm=arpa(tmp_path), lm_weight=weight, word_score=word_score)
+    assert decoder_of(ABC, options)(padded, torch.tensor([6])) == [best_words(log_probs, weight, word_score)]
+
+
+def test_weights_decide_as_they_say(tmp_path: Path) -> None:
+    def found(rows: list[list[float]], **settings: float) -> str:
+        options = CTCOptions(beams=50, lm=arpa(tmp_path), **settings)
+        return decoder_of(ABC, options)(torch.tensor([rows]), torch.tensor([2]))[0]
+
+    # "ab" is likelier heard, by 1, and "ba" as a sentence, by 0.5 to base ten: 1.15.
+    heard = [[-9.0, -9.0, 0.0, -1.0], [-9.0, -9.0, 0.0, 0.0]]
+    assert (found(heard, lm_weight=1.0), found(heard, lm_weight=0.8)) == ("ba", "ab")
+    # As likely heard as nothing, which is likelier as a sentence, by 0.2 to base ten: 0.46.
+    heard = [[0.0, -9.0, 0.0, -9.0], [0.0, -9.0, -9.0, 0.0]]
+    assert (found(heard, lm_weight=1.0, word_score=0.4), found(heard, lm_weight=1.0, word_score=0.5)) == ("", "ab")
+
+
+def test_a_batch_and_an_alphabet_without_spaces_are_searched_alike(tmp_path: Path) -> None:
+    options = CTCOptions(beams=50, lm=arpa(tmp_path))
+    search, rows = decoder_of(ABC, options), torch.cat([log_probabilities(9, seed) for seed in (3, 4)])
+    lengths = torch.tensor([5, 9])
+    apart = [search(rows[place : place + 1], lengths[place : place + 1])[0] for place in range(2)]
+    assert search(rows, lengths) == apart
+    letters = Characters(["a", "b"])
+    # "aba" is no row of words; "ab" and "ba" are as near, and "ba" ends a sentence more often. "abba" is one.
+    for path, text in (((1, 2, 2, 1), "ba"), ((1, 2, 0, 2, 1), "abba")):
+        scores = torch.full((1, len(path), 3), -9.0)
+        scores[0, range(len(path)), path] = 0.0
+        assert decoder_of(letters, options)(scores, torch.tensor([len(path)])) == [text]
+
+
+def test_of_words_that_are_spelled_alike_the_likeliest_counts(tmp_path: Path) -> None:
+    words = words_of(Path(arpa(tmp_path)), ABC, lambda text: normalised(text, lower=True, punctuation=False))
+    assert words.by_spelling == {"ab": "ab", "ba": "ba"}, "ož has a letter that the model has no symbol for"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ARPA.replace("ngram 1=7", "ngram 1=99999999"), "more than it can hold"),
+        (ARPA.replace("ngram 2=3", "ngram 2=999999999999"), "more than it can hold"),
+        (ARPA.replace("ngram 1=7", "ngram 1=9"), "word 8 of 9 is damaged"),
+        (ARPA.replace("-0.5\tab", "half\tab"), "word 4 of 7 is damaged"),
+        (ARPA[:70], "word 4 of 7 is damaged"),
+        (ARPA.replace("-0.2\t<s> ab", "-0.2\t<s> xy"), "KenLM can't read it"),
+        (ARPA.replace("\\1-grams:", "\\2-grams:"), "no single words"),
+        (ARPA.replace("ngram 1=7", "ngram 1=0"), "no single words"),
+        ("\\data\\\n", "no single words"),
+        (ARPA.replace("\tab\t", "\txy\t").replace("\tAB", "\tXY").replace("\tba", "\tyx"), "no word that the model"),
+    ],
+    ids=lambda value: value if " " in value and len(value) < 30 else "",
+)
+def test_damaged_arpa_files_are_one_error(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(DataError, match=reason) as caught:
+        decoder_of(ABC, CTCOptions(beams=2, lm=arpa(tmp_path, text)))
+    assert "words.arpa" in str(caught.value)
+
+
+def test_a_language_model_that_is_no_file_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.arpa")))
+    (tmp_path / "words.bin").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(range(256)))
+    with pytest.raises(DataError, match=r"words\.bin"):
+        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.bin")))
 
 
 def test_word_and_character_errors_by_hand() -> None:

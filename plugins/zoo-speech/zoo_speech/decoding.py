@@ -1,85 +1,54 @@
-"""From log-probabilities of symbols to text: the likeliest path, or a beam search with a language model of characters."""
+"""From log-probabilities of symbols to text: the likeliest path, or a beam search that may be told of the language."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from zoo_core.errors import DataError
 from zoo_core.tables import read_lines
+from zoo_speech.language_models import CharacterModel, Words, is_arpa, words_of
 from zoo_speech.task_configs import CTCOptions
 from zoo_speech.transcripts import Characters, normalised
 
 Decode = Callable[[Tensor, Tensor], list[str]]
 """Texts of log-probabilities (B, T, C), of which each recording has lengths (B,)."""
 
-_BLANK = "<blank>"
+_BLANK, _SPACE, _UNKNOWN = "<blank>", "<space>", "<unk>"
+_NEVER = -1e4
+"""Log-probability of what can't be."""
 
 
 def decoder_of(characters: Characters, options: CTCOptions) -> Decode:
-    """What the options ask for. Raises `DataError` for a language model's file that holds no text."""
+    """What the options ask for. Raises `DataError` for a language model's file that holds no text, or damaged n-grams."""
     if options.beams == 1:
         return lambda log_probs, lengths: greedy(characters, log_probs, lengths)
-    model = None
-    if options.lm:
-        lower = all(symbol == symbol.lower() for symbol in characters.symbols)
-        lines = (normalised(line, lower=lower, punctuation=False) for line in read_lines(Path(options.lm).expanduser()))
-        model = CharacterModel(filter(None, lines), characters, order=options.lm_order)
-    return BeamSearch(characters, options, model)
+    if not options.lm:
+        return BeamSearch(characters, options, None)
+    path = Path(options.lm).expanduser()
+    lower = all(symbol == symbol.lower() for symbol in characters.symbols)
+    spell = partial(normalised, lower=lower, punctuation=False)
+    if is_arpa(path):
+        return WordSearch(characters, options, words_of(path, characters, spell))
+    return BeamSearch(
+        characters,
+        options,
+        CharacterModel(filter(None, map(spell, read_lines(path))), characters, order=options.lm_order),
+    )
 
 
 def greedy(characters: Characters, log_probs: Tensor, lengths: Tensor) -> list[str]:
     """The text of each recording's likeliest path."""
     paths = log_probs.argmax(-1).tolist()
     return [characters.collapse(path[:length]) for path, length in zip(paths, lengths.tolist(), strict=True)]
-
-
-class CharacterModel:
-    """How likely a character is after others, learned from text: interpolated Witten–Bell n-grams.
-
-    Source: Witten and Bell, IEEE Transactions on Information Theory 1991, method C: what a context leaves to shorter ones
-    is the share of its different continuations. The shortest leaves it to all symbols alike.
-    """
-
-    def __init__(self, texts: Iterable[str], characters: Characters, *, order: int) -> None:
-        """`order` characters are looked at, the one to come included. Raises `DataError` where there is no text."""
-        self.order = order
-        self.characters = characters
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for text in texts:
-            # A space before and after: words begin and end where sentences do.
-            padded = f" {text} "
-            for place in range(1, len(padded)):
-                for length in range(min(order - 1, place) + 1):
-                    self._counts[padded[place - length : place]][padded[place]] += 1
-        if not self._counts:
-            raise DataError("the language model's file holds no text")
-        self._known: dict[str, dict[str, float]] = {}
-
-    def log_probability(self, context: str, character: str) -> float:
-        """Natural logarithm of the probability of a character after `context`, of which the end is looked at."""
-        return math.log(self._distribution(context[-(self.order - 1) :] if self.order > 1 else "")[character])
-
-    def _distribution(self, context: str) -> dict[str, float]:
-        if context not in self._known:
-            shorter = self._distribution(context[1:]) if context else self._even()
-            counts = self._counts.get(context, Counter())
-            total, kinds = sum(counts.values()), len(counts)
-            whole = total + kinds
-            self._known[context] = (
-                {symbol: (counts[symbol] + kinds * shorter[symbol]) / whole for symbol in shorter} if whole else shorter
-            )
-        return self._known[context]
-
-    def _even(self) -> dict[str, float]:
-        symbols = {*self.characters.symbols, " "}
-        return dict.fromkeys(symbols, 1 / len(symbols))
 
 
 class BeamSearch:
@@ -89,22 +58,17 @@ class BeamSearch:
     """
 
     def __init__(self, characters: Characters, options: CTCOptions, model: CharacterModel | None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from torchaudio.models.decoder import CTCDecoderLM, ctc_decoder
+        torchaudios = _torchaudios()
         self.characters = characters
-        # A space is no token that flashlight reads from a list.
-        tokens = [_BLANK, *("|" if symbol == " " else symbol for symbol in characters.symbols)]
-        silence = "|" if " " in characters.symbols else _BLANK
-        self._model = _language_model(CTCDecoderLM, model, characters) if model else None
-        self._decoder = ctc_decoder(
+        self._model = _language_model(torchaudios.CTCDecoderLM, model, characters) if model else None
+        self._decoder = torchaudios.ctc_decoder(
             lexicon=None,
-            tokens=tokens,
+            tokens=_tokens(characters),
             lm=self._model,
             beam_size=options.beams,
             lm_weight=options.lm_weight if model else 0.0,
             blank_token=_BLANK,
-            sil_token=silence,
+            sil_token=_silence(characters),
             log_add=True,
         )
 
@@ -116,6 +80,84 @@ class BeamSearch:
     def _text(self, tokens: Sequence[int]) -> str:
         # The decoder frames its answer with silence.
         return " ".join(self.characters.decode(tokens).split())
+
+
+class WordSearch:
+    """The rows of words of an ARPA file with the likeliest single paths, by flashlight's decoder and KenLM.
+
+    Paths aren't added up, as flashlight would add those of different texts that the language model can't tell apart.
+    Source: Heafield, KenLM: Faster and Smaller Language Model Queries, WMT 2011.
+    """
+
+    def __init__(self, characters: Characters, options: CTCOptions, words: Words) -> None:
+        """Raises `DataError` for what KenLM can't read."""
+        from flashlight.lib.text.decoder import CriterionType, LexiconDecoderOptions
+        from flashlight.lib.text.decoder.kenlm import KenLM
+        from flashlight.lib.text.dictionary import Dictionary, create_word_dict
+
+        silence, tokens = _silence(characters), _tokens(characters)
+        self._spellings = {word: spelling for spelling, word in words.by_spelling.items()}
+        self._gap = tokens.index(silence) if silence != _BLANK else None
+        behind = [] if self._gap is None else [silence]
+        lexicon = {word: [[*spelling, *behind]] for word, spelling in self._spellings.items()}
+        known = create_word_dict({_UNKNOWN: [], **lexicon})
+        try:
+            self._model = KenLM(str(words.path), known)
+        except (RuntimeError, MemoryError) as error:
+            reason = (str(error).splitlines() or [""])[-1]
+            raise DataError(f"{words.path}: KenLM can't read it: {reason}", hint="an ARPA file is due") from None
+        self._decoder = _torchaudios().CTCDecoder(
+            nbest=1,
+            lexicon=lexicon,
+            word_dict=known,
+            tokens_dict=Dictionary(tokens),
+            lm=self._model,
+            decoder_options=LexiconDecoderOptions(
+                beam_size=options.beams,
+                beam_size_token=len(tokens),
+                beam_threshold=50,
+                lm_weight=options.lm_weight * math.log(10),  # KenLM's logarithms are to base ten
+                word_score=options.word_score,
+                unk_score=-math.inf,
+                sil_score=0,
+                log_add=False,
+                criterion_type=CriterionType.CTC,
+            ),
+            blank_token=_BLANK,
+            sil_token=silence,
+            unk_word=_UNKNOWN,
+        )
+
+    def __call__(self, log_probs: Tensor, lengths: Tensor) -> list[str]:
+        """The best text of each recording."""
+        heard, lengths = log_probs.float().cpu(), lengths.cpu()
+        if self._gap is not None:
+            # Every word ends with a space, the last one in a frame of its own.
+            heard = F.pad(heard, (0, 0, 0, 1))
+            end = torch.full((heard.shape[2],), _NEVER)
+            end[self._gap] = 0.0
+            heard[torch.arange(len(heard)), lengths] = end
+            lengths = lengths + 1
+        found = self._decoder(heard.contiguous(), lengths)
+        between = "" if self._gap is None else " "
+        return [between.join(self._spellings[word] for word in beams[0].words) if beams else "" for beams in found]
+
+
+def _torchaudios() -> Any:
+    """Its decoders, without the word that they are to be moved."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torchaudio.models import decoder
+    return decoder
+
+
+def _tokens(characters: Characters) -> list[str]:
+    """The symbols as flashlight takes them: blank first, and the space under a name."""
+    return [_BLANK, *(_SPACE if symbol == " " else symbol for symbol in characters.symbols)]
+
+
+def _silence(characters: Characters) -> str:
+    return _SPACE if " " in characters.symbols else _BLANK
 
 
 def _language_model(base: Any, model: CharacterModel, characters: Characters) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
@@ -33,11 +34,14 @@ class CTCOptions:
     beams: int = 1
     """Texts that are followed at once; 1 takes the likeliest symbol of every frame."""
     lm: str = ""
-    """File of sentences, one a line, that a language model of characters learns for the beam search; empty for none."""
+    """File that tells the beam search of the language: n-grams of words in ARPA's format, of which then all that is written
+    consists, or sentences, one a line, that a model of characters learns from; empty for none."""
     lm_order: int = 4
-    """Characters that it looks at, the one to come included."""
+    """Characters that a model learned from sentences looks at, the one to come included."""
     lm_weight: float = 0.5
-    """Weight of its logarithms beside those of the sounds."""
+    """Weight of its natural logarithms beside those of the sounds."""
+    word_score: float = 0.0
+    """What every word of an ARPA file adds to a score; above 0 for more and shorter words."""
     timestamps: bool = False
     """Whether it is said when each word begins and ends."""
     format: Literal["", "srt", "vtt", "json"] = ""
@@ -50,6 +54,8 @@ class CTCOptions:
         require(self, "beams", "at least 1", self.beams >= 1)
         require(self, "lm_order", "from 1 to 8", 1 <= self.lm_order <= 8)
         require(self, "lm", "empty for a single beam", not self.lm or self.beams > 1)
+        for name in ("lm_weight", "word_score"):
+            require(self, name, "a finite number", isfinite(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
