@@ -83,6 +83,18 @@ def test_the_total_weight_divides_the_gradient_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_step_in_which_nothing_had_weight_is_a_step_of_no_gradient(name: str, clip_norm: float | None) -> None:
+    w = nn.Parameter(torch.ones(2, 2))
+    update = update_of(name, w, lr=0.1, weight_decay=0.0, clip_norm=clip_norm)
+    w.grad = torch.zeros(2, 2)
+    found = update.step(torch.tensor(0.0))
+    assert bool(found.finite) and found.norm.item() == 0 and torch.equal(w, torch.ones(2, 2))
+    w.grad = torch.full((2, 2), torch.nan)
+    assert not update.step(torch.tensor(0.0)).finite, "what isn't finite still isn't"
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop"])
 def test_clipping_scales_to_the_norm(name: str) -> None:
     clipped, scaled = (nn.Parameter(torch.zeros(4)) for _ in range(2))
     gradient = torch.tensor([3.0, 4.0, 0.0, 0.0])

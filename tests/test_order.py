@@ -15,6 +15,8 @@ from zoo_toys.runs import recipe, toy_zoo
 from zoo_core.errors import DataError
 from zoo_core.factory import train
 from zoo_core.recipe import load_recipe
+from zoo_core.settings import Training
+from zoo_core.training.evaluate import micro_batch
 from zoo_core.training.order import BatchPlan, Cursor, evaluation_batches, training_batches
 from zoo_core.training.task import Dataset, SampleKey
 
@@ -119,6 +121,17 @@ def test_batches_are_bucketed_by_length_and_still_shuffled() -> None:
     assert means != sorted(means)
 
 
+@pytest.mark.parametrize("settings", [{}, {"parts": 4}, {"batch_cost": 1600, "parts": 4}], ids=str)
+def test_chance_and_not_length_says_which_samples_an_epoch_leaves_out(settings: dict[str, int]) -> None:
+    lengths = np.random.default_rng(3).permutation(103)
+    plan = BatchPlan(103, batch_size=16, seed=0, lengths=lengths, **settings)  # type: ignore[arg-type]
+    epochs = [np.concatenate(plan.epoch(number)) for number in range(60)]
+    left = 103 % (4 if "batch_cost" in settings else 16)
+    assert {len(set(epoch)) for epoch in epochs} == {len(epoch) for epoch in epochs} == {103 - left}
+    visits = np.bincount(np.concatenate(epochs), minlength=103)
+    assert visits.min() >= 60 - 4 * left and set(np.flatnonzero(lengths > 100)) <= set(np.concatenate(epochs[:3]))
+
+
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_a_cap_on_the_padded_cost_holds_for_every_batch_and_loses_no_sample(parts: int) -> None:
     lengths = np.random.default_rng(1).integers(1, 60, 500)
@@ -181,6 +194,11 @@ def test_evaluation_keeps_to_the_cap_and_hears_what_is_longer_alone() -> None:
     assert sorted(chain(*found)) == list(range(300))
     assert all(lengths[batch].max() * len(batch) <= 240 and len(batch) <= 32 for batch in found if batch != [7])
     assert [7] in found
+
+
+def test_an_evaluation_holds_a_rank_to_the_share_of_its_micro_batches() -> None:
+    assert micro_batch(Training(steps=1, batch_size=32, batch_cost=800, accumulation=2), 4) == (4, 100)
+    assert micro_batch(Training(steps=1, batch_size=2, accumulation=2), 1) == (1, None)
 
 
 def test_every_evaluation_of_a_run_keeps_to_the_cap_of_a_micro_batch(

@@ -15,9 +15,9 @@ from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Dataset, Evaluated, Task, move
 
 
-def micro_batch(training: Training) -> tuple[int, int | None]:
+def micro_batch(training: Training, ranks: int) -> tuple[int, int | None]:
     """Samples, and padded units where they are capped, of an evaluation's batch: the share of one of the micro-batches."""
-    share = training.accumulation
+    share = training.accumulation * ranks
     return max(1, training.batch_size // share), None if training.batch_cost is None else training.batch_cost // share
 
 

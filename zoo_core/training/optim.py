@@ -99,7 +99,11 @@ class Update:
             parameter.grad = None
 
     def step(self, weight: Tensor) -> Norms:
-        """Apply the accumulated gradient sums; `weight` is the 0-d total weight over micro-batches and ranks."""
+        """Apply the accumulated gradient sums; `weight` is the 0-d total weight over micro-batches and ranks.
+
+        Where nothing had any weight, the gradient is 0 and no division makes it anything else.
+        """
+        weight = weight.masked_fill(weight == 0, 1)
         grads = [p.grad for p in self.parameters if p.grad is not None]
         # The model is on one device, so that the sorting of torch.nn.utils.get_total_norm is spared; NaN is not below.
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) / weight

@@ -72,20 +72,21 @@ class BatchPlan:
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The global batches of an epoch, each an array of indices."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-        order = random.permutation(self.size)
+        unit = self.batch_size if self.batch_cost is None else self.parts
+        # Chance says which samples fill no batch; were they cut off behind the sorting, it would always be the longest.
+        order = random.permutation(self.size)[: self.size - self.size % unit]
         if self.lengths is None:
             return self._cut(order)
         pool = self.batch_size * _POOL
         batches: list[np.ndarray] = []
-        for start in range(0, self.size, pool):
+        for start in range(0, len(order), pool):
             chunk = order[start : start + pool]
             batches += self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
         return [batches[i] for i in random.permutation(len(batches))]
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         if self.batch_cost is None:
-            whole = len(order) - len(order) % self.batch_size
-            return np.split(order[:whole], whole // self.batch_size) if whole else []
+            return np.split(order, len(order) // self.batch_size) if len(order) else []
         assert self.lengths is not None
         return _packed(order, self.lengths, self.batch_size, self.batch_cost, self.parts)
 

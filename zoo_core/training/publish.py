@@ -39,7 +39,7 @@ def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Fin
     split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
     if not split:
         return Final(split="", metrics={}, samples=0, baselines={}, artifacts={})
-    size, cost = micro_batch(recipe.training)
+    size, cost = micro_batch(recipe.training, hardware.ranks)
     found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=size, batch_cost=cost)
     return Final(
         split=split, metrics=found.metrics, samples=found.samples, baselines=baselines, artifacts=found.artifacts

@@ -271,7 +271,7 @@ class Run:
         """Measure, keep what the task leaves, and say whether it is the best so far."""
         prepared, training = self.prepared, self.recipe.training
         assert prepared.evaluation is not None
-        batch_size, batch_cost = micro_batch(training)
+        batch_size, batch_cost = micro_batch(training, self.hardware.ranks)
         with self.ema.applied() if self.ema else nullcontext():
             found = evaluate(
                 prepared.task,
