@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.pictures import View
-from zoo_speech.preprocessor import Reader
+from zoo_speech.preprocessor import Reader, Samples
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
-from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches, covering, gaps_between, picture_file
+from zoo_speech.tasks.common import SERVED, EncoderTask, Recordings, Stretches, covering, gaps_between, picture_file
 
 
 class AudioClassification(EncoderTask):
@@ -37,21 +39,27 @@ class AudioClassification(EncoderTask):
             raise UsageError("audio-classification needs a loss")
         self.longest = self.encoder.longest(config, "crop_seconds")
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledRecordings:
-        """Stretches with numbers of their labels. Raises `DataError` for a label that the model doesn't know."""
-        augmentation = WaveAugmentation(self.config.augment) if train else None
-        return LabelledRecordings(samples, self.preprocessor, self.encoder, self.longest, augmentation, self.labels)
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
+        """Stretches to train on or whole recordings, with numbers of their labels.
+
+        Raises `DataError` for a label that the model doesn't know.
+        """
+        if train:
+            augmentation = WaveAugmentation(self.config.augment)
+            return LabelledStretches(samples, self.preprocessor, self.encoder, self.longest, augmentation, self.labels)
+        return LabelledRecordings(samples, self.preprocessor, self.encoder, self.longest, self.labels)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """The loss of every recording."""
+        """The loss of every stretch."""
         logits = self.logits(modules["model"], batch)
         assert self.loss is not None  # refused above
         loss, weight = self.loss(logits, batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sum of the losses, and counts by true and by found label."""
-        logits = self.logits(modules["model"], batch)
+        """Sum of the losses of whole recordings, and counts by true and by found label."""
+        waveforms = batch["waveforms"]
+        logits = self.logits_of(modules["model"], waveforms, together=len(waveforms))
         assert self.loss is not None  # refused above
         loss, weight = self.loss(logits, batch["labels"])
         counts = confusion_counts(batch["labels"], logits.argmax(-1), len(self.labels))
@@ -79,48 +87,42 @@ class AudioClassification(EncoderTask):
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
-            heard = [covering(self.preprocessor.heard(item, number), self.longest) for number, item in numbered]
-            stretches = list(chain(*heard))
+            heard = [self.preprocessor.heard(item, number) for number, item in numbered]
             with serving(self.model):
-                logits = [
-                    self._of_stretches(self.model, self.batch_of(stretches[place : place + SERVED]))
-                    for place in range(0, len(stretches), SERVED)
-                ]
-            probabilities = averaged(torch.cat(logits), owners(heard).to(self.device)).softmax(-1)
+                probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
             found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
             if options.picture:
-                for answer, (first, *_) in zip(found, heard, strict=True):
+                for answer, samples in zip(found, heard, strict=True):
                     title = f"{answer['label']}, {answer['score']:.0%}"
+                    shown = samples[: self.longest]
                     answer["picture"] = picture_file(
-                        View(samples=first, rate=self.preprocessor.sampling_rate, title=title)
+                        View(samples=shown, rate=self.preprocessor.sampling_rate, title=title)
                     )
             answers += found
         return answers
 
     def logits(self, model: nn.Module, batch: Batch) -> Tensor:
-        """(B, labels) float32, the mean over the stretches of each recording where `owners` (P,) says whose they are."""
-        if "owners" not in batch:
-            return self._of_stretches(model, batch)
-        whose = batch["owners"]
-        # No more stretches at once than recordings, however long one of these is.
-        at_once = max(int(whose[-1]) + 1, SERVED)
-        heard = {name: values for name, values in batch.items() if name not in ("labels", "owners")}
-        found = [
-            self._of_stretches(model, {name: values[start : start + at_once] for name, values in heard.items()})
-            for start in range(0, len(whose), at_once)
-        ]
-        return averaged(torch.cat(found), whose)
-
-    def _of_stretches(self, model: nn.Module, batch: Batch) -> Tensor:
+        """(B, labels) float32, of stretches."""
         whole = cast("Any", model)
         states, lengths = self.encoder.states(model, batch)
         projected = whole.projector(states)  # (B, T, P)
         logits: Tensor = whole.classifier(self.encoder.pooled(projected, lengths)).float()
         return logits
 
+    def logits_of(self, model: nn.Module, waveforms: Sequence[Samples], *, together: int) -> Tensor:
+        """(B, labels) float32: the mean over the stretches that cover each waveform (N,), so many at once."""
+        covered = [covering(samples, self.longest) for samples in waveforms]
+        stretches = list(chain(*covered))
+        found = [
+            self.logits(model, self.batch_of(stretches[start : start + together]))
+            for start in range(0, len(stretches), together)
+        ]
+        of_each = torch.split(torch.cat(found), [len(parts) for parts in covered])
+        return torch.stack([logits.mean(0) for logits in of_each])
 
-class LabelledRecordings(Stretches):
-    """Recordings with numbers of their labels: one stretch of each where they are augmented, and otherwise all of them."""
+
+class LabelledStretches(Stretches):
+    """Stretches to train on, with numbers of their labels."""
 
     def __init__(
         self,
@@ -128,47 +130,51 @@ class LabelledRecordings(Stretches):
         reader: Reader,
         encoder: Encoder,
         longest: int,
-        augmentation: WaveAugmentation | None,
+        augmentation: WaveAugmentation,
         labels: Sequence[str],
     ) -> None:
         """Raises `DataError`, naming the sample, for one without a label that is known."""
         super().__init__(samples, reader, encoder, longest, augmentation)
-        if augmentation is None:
-            assert self.lengths is not None  # measured above
-            self.lengths = self.lengths * (gaps_between(self.measured, longest) + 1)
-        for number, sample in enumerate(samples):
-            if not isinstance(getattr(sample, "label", None), str):
-                raise DataError(f"sample {number + 1} has no label", hint="classification learns from labelled speech")
         self.labels = labels
-        self.numbers = label_numbers([sample.label for sample in samples], labels)
+        self.numbers = _numbered(samples, labels)
 
-    def sample(self, key: SampleKey) -> tuple[list[Any], int]:
-        """Stretches as the encoder takes them, and their label's number."""
-        if self.augmentation is None:
-            heard = covering(self.waveform(key.index, key.generator()), self.longest)
-        else:
-            heard = [self.heard(key)]
-        return [self.encoder.prepared(samples) for samples in heard], int(self.numbers[key.index])
+    def sample(self, key: SampleKey) -> tuple[Any, int]:
+        """A stretch as the encoder takes it, and its label's number."""
+        return self.encoder.prepared(self.heard(key)), int(self.numbers[key.index])
 
     def collate(self, samples: list[Any]) -> Batch:
-        """The encoder's tensors of P stretches, `labels` (B,), and `owners` (P,) where a recording has several."""
+        """The encoder's tensors, and `labels` (B,)."""
         prepared, numbers = zip(*samples, strict=True)
-        batch = {**self.encoder.collate(list(chain(*prepared))), "labels": torch.tensor(numbers)}
-        several = any(len(stretches) > 1 for stretches in prepared)
-        return {**batch, "owners": owners(prepared)} if several else batch
+        return {**self.encoder.collate(prepared), "labels": torch.tensor(numbers)}
 
     def title(self, index: int) -> str:
         """Its label."""
         return self.labels[int(self.numbers[index])]
 
 
-def owners(recordings: Sequence[Sized]) -> Tensor:
-    """(P,) which recording each of all their stretches is of."""
-    return torch.arange(len(recordings)).repeat_interleave(torch.tensor([len(one) for one in recordings]))
+class LabelledRecordings(Recordings):
+    """Whole recordings with numbers of their labels, which cost what the stretches that cover them do."""
+
+    def __init__(
+        self, samples: Sequence[Any], reader: Reader, encoder: Encoder, longest: int, labels: Sequence[str]
+    ) -> None:
+        """Raises `DataError`, naming the sample, for one without a label that is known."""
+        super().__init__(samples, reader, None)
+        self.numbers = _numbered(samples, labels)
+        self.lengths = encoder.costs(np.minimum(self.measured, longest)) * (gaps_between(self.measured, longest) + 1)
+
+    def sample(self, key: SampleKey) -> tuple[Samples, int]:
+        """A waveform (N,), and its label's number."""
+        return self.waveform(key.index, key.generator()), int(self.numbers[key.index])
+
+    def collate(self, samples: list[Any]) -> Batch:
+        """`waveforms`, a list of as many, and `labels` (B,)."""
+        waveforms, numbers = zip(*samples, strict=True)
+        return {"waveforms": list(waveforms), "labels": torch.tensor(numbers)}
 
 
-def averaged(values: Tensor, whose: Tensor) -> Tensor:
-    """(B, C): the mean of values (P, C) over the stretches of each recording, which `whose` (P,) tells."""
-    counts = whose.bincount()
-    sums = values.new_zeros(len(counts), values.shape[1]).index_add_(0, whose, values)
-    return sums / counts[:, None]
+def _numbered(samples: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
+    for number, sample in enumerate(samples):
+        if not isinstance(getattr(sample, "label", None), str):
+            raise DataError(f"sample {number + 1} has no label", hint="classification learns from labelled speech")
+    return label_numbers([sample.label for sample in samples], labels)
