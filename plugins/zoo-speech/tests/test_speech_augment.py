@@ -57,6 +57,12 @@ def test_speed_one_is_the_same_array() -> None:
         change_speed(samples, 0.0)
 
 
+def test_speeds_that_would_make_too_much_are_not_taken() -> None:
+    slow = WaveAugmentation(WaveAugmentConfig(speeds=(0.5,)), most=9_999)
+    assert len(slow(tone(samples=4_999), key())) == 9_998
+    assert slow(tone(samples=5_000), key()).tolist() == tone(samples=5_000).tolist()
+
+
 def test_samples_that_may_not_be_written_are_not() -> None:
     samples = tone()
     samples.flags.writeable = False

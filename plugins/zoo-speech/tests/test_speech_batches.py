@@ -11,19 +11,21 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from zoo_speech.audio import Waveform
 from zoo_speech.augment_configs import WaveAugmentConfig
 from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
-from zoo_speech.losses import ctc
+from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.samples import Utterance
-from zoo_speech.task_configs import CTCConfig, RecognitionConfig
+from zoo_speech.task_configs import CTCConfig, RecognitionConfig, Wav2Vec2PretrainingConfig
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
+from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.specs import Head, NoConfig
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.order import BatchPlan, Cursor, evaluation_batches, training_batches
-from zoo_core.training.task import TaskContext
+from zoo_core.training.task import SampleKey, TaskContext
 
 COST, MOST = 40_000, 12
 TEXTS = ("one", "two three", "four", "five six seven")
@@ -93,6 +95,24 @@ def test_a_cap_bounds_what_is_collated(speeds: tuple[float, ...]) -> None:
     counts = [count for count, _ in shapes]
     assert min(counts) <= 2 and max(counts) == MOST and sum(counts) == 300
     assert sum(count * width for count, width in shapes) < 1.1 * int(lengths.sum())
+
+
+@pytest.mark.parametrize("crop", [0.2, 0.6])
+def test_lengths_of_pretraining_are_those_that_are_collated(crop: float) -> None:
+    torch.manual_seed(0)
+    reader = SpeechReader(SpeechReaderConfig(text="none"), None)
+    small: dict[str, Any] = {"conv_widths": (8,) * 7, "position_kernel": 8, "position_groups": 4, "codes": 4}
+    config = Wav2Vec2Config(**small, code_size=8, hidden_size=16, layers=1, heads=2, feed_forward=32)
+    model = wav2vec2.build(config, Head(task="wav2vec2-pretraining"))
+    loss = wav2vec2_contrastive(Wav2Vec2ContrastiveConfig())
+    # Half a second has 24 frames, fewer than a span of so many and one to tell it from.
+    options = Wav2Vec2PretrainingConfig(crop_seconds=crop, mask_length=30, distractors=3)
+    task = Wav2Vec2Pretraining(options, TaskContext(model=model, preprocessor=reader, loss=loss))
+    dataset = task.dataset(skewed(20), train=True)
+    for index in range(20):
+        batch = dataset.collate([dataset.sample(SampleKey(0, 0, index))])
+        assert batch["samples"].shape[1] == dataset.lengths[index] and int(batch["masks"].sum()) >= 30
+        assert float(task.step("train", task.modules(), batch).weight) >= 30
 
 
 def test_a_cap_bounds_what_evaluations_collate() -> None:

@@ -164,6 +164,49 @@ def test_pretraining_learns_and_reaches_every_parameter() -> None:
         task.predict(["a.wav"], None)
 
 
+def test_codes_in_use_do_not_depend_on_how_recordings_are_put_together() -> None:
+    task = pretraining()
+    task.model.eval()
+    dataset = task.dataset(SPOKEN, train=False)
+    drawn, figures = [dataset.sample(key) for key in keys(3)], []
+    for size in (1, 3):
+        batches = [dataset.collate(drawn[start : start + size]) for start in range(0, 3, size)]
+        with torch.no_grad():
+            found = [task.evaluate(task.modules(), batch) for batch in batches]
+        sums = {name: sum(part[name] for part in found) for name in found[0]}  # type: ignore[misc]
+        figures.append(task.summarize(sums))  # type: ignore[arg-type]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-5) and 2 < figures[0]["codes"] <= 16
+
+
+def test_blocks_that_are_left_out_have_a_gradient_of_zero() -> None:
+    dropping = context("ctc-speech-recognition", loss=ctc(NoConfig()))
+    task = CTCRecognition(CTCConfig(), dropping)
+    encoder: Any = task.model.wav2vec2
+    dataset = task.dataset(SPOKEN, train=False)
+    batch = dataset.collate([dataset.sample(key) for key in keys(3)])
+    losses = []
+    for drop in (0.0, 1.0):
+        task.model.zero_grad()
+        encoder.config.layerdrop = drop
+        output = task.step("train", {"model": task.model.train()}, batch)
+        output.loss_sum.backward()  # type: ignore[no-untyped-call]
+        losses.append(float(output.loss_sum.detach()))
+        left_out = [weight.grad is not None and not weight.grad.any() for weight in encoder.encoder.layers.parameters()]
+        assert all(left_out) if drop else not any(left_out[:4])
+    assert losses[0] != losses[1]
+
+
+def test_transcripts_without_a_path_are_counted() -> None:
+    task = recognition()
+    samples = [SPOKEN[0], Utterance(noise(0.1, 7), "hello hello hello")]
+    dataset = task.dataset(samples, train=True)
+    found = []
+    for index in range(2):
+        output = task.step("train", task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, index))]))
+        found.append((float(output.weight), float(output.metrics["left_out"])))
+    assert found == [(11.0, 0.0), (0.0, 17.0)]
+
+
 def test_figures_and_rivals_of_recognition() -> None:
     task = recognition()
     task.model.eval()

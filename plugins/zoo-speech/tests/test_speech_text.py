@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from zoo_core.errors import DataError
 
 ABC = Characters([" ", "a", "b"])
 LETTERS = Characters(["a", "b", "c"])
+SPELL = partial(normalised, lower=True, punctuation=False)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def by_brute_force(log_probs: Tensor) -> str:
 def test_a_wide_beam_finds_what_brute_force_finds(seed: int) -> None:
     log_probs = log_probabilities(5, seed)
     padded = torch.cat((log_probs, torch.full((1, 3, 4), 9.0)), 1)
-    assert decoder_of(LETTERS, CTCOptions(beams=500))(padded, torch.tensor([5])) == [by_brute_force(log_probs)]
+    assert decoder_of(LETTERS, CTCOptions(beams=500), SPELL)(padded, torch.tensor([5])) == [by_brute_force(log_probs)]
 
 
 def test_the_likeliest_path_stops_at_its_recording() -> None:
@@ -82,6 +84,35 @@ def test_the_likeliest_path_stops_at_its_recording() -> None:
     for frame, symbol in enumerate((2, 0, 2, 3)):
         log_probs[:, frame, symbol] = 0.0
     assert greedy(ABC, log_probs, torch.tensor([4, 1])) == ["aab", "a"]
+
+
+def test_spaces_around_and_between_are_one_space_or_none_however_one_searches() -> None:
+    path = (1, 2, 1, 0, 1, 3, 1)
+    log_probs = torch.full((1, len(path), 4), -9.0)
+    log_probs[0, range(len(path)), path] = 0.0
+    for beams in (1, 4):
+        assert decoder_of(ABC, CTCOptions(beams=beams), SPELL)(log_probs, torch.tensor([len(path)])) == ["a b"]
+
+
+def test_a_space_at_the_end_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("a\nb\n")
+    options = CTCOptions(beams=50, lm=str(tmp_path / "letters.txt"), lm_weight=4.0, lm_order=2)
+    # Behind "a" a "b" is likelier heard than a space, by 2, and less likely written: 1/7 x 5/7 beside 5/7, 4 ln 7 = 7.8.
+    # Were the space written twice, 5/7 x 3/14, the two would be 4 ln 1.5 = 1.6 apart.
+    heard = torch.tensor([[[-9.0, -9.0, 0.0, -9.0], [-9.0, -2.0, -9.0, 0.0]]])
+    assert decoder_of(ABC, options, SPELL)(heard, torch.tensor([2])) == ["a"]
+
+
+def test_sentences_are_spelled_as_the_model_spells(tmp_path: Path) -> None:
+    symbols = Characters([" ", ".", "A", "b"])
+    (tmp_path / "sentences.txt").write_text("Ab.\nAb.\n")
+    options = CTCOptions(beams=50, lm=str(tmp_path / "sentences.txt"), lm_weight=2.0)
+    heard = torch.full((1, 3, 5), -9.0)
+    heard[0, 0, 3] = heard[0, 1, 4] = heard[0, 2, 0] = 0.0  # no matter whether a full stop or nothing follows
+    heard[0, 2, 2] = -0.1
+    for punctuation, text in ((True, "Ab."), (False, "Ab")):
+        spell = partial(normalised, lower=False, punctuation=punctuation)
+        assert decoder_of(symbols, options, spell)(heard, torch.tensor([3])) == [text]
 
 
 def test_a_language_model_by_hand_and_in_the_beam(tmp_path: Path) -> None:
@@ -95,13 +126,13 @@ def test_a_language_model_by_hand_and_in_the_beam(tmp_path: Path) -> None:
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("AB ab!\nab ab ab\n")
     even = torch.full((1, 5, 4), 0.25).log()
-    found = decoder_of(ABC, CTCOptions(beams=100, lm=str(sentences), lm_weight=4.0, lm_order=3))(
+    found = decoder_of(ABC, CTCOptions(beams=100, lm=str(sentences), lm_weight=4.0, lm_order=3), SPELL)(
         even, torch.tensor([5])
     )
     assert set(found[0].split()) <= {"ab", "a"}
     (tmp_path / "empty.txt").write_text("...\n")
     with pytest.raises(DataError, match="holds no text"):
-        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "empty.txt")))
+        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "empty.txt")), SPELL)
 
 
 ARPA = """
@@ -164,13 +195,13 @@ def test_words_of_an_arpa_file_are_found_as_brute_force_finds_them(
     log_probs = log_probabilities(6, seed)
     padded = torch.cat((log_probs, torch.full((1, 3, 4), 9.0)), 1)
     options = CTCOptions(beams=500, lm=arpa(tmp_path), lm_weight=weight, word_score=word_score)
-    assert decoder_of(ABC, options)(padded, torch.tensor([6])) == [best_words(log_probs, weight, word_score)]
+    assert decoder_of(ABC, options, SPELL)(padded, torch.tensor([6])) == [best_words(log_probs, weight, word_score)]
 
 
 def test_weights_decide_as_they_say(tmp_path: Path) -> None:
     def found(rows: list[list[float]], **settings: float) -> str:
         options = CTCOptions(beams=50, lm=arpa(tmp_path), **settings)
-        return decoder_of(ABC, options)(torch.tensor([rows]), torch.tensor([2]))[0]
+        return decoder_of(ABC, options, SPELL)(torch.tensor([rows]), torch.tensor([2]))[0]
 
     # "ab" is likelier heard, by 1, and "ba" as a sentence, by 0.5 to base ten: 1.15.
     heard = [[-9.0, -9.0, 0.0, -1.0], [-9.0, -9.0, 0.0, 0.0]]
@@ -182,7 +213,7 @@ def test_weights_decide_as_they_say(tmp_path: Path) -> None:
 
 def test_a_batch_and_an_alphabet_without_spaces_are_searched_alike(tmp_path: Path) -> None:
     options = CTCOptions(beams=50, lm=arpa(tmp_path))
-    search, rows = decoder_of(ABC, options), torch.cat([log_probabilities(9, seed) for seed in (3, 4)])
+    search, rows = decoder_of(ABC, options, SPELL), torch.cat([log_probabilities(9, seed) for seed in (3, 4)])
     lengths = torch.tensor([5, 9])
     apart = [search(rows[place : place + 1], lengths[place : place + 1])[0] for place in range(2)]
     assert search(rows, lengths) == apart
@@ -191,11 +222,11 @@ def test_a_batch_and_an_alphabet_without_spaces_are_searched_alike(tmp_path: Pat
     for path, text in (((1, 2, 2, 1), "ba"), ((1, 2, 0, 2, 1), "abba")):
         scores = torch.full((1, len(path), 3), -9.0)
         scores[0, range(len(path)), path] = 0.0
-        assert decoder_of(letters, options)(scores, torch.tensor([len(path)])) == [text]
+        assert decoder_of(letters, options, SPELL)(scores, torch.tensor([len(path)])) == [text]
 
 
 def test_of_words_that_are_spelled_alike_the_likeliest_counts(tmp_path: Path) -> None:
-    words = words_of(Path(arpa(tmp_path)), ABC, lambda text: normalised(text, lower=True, punctuation=False))
+    words = words_of(Path(arpa(tmp_path)), ABC, SPELL)
     assert words.by_spelling == {"ab": "ab", "ba": "ba"}, "ož has a letter that the model has no symbol for"
 
 
@@ -217,16 +248,16 @@ def test_of_words_that_are_spelled_alike_the_likeliest_counts(tmp_path: Path) ->
 )
 def test_damaged_arpa_files_are_one_error(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(DataError, match=reason) as caught:
-        decoder_of(ABC, CTCOptions(beams=2, lm=arpa(tmp_path, text)))
+        decoder_of(ABC, CTCOptions(beams=2, lm=arpa(tmp_path, text)), SPELL)
     assert "words.arpa" in str(caught.value)
 
 
 def test_a_language_model_that_is_no_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.arpa")))
+        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.arpa")), SPELL)
     (tmp_path / "words.bin").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(range(256)))
     with pytest.raises(DataError, match=r"words\.bin"):
-        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.bin")))
+        decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.bin")), SPELL)
 
 
 def test_word_and_character_errors_by_hand() -> None:

@@ -164,7 +164,8 @@ def test_tokens_are_those_of_transformers(times: int | None, beams: int) -> None
 
 def test_the_mean_is_that_of_the_tokens_and_the_end() -> None:
     model = random_model(1)
-    rules, prompt = Rules(eos_id=EOS), torch.tensor([[START, NO_TIMES]] * 2)
+    suppressed = torch.arange(60, 90)
+    rules, prompt = Rules(eos_id=EOS, suppressed=tuple(suppressed.tolist())), torch.tensor([[START, NO_TIMES]] * 2)
     features = torch.randn(2, 80, FRAMES)
     prefer(model, [EOS], 2.2)
     with torch.no_grad():
@@ -172,10 +173,13 @@ def test_the_mean_is_that_of_the_tokens_and_the_end() -> None:
             tokens = [*one.tokens, EOS][:8]
             inputs = torch.tensor([[START, NO_TIMES, *tokens[:-1]]])
             logits = model(input_features=features[row : row + 1], decoder_input_ids=inputs).logits[0, 1:]
-            chosen = logits.log_softmax(-1).gather(1, torch.tensor(tokens)[:, None])
+            # Among the tokens that may be written.
+            chosen = (
+                logits.index_fill(1, suppressed, -torch.inf).log_softmax(-1).gather(1, torch.tensor(tokens)[:, None])
+            )
             assert one.mean == pytest.approx(float(chosen.mean()), rel=1e-4)
-        beams = beam_search(Heard(model, features), prompt, rules, 8, beams=4)
-        single = greedy(Heard(model, features), prompt, rules, 8)
+        beams = beam_search(Heard(model, features), prompt, Rules(eos_id=EOS), 8, beams=4)
+        single = greedy(Heard(model, features), prompt, Rules(eos_id=EOS), 8)
     assert all(several.mean >= one.mean - 1e-5 for several, one in zip(beams, single, strict=True))
 
 
@@ -291,6 +295,15 @@ def test_samples_that_can_not_be_learned_are_named() -> None:
         )
     with pytest.raises(UsageError, match="token 9999"):
         task_of(random_model(), reader_of(suppressed=(9999,)))
+
+
+def test_a_slow_speed_that_would_push_the_end_out_of_the_window_is_not_taken() -> None:
+    end = np.concatenate([np.zeros(9_600, np.float32), tone(300.0, 0.04)])
+    task = task_of(random_model(), augment=WaveAugmentConfig(speeds=(0.8,)), spec_augment=SpecAugmentConfig())
+    samples = [Utterance(Waveform(end, 16_000), "end"), spoken("short", seconds=0.3)]
+    slowed, plain = (task.dataset(samples, train=train) for train in (True, False))
+    heard = [[dataset.sample(SampleKey(0, 0, index))[0] for index in range(2)] for dataset in (slowed, plain)]
+    assert torch.equal(heard[0][0], heard[1][0]) and not torch.equal(heard[0][1], heard[1][1])
 
 
 def test_a_sample_is_learned_in_its_language() -> None:

@@ -56,7 +56,7 @@ def listener(frames: int) -> nn.Module:
 
 def test_the_shortest_waveform_has_one_frame() -> None:
     architecture = recogniser().model.config
-    assert wav2vec2.shortest(architecture) == 400  # 25 ms at 16 kHz, as the paper says of a frame's field
+    assert wav2vec2.samples_of(architecture, 1) == 400  # 25 ms at 16 kHz, as the paper says of a frame's field
     assert wav2vec2.frame_count(architecture, 400) == 1 and wav2vec2.frame_count(architecture, 399) == 0
 
 

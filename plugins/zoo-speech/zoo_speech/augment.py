@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +27,11 @@ class WaveAugmentation:
     one of `noises`, repeated where it is too short, or white where there are none; they must have the samples' rate.
     """
 
-    def __init__(self, config: WaveAugmentConfig, noises: Sequence[Samples] = ()) -> None:
+    def __init__(self, config: WaveAugmentConfig, noises: Sequence[Samples] = (), *, most: int | None = None) -> None:
+        """A speed that would make more than `most` samples of a recording isn't taken, which keeps its own."""
         self.config = config
         self.noises = noises
+        self.most = most
         self._idle = all(factor == 1.0 for factor in config.speeds) and not config.noise and not config.gain
 
     def __call__(self, samples: Samples, generator: Generator) -> Samples:
@@ -38,15 +41,16 @@ class WaveAugmentation:
         # Every draw is made whatever the others gave, so that switching one change off leaves the others as they were.
         factor = self.config.speeds[int(generator.integers(len(self.config.speeds)))]
         chance, ratio, level = generator.random(), generator.uniform(*self.config.snr), generator.uniform(-1.0, 1.0)
-        changed = change_speed(samples, factor)
+        fits = self.most is None or _stretched(len(samples), factor) <= self.most
+        changed = change_speed(samples, factor) if fits else samples
         if chance < self.config.noise:
             changed = add_noise(changed, self._noise(len(changed), generator), ratio)
         return _within_scale(change_gain(changed, level * self.config.gain))
 
     def longest(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) samples that may come of so many, at the slowest speed."""
-        slowest = _ratio(min(self.config.speeds))
-        return -(-lengths * slowest.denominator // slowest.numerator)
+        longest: NDArray[np.int64] = _stretched(lengths, min(self.config.speeds))
+        return longest
 
     def _noise(self, frames: int, generator: Generator) -> Samples:
         if not self.noises:
@@ -107,6 +111,12 @@ def spec_augment(features: Tensor, config: SpecAugmentConfig, generator: Generat
     if not masked.any():
         return features
     return features.where(~masked.to(features.device), features.mean())
+
+
+def _stretched(lengths: Any, factor: float) -> Any:
+    """Samples of recordings of so many, played `factor` times as fast."""
+    ratio = _ratio(factor)
+    return -(-lengths * ratio.denominator // ratio.numerator)
 
 
 def _ratio(factor: float) -> Fraction:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from zoo_core.errors import DataError
 from zoo_core.tables import read_lines
 from zoo_speech.language_models import CharacterModel, Words, is_arpa, words_of
 from zoo_speech.task_configs import CTCOptions
-from zoo_speech.transcripts import Characters, normalised
+from zoo_speech.transcripts import Characters
 
 Decode = Callable[[Tensor, Tensor], list[str]]
 """Texts of log-probabilities (B, T, C), of which each recording has lengths (B,)."""
@@ -27,15 +26,16 @@ _NEVER = -1e4
 """Log-probability of what can't be."""
 
 
-def decoder_of(characters: Characters, options: CTCOptions) -> Decode:
-    """What the options ask for. Raises `DataError` for a language model's file that holds no text, or damaged n-grams."""
+def decoder_of(characters: Characters, options: CTCOptions, spell: Callable[[str], str]) -> Decode:
+    """What the options ask for; `spell` writes a language model's text as the model's transcripts are.
+
+    Raises `DataError` for a language model's file that holds no text, or damaged n-grams.
+    """
     if options.beams == 1:
         return lambda log_probs, lengths: greedy(characters, log_probs, lengths)
     if not options.lm:
         return BeamSearch(characters, options, None)
     path = Path(options.lm).expanduser()
-    lower = all(symbol == symbol.lower() for symbol in characters.symbols)
-    spell = partial(normalised, lower=lower, punctuation=False)
     if is_arpa(path):
         return WordSearch(characters, options, words_of(path, characters, spell))
     return BeamSearch(
@@ -46,9 +46,10 @@ def decoder_of(characters: Characters, options: CTCOptions) -> Decode:
 
 
 def greedy(characters: Characters, log_probs: Tensor, lengths: Tensor) -> list[str]:
-    """The text of each recording's likeliest path."""
+    """The text of each recording's likeliest path, with single spaces within it."""
     paths = log_probs.argmax(-1).tolist()
-    return [characters.collapse(path[:length]) for path, length in zip(paths, lengths.tolist(), strict=True)]
+    found = (characters.collapse(path[:length]) for path, length in zip(paths, lengths.tolist(), strict=True))
+    return [" ".join(text.split()) for text in found]
 
 
 class BeamSearch:
@@ -185,6 +186,8 @@ def _language_model(base: Any, model: CharacterModel, characters: Characters) ->
             return following, model.log_probability(context, character) if character else 0.0
 
         def finish(self, state: Any) -> tuple[Any, float]:
-            return self.score(state, characters.symbols.index(" ") + 1 if " " in characters.symbols else 0)
+            # A text that ends with a space has been told that its last word is over.
+            over = self._contexts[state].endswith(" ") or " " not in characters.symbols
+            return (state, 0.0) if over else self.score(state, characters.symbols.index(" ") + 1)
 
     return Characterwise()

@@ -35,7 +35,7 @@ def ctc(config: NoConfig) -> Loss:
     targets: (B, L) symbols in [1, C), whatever lies beyond target_lengths (B,). weight: the number of target symbols.
 
     Targets that need more frames than there are have no path, and an infinite loss. They are left out of both sum and
-    weight and get no gradient, as with torch's `zero_infinity`; `alignable` says which, for a task to count them. An
+    weight and get no gradient, as with torch's `zero_infinity`; `alignable` says which they are. An
     utterance without symbols adds to the sum, since its frames must all be blank, and nothing to the weight.
     """
 

@@ -128,9 +128,10 @@ def greedy(heard: Heard, prompt: Tensor, rules: Rules, most: int) -> list[Writte
     counts = torch.zeros_like(totals)
     ended = torch.zeros_like(totals, dtype=torch.bool)
     for _ in range(most):
-        scores = heard.scores(tokens)
-        token = rules(scores, written).argmax(-1)
-        gained = scores.gather(1, token[:, None])[:, 0] - scores.logsumexp(-1)
+        scores = rules(heard.scores(tokens), written)
+        token = scores.argmax(-1)
+        # Among what the rules allow, as OpenAI's and Transformers' means are, which thresholds are meant for.
+        gained = scores.amax(-1) - scores.logsumexp(-1)
         totals += gained.masked_fill(ended, 0.0)
         counts += ~ended
         tokens = token.masked_fill(ended, rules.eos_id)[:, None]  # (B, 1)

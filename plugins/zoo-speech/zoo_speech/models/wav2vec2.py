@@ -102,7 +102,7 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     Frames behind a recording's last are no part of it, and what they hold depends on nothing. A recording that is shorter
     than a frame is heard with silence behind it.
     """
-    least = shortest(encoder.config)
+    least = samples_of(encoder.config, 1)
     lengths = lengths.clamp(min=least)
     samples = nn.functional.pad(samples, (0, max(0, least - samples.shape[1])))
     size = frame_count(encoder.config, samples.shape[1])
@@ -110,12 +110,16 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
     present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
     output = encoder(samples, attention_mask=present.long(), mask_time_indices=hidden)
-    return Frames(output.last_hidden_state, output.extract_features, counts)
+    states = output.last_hidden_state
+    if encoder.training and encoder.config.layerdrop:
+        # A block that is left out has a gradient of zero rather than none, which ranks would have to agree on.
+        states = states + 0.0 * torch.stack([weight.sum() for weight in encoder.encoder.layers.parameters()]).sum()
+    return Frames(states, output.extract_features, counts)
 
 
-def shortest(architecture: Architecture) -> int:
-    """Samples of the shortest waveform that has a frame."""
-    samples = 1
+def samples_of(architecture: Architecture, frames: int) -> int:
+    """Samples of the shortest waveform that has so many frames."""
+    samples = frames
     for kernel, stride in zip(reversed(architecture.conv_kernel), reversed(architecture.conv_stride), strict=True):
         samples = (samples - 1) * stride + kernel
     return samples

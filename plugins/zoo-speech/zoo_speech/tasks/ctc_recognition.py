@@ -17,7 +17,7 @@ from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, se
 from zoo_speech import pictures
 from zoo_speech.alignment import Alignment, Clock, align, frames_due, words
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.decoding import decoder_of
+from zoo_speech.decoding import decoder_of, greedy
 from zoo_speech.masks import spans
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
 from zoo_speech.pictures import Lane, View
@@ -63,18 +63,18 @@ class CTCRecognition(SpeechTask):
         return Utterances(samples, self.preprocessor, self.config if train else None, frames)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """The loss of every transcript."""
+        """The loss of every transcript, and the symbols of those that have no path and are left out of it."""
         log_probs, lengths = self._heard(modules["model"], batch)
         assert self.loss is not None  # refused above
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
-        return StepOutput(loss, weight)
+        return StepOutput(loss, weight, {"left_out": batch["target_lengths"].sum() - weight})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
         """Sum of the losses, and the likeliest path's text beside the transcript; all of the recordings to show."""
         log_probs, lengths = self._heard(modules["model"], batch)
         assert self.loss is not None  # refused above
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
-        found = decoder_of(self.characters, CTCOptions())(log_probs, lengths)
+        found = greedy(self.characters, log_probs, lengths)
         examples = [
             _Example(
                 batch["samples"][row, : batch["lengths"][row]].cpu().numpy(),
@@ -103,7 +103,7 @@ class CTCRecognition(SpeechTask):
 
     def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
         """The text of each recording, and what else is asked for. Raises `DataError` for what is none, or is too long."""
-        decode = decoder_of(self.characters, options)
+        decode = decoder_of(self.characters, options, self.preprocessor.spelled)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             heard = []

@@ -21,7 +21,7 @@ from zoo_speech.alignment import Clock
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.losses import draw_distractors
 from zoo_speech.masks import spans
-from zoo_speech.models.wav2vec2 import frame_count, frames_of
+from zoo_speech.models.wav2vec2 import frame_count, frames_of, samples_of
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.task_configs import Wav2Vec2PretrainingConfig
@@ -45,23 +45,36 @@ class Wav2Vec2Pretraining(SpeechTask):
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Stretches:
         """Stretches of recordings with what is hidden of them and their distractors, new ones in every epoch."""
-        frames = partial(frame_count, cast("Any", self.model).config)
-        return Stretches(samples, self.preprocessor, self.config, frames, augmented=train)
+        architecture = cast("Any", self.model).config
+        # Half a second, which pads little of what is long and is enough for most masks; more where it isn't.
+        least = samples_of(architecture, self.config.mask_length + 1)
+        return Stretches(
+            samples,
+            self.preprocessor,
+            self.config,
+            partial(frame_count, architecture),
+            shortest=max(self.preprocessor.sampling_rate // 2, least),
+            augmented=train,
+        )
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """The loss of every hidden frame, how often the true one is nearest, and the codes in use."""
-        loss, weight, figures = self._judged(modules["model"], batch)
-        return StepOutput(loss, weight, figures)
+        """The loss of every hidden frame, how often the true one is nearest, and the codes in use in the batch."""
+        loss, weight, right, usage = self._judged(modules["model"], batch)
+        return StepOutput(loss, weight, {"accuracy": right, "codes": _perplexity(usage / weight) * weight})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sums over hidden frames."""
-        loss, weight, figures = self._judged(modules["model"], batch)
-        return {"loss": loss, "weight": weight, **figures}
+        """Sums over hidden frames: of the losses, of true frames found, and of the codes' probabilities (G, V)."""
+        loss, weight, right, usage = self._judged(modules["model"], batch)
+        return {"loss": loss, "weight": weight, "accuracy": right, "usage": usage}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """Mean loss in nats, share of hidden frames that were told from their distractors, and codes in use, as perplexity."""
+        """Mean loss in nats, share of hidden frames that were told from their distractors, and codes in use, as perplexity.
+
+        The part of the loss that asks for diversity is the batches' own, so that it depends on their size.
+        """
         sums = cast("Mapping[str, Tensor]", gathered)
-        return {name: float(sums[name] / sums["weight"]) for name in ("loss", "accuracy", "codes")}
+        figures = {name: float(sums[name] / sums["weight"]) for name in ("loss", "accuracy")}
+        return {**figures, "codes": float(_perplexity(sums["usage"] / sums["weight"]))}
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Guessing among a frame and its distractors."""
@@ -80,7 +93,8 @@ class Wav2Vec2Pretraining(SpeechTask):
         stretches = Clock.of(cast("Any", self.model).config, rate).stretches(hidden)
         return View(samples=waveform, rate=rate, hidden=stretches)
 
-    def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Sum of the losses, hidden frames, how many of these are nearest to their own, and their codes (G, V), as a sum."""
         pair = cast("Any", model)
         pair.quantizer.temperature = float(batch["temperature"])
         frames = frames_of(pair.wav2vec2, batch["samples"], batch["lengths"], batch["masks"])
@@ -94,18 +108,22 @@ class Wav2Vec2Pretraining(SpeechTask):
         predictions = pair.project_hid(frames.states[hidden])  # (M, D)
         assert self.loss is not None  # refused above
         loss, weight = self.loss(predictions, targets, batch["distractors"], probabilities)
-        return loss, weight, _figures(predictions, targets, batch["distractors"], probabilities)
+        right = _nearest(predictions, targets, batch["distractors"])
+        return loss, weight, right, probabilities.detach().sum(0)
 
 
 @torch.no_grad()
-def _figures(predictions: Tensor, targets: Tensor, distractors: Tensor, probabilities: Tensor) -> dict[str, Tensor]:
-    """Sums over steps: how often the target is nearer than all its distractors, and the perplexity of codes."""
+def _nearest(predictions: Tensor, targets: Tensor, distractors: Tensor) -> Tensor:
+    """How often the target is nearer than all its distractors."""
     near = nn.functional.normalize(predictions.float(), dim=1) @ nn.functional.normalize(targets.float(), dim=1).T
     others = near.gather(1, distractors.clamp_min(0)).masked_fill(distractors < 0, -torch.inf)
-    right = near.diagonal() > others.max(1).values
-    used = probabilities.mean(0)
-    perplexity = torch.special.entr(used).sum(1).exp().sum()
-    return {"accuracy": right.sum().float(), "codes": perplexity * len(predictions)}
+    right: Tensor = near.diagonal() > others.max(1).values
+    return right.sum().float()
+
+
+def _perplexity(usage: Tensor) -> Tensor:
+    """Codes in use of all codebooks, of probabilities (G, V)."""
+    return torch.special.entr(usage).sum(1).exp().sum()
 
 
 class Stretches(Recordings):
@@ -118,16 +136,20 @@ class Stretches(Recordings):
         config: Wav2Vec2PretrainingConfig,
         frames: Callable[[int], int],
         *,
+        shortest: int,
         augmented: bool,
     ) -> None:
-        """`frames` tells the encoder's frames from samples. Raises `DataError` for what is no recording."""
+        """`frames` tells the encoder's frames from samples; silence makes `shortest` of what is shorter.
+
+        Raises `DataError` for what is no recording.
+        """
         super().__init__(samples, reader, WaveAugmentation(config.augment) if augmented else None)
         self.config = config
         self.frames = frames
         self.longest = round(config.crop_seconds * reader.sampling_rate)
-        self.shortest = reader.sampling_rate // 2
+        self.shortest = shortest
         assert self.lengths is not None  # measured above
-        self.lengths = np.clip(self.lengths, self.shortest, self.longest)
+        self.lengths = np.maximum(np.minimum(self.lengths, self.longest), shortest)
 
     def sample(self, key: SampleKey) -> tuple[Any, Any, Any, int]:
         """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""
@@ -135,7 +157,7 @@ class Stretches(Recordings):
         waveform = self.waveform(key.index, generator)
         waveform = stretch(waveform, self.longest, generator)
         if len(waveform) < self.shortest:
-            # Half a second at least, so that something can be hidden of it.
+            # So that something can be hidden of it.
             waveform = np.pad(waveform, (0, self.shortest - len(waveform)))
         probability, length = self.config.mask_probability, self.config.mask_length
         hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)

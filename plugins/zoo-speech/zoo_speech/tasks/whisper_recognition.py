@@ -218,8 +218,9 @@ class Utterances(Recordings):
         Raises `DataError`, naming the sample, for one without a transcript, or that is too long in time or text, or whose
         language nobody says.
         """
-        super().__init__(samples, reader, WaveAugmentation(config.augment) if config else None)
-        self._refuse_longer(min(window.samples, reader.most_samples))
+        most_samples = min(window.samples, reader.most_samples)
+        super().__init__(samples, reader, WaveAugmentation(config.augment, most=most_samples) if config else None)
+        self._refuse_longer(most_samples)
         self.config, self.window, self.eos_id = config, window, eos_id
         texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
         self.targets: list[tuple[list[int], list[int]]] = []
