@@ -232,6 +232,8 @@ def test_bad_samples_are_named() -> None:
     task = recognition()
     for sample, words in (
         (Utterance(noise(0.5, 0), " ... "), "sample 2 has no transcript"),
+        (Utterance(noise(0.5, 0), " ... ", name="a/b.wav"), r"a/b\.wav has no transcript"),
+        (Utterance(noise(31, 0), "long", name="c.wav"), r"c\.wav: 31\.0 s, at most 30 s"),
         ("a.wav", "sample 2: expected a recording"),
         (Utterance(noise(31, 0), "long"), r"sample 2: 31\.0 s, at most 30 s"),
     ):
@@ -241,6 +243,8 @@ def test_bad_samples_are_named() -> None:
         task.dataset([], train=True)
     with pytest.raises(DataError, match="input 2: longer than 30 s"):
         task.predict([noise(0.2, 0), noise(31, 0)], CTCOptions())
+    with pytest.raises(DataError, match="unknown.wav has no label"):
+        classification().dataset([Utterance(noise(0.5, 0), "a", name="unknown.wav")], train=False)
     with pytest.raises(DataError, match="sample 1 has no label"):
         classification().dataset(SPOKEN, train=True)
     with pytest.raises(UsageError, match="needs a reader with symbols"):

@@ -18,7 +18,7 @@ from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
 from zoo_speech.audio import resampled
 from zoo_speech.configs import SpeechReaderConfig, WhisperReaderConfig
-from zoo_speech.samples import recording_of
+from zoo_speech.samples import called, recording_of
 from zoo_speech.transcripts import Characters, normalised
 
 SETTINGS_FILE = "speech.json"
@@ -74,7 +74,7 @@ class SpeechReader(Reader):
             text = getattr(sample, "text", None)
             if not isinstance(text, str):
                 raise DataError(
-                    f"sample {number + 1} has no transcript", hint="set preprocessor.text=none for unlabelled audio"
+                    f"{called(sample, number)} has no transcript", hint="set preprocessor.text=none for unlabelled audio"
                 )
             texts.append(reader.spelled(text))
         try:

@@ -19,6 +19,7 @@ from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Reader, Samples
+from zoo_speech.samples import called
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask, Recordings, Stretches, covering, gaps_between, picture_file
 
@@ -176,5 +177,5 @@ class LabelledRecordings(Recordings):
 def _numbered(samples: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
     for number, sample in enumerate(samples):
         if not isinstance(getattr(sample, "label", None), str):
-            raise DataError(f"sample {number + 1} has no label", hint="classification learns from labelled speech")
+            raise DataError(f"{called(sample, number)} has no label", hint="classification learns from labelled speech")
     return label_numbers([sample.label for sample in samples], labels)

@@ -19,7 +19,7 @@ from zoo_speech.audio import wav_bytes
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Reader, Samples
-from zoo_speech.samples import Recording
+from zoo_speech.samples import Recording, called
 from zoo_speech.subtitles import Segment, cues, subtitles
 
 SERVED = 8
@@ -102,7 +102,8 @@ class Recordings(Dataset):
         for number, length in enumerate(self.measured):
             if length > self.reader.most_samples:
                 seconds, most = length / self.reader.sampling_rate, self.reader.max_seconds
-                raise DataError(f"sample {number + 1}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)
+                name = called(self.samples[number], number)
+                raise DataError(f"{name}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)
 
     def _length(self, sample: Any, number: int) -> int:
         if not isinstance(sample, Recording):
@@ -217,7 +218,9 @@ def transcript(sample: Any, number: int, reader: Reader) -> str:
     """What was said, as the model spells it. Raises `DataError` where that is nothing."""
     text = getattr(sample, "text", None)
     if not isinstance(text, str) or not reader.spelled(text):
-        raise DataError(f"sample {number + 1} has no transcript", hint="recognition learns from transcribed speech")
+        raise DataError(
+            f"{called(sample, number)} has no transcript", hint="recognition learns from transcribed speech"
+        )
     return reader.spelled(text)
 
 

@@ -117,13 +117,13 @@ def _nearest(predictions: Tensor, targets: Tensor, distractors: Tensor) -> Tenso
     """How often the target is nearer than all its distractors."""
     near = nn.functional.normalize(predictions.float(), dim=1) @ nn.functional.normalize(targets.float(), dim=1).T
     others = near.gather(1, distractors.clamp_min(0)).masked_fill(distractors < 0, -torch.inf)
-    right: Tensor = near.diagonal() > others.max(1).values
-    return right.sum().float()
+    return (near.diagonal() > others.max(1).values).sum().float()
 
 
 def _perplexity(usage: Tensor) -> Tensor:
     """Codes in use of all codebooks, of probabilities (G, V)."""
-    return torch.special.entr(usage).sum(1).exp().sum()
+    found: Tensor = torch.special.entr(usage).sum(1).exp().sum()
+    return found
 
 
 class Stretches(Recordings):

@@ -20,6 +20,7 @@ from zoo_speech import pictures
 from zoo_speech.alignment import cross_attention
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.preprocessor import WhisperReader
+from zoo_speech.samples import called
 from zoo_speech.subtitles import Segment, as_data
 from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.common import (
@@ -229,7 +230,7 @@ class Utterances(Recordings):
             tokens = [*reader.encode(text), eos_id]
             if len(prompt) + len(tokens) - 1 > most:
                 raise DataError(
-                    f"sample {number + 1}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
+                    f"{called(sample, number)}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
                     hint="cut the recording into pieces",
                 )
             self.targets.append((prompt, tokens))
@@ -275,7 +276,7 @@ class Utterances(Recordings):
             if length > most:
                 rate = self.reader.sampling_rate
                 raise DataError(
-                    f"sample {number + 1}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
+                    f"{called(self.samples[number], number)}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
                     hint="cut the recording into pieces, each with its transcript",
                 )
 
@@ -292,7 +293,7 @@ def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:
     if language not in reader.languages and not reader.names_language:
         known = f"says that it is in {language!r}" if language else "doesn't say its language"
         raise DataError(
-            f"sample {number + 1} {known}, and neither does preprocessor.prompt",
+            f"{called(sample, number)} {known}, and neither does preprocessor.prompt",
             hint='put a language behind its first token, as "<|de|>"',
         )
     return reader.prompt_in(language)
