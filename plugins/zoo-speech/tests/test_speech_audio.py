@@ -89,7 +89,11 @@ def test_every_format_is_read_from_a_path_and_from_bytes(name: str, tmp_path: Pa
     info = check_audio(path)
     samples, rate = read_audio(path)
     assert rate == info.rate == (48_000 if name == "webm" else RATE) and info.channels == 1
-    assert info.frames in (None, len(samples)) and info.seconds == pytest.approx(len(samples) / rate, abs=0.15)
+    assert info.frames in (None, len(samples))
+    if name == "aac":  # its length would be a guess
+        assert info.seconds is None
+    else:
+        assert info.seconds == pytest.approx(len(samples) / rate, abs=0.15)
     assert samples.dtype == np.float32 and samples.ndim == 1 and samples.flags.writeable
     assert len(samples) / rate == pytest.approx(SECONDS, abs=0.15)
     assert level(samples) == pytest.approx(level(TONE), rel=0.2)

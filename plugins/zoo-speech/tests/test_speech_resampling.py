@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,23 @@ def test_odd_ratios_are_the_same_too() -> None:
 def test_speed_is_torchaudios() -> None:
     expected = torchaudio.functional.resample(torch.from_numpy(NOISE), 9, 10).numpy()
     np.testing.assert_allclose(change_speed(NOISE, 0.9), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [15_992, 15_999, 16_001, 16_008])
+def test_rates_nearer_than_any_ratio_keep_their_samples(rate: int) -> None:
+    found = resampled(Waveform(NOISE, rate), 16_000)
+    assert found.rate == 16_000 and np.array_equal(found.samples, NOISE)
+    assert resample(NOISE, 1, 1) is NOISE
+
+
+def test_nothing_of_the_inputs_size_is_copied() -> None:
+    samples = np.zeros(4_000_000, np.float32)
+    resample(samples[:1000], 3, 1)  # the filters and what makes them
+    tracemalloc.start()
+    found = resample(samples, 3, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.nbytes < peak < 1.5 * found.nbytes
 
 
 def test_neither_modes_nor_views_change_a_sample() -> None:

@@ -28,7 +28,9 @@ from zoo_speech.containers import (
     SteadyFile,
     is_cut,
     kind_of,
+    links,
     size_of,
+    slack,
     tells_its_length,
 )
 from zoo_speech.resampling import resample
@@ -68,7 +70,7 @@ class Info(NamedTuple):
     frames: int | None
     """Samples of one channel; None where the head doesn't give them exactly."""
     seconds: float | None
-    """None where the head doesn't tell; an estimate where `frames` is None."""
+    """None where the head doesn't tell, as those of raw AAC, AMR and MP3 without a Xing header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,6 @@ class Limits:
 # What soundfile, PyAV and what lies below them raise on damaged files, besides their own.
 _FAILURES = (RuntimeError, OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError)
 _BLOCK = 1 << 16
-_SLACK = 0.05  # s: what encoders add and players take away at both ends
 _DEMUXERS = {
     **{name: name for name in ("flac", "mp3", "aac", "amr", "g722")},
     **{"mp4": "mov", "matroska": "matroska,webm"},
@@ -130,11 +131,10 @@ def check_audio(source: Path | bytes, *, limits: Limits = Limits(), name: str = 
                 frames = size_of(file) * 2
                 return _checked(Info(16_000, 1, frames, frames / 16_000), limits)
             if kind in _DEMUXERS:
+                told = tells_its_length(file, kind)
                 with _container(file, kind) as container:
-                    return _checked(_stream_info(container), limits)
-            cut = is_cut(file, kind)
-            with _sound_file(file) as sound:
-                return _checked(_sound_info(sound, cut), limits)
+                    return _checked(_stream_info(container, told), limits)
+            return _checked(_sum([_link_info(link, kind) for link in links(file, kind)]), limits)
     except Refused as bad:
         raise _error(source, name, bad) from None
 
@@ -198,8 +198,10 @@ def _collected(blocks: Iterator[Block], limits: Limits) -> Waveform:
     """One waveform of (rate, (n, C)) blocks, whatever their header promised."""
     data, frames, rate = bytearray(), 0, 0
     try:
-        for rate, block in blocks:
-            frames += len(block)
+        for new, block in blocks:
+            if rate and new != rate:
+                raise Damaged(f"the rate changes from {rate:,} to {new:,} Hz", CONVERT)
+            rate, frames = new, frames + len(block)
             _check_length(frames, rate, limits)
             data += np.ascontiguousarray(_mono(_finite(block, frames - len(block), rate))).data
     except Damaged as damage:
@@ -269,6 +271,8 @@ def _sound_file(file: IO[bytes]) -> Iterator[Any]:
     except _FAILURES as error:
         raise _damage(error) from None
     with closing(sound):
+        if sound.subtype == "MPEG_LAYER_III":  # its decoder prints to stderr
+            raise Refused(f"MP3 in {sound.format}, which is not read", CONVERT)
         sound.seekable = lambda: False  # else it seeks after each block, to where it already is
         yield sound
 
@@ -282,21 +286,35 @@ def _sound_info(sound: Any, cut: bool) -> Info:
     return Info(sound.samplerate, sound.channels, frames, frames / sound.samplerate if frames is not None else None)
 
 
+def _link_info(link: IO[bytes], kind: str) -> Info:
+    cut = is_cut(link, kind)
+    with _sound_file(link) as sound:
+        return _sound_info(sound, cut)
+
+
+def _sum(infos: list[Info]) -> Info:
+    frames = None if any(info.frames is None for info in infos) else sum(info.frames or 0 for info in infos)
+    rate, channels = infos[0].rate, max(info.channels for info in infos)
+    return Info(rate, channels, frames, frames / rate if frames is not None else None)
+
+
 def _sound_blocks(file: IO[bytes], kind: str, limits: Limits) -> Blocks:
-    cut = is_cut(file, kind)
-    with _sound_file(file) as sound:
-        info, read = _checked(_sound_info(sound, cut), limits), 0
-        while True:
-            try:
-                block = sound.read(_BLOCK, dtype="float32", always_2d=True)
-            except _FAILURES as error:
-                raise _damage(error) from None
-            if not len(block):
-                break
-            read += len(block)
-            yield info.rate, block
-    if info.frames is not None and read < info.frames:
-        raise Damaged(f"the sound is cut off or damaged (its header promises {info.seconds:.2f} s)", REPAIR)
+    for link in links(file, kind):
+        cut, read = is_cut(link, kind), 0
+        with _sound_file(link) as sound:
+            info = _sound_info(sound, cut)
+            _checked(info._replace(frames=info.frames or None), limits)  # others may hold what one doesn't
+            while True:
+                try:
+                    block = sound.read(_BLOCK, dtype="float32", always_2d=True)
+                except _FAILURES as error:
+                    raise _damage(error) from None
+                if not len(block):
+                    break
+                read += len(block)
+                yield info.rate, block
+        if info.frames is not None and read < info.frames:
+            raise Damaged(f"the sound is cut off or damaged (its header promises {info.seconds:.2f} s)", REPAIR)
 
 
 # ---- the others through FFmpeg's libraries: libsndfile stops a FLAC where its header says, and MP3s print to stderr
@@ -323,34 +341,33 @@ def _container(file: IO[bytes], kind: str) -> Iterator[Any]:
         yield container
 
 
-def _stream_info(container: Any) -> Info:
+def _stream_info(container: Any, told: bool) -> Info:
+    """`told` is whether the length is the container's word: FFmpeg's guess is off by any factor where bit rates change."""
     stream = container.streams.audio[0]
-    seconds = None if stream.duration is None else float(stream.duration * stream.time_base)
-    if seconds is None and container.duration:
-        seconds = container.duration / 1e6
+    length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1e6
+    seconds = float(length) if told and length else None
     return Info(stream.codec_context.sample_rate, stream.codec_context.channels, None, seconds)
 
 
 def _av_blocks(file: IO[bytes], kind: str, limits: Limits) -> Blocks:
     import av
 
-    reliable = tells_its_length(file, kind)
+    told = tells_its_length(file, kind)
     with _container(file, kind) as container:
-        info, rate, read = _checked(_stream_info(container), limits), 0, 0
+        info, rate, read = _checked(_stream_info(container, told), limits), 0, 0
         container.streams.audio[0].codec_context.options = {"err_detect": "crccheck+explode"}
         try:
             for frame in container.decode(container.streams.audio[0]):
                 channels = frame.layout.nb_channels
                 _checked(Info(frame.sample_rate, channels, None, None), limits)
-                if rate and rate != frame.sample_rate:
-                    raise Damaged(f"the rate changes from {rate:,} to {frame.sample_rate:,} Hz", CONVERT)
                 rate, read = frame.sample_rate, read + frame.samples
                 values = frame.to_ndarray()  # planar (C, n) or packed (1, n * C)
                 yield rate, scaled(values.T if len(values) == channels else values.reshape(-1, channels))
         except (av.FFmpegError, *_FAILURES) as error:
             raise _damage(error) from None
         single = kind != "matroska" or len(container.streams) == 1
-    if reliable and single and info.seconds and read / (rate or info.rate) + _SLACK < info.seconds:
+        spare = slack(kind, container.streams.audio[0].codec_context.name, info.rate)
+    if single and info.seconds and read / (rate or info.rate) + spare < info.seconds:
         raise Damaged(f"the sound is cut off or damaged (its header promises {info.seconds:.2f} s)", REPAIR)
 
 

@@ -1,4 +1,4 @@
-"""What a sound file is by its bytes, and whether its container itself says that some are missing."""
+"""What a sound file is by its bytes, and what its container itself says of its parts, its length and bytes that are missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import re
 import struct
 from contextlib import suppress
+from itertools import pairwise
 from typing import IO, Any
 
 SUFFIXES = (
@@ -19,8 +20,16 @@ REPAIR = "replace the file or leave it out"
 VALID = (
     "valid by content: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, M4A, AAC, WebM, AMR; by its ending .g722: raw G.722"
 )
+_SLACK = 0.05  # s: what encoders add and players take away at both ends
+_PADDING = 2_304  # samples: what Matroska counts of that, two frames of MP3 or blocks of Vorbis or AAC
 _MOST_CHUNKS = 10_000
+_MOST_TAGS = 16
+_MOST_LINKS = 1_000
+_MOST_ZEROS = 1 << 16  # FFmpeg looks no further for a frame
 _LONGEST_PAGE = 27 + 255 + 255 * 255
+_OGG_FLAC = re.compile(rb"OggS.{24}\x7fFLAC", re.DOTALL)
+_FIRST_PAGE = re.compile(rb"OggS\0[\2\3\6\7]")
+_LATER_PAGE = re.compile(rb"OggS\0[\0\1\4\5]")
 _FOREIGN = {
     b"PK\x03\x04": ("a ZIP archive", "unpack it first"),
     b"\x1f\x8b": ("compressed with gzip", "unpack it first"),
@@ -64,8 +73,9 @@ class SteadyFile:
 
 
 def kind_of(file: IO[bytes], ending: str) -> str:
-    """What the file is by its first bytes; the file is left at its start."""
-    head = _head_after_tag(file)
+    """What the file is by its first bytes; the file is left at its start. Raises `Refused` for what isn't read."""
+    start = _after_tags(file, _MOST_ZEROS)
+    head, frame = start[:512], start.lstrip(b"\0")[:2]  # some pad their tag with zeros that it doesn't count
     _refuse_foreign(head)
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         return "wav"
@@ -73,32 +83,38 @@ def kind_of(file: IO[bytes], ending: str) -> str:
         return "aiff"
     signs = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"#!AMR": "amr"}
     found = next((kind for sign, kind in signs.items() if head.startswith(sign)), "")
+    if _OGG_FLAC.match(head):
+        raise Refused("FLAC in Ogg, which is not read", CONVERT)
     if found or head[4:8] == b"ftyp":
         return found or "mp4"
     if ending in (".g722", ".722"):
         if re.fullmatch(rb"[\t\n\r -~]{1,512}", head):
             raise Refused("not a recording but text", VALID)
         return "g722"
-    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        if head[1] & 0xF6 == 0xF0:
+    if len(frame) == 2 and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0:
+        if frame[1] & 0xF6 == 0xF0:
             return "aac"
-        if head[1] & 0x06 in (0x02, 0x04):  # layers III and II
+        if frame[1] & 0x06 in (0x02, 0x04):  # layers III and II
             return "mp3"
     raise Refused("not a recording that can be read", VALID)
 
 
-def _head_after_tag(file: IO[bytes]) -> bytes:
-    """The first 512 bytes that aren't an ID3 tag."""
-    head = file.read(512)
-    if head[:3] == b"ID3" and len(head) >= 10:
-        file.seek(_tag_length(head))
-        head = file.read(512)
+def _after_tags(file: IO[bytes], length: int) -> bytes:
+    """The first `length` bytes that aren't an ID3 tag; the file is left at its start."""
+    head, place = file.read(length), 0
+    for _ in range(_MOST_TAGS):
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
+        place += _tag_length(head)
+        file.seek(place)
+        head = file.read(length)
     file.seek(0)
     return head
 
 
 def _tag_length(head: bytes) -> int:
-    return 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    footer = 10 if head[5] & 0x10 else 0
+    return 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)) + footer
 
 
 def _refuse_foreign(head: bytes) -> None:
@@ -108,6 +124,24 @@ def _refuse_foreign(head: bytes) -> None:
             raise Refused(f"not a recording but {what}", hint or VALID)
     if re.match(rb"\x80[\x02-\x05][\x95(}\]cX\x8c]", head):
         raise Refused("not a recording but a Python pickle, which could run code; it is never opened", VALID)
+
+
+def links(file: IO[bytes], kind: str) -> list[IO[bytes]]:
+    """The file, at its start; of an Ogg file of several streams one after the other, each: libsndfile reads only one.
+
+    Raises `Refused` for more than 1,000.
+    """
+    if kind != "ogg":
+        return [file]
+    data, starts = file.read(), [0]
+    file.seek(0)
+    while (later := _LATER_PAGE.search(data, starts[-1])) and (first := _FIRST_PAGE.search(data, later.end())):
+        starts.append(first.start())
+        if len(starts) > _MOST_LINKS:
+            raise Refused(f"more than {_MOST_LINKS:,} Ogg streams one after the other", CONVERT)
+    if len(starts) == 1:
+        return [file]
+    return [io.BytesIO(data[start:end]) for start, end in pairwise((*starts, len(data)))]
 
 
 def is_cut(file: IO[bytes], kind: str) -> bool:
@@ -150,11 +184,17 @@ def _page_is_cut(file: IO[bytes], size: int) -> bool:
 
 
 def tells_its_length(file: IO[bytes], kind: str) -> bool:
-    """Whether the container's length is written in it, not guessed from the number of its bytes."""
-    head = file.read(4096) if kind == "matroska" else _head_after_tag(file)
+    """Whether the container's length is written in it, not guessed from its size and its first frame's bit rate."""
+    head = file.read(4096) if kind == "matroska" else _after_tags(file, 512)
     file.seek(0)
     told = {"mp4": True, "matroska": b"\x44\x89" in head, "mp3": b"Xing" in head[:64] or b"Info" in head[:64]}
     return told.get(kind, kind == "flac" and int.from_bytes(head[21:26]) & 0xF_FFFF_FFFF > 0)
+
+
+def slack(kind: str, codec: str, rate: int) -> float:
+    """Seconds that a whole recording may lack of what its container promises."""
+    padded = kind == "matroska" and not codec.startswith(("pcm", "flac", "alac"))
+    return max(_SLACK, _PADDING / rate) if padded else _SLACK
 
 
 def size_of(file: IO[bytes]) -> int:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -52,21 +51,34 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
     """Samples (N,) at `target` / `source` times their rate, both as small as they get: (ceil(N target / source),).
 
     Windowed sinc filters with torchaudio's defaults: Hann window, 6 zero crossings, 1 % below the lower of both limits.
+    The samples themselves where both are equal.
     """
+    if source == target:
+        return samples
     bank = _bank(source, target)
+    samples = np.ascontiguousarray(samples, dtype=np.float32)
     count = -(-len(samples) * target // source)
     blocks = -(-count // bank.made)
-    padded = np.zeros(max(bank.before + len(samples), (blocks - 1) * bank.step + bank.reach), dtype=np.float32)
-    padded[bank.before : bank.before + len(samples)] = samples
     found = np.empty((blocks, bank.made), dtype=np.float32)
     for product in bank.products:
-        shape, strides = (blocks, len(product.taps)), (4 * bank.step, 4)
-        stretches = as_strided(padded[product.start :], shape, strides, writeable=False)
         rows = max(1, _SMALL // product.taps.size)
-        for start in range(0, blocks, rows):
-            part = slice(start, start + rows)
-            np.matmul(stretches[part], product.taps, out=found[part, product.outputs])
+        for first in range(0, blocks, rows):
+            shape = min(rows, blocks - first), len(product.taps)
+            start, length = first * bank.step + product.start - bank.before, (shape[0] - 1) * bank.step + shape[1]
+            heard = _stretch(samples, start, length)
+            stretches = np.ndarray(shape, np.float32, heard, strides=(4 * bank.step, 4))  # they overlap, so a view
+            np.matmul(stretches, product.taps, out=found[first : first + rows, product.outputs])
     return found.reshape(-1)[:count]
+
+
+def _stretch(samples: Samples, start: int, length: int) -> Samples:
+    """(length,) from `start` on, silence before the first sample and after the last; a view wherever it needs none."""
+    if start >= 0 and start + length <= len(samples):
+        return samples[start : start + length]
+    found = np.zeros(length, dtype=np.float32)
+    inside = samples[max(0, start) : max(0, start + length)]
+    found[max(0, -start) : max(0, -start) + len(inside)] = inside
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -80,6 +80,11 @@ class LabelledRecording(Recording):
         self.language = language
 
 
+def called(sample: Any, number: int) -> str:
+    """What messages call a sample of a data set: its own name, or else its place, from 0, in the split."""
+    return getattr(sample, "name", "") or f"sample {number + 1}"
+
+
 def recording_of(item: Any, number: int) -> Recording:
     """A recording of an input; files are read when its waveform is asked for, arrays are checked here.
 
@@ -135,8 +140,7 @@ def _is_array(item: Any) -> bool:
 
 def _of_array(where: str, item: Any, rate: Any) -> Recording:
     if not isinstance(item, np.ndarray):
-        tensor = item.detach().cpu()
-        item = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        item = _values(where, item)
     try:
         samples = scaled(_mono(where, item))
     except TypeError as error:
@@ -147,6 +151,16 @@ def _of_array(where: str, item: Any, rate: Any) -> Recording:
             f"{where}: samples from -1 to 1 are due, found up to {peak:g}", hint="scale them, or give int16"
         )
     return Recording(Waveform(samples, _rate(where, rate)), name=where)
+
+
+def _values(where: str, tensor: Any) -> Any:
+    """The tensor as an array. Raises `DataError` where NumPy can't hold it: sparse, quantised and meta ones."""
+    try:
+        held = tensor.detach().cpu()
+        return (held.float() if held.is_floating_point() else held).numpy()
+    except (TypeError, RuntimeError):
+        kind = f"{tensor.layout} tensor of {tensor.dtype} on {tensor.device}"
+        raise DataError(f"{where}: a {kind} can't be taken for samples", hint="give a dense one of floats") from None
 
 
 def _mono(where: str, values: Any) -> Any:

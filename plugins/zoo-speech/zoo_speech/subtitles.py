@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -47,13 +48,14 @@ def as_data(segments: Sequence[Segment]) -> list[dict[str, Any]]:
 
 def as_json(segments: Sequence[Segment]) -> str:
     """`as_data` as a JSON document."""
-    return json.dumps(as_data(segments), indent=1, ensure_ascii=False) + "\n"
+    document = json.dumps(as_data(_checked(segments)), indent=1, ensure_ascii=False) + "\n"
+    return document.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # many take them for ends of lines
 
 
 def srt(segments: Sequence[Segment]) -> str:
-    """SubRip: numbered cues. Segments without text are left out; an arrow within a text would end its cue."""
+    """SubRip: numbered cues. Segments without text are left out; an arrow within a text would end its cue and is shortened."""
     cues = [
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n"
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{re.sub('-+>', '->', text)}\n"
         for number, (start, end, text) in enumerate(_shown(segments), start=1)
     ]
     return "\n".join(cues)
@@ -67,17 +69,26 @@ def vtt(segments: Sequence[Segment]) -> str:
     return "WEBVTT\n" + "".join(cues)
 
 
-def _shown(segments: Sequence[Segment]) -> Iterator[Segment]:
-    for start, end, text in segments:
+def _checked(segments: Sequence[Segment]) -> Sequence[Segment]:
+    for start, end, _ in segments:
         if not (math.isfinite(start) and math.isfinite(end) and 0 <= start <= end):
             raise ValueError(f"a segment from {start:g} s to {end:g} s")
+    return segments
+
+
+def _shown(segments: Sequence[Segment]) -> Iterator[tuple[int, int, str]]:
+    """Start and end in milliseconds, and the text in one line.
+
+    What is shorter than the clock can show lasts its shortest time: WebVTT forbids cues that end as they begin.
+    """
+    for start, end, text in _checked(segments):
         line = " ".join(text.split())
         if line:
-            yield Segment(start, end, line)
+            first = round(start * 1000)
+            yield first, max(first + 1, round(end * 1000)), line
 
 
-def _clock(seconds: float, point: str) -> str:
-    milliseconds = round(seconds * 1000)
+def _clock(milliseconds: int, point: str) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{point}{rest % 1000:03}"
