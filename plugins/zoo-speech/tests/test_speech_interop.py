@@ -16,13 +16,13 @@ from transformers import AutoProcessor
 from transformers.models.wav2vec2 import modeling_wav2vec2 as theirs_wav2vec2
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as TheirWav2Vec2
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
-from zoo_speech.configs import Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
-from zoo_speech.decoding import decoder_of
+from zoo_speech import decoding
+from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
 from zoo_speech.interop import WhisperInterop
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.task_configs import CTCOptions
 from zoo_speech.tasks.common import batch_of
+from zoo_speech.transcripts import Characters
 from zoo_speech.wav2vec2_interop import Wav2Vec2Interop
 from zoo_speech.whisper_decoding import Heard, greedy
 from zoo_speech.whisper_windows import rules_of, spectrograms, window_of
@@ -127,6 +127,28 @@ def test_a_multilingual_whisper_keeps_its_languages(tmp_path: Path) -> None:
     assert json.loads(files["generation_config.json"])["lang_to_id"] == {"<|en|>": 258, "<|de|>": 259}
 
 
+def test_a_language_in_words_and_a_translation_are_asked_for_as_their_generate_asks() -> None:
+    reader = whisper_reader(multilingual=True, prompt=("<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>"))
+    files = WhisperInterop().write(Foreign(config=to_data(WHISPER), head=Head(), preprocessor=reader))
+    for settings, words in (
+        ({"language": "German"}, "<|de|><|transcribe|>"),
+        ({"language": "de", "task": None}, "<|de|><|transcribe|>"),
+        ({"language": "<|de|>", "task": "translate"}, "<|de|><|translate|>"),
+    ):
+        again = WhisperInterop().read(with_settings(files, "generation_config.json", **settings))
+        assert isinstance(again.preprocessor, WhisperReader)
+        assert "".join(again.preprocessor.config.prompt) == f"<|startoftranscript|>{words}<|notimestamps|>"
+        generation = json.loads(WhisperInterop().write(again)["generation_config.json"])
+        assert generation["language"] == "<|de|>" and f"<|{generation['task']}|>" in words
+    for settings, message in (
+        ({"language": ["de"]}, r"generation_config\.json: language"),
+        ({"language": "french"}, r"no token '<\|fr\|>'"),
+        ({"task": "sing"}, r"generation_config\.json: task: expected transcribe or translate, found 'sing'"),
+    ):
+        with pytest.raises(CorruptFile, match=message):
+            WhisperInterop().read(with_settings(files, "generation_config.json", **settings))
+
+
 def test_half_precision_is_widened_and_the_tied_layer_left_out() -> None:
     found = WhisperInterop().convert({"proj_out.weight": torch.ones(2), "a": torch.ones(2).half()})
     assert list(found) == ["a"] and found["a"].dtype == torch.float32
@@ -144,6 +166,7 @@ def test_whispers_that_ours_can_not_be_are_refused(whisper_folder: Path) -> None
     )
     refused(UsageError, "encoder_ffn_dim and decoder", with_settings(files, "config.json", decoder_ffn_dim=64))
     refused(UsageError, "architecture", with_settings(files, "config.json", architectures=["WhisperModel"]))
+    refused(UsageError, "architecture", with_settings(files, "config.json", architectures=[["WhisperModel"]]))
     refused(CorruptFile, "d_model: expected a number", with_settings(files, "config.json", d_model="x"))
     refused(CorruptFile, "decoder_start_token_id is 3", with_settings(files, "config.json", decoder_start_token_id=3))
     refused(UsageError, "hop_length is 80", with_settings(files, "preprocessor_config.json", hop_length=80))
@@ -209,7 +232,7 @@ def test_their_ctc_gives_the_same_frames_and_text_here(tmp_path: Path) -> None:
     symbols = "_ et'ao"
     path = "".join(symbols[number] for number in expected[0].argmax(-1).tolist())
     merged = "".join(one for place, one in enumerate(path) if place == 0 or path[place - 1] != one).replace("_", "")
-    assert decoder_of(reader.characters, CTCOptions())(found.log_softmax(-1), frames.lengths) == [merged]
+    assert decoding.greedy(reader.characters, found.log_softmax(-1), frames.lengths) == [" ".join(merged.split())]
 
 
 @pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForSequenceClassification"])
@@ -277,6 +300,8 @@ def test_wav2vec2_that_ours_can_not_be_is_refused(tmp_path: Path) -> None:
     refused(UsageError, "proj_codevector_dim", architectures=["Wav2Vec2ForPreTraining"], proj_codevector_dim=8)
     refused(CorruptFile, "conv_dim: expected whole numbers", conv_dim="x")
     refused(CorruptFile, "from 0 to 8", vocab_size=9)
+    for blank in (None, "0", [0], True):
+        refused(CorruptFile, "pad_token_id and vocab_size: expected whole numbers", pad_token_id=blank)
     for vocabulary, error, message in (
         ({**VOCABULARY, "TH": 3}, CorruptFile, "must differ"),
         ({"<pad>": 0, "TH": 1}, UsageError, "'TH' has several characters"),
@@ -297,3 +322,15 @@ def test_letters_of_both_sizes_and_marks_are_kept(tmp_path: Path) -> None:
     assert isinstance(reader, SpeechReader) and reader.characters is not None
     assert reader.characters.symbols == (" ", "a", "A", "-")
     assert (reader.config.case, reader.config.punctuation) == ("keep", "keep")
+
+
+@pytest.mark.parametrize("symbols", ["a b|", "ab|"])
+def test_a_symbol_that_there_is_the_word_delimiter_can_not_be_written(symbols: str) -> None:
+    reader = SpeechReader(SpeechReaderConfig(punctuation="keep"), Characters(symbols))
+    foreign = Foreign(
+        config={**to_data(Wav2Vec2Config()), "vocab_size": len(symbols) + 1},
+        head=Head(task="ctc-speech-recognition"),
+        preprocessor=reader,
+    )
+    with pytest.raises(UsageError, match=r"a space for the symbol '\|'"):
+        Wav2Vec2Interop().write(foreign)

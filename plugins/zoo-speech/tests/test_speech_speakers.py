@@ -1,4 +1,4 @@
-"""Voices: the loss and the figures by hand, embeddings that padding leaves alone, splits without a common voice, a run."""
+"""Voices: the loss by hand, embeddings that padding leaves alone, splits without a common voice, a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from zoo_speech.readers import read_labelled_recordings
 from zoo_speech.samples import LabelledRecording, Recording
 from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
-from zoo_speech.verification import Trials, draw_trials, judged, scored
+from zoo_speech.verification import draw_trials
 
 from zoo_core import evaluate, fs, load, open_zoo, tensors, train
 from zoo_core.build import parameter_count
@@ -115,55 +115,10 @@ def test_labels_and_settings_that_cannot_be_meant() -> None:
             AdditiveAngularMarginConfig(**settings)
 
 
-# ---- figures
+# ---- a rival
 
 
-def test_figures_by_hand() -> None:
-    same = np.array([True, True, True, True, False, False, False, False])
-    # At 0.5 one of four is missed and one of four accepted.
-    scores = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.2, 0.1, 0.0])
-    found = judged(scores, same)
-    assert found.eer == pytest.approx(0.25) and found.auc == pytest.approx(15 / 16)
-    # Accepting nothing false leaves one miss in four, which costs 0.05 / 4 of 0.05.
-    assert found.min_dcf == pytest.approx(0.25) and found.dcf_score == pytest.approx(0.7)
-    # Two scores for either kind, one of each swapped: the curve crosses in the middle of a step.
-    assert judged(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])).eer == pytest.approx(0.5)
-    assert judged(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).eer == pytest.approx(0.5)
-
-
-def test_figures_at_their_ends() -> None:
-    same = np.random.default_rng(0).random(4000) < 0.3
-    right = same.astype(np.float64)
-    perfect, reversed_ = judged(right, same), judged(-right, same)
-    assert (perfect.eer, perfect.min_dcf, perfect.auc) == (0.0, 0.0, 1.0) and perfect.eer_score == 1.0
-    assert (reversed_.eer, reversed_.min_dcf, reversed_.auc) == (1.0, 1.0, 0.0)
-    chance = judged(np.random.default_rng(1).random(4000), same)
-    assert chance.eer == pytest.approx(0.5, abs=0.03) and chance.auc == pytest.approx(0.5, abs=0.03)
-    assert 0.95 < chance.min_dcf <= 1.0
-    constant = judged(np.zeros(4000), same)
-    assert (constant.eer, constant.auc, constant.min_dcf) == (0.5, 0.5, 1.0)
-
-
-def test_trials_are_all_pairs_of_a_group_or_a_draw_of_them() -> None:
-    speakers, groups = list("aabbca"), list("xxxxyy")
-    trials = draw_trials(speakers, groups, 100)
-    pairs = set(zip(trials.first.tolist(), trials.second.tolist(), strict=True))
-    assert pairs == {(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), (4, 5)} and len(trials.same) == 7
-    assert [(speakers[i], speakers[j]) for i, j, one in zip(*trials, strict=True) if one] == [("a", "a"), ("b", "b")]
-    many = [str(n % 7) for n in range(300)]
-    drawn, again = draw_trials(many, [""] * 300, 5000), draw_trials(many, [""] * 300, 5000)
-    assert len(drawn.same) == 5000 == len({*zip(drawn.first.tolist(), drawn.second.tolist(), strict=True)})
-    assert all(np.array_equal(one, other) for one, other in zip(drawn, again, strict=True))
-    assert bool((drawn.first < drawn.second).all()) and int(drawn.second.max()) > 290
-    assert drawn.same.mean() == pytest.approx(1 / 7, abs=0.02)
-    for voices_, words in ((["a", "b"], "two recordings of one voice"), (["a", "a"], "two voices"), (["a"], "two rec")):
-        with pytest.raises(DataError, match=words):
-            draw_trials(voices_, [""] * len(voices_), 10)
-
-
-def test_scores_are_cosines_and_a_rival_hears_formants() -> None:
-    trials = Trials(np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
-    assert scored(np.array([[3.0, 0.0], [1.0, 1.0], [0.0, 0.0]]), trials) == pytest.approx([0.5**0.5, 0.0])
+def test_a_rival_hears_formants() -> None:
     sounds = [sample(voice, number) for voice in range(6) for number in range(4)]
     trials = draw_trials([one.label for one in sounds], [""] * 24, 1000)
     assert cosine_of_statistics(sounds, sounds, trials, 16_000)["eer"] < 0.2

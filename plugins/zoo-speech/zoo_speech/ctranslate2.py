@@ -16,6 +16,8 @@ VERSION = 6
 """Of the binary format."""
 MAX_VARIABLES = 100_000
 MAX_RANK = 8
+_MAX_BYTES = (1 << 32) - 1
+"""Of a variable: the format counts them in 32 bits."""
 
 _DTYPES = (("float32", 4), ("int8", 1), ("int16", 2), ("int32", 4), ("float16", 2), ("bfloat16", 2))
 """By their number in the file: name in torch and bytes per element."""
@@ -103,6 +105,8 @@ class _Reader:
         if kind >= len(_DTYPES):
             self._refuse(f"{name!r} holds numbers of the unknown kind {kind}")
         dtype, width = _DTYPES[kind]
+        if math.prod(max(length, 1) for length in shape) * width > _MAX_BYTES:
+            self._refuse(f"{name!r}: a shape of {shape} is impossibly large")
         if size != math.prod(shape) * width:
             self._refuse(f"{name!r}: {size} bytes, {math.prod(shape) * width} are due for {shape} of {dtype}")
         raw = bytearray(self.take(size, name))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.schema import build as typed
@@ -18,7 +19,8 @@ from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, a
 from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, read_json, tokenizer_of
 from zoo_speech.whisper_decoding import FIRST_TIMESTAMP
 
-_START, _TRANSCRIBE = "<|startoftranscript|>", "<|transcribe|>"
+_START = "<|startoftranscript|>"
+_TASKS = ("transcribe", "translate")
 _MULTILINGUAL = 51865
 """Tokens from which on Whisper's vocabularies have languages, where the folder doesn't say."""
 
@@ -125,11 +127,10 @@ class WhisperInterop(Interop):
         if "generation_config.json" in files:
             generation = plain_object(read_json(files, "generation_config.json"), "generation_config.json")
         multilingual = generation.get("is_multilingual", config["vocab_size"] >= _MULTILINGUAL)
-        language = str(generation.get("language") or "").strip("<|>")
-        words = [_START, f"<|{language}|>" if language else "", _TRANSCRIBE] if multilingual else [_START]
+        asked = _asked(generation) if multilingual else ()
         settings = WhisperReaderConfig(
             max_seconds=min(30.0, config["max_frames"] / 100),
-            prompt=(*filter(None, words), NO_TIMESTAMPS),
+            prompt=(_START, *asked, NO_TIMESTAMPS),
             multilingual=bool(multilingual),
             suppressed=_tokens(generation, "suppress_tokens", config["vocab_size"]),
             suppressed_first=_tokens(generation, "begin_suppress_tokens", config["vocab_size"]),
@@ -152,11 +153,12 @@ def plain_object(value: Any, where: str) -> dict[str, Any]:
 def task_of(theirs: Mapping[str, Any], known: Mapping[str, str]) -> str:
     """The task that the folder's class serves. Raises `UsageError` for a class that isn't known."""
     names = theirs.get("architectures")
-    if not isinstance(names, list) or not names or names[0] not in known:
+    name = names[0] if isinstance(names, list) and names else None
+    if not isinstance(name, str) or name not in known:
         raise UsageError(
             f"config.json: architecture {names} is none that zoo-speech knows", hint=f"it knows {', '.join(known)}"
         )
-    return known[names[0]]
+    return known[name]
 
 
 def refuse_unlike(theirs: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]]) -> None:
@@ -217,6 +219,18 @@ def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> No
             raise UsageError(f"preprocessor_config.json: {name} is {settings[name]!r}; {value:g} is due")
 
 
+def _asked(generation: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tokens of the language, where one is named by code, by token or in English, and of the task. Raises `CorruptFile`."""
+    language, task = generation.get("language") or "", generation.get("task") or _TASKS[0]
+    if not isinstance(language, str):
+        raise CorruptFile(f"generation_config.json: language: expected one language, found {language!r:.80}")
+    if task not in _TASKS:
+        raise CorruptFile(f"generation_config.json: task: expected {' or '.join(_TASKS)}, found {task!r:.80}")
+    code = language.lower().strip("<|>")
+    code = TO_LANGUAGE_CODE.get(code, code)
+    return (*([f"<|{code}|>"] if code else []), f"<|{task}|>")
+
+
 def _tokens(generation: Mapping[str, Any], name: str, vocabulary: int) -> tuple[int, ...]:
     tokens = whole_numbers(generation.get(name) or [], f"generation_config.json: {name}")
     if not all(0 <= token < vocabulary for token in tokens):
@@ -248,10 +262,11 @@ def _generation(reader: WhisperReader, config: WhisperConfig) -> dict[str, Any]:
     settings |= {name: token for name, token in named.items() if token is not None}
     if reader.config.multilingual:
         settings["lang_to_id"] = {f"<|{code}|>": token for code, token in reader.languages.items()}
-        tasks = {name: number(f"<|{name}|>") for name in ("transcribe", "translate")}
+        tasks = {name: number(f"<|{name}|>") for name in _TASKS}
         settings |= {"task_to_id": {name: token for name, token in tasks.items() if token is not None}}
         spoken = [code for code, token in reader.languages.items() if token in reader.prompt]
-        settings |= {"task": "transcribe", **({"language": f"<|{spoken[0]}|>"} if spoken else {})}
+        task = next((name for name in _TASKS if tasks[name] in reader.prompt), _TASKS[0])
+        settings |= {"task": task, **({"language": f"<|{spoken[0]}|>"} if spoken else {})}
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ TARGET = 0.05
 
 _KEY = 0
 """Draws the pairs where there are more than asked for: the same ones for every model."""
+
+_AT_ONCE = 4096
+"""Trials that are scored together: each needs both its embeddings."""
 
 
 class Trials(NamedTuple):
@@ -71,14 +75,19 @@ def scored(embeddings: NDArray[Any], trials: Trials) -> NDArray[np.float64]:
     """Cosines (P,) of the trials' embeddings, of (N, E)."""
     exact = embeddings.astype(np.float64)
     directions = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
-    cosines: NDArray[np.float64] = np.einsum("pe,pe->p", directions[trials.first], directions[trials.second])
+    cosines = np.empty(len(trials.same))
+    for start in range(0, len(cosines), _AT_ONCE):
+        now = slice(start, start + _AT_ONCE)
+        np.einsum("pe,pe->p", directions[trials.first[now]], directions[trials.second[now]], out=cosines[now])
     return cosines
 
 
 def judged(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Figures:
-    """Figures of scores (P,), the higher the likelier one voice."""
+    """Figures of scores (P,), the higher the likelier one voice; NaN where a score is, which has no place among others."""
     from sklearn.metrics import auc, roc_curve
 
+    if np.isnan(scores).any():
+        return Figures(*[math.nan] * len(Figures._fields))
     alarms, hits, at = roc_curve(same, scores)
     misses = 1.0 - hits
     costs = (TARGET * misses + (1.0 - TARGET) * alarms) / min(TARGET, 1.0 - TARGET)

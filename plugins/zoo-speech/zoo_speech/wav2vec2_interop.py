@@ -111,7 +111,7 @@ class Wav2Vec2Interop(Interop):
     def write(self, foreign: Foreign) -> dict[str, bytes]:
         """`config.json`, `preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`.
 
-        Raises `UsageError` for an embedding of voices, whose head no class of theirs has.
+        Raises `UsageError` for an embedding of voices, whose head no class of theirs has, and for a symbol `|`.
         """
         if foreign.head.task == VERIFICATION:
             hint = "their Wav2Vec2ForXVector has layers over time before its statistics, and ours has none"
@@ -129,6 +129,7 @@ class Wav2Vec2Interop(Interop):
         if isinstance(reader := foreign.preprocessor, SpeechReader):
             files["preprocessor_config.json"] = json_bytes(_waveform_settings(reader))
             if reader.characters is not None and task == CTC:
+                _refuse_delimiter(reader.characters)
                 symbols = ["<pad>", *("|" if one == " " else one for one in reader.characters.symbols)]
                 files["vocab.json"] = json_bytes({symbol: number for number, symbol in enumerate(symbols)})
                 files["tokenizer_config.json"] = json_bytes(_CTC_TOKENIZER)
@@ -173,6 +174,15 @@ _CTC_TOKENIZER = {
 }
 
 
+def _refuse_delimiter(characters: Characters) -> None:
+    # Their 5.23 reads no other word delimiter from a folder, whatever tokenizer_config.json says.
+    if "|" in characters.symbols:
+        raise UsageError(
+            "Transformers' CTC tokenizer writes a space for the symbol '|', which transcripts of this model hold as it is",
+            hint="train with preprocessor.punctuation=remove",
+        )
+
+
 def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, tuple[int, ...]]:
     """Our symbols, and the row of their head for each, the blank's first.
 
@@ -181,7 +191,8 @@ def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Cha
     """
     vocabulary = plain_object(read_json(files, "vocab.json"), "vocab.json")
     whole_numbers(list(vocabulary.values()), "vocab.json")
-    blank, most = theirs["pad_token_id"], theirs["vocab_size"]
+    numbers = [theirs["pad_token_id"], theirs["vocab_size"]]
+    blank, most = whole_numbers(numbers, "config.json: pad_token_id and vocab_size")
     if len(set(vocabulary.values())) != len(vocabulary) or not all(
         0 <= n < most for n in [blank, *vocabulary.values()]
     ):
