@@ -248,6 +248,19 @@ def test_languages_are_told_by_the_same_or_by_other_voices(parts: None) -> None:
     assert Counter(sample.label for sample in other.samples("test")) == {"de": 30, "en": 40}
 
 
+def test_prompts_are_tested_alone_and_never_trained_on(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first data set plays the prompts, of which the other has two languages, one of them in plenty.
+    monkeypatch.setattr(data, "_source", lambda row: "asterisk-one" if row.name.startswith("one/") else "ktuberling")
+    told = data.spoken_language(SpokenLanguage(fewest=20, test="prompts"))
+    found = names_of(told)
+    assert told.labels == ("de", "en") and "none by other voices: fr" in told.notices[0]
+    assert len(found["test"]) == 150 + 120 and all(name.startswith("one/") for name in found["test"])
+    rest = found["train"] | found["validation"]
+    assert all(name.startswith("letters-words/") for name in rest) and not found["train"] & found["validation"]
+    every = set.union(*names_of(data.letters_words(Subset())).values())
+    assert rest == every and found["validation"], "nothing of the others is lost"
+
+
 def test_letters_and_digits_are_told_apart(parts: None) -> None:
     letters, digits = data.spoken_letters(Subset()), data.spoken_digits(Subset())
     assert letters.labels == ("a", "b") and digits.labels == ("0", "1")

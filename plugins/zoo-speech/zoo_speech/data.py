@@ -244,13 +244,13 @@ def spoken_language(config: SpokenLanguage) -> SpeechData:
     """The recordings of words and sentences, labelled by their language."""
     found = _prepared(PARTS["spoken-language"], config, view="spoken-language")
     splits = {split: [row for row in _by_language(rows) if _source(row) != "klettres"] for split, rows in found.items()}
-    if config.test == "voices":
-        splits = _other_voices(splits)
+    if config.test != "recordings":
+        splits = {"prompts": _prompts_apart, "voices": _other_voices}[config.test](splits)
     counts = Counter(row.label for row in splits["train"])
     tested = {row.label for row in splits["test"]}
     kept = {label for label in counts if counts[label] >= config.fewest and label in tested}
     left = sorted({row.label for rows in splits.values() for row in rows} - kept)
-    why = "a single source or too few recordings" if config.test == "voices" else "too few recordings"
+    why = "too few recordings" if config.test == "recordings" else "too few recordings, or none by other voices"
     notices = [f"spoken-language: left out for {why}: {', '.join(left)}"] if left else []
     splits = {split: [row for row in rows if row.label in kept] for split, rows in splits.items()}
     return _labelled("spoken-language", splits, config, notices)
@@ -361,6 +361,19 @@ def _source(row: Row) -> str:
     """The package that a recording comes from: `asterisk-en/…`, `letters-words/ktuberling/…`."""
     part, inner, *_ = row.name.split("/")
     return inner if part == "letters-words" else part
+
+
+def _prompts_apart(splits: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Training and validation rows of all sources but the telephone prompts, which are all tested."""
+
+    def parted(split: str, prompts: bool) -> list[Row]:
+        return [row for row in splits[split] if _source(row).startswith("asterisk-") is prompts]
+
+    return {
+        "train": [*parted("train", False), *parted("test", False)],
+        "validation": parted("validation", False),
+        "test": [row for split in splits for row in parted(split, True)],
+    }
 
 
 def _other_voices(splits: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:

@@ -38,8 +38,9 @@ class TranscribedRecordings:
     """Recordings with what is said in them. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
-    """A table; a folder of recordings beside .txt files of the same name, of LibriSpeech's chapters with their .trans.txt
-    files, or with one of these below train, dev and test."""
+    """A table; a folder of tables, whose names may tell the splits, as train.csv and test.csv; a folder of recordings beside
+    .txt files of the same name, of LibriSpeech's chapters with their .trans.txt files, or with one of these below train, dev
+    and test."""
     train: str = ""
     """Table or folder of the training split, instead of `path`."""
     validation: str = ""
@@ -87,7 +88,8 @@ class LabelledRecordings:
     """Labelled recordings. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
-    """A folder with a folder for each class, or with such folders below train, val and test; or a table."""
+    """A folder with a folder for each class, or with such folders below train, val and test; a table; or a folder of tables,
+    whose names may tell the splits, as train.csv and test.csv."""
     train: str = ""
     """Folder of classes or table of the training split, instead of `path`."""
     validation: str = ""
@@ -152,9 +154,11 @@ class SpokenLanguage(Subset):
 
     fewest: int = 100
     """Languages with fewer recordings to train on are left out."""
-    test: Literal["recordings", "voices"] = "recordings"
+    test: Literal["recordings", "prompts", "voices"] = "recordings"
     """`recordings`: others by the same voices, most languages having one or two, so that telling voices apart is enough;
-    `voices`: each language's smaller sources, whose voices are not trained on; languages with one source are left out."""
+    `prompts`: telephone prompts, whose voices and line are not trained on, of languages that the other sources have;
+    `voices`: each language's smaller sources, the largest alone being trained on, so that its sound misleads; languages
+    with one source are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
