@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zoo_core.cli.files import OVERVIEW, Keeper, keep_artifacts
 from zoo_core.errors import DataError
-from zoo_core.inputs import expand
+from zoo_core.inputs import expand, files_below, place_of
 from zoo_core.training.task import File
 
 
@@ -24,6 +26,42 @@ def test_a_folder_stands_for_its_files_in_order(tmp_path: Path) -> None:
 def test_a_folder_without_such_files_is_an_error_that_names_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file in it ends in \.wav, \.flac"):
         list(expand([tmp_path], (".wav", ".flac")))
+
+
+def test_hidden_files_are_never_meant(tmp_path: Path) -> None:
+    for name in ("a.wav", "._a.wav", ".Trashes/b.wav", "deep/.c.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert list(expand([str(tmp_path)], (".wav",))) == [str(tmp_path / "a.wav")]
+
+
+def test_folders_that_can_not_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(folder: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="can't be read: Permission denied"):
+        files_below(tmp_path, (".wav",))
+
+
+def test_what_can_not_be_a_path_is_left_to_the_task(tmp_path: Path) -> None:
+    items = ["x" * 5_000, "a\0b", "~nobodyhere", str(tmp_path / "none")]
+    assert list(expand(items, (".wav",))) == items
+
+
+def test_places_are_expanded_and_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").write_bytes(b"")
+    assert place_of("~") == tmp_path and place_of("~/none") == tmp_path / "none"
+    assert place_of("~/file/none") == tmp_path / "file" / "none"
+    for path, message in (
+        ("~nobodyhere/x", "~nobodyhere/x: Could not determine home"),
+        ("x" * 5_000, "can't be read: File name too long"),
+        ("a\0b", "can't be read: embedded null byte"),
+        (os.fsdecode(b"caf\xe9"), "the name isn't UTF-8"),
+    ):
+        with pytest.raises(DataError, match=message):
+            place_of(path)
 
 
 def test_files_in_answers_are_kept_and_their_paths_shown(tmp_path: Path) -> None:

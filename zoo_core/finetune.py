@@ -10,6 +10,7 @@ from typing import Any
 from zoo_core.card import looks_like_path
 from zoo_core.checkpoint import open_checkpoint
 from zoo_core.errors import DataError, UnknownName
+from zoo_core.inputs import place_of
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Recipe, load_recipe
 from zoo_core.registry import Registry
@@ -26,7 +27,7 @@ def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: Plu
     names = {provided.spec.name for provided in sets} | {provided.id for provided in sets}
     if text in names:
         return {"name": text, **_column_settings(host.find("data", text), columns)}
-    path = Path(text).expanduser()
+    path = place_of(text)
     if not path.exists() and (looks_like_path(text) or path.suffix):
         raise DataError(f"no such file or folder: {text}")
     if not path.exists():

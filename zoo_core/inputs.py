@@ -1,26 +1,79 @@
-"""What a user names to be answered: values as they are, files, and folders that stand for the files below them."""
+"""What a user names to be answered or read: values as they are, files, and folders that stand for the files below them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from zoo_core.errors import DataError
 
 
+def expanded(path: str) -> Path:
+    """The path with `~` as the home folder. Raises `DataError` for a home that there is not."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def place_of(path: str) -> Path:
+    """The path expanded, of something or of nothing yet.
+
+    Raises `DataError` for what can't be looked at and for a name that isn't UTF-8, which no recipe could hold.
+    """
+    place = expanded(path)
+    try:
+        str(place).encode()
+        place.stat()
+    except UnicodeEncodeError:
+        raise DataError(f"{path}: the name isn't UTF-8", hint="rename it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: can't be read: {getattr(error, 'strerror', error)}") from None
+    return place
+
+
 def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with one of the suffixes, in any case, in the order of their paths. Raises `DataError` where there are none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    """Files with one of the suffixes, in any case, in the order of their paths; hidden files and folders are left out.
+
+    Raises `DataError` where there are none, and for a folder that can't be read.
+    """
+    found = []
+    try:
+        for place, folders, names in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            visible = (Path(place, name) for name in names if not is_hidden(name))
+            found += [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
+    except OSError as error:
+        raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
     if not found:
         raise DataError(f"{folder}: no file in it ends in {', '.join(suffixes)}")
-    return found
+    return sorted(found)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is one that nobody means: macOS leaves `._x.wav` beside `x.wav`."""
+    return name.startswith(".")
 
 
 def expand(items: Iterable[Any], suffixes: tuple[str, ...]) -> Iterator[Any]:
     """The items with every folder replaced by the files below it; nothing is touched where a task takes no files."""
     for item in items:
-        if suffixes and isinstance(item, str | Path) and Path(item).is_dir():
+        if suffixes and isinstance(item, str | Path) and _is_folder(Path(item)):
             yield from map(str, files_below(Path(item), suffixes))
         else:
             yield item
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError):  # what can't be looked at is an item, which its task refuses
+        return path.is_dir()
+    return False
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

@@ -90,6 +90,18 @@ def test_from_a_recipe_to_answers(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp
     assert again.code == 2 and "not empty" in again.err
 
 
+def test_data_that_can_not_be_a_path_is_refused(zoo: Zoo) -> None:
+    assert zoo("pretrain", "coins", "steps=1").code == 0
+    for data, said in (
+        ("~nobodyhere/x.csv", "Could not determine home"),
+        ("x" * 5_000, "File name too long"),
+        (os.fsdecode(b"caf\xe9"), "isn't UTF-8"),
+    ):
+        for words in (["finetune", "toy_tiny.coins", "--task", "majority"], ["evaluate", "toy_tiny.coins"]):
+            shown = zoo(*words, "--data", data)
+            assert shown.code == 4 and said in shown.err and "Traceback" not in shown.err
+
+
 @pytest.mark.parametrize("stopped", [False, True], ids=["done", "stopped"])
 def test_a_run_leaves_the_processes_it_was_launched_with(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch, stopped: bool

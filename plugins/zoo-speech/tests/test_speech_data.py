@@ -97,8 +97,15 @@ def test_splits_and_digest_do_not_depend_on_the_place(tmp_path: Path) -> None:
 def test_few_speakers_still_make_every_split(tmp_path: Path) -> None:
     data = transcribed(table(tmp_path, 30, 3))
     assert [len({sample.speaker for sample in data.samples(split)}) for split in data.splits()] == [1, 1, 1]
-    with pytest.raises(DataError, match="split 'validation' is empty"):
-        transcribed(table(tmp_path / "one", 9, 1)).samples("validation")
+    with pytest.raises(DataError, match="split 'validation' is empty: 1 speaker for 3 splits"):
+        transcribed(table(tmp_path / "one", 9, 1))
+    with pytest.raises(DataError, match="split 'test' is empty: 2 speakers for 3 splits") as caught:
+        transcribed(table(tmp_path / "two", 9, 2))
+    assert caught.value.hint == "data.split=recording splits by recording; data.test_fraction=0 does without it"
+    with pytest.raises(DataError, match="split 'test' is empty: 2 recordings for 3 splits") as caught:
+        transcribed(table(tmp_path / "few", 2, 1), split="recording")
+    assert caught.value.hint == "data.test_fraction=0 does without it"
+    assert list(numbers(transcribed(tmp_path / "two" / "all.jsonl", test_fraction=0))) == ["train", "validation"]
     assert len(numbers(transcribed(tmp_path / "one" / "all.jsonl", split="recording"))) == 3
 
 
@@ -106,7 +113,8 @@ def test_speakers_who_are_not_all_known_count_for_nothing(tmp_path: Path) -> Non
     path = table(tmp_path, 200, 20)
     path.write_text(path.read_text().replace('"speaker": "s3"', '"speaker": ""'))
     data = transcribed(path)
-    assert not data.notices and len({sample.speaker for sample in data.samples("train")}) == 20
+    assert data.notices == ("10 of 200 recordings without a speaker: split by recording",)
+    assert len({sample.speaker for sample in data.samples("train")}) == 20
 
 
 def test_a_recording_of_two_speakers_keeps_them_together() -> None:
@@ -296,7 +304,8 @@ def test_labels_are_checked(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\nyes/0000.wav,10\nno/0001.wav,9\nno/0003.wav,\n")
     with pytest.raises(DataError, match=r"t\.csv:4: .*the label is empty \(1 of 3"):
         labelled(tmp_path / "t.csv")
-    assert labelled(tmp_path / "t.csv", bad="skip", max_bad=0.5).labels == ("9", "10")
+    none = {"validation_fraction": 0, "test_fraction": 0}
+    assert labelled(tmp_path / "t.csv", bad="skip", max_bad=0.5, **none).labels == ("9", "10")
 
 
 def test_recordings_without_labels_come_from_folders_patterns_tables_and_files(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core.errors import DataError
-from zoo_core.inputs import files_below
+from zoo_core.errors import DataError, printable
+from zoo_core.inputs import expanded, files_below, is_hidden, place_of
 from zoo_core.tables import TABLES, read_lines, suffix_of
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row
@@ -25,57 +25,74 @@ class Problem(NamedTuple):
         return f"{self.name}: {self.reason}"
 
 
-_PARTS = re.compile(r"(train|dev|val|valid|validation|test)([-_].*)?")
-_SPLITS = {"train": "train", "test": "test"}
+_SPLITS = {
+    "train": "train",
+    **dict.fromkeys(("dev", "val", "valid", "validation"), "validation"),
+    "test": "test",
+}
 _METADATA = ("metadata", "manifest")
+_CHAPTER = ".trans.txt"
 _COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 """Names of Speech Commands' files, which begin with the speaker."""
 
 
 def is_pattern(path: str) -> bool:
     """Whether a path is one of many."""
-    return any(sign in path for sign in "*?[") and not Path(path).expanduser().exists()
+    return any(sign in path for sign in "*?[") and not place_of(path).exists()
 
 
 def tables_of(path: str) -> list[Path]:
     """The tables that a path speaks of: itself, those of a pattern, a folder's `metadata.*` or `manifest.*`, or those of a
     folder that has nothing else."""
-    place = Path(path).expanduser()
     if is_pattern(path):
-        return [file for file in _matches(place) if suffix_of(file) in TABLES]
+        return [file for file in _matches(path) if suffix_of(file) in TABLES]
+    place = place_of(path)
     if not place.is_dir():
         return [place] if suffix_of(place) in TABLES else []
-    inside = sorted(child for child in place.iterdir() if not child.name.startswith("."))
-    tables = [child for child in inside if suffix_of(child) in TABLES and child.is_file()]
+    folders, files = _inside(place)
+    tables = [file for file in files if suffix_of(file) in TABLES and file.is_file()]
     named = [table for table in tables if table.name.lower().partition(".")[0] in _METADATA]
-    return named or (tables if tables == inside else [])
+    return named or (tables if tables == files and not folders else [])
+
+
+def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
+    """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as one if none is
+    told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
+    parts: dict[str, list[Path]] = {}
+    for table in tables:
+        words = re.split(r"[-_.]", table.name.lower())
+        parts.setdefault(next((_SPLITS[word] for word in words if word in _SPLITS), ""), []).append(table)
+    if len(parts) < 2:
+        return {"": list(tables)}
+    if "" in parts or "train" not in parts:
+        told = ", ".join(table.name for table in tables[:6])
+        hint = "give the tables as train, validation and test, or name them so"
+        raise DataError(f"{tables[0].parent}: which tables are to train on and which to test on? {told}", hint=hint)
+    return parts
 
 
 def recordings_of(path: str) -> list[Path]:
     """The recordings that a path names by itself or by a pattern; none for a folder. Raises `DataError` for a pattern
     that finds neither recordings nor tables."""
-    place = Path(path).expanduser()
     if not is_pattern(path):
+        place = place_of(path)
         return [] if place.is_dir() or not place.name.lower().endswith(SUFFIXES) else [place]
-    files = [file for file in _matches(place) if file.name.lower().endswith(SUFFIXES)]
+    files = _recordings(_matches(path))
     if not files:
         raise DataError(f"{path}: neither recordings nor tables there")
     return files
 
 
-def plain_folder(folder: Path) -> list[Path]:
-    """Every recording below a folder, hidden ones left out. Raises `DataError` where there is none."""
-    return [file for file in files_below(folder, SUFFIXES) if not _hidden(file.relative_to(folder))]
-
-
-def parts_of(folder: Path) -> dict[str, list[Path]]:
-    """The folders of each split: those called train, dev, val and test, as `train-clean-100`; else the folder itself."""
+def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """The folders of each split, and what lies beside them: those called train, dev, val and test, as `train-clean-100`;
+    else the folder itself."""
     parts: dict[str, list[Path]] = {}
-    for child in sorted(folder.iterdir()):
-        match = _PARTS.fullmatch(child.name.lower())
-        if match and child.is_dir():
-            parts.setdefault(_SPLITS.get(match[1], "validation"), []).append(child)
-    return parts if "train" in parts else {"": [folder]}
+    folders, files = _inside(folder)
+    for child in folders:
+        parts.setdefault(_SPLITS.get(re.split("[-_]", child.name.lower())[0], ""), []).append(child)
+    if "train" not in parts:
+        return {"": [folder]}, ()
+    return parts, _left_out(folder, parts.pop("", []) + _recordings(files), "the splits")
 
 
 def transcripts(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tuple[str, ...]]:
@@ -86,8 +103,8 @@ def transcripts(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tupl
     rows: list[Row] = []
     problems: list[Problem] = []
     for folder in folders:
-        files = plain_folder(folder)
-        chapters = sorted(folder.rglob("*.trans.txt"))
+        files = files_below(folder, SUFFIXES)
+        chapters = [path for path in files_below(folder, (*SUFFIXES, ".txt")) if path.name.lower().endswith(_CHAPTER)]
         (_chapters if chapters else _beside)(files, chapters, rows, problems)
     return rows, problems, ()
 
@@ -97,15 +114,16 @@ def class_folders(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tu
     rows: list[Row] = []
     notices: tuple[str, ...] = ()
     for folder in folders:
-        classes = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+        classes, files = _inside(folder)
         notices += tuple(
             f"folder {child} left out: its name begins with _" for child in classes if child.name[0] == "_"
         )
-        kept = [child for child in classes if child.name[0] != "_"]
+        kept = [place_of(str(child)) for child in classes if child.name[0] != "_"]
         if not kept:
             raise DataError(f"{folder}: a folder for each class is due, found none", hint="or give a table with labels")
+        notices += _left_out(folder, _recordings(files), "the class folders")
         for child in kept:
-            for file in plain_folder(child):
+            for file in files_below(child, SUFFIXES):
                 command = _COMMAND.fullmatch(file.stem)
                 rows.append(Row(file, str(file), speaker=command[1] if command else "", label=child.name))
     return rows, [], notices
@@ -113,11 +131,12 @@ def class_folders(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tu
 
 def _beside(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Problem]) -> None:
     for file in files:
-        text = file.with_suffix(".txt")
-        if text.is_file():
+        texts = (file.with_suffix(".txt"), file.with_suffix(".TXT"))
+        text = next((text for text in texts if text.is_file()), None)
+        if text:
             rows.append(Row(file, str(file), text=" ".join(" ".join(read_lines(text)).split())))
         else:
-            problems.append(Problem(str(file), f"no text, {text.name} is missing", _HINT))
+            problems.append(Problem(str(file), f"no text, {texts[0].name} is missing", _HINT))
 
 
 def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Problem]) -> None:
@@ -125,27 +144,53 @@ def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], 
 
     The first of the three numbers is the speaker.
     """
-    recordings = {(file.parent, file.stem): file for file in files}
+    recordings: dict[tuple[Path, str], list[Path]] = {}
+    for file in files:  # one may be there as .flac and as .wav
+        recordings.setdefault((file.parent, file.stem), []).append(file)
     for chapter in chapters:
         for line, content in enumerate(read_lines(chapter), start=1):
             name, _, text = content.strip().partition(" ")
             if not name:
                 continue
-            file = recordings.pop((chapter.parent, name), None)
-            if file is None:
+            found = recordings.pop((chapter.parent, name), [])
+            if not found:
                 problems.append(Problem(f"{chapter}:{line}", f"no recording {name!r} beside it"))
-            else:
+            for file in found:
                 rows.append(Row(file, str(file), text=" ".join(text.split()), speaker=name.split("-")[0]))
-    problems += [Problem(str(file), "no text in a .trans.txt beside it", _HINT) for file in recordings.values()]
+    left = (file for files in recordings.values() for file in files)
+    problems += [Problem(str(file), "no text in a .trans.txt beside it", _HINT) for file in left]
 
 
 _HINT = "give texts beside the recordings, or a table with paths and texts"
 
 
-def _matches(place: Path) -> list[Path]:
-    anchor = Path(place.anchor)
-    return sorted(file for file in anchor.glob(str(place.relative_to(anchor))) if not file.is_dir())
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders in a folder, and what else is there."""
+    try:
+        children = sorted(child for child in folder.iterdir() if not is_hidden(child.name))
+        folders = [child for child in children if child.is_dir()]
+    except OSError as error:
+        raise DataError(f"{folder}: can't be read: {error.strerror}") from None
+    return folders, sorted(set(children) - set(folders))
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _recordings(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if file.name.lower().endswith(SUFFIXES)]
+
+
+def _left_out(folder: Path, left: Sequence[Path], beside: str) -> tuple[str, ...]:
+    told = ", ".join(child.name for child in left[:3]) + (" ..." if len(left) > 3 else "")
+    return (printable(f"{len(left):,} left out of {folder}, beside {beside}: {told}"),) if left else ()
+
+
+def _matches(path: str) -> list[Path]:
+    """What a pattern finds, without what is hidden below the folder that it starts at."""
+    place = expanded(path)
+    parts = place.relative_to(place.anchor).parts
+    plain = next(number for number, part in enumerate(parts) if any(sign in part for sign in "*?["))
+    start = Path(place.anchor, *parts[:plain])
+    try:
+        found = sorted(file for file in start.glob(str(Path(*parts[plain:]))) if not file.is_dir())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a pattern that can be followed: {getattr(error, 'strerror', error)}") from None
+    return [file for file in found if not any(map(is_hidden, file.relative_to(start).parts))]

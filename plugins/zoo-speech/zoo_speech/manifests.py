@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import DataError, nearest
-from zoo_core.tables import check_file, read_lines, read_table, suffix_of
+from zoo_core.inputs import expanded
+from zoo_core.tables import FREE_BYTES, MAX_RATIO, check_file, read_lines, read_table, suffix_of
 from zoo_speech.audio import Limits
 from zoo_speech.data import Row
 from zoo_speech.folders import Problem
@@ -31,6 +32,7 @@ MAX_BYTES = 4 << 30
 
 _ROWS = 16
 _TOLD = ("text", "speaker", "language", "label")
+_OFFSET = "offset"
 
 
 def read_manifests(tables: Sequence[Path], columns: Mapping[str, str], root: str) -> tuple[list[Row], list[Problem]]:
@@ -45,35 +47,27 @@ def read_manifests(tables: Sequence[Path], columns: Mapping[str, str], root: str
     total = 0
     for table in tables:
         found = find_columns(table, columns)
-        inside = _holds_bytes(table, found["audio"])
-        for line, values in _bytes_rows(table, found) if inside else _path_rows(table, found):
+        make = _of_bytes if _holds_bytes(table, found["audio"]) else _of_path
+        place = expanded(root) if root else table.parent
+        for line, values in _values(table, found):
             where = f"{table}: row {line}" if suffix_of(table) == ".parquet" else f"{table}:{line}"
-            told = {role: _plain(where, role, values[role]) if role in found else "" for role in _TOLD}
-            row = Row(table, where, text=told["text"], speaker=told["speaker"])
-            row = row._replace(language=told["language"], label=told["label"])
-            if inside:
-                data = _sound(where, values["audio"])
-                total += len(data)
-                if total > MAX_BYTES:
-                    raise DataError(
-                        f"{where}: more than {MAX_BYTES:,} bytes of recordings", hint="unpack them to files"
-                    )
-                rows.append(row._replace(data=data))
+            _refuse_segments(where, values.get(_OFFSET))
+            try:
+                row = _told(make(table, where, values["audio"], place), values)
+            except DataError as error:
+                problems.append(Problem(where, error.message, error.hint))
                 continue
-            path = values["audio"].strip()
-            if not path:
-                problems.append(Problem(where, "the path is empty"))
-                continue
-            _refuse_segments(where, values.get("offset", ""))
-            file = Path(root).expanduser() / Path(path).expanduser() if root else table.parent / Path(path).expanduser()
-            rows.append(row._replace(file=file, name=f"{where}: {file}"))
+            rows.append(row)
+            total += len(row.data)
+            if total > MAX_BYTES:
+                raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of recordings", hint="unpack them to files")
     return rows, problems
 
 
 def find_columns(table: Path, columns: Mapping[str, str]) -> dict[str, str]:
     """The column of each role that the table has: the one that the user gave, or the first with a usual name.
 
-    NeMo's `offset` comes along. Raises `DataError` for a missing column of those that are needed.
+    NeMo's `offset` comes along. Raises `DataError` for a missing column of those that are needed, and for two of one name.
     """
     names = header(table)
     found = {}
@@ -86,38 +80,61 @@ def find_columns(table: Path, columns: Mapping[str, str]) -> dict[str, str]:
             raise DataError(f"{table}: no column with the {role} among {', '.join(names) or 'none'}", hint=usual)
         if column:
             found[role] = column
-    return found | ({"offset": "offset"} if "offset" in names else {})
+    if _OFFSET in names:
+        found[_OFFSET] = _OFFSET
+    if twice := next((column for column in found.values() if names.count(column) > 1), ""):
+        raise DataError(f"{table}: two columns are called {twice!r}", hint="rename one of them")
+    return found
 
 
 def header(table: Path) -> list[str]:
-    """The names of a table's columns; in .jsonl those of its first row."""
+    """The names of a table's columns; in .jsonl those of all its rows, any of which may lack some."""
     if suffix_of(table) == ".parquet":
         return list(_schema(table).names)
+    if suffix_of(table) == ".jsonl":
+        return list(dict.fromkeys(name for _, record in _records(table) for name in record))
     next(iter(read_table(table, {})))  # refuses what isn't one
     first = next(line for line in read_lines(table) if line.strip())
-    if suffix_of(table) == ".jsonl":
-        return list(json.loads(first))
     quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if suffix_of(table) == ".tsv" else {}
     return next(csv.reader([first], **quoting))  # type: ignore[arg-type]
 
 
-def _path_rows(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for row in read_table(table, columns):
-        yield row.line, row.values
+def _values(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The number and the values by role of each row; None where it has none."""
+    if suffix_of(table) not in (".jsonl", ".parquet"):
+        yield from read_table(table, columns)
+        return
+    rows = _records(table) if suffix_of(table) == ".jsonl" else _parquet_rows(table, sorted(set(columns.values())))
+    for number, values in rows:
+        yield number, {role: values.get(column) for role, column in columns.items()}
 
 
-def _bytes_rows(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """A few rows at a time, so that a lying file can't fill the memory."""
+def _records(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of a .jsonl with their lines, numbers as they were written."""
+    lines = (line for line in read_lines(table) if line.strip())
+    for row, content in zip(read_table(table, {}), lines, strict=False):  # the former refuses what isn't an object
+        yield row.line, json.loads(content, parse_int=str, parse_float=str)
+
+
+def _parquet_rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """A few rows at a time, and none of a file that unfolds to too much, so that a lying one can't fill the memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
+    most = max(FREE_BYTES, MAX_RATIO * check_file(table))
+    bomb = DataError(f"{table}: unfolds to more than {MAX_RATIO} times its size")
+    number = size = 0
     try:
         with pq.ParquetFile(table) as file:
-            for batch in file.iter_batches(batch_size=_ROWS, columns=sorted(set(columns.values()))):
+            if sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)) > most:
+                raise bomb
+            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+                size += batch.nbytes  # beyond what was promised where rows share a value
+                if size > most:
+                    raise bomb
                 for values in batch.to_pylist():
                     number += 1
-                    yield number, {role: values[column] for role, column in columns.items()}
+                    yield number, values
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
     if not number:
@@ -144,25 +161,53 @@ def _schema(table: Path) -> Any:
         raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
 
 
-def _sound(where: str, value: Any) -> bytes:
-    sound = value.get("bytes") if isinstance(value, dict) else value
+# What a value is; their errors say nothing of where, which the reader of the table knows.
+
+
+def _of_bytes(table: Path, where: str, audio: Any, place: Path) -> Row:
+    """A recording in the table itself; the path beside its bytes is none, but its ending tells the format."""
+    sound, path = (audio.get("bytes"), audio.get("path")) if isinstance(audio, dict) else (audio, None)
     if not isinstance(sound, bytes) or not sound:
-        raise DataError(f"{where}: no bytes of a recording", hint="for paths, give a column of strings")
+        raise DataError("no bytes of a recording", hint="for paths, give a column of strings")
     if len(sound) > Limits().max_bytes:
-        raise DataError(f"{where}: {len(sound):,} bytes, more than the {Limits().max_bytes:,} of one recording")
-    return sound
+        raise DataError(f"{len(sound):,} bytes, more than the {Limits().max_bytes:,} of one recording")
+    return Row(table, f"{where}: {path}" if isinstance(path, str) and path else where, data=sound)
 
 
-def _plain(where: str, role: str, value: Any) -> str:
+def _of_path(table: Path, where: str, audio: Any, place: Path) -> Row:
+    path = _string("audio", audio).strip()
+    if not path:
+        raise DataError("the path is empty")
+    file = place / expanded(path)
+    return Row(file, f"{where}: {file}")
+
+
+def _told(row: Row, values: Mapping[str, Any]) -> Row:
+    told = {role: " ".join(_string(role, values.get(role, "")).split()) for role in _TOLD}
+    row = row._replace(text=told["text"], speaker=told["speaker"])
+    return row._replace(language=told["language"], label=told["label"])
+
+
+def _string(role: str, value: Any) -> str:
+    if value is None and role not in NEEDED:
+        return ""
     if value is None or isinstance(value, bool | bytes | list | dict):
-        raise DataError(f"{where}: the {role} must be a string or a number, found {type(value).__name__}")
-    return " ".join(str(value).split())
+        kind = "nothing" if value is None else type(value).__name__
+        raise DataError(f"the {role} must be a string or a number, found {kind}")
+    text = str(value)
+    if "\0" in text:
+        raise DataError(f"the {role} contains a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"the {role} contains half a surrogate pair at {error.start}") from None
+    return text
 
 
-def _refuse_segments(where: str, offset: str) -> None:
+def _refuse_segments(where: str, offset: Any) -> None:
     try:
         begins = float(offset or 0)
-    except ValueError:
+    except (TypeError, ValueError):
         raise DataError(f"{where}: the offset {offset!r} is no number of seconds") from None
     if begins:
         hint = "cut the recordings into files first, or rename a column that means something else"

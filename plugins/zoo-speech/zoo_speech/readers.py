@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from zoo_core.errors import DataError, printable
+from zoo_core.inputs import files_below, place_of
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file, suffix_of
 from zoo_speech.audio import check_audio, read_audio
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row, SpeechData, by_hash, labelled, recording, subset, utterance
 from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
-from zoo_speech.folders import Problem, class_folders, parts_of, plain_folder, recordings_of, tables_of, transcripts
+from zoo_speech.folders import (
+    Problem,
+    class_folders,
+    parts_of,
+    recordings_of,
+    tables_by_split,
+    tables_of,
+    transcripts,
+)
 from zoo_speech.manifests import read_manifests
 
 WHOLE = ""
@@ -89,7 +98,7 @@ def read_recordings(config: Recordings) -> SpeechData:
         found = Found([Row(file, str(file)) for file in files], [])
     else:
         place = _folder(config.path)
-        found = Found([Row(file, str(file)) for file in plain_folder(place)], [])
+        found = Found([Row(file, str(file)) for file in files_below(place, SUFFIXES)], [])
     checked, notices = check({WHOLE: found}, config, lambda row: "", where=config.path)
     splits = by_hash(checked[WHOLE], [""] * len(checked[WHOLE]), config.validation, 0.0)
     return SpeechData(config.path, splits, recording, read=[checked[WHOLE]], notices=notices)
@@ -105,9 +114,7 @@ def read_transcribed_recordings(config: TranscribedRecordings) -> SpeechData:
     }
 
     def read(path: str) -> dict[str, Found]:
-        if tables := tables_of(path):
-            return {WHOLE: Found(*read_manifests(tables, columns, config.root))}
-        return {split: Found(*transcripts(folders)) for split, folders in parts_of(_folder(path)).items()}
+        return _found(path, lambda tables: read_manifests(tables, columns, config.root), transcripts)
 
     def spoken(found: Found) -> Found:
         return found._replace(rows=[row._replace(language=row.language or config.language) for row in found.rows])
@@ -124,9 +131,7 @@ def read_labelled_recordings(config: LabelledRecordings) -> SpeechData:
     columns = {"audio": config.audio_column, "label": config.label_column, "speaker": config.speaker_column}
 
     def read(path: str) -> dict[str, Found]:
-        if tables := tables_of(path):
-            return {WHOLE: Found(*read_manifests(tables, columns, config.root))}
-        return {split: Found(*class_folders(folders)) for split, folders in parts_of(_folder(path)).items()}
+        return _found(path, lambda tables: read_manifests(tables, columns, config.root), class_folders)
 
     def problem(row: Row) -> str:
         if not row.label:
@@ -191,6 +196,20 @@ def _sound_problem(row: Row, bad: str) -> Problem | None:
     return None
 
 
+def _found(
+    path: str,
+    read_tables: Callable[[Sequence[Path]], tuple[list[Row], list[Problem]]],
+    read_folders: Callable[[Sequence[Path]], tuple[list[Row], list[Problem], tuple[str, ...]]],
+) -> dict[str, Found]:
+    """What a path has, by the splits of its own or as `WHOLE`."""
+    if tables := tables_of(path):
+        return {split: Found(*read_tables(part)) for split, part in tables_by_split(tables).items()}
+    parts, notices = parts_of(_folder(path))
+    found = {split: Found(*read_folders(folders)) for split, folders in parts.items()}
+    split, first = next(iter(found.items()))
+    return {**found, split: first._replace(notices=notices + first.notices)}
+
+
 def _splits(config: Places, read: Callable[[str], dict[str, Found]]) -> dict[str, Found]:
     """What the paths of a configuration have, by split; `WHOLE` is to be split."""
     if config.path:
@@ -213,14 +232,31 @@ def _made(checked: Mapping[str, list[Row]], config: Places, name: str) -> tuple[
     if "validation" not in given:
         rows = checked.get(WHOLE) or checked["train"]
         groups = [{"speaker": row.speaker, "label": row.label}.get(config.split, "") for row in rows]
-        if not all(groups):  # a speaker who is sometimes named could be on both sides
+        if unknown := groups.count(""):  # a speaker who is sometimes named could be on both sides
+            if any(groups):
+                notices = (f"{unknown:,} of {len(rows):,} recordings without a speaker: split by recording",)
             groups = [""] * len(rows)
         made = by_hash(rows, groups, config.validation_fraction, 0.0 if given else config.test_fraction)
+        _refuse_empty(made, groups, config.split, name)
         splits = {**made, **{split: given[split] for split in given if split != "train"}}
         if any(groups):
             notices = (_shared(made, config.split),)
     train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
     return {**splits, "train": train}, notices
+
+
+def _refuse_empty(made: Mapping[str, Sequence[Row]], groups: Sequence[str], by: str, name: str) -> None:
+    """Raise `DataError` for a split that nothing came into, before anybody trains for it."""
+    empty = next((split for split, rows in made.items() if not rows), "")
+    if not empty:
+        return
+    names = set(filter(None, groups))
+    what, count = (by, len(names)) if names else ("recording", len(groups))
+    ways = ["data.split=recording splits by recording"] if names and by == "speaker" else []
+    if empty != "train":
+        ways.append(f"data.{empty}_fraction=0 does without it")
+    shared = f"{count:,} {what}{'s' * (count != 1)} for {len(made)} splits"
+    raise DataError(f"{name}: split {empty!r} is empty: {shared}", hint="; ".join(ways) or "give more data")
 
 
 def _shared(splits: Mapping[str, Sequence[Row]], by: str) -> str:
@@ -229,7 +265,7 @@ def _shared(splits: Mapping[str, Sequence[Row]], by: str) -> str:
 
 
 def _folder(path: str) -> Path:
-    place = Path(path).expanduser()
+    place = place_of(path)
     if place.is_dir():
         return place
     check_file(place)

@@ -1,0 +1,181 @@
+"""Folders as they lie on real disks: hidden files, strange names, no permission, and things beside those that are read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from zoo_speech.audio import wav_bytes
+from zoo_speech.data import SpeechData
+from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
+from zoo_speech.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
+
+from zoo_core.errors import DataError
+
+WHOLE = {"validation_fraction": 0, "test_fraction": 0}
+NOBODY = 65534
+
+
+def fill(folder: Path, names: Sequence[str]) -> Path:
+    """Recordings of their own content each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        samples = np.zeros(80, np.float32)
+        samples[0] = sum(os.fsencode(folder / name)) / 32768
+        (folder / name).write_bytes(wav_bytes(samples, 8000))
+    return folder
+
+
+def plain(path: Path | str) -> SpeechData:
+    return read_recordings(Recordings(path=str(path), validation=0))
+
+
+def transcribed(path: Path | str, **settings: Any) -> SpeechData:
+    return read_transcribed_recordings(TranscribedRecordings(path=str(path), **settings))
+
+
+def labelled(path: Path | str, **settings: Any) -> SpeechData:
+    return read_labelled_recordings(LabelledRecordings(path=str(path), **settings))
+
+
+READERS = [plain, transcribed, labelled]
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that may not be looked into, not even by root, who is somebody else for as long."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to others
+        Path(place).chmod(0o755)
+        folder = fill(Path(place) / "closed" / "inner", ["a.wav"]).parent
+        folder.chmod(0)
+        if user == 0:
+            os.seteuid(NOBODY)
+        yield folder
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+# ---- names
+
+
+def test_names_that_are_not_utf8_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    strange = os.fsdecode(b"caf\xe9")
+    fill(tmp_path / "classes" / "tea", ["a.wav", "b.wav"])
+    fill(tmp_path / "classes" / strange, ["a.wav", "b.wav"])
+    for split in ("speaker", "label"):
+        with pytest.raises(DataError, match="the name isn't UTF-8") as caught:
+            labelled(tmp_path / "classes", split=split)
+        assert caught.value.hint == "rename it" and r"caf\udce9" in str(caught.value)
+    fill(tmp_path / strange, ["a.wav"])
+    for read in READERS:
+        with pytest.raises(DataError, match="the name isn't UTF-8"):
+            read(tmp_path / strange)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("~nobodyhere/x", "~nobodyhere/x: Could not determine home"),
+        ("~nobodyhere/*.wav", r"~nobodyhere/\*\.wav: Could not determine home"),
+        ("x" * 5_000, "can't be read: File name too long"),
+        ("y*/" + "x" * 5_000, "can't be read: File name too long"),
+        ("a\0b", "can't be read: embedded null byte"),
+    ],
+)
+def test_paths_that_can_not_be_are_refused(read: Any, path: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_patterns_that_can_not_be_are_refused(read: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\*\*\.wav: not a pattern that can be followed: "):
+        read(tmp_path / "**.wav")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_folders_without_permission_are_refused(read: Any, closed: Path) -> None:
+    for path in (closed, closed / "inner", closed / "inner" / "a.wav", closed / "inner" / "t.csv"):
+        with pytest.raises(DataError, match=r"closed.*: can't be read: Permission denied"):
+            read(path)
+    with pytest.raises(DataError, match="closed"):
+        read(closed / "*" / "a.wav")
+
+
+# ---- hidden files
+
+
+def test_hidden_files_are_never_meant(tmp_path: Path) -> None:
+    fill(tmp_path / "yes", ["1.wav", "2.wav"])
+    for name in ("._1.wav", ".DS_Store", "._1.txt"):
+        (tmp_path / "yes" / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".Trashes").mkdir()
+    (tmp_path / ".Trashes" / "3.wav").write_bytes(b"")
+    for path in (tmp_path, tmp_path / "**" / "*.wav", tmp_path / "yes" / "*", tmp_path / "*" / "?*.wav"):
+        assert [sample.name[-9:] for sample in plain(path).samples("train")] == ["yes/1.wav", "yes/2.wav"]
+
+
+def test_a_pattern_may_start_in_a_hidden_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / ".cache" / "a", ["1.wav"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (tmp_path / ".cache" / "*" / "*.wav", ".cache/*/*.wav", "~/.cache/**/*.wav"):
+        assert len(plain(path).samples("train")) == 1
+
+
+def chapter(folder: Path, names: Sequence[str]) -> Path:
+    """A chapter of LibriSpeech with a line for each stem of the names."""
+    fill(folder, names)
+    stems = sorted({Path(name).stem for name in names})
+    (folder / "7-1.trans.txt").write_text("".join(f"{stem} WORD\n" for stem in stems))
+    return folder
+
+
+def test_hidden_transcripts_are_not_read(tmp_path: Path) -> None:
+    chapter(tmp_path, ["7-1-0.wav", "7-1-1.wav"])
+    (tmp_path / "._7-1.trans.txt").write_bytes(b"\0\5\x16\7")
+    assert len(transcribed(tmp_path, **WHOLE).samples("train")) == 2
+
+
+# ---- what lies beside
+
+
+def test_recordings_beside_class_folders_are_told(tmp_path: Path) -> None:
+    for label in ("no", "yes"):
+        fill(tmp_path / label, ["1.wav", "2.wav"])
+    assert labelled(tmp_path, **WHOLE).notices == ()
+    fill(tmp_path, [f"{n}.wav" for n in range(4)])
+    (tmp_path / "README.md").write_text("x")
+    (notice,) = labelled(tmp_path, **WHOLE).notices
+    assert notice == f"4 left out of {tmp_path}, beside the class folders: 0.wav, 1.wav, 2.wav ..."
+
+
+def test_folders_and_recordings_beside_the_splits_are_told(tmp_path: Path) -> None:
+    for part in ("train", "test", "holdout"):
+        for label in ("no", "yes"):
+            fill(tmp_path / part / label, ["1.wav", "2.wav"])
+    fill(tmp_path, ["loose.wav"])
+    data = labelled(tmp_path, validation_fraction=0)
+    assert data.splits() == ("train", "test")
+    assert data.notices == (f"2 left out of {tmp_path}, beside the splits: holdout, loose.wav",)
+
+
+def test_two_recordings_of_one_line_are_both_read(tmp_path: Path) -> None:
+    chapter(tmp_path, ["7-1-0.wav", "7-1-0.flac", "7-1-1.wav"])
+    names = [Path(sample.name).name for sample in transcribed(tmp_path, **WHOLE).samples("train")]
+    assert names == ["7-1-0.flac", "7-1-0.wav", "7-1-1.wav"]
+
+
+def test_texts_may_have_endings_in_capitals(tmp_path: Path) -> None:
+    fill(tmp_path, ["X0.WAV", "X1.wav"])
+    (tmp_path / "X0.TXT").write_text("zero")
+    (tmp_path / "X1.txt").write_text("one")
+    data = transcribed(tmp_path, **WHOLE)
+    assert [sample.text for sample in data.samples("train")] == ["zero", "one"]  # type: ignore[attr-defined]
