@@ -74,7 +74,8 @@ class SpeechReader(Reader):
             text = getattr(sample, "text", None)
             if not isinstance(text, str):
                 raise DataError(
-                    f"{called(sample, number)} has no transcript", hint="set preprocessor.text=none for unlabelled audio"
+                    f"{called(sample, number)} has no transcript",
+                    hint="set preprocessor.text=none for unlabelled audio",
                 )
             texts.append(reader.spelled(text))
         try:
