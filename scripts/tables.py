@@ -308,6 +308,11 @@ def _voices(record: dict[str, Any]) -> tuple[str, str]:
     return f"equal error rate {run['metrics']['eer']:.3f} (seed {run['seed']})", _rivals(run, "eer")
 
 
+def _decoding(record: dict[str, Any]) -> tuple[str, str]:
+    shown = [f"{name}: CER {f['cer']:.3f}, WER {f['wer']:.3f}" for name, f in record["decoding"].items()]
+    return "; ".join(shown[1:]), shown[0]
+
+
 def _loading(record: dict[str, Any]) -> tuple[str, str]:
     shown = ", ".join(f"`{recipe}` {share:.1%}" for recipe, share in record["data_wait"].items())
     return shown, "bar 5 %"
@@ -329,9 +334,11 @@ ROWS = {
     "czech": _czech,
     "speech_pretraining": _speech_pretraining,
     "languages": _classified,
+    "telephone_languages": _classified,
     "other_voices": _classified,
     "words": _classified,
     "voices": _voices,
+    "decoding": _decoding,
     "loading": _loading,
     "generators": _generators,
     "classes": _classes,
@@ -341,7 +348,10 @@ ROWS = {
 }
 NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
 VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
-SPEECH = ("whisper", "czech", "speech_pretraining", "languages", "other_voices", "words", "voices", "loading")
+SPEECH = (
+    *("whisper", "czech", "speech_pretraining", "languages", "telephone_languages", "other_voices", "words", "voices"),
+    *("decoding", "loading"),
+)
 GAN = ("generators", "classes", "emoji_generator", "paired_translation", "projection")
 
 

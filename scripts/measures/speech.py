@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections import Counter, defaultdict
+from itertools import pairwise
+from math import log10
 from pathlib import Path
 from typing import Any
 
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, run
+from zoo_speech.data import czech as czech_data
+from zoo_speech.data_configs import Subset
+from zoo_speech.tasks.common import word_errors
 
 from zoo_core import Fetcher, evaluate, fs, load, load_recipe, open_zoo
 from zoo_core.errors import UnknownName
@@ -20,6 +26,8 @@ WHISPER = "whisper_tiny_en.openai"
 PUBLISHED_WER = 0.019
 """Of the same weights through Transformers on the first 48 prompts of six words and more."""
 SEEDS = (0, 1, 2)
+WEIGHTS = (0.25, 0.5, 1.0)
+"""Of language models, to choose from."""
 
 
 def whisper() -> dict[str, Any]:
@@ -77,6 +85,47 @@ def speech_pretraining() -> dict[str, Any]:
     }
 
 
+def decoding() -> dict[str, Any]:
+    """Beams and what they are told of the language, beside the likeliest path; settings are chosen on the validation split."""
+    run("wav2vec2_tiny_mix")
+    card = run(czech_recipe("pretrained", 0))
+    assert card is not None
+    data = czech_data(Subset())
+    folder = RUNS / "language"
+    fs.make_folder(folder)
+    model: Any = load(card.full_name)
+    sentences = [model.preprocessor.spelled(sample.text) for sample in data.samples("train")]
+    fs.write_file(folder / "sentences.txt", "".join(f"{text}\n" for text in sentences).encode())
+    fs.write_file(folder / "words.arpa", arpa_of(sentences).encode())
+    tries: dict[str, list[dict[str, Any]]] = {
+        "likeliest path": [{}],
+        "20 beams": [{"beams": 20}],
+        "20 beams, characters of the training transcripts": [
+            {"beams": 20, "lm": str(folder / "sentences.txt"), "lm_order": 6, "lm_weight": weight} for weight in WEIGHTS
+        ],
+        "100 beams, words of the training transcripts (ARPA)": [
+            {"beams": 100, "lm": str(folder / "words.arpa"), "lm_weight": weight, "word_score": score}
+            for weight in WEIGHTS
+            for score in (0.0, 1.0)
+        ],
+    }
+    found = {}
+    for name, settings in tries.items():
+        rated = [
+            (decoded(model, data.samples("validation"), one)["cer"], number) for number, one in enumerate(settings)
+        ]
+        chosen = settings[min(rated)[1]] if len(settings) > 1 else settings[0]
+        told = {key: value for key, value in chosen.items() if key != "lm"}
+        found[name] = {**decoded(model, data.samples("test"), chosen), "settings": told}
+    plain, *searched = (figures["cer"] for figures in found.values())
+    return {
+        "claim": "decoding: Czech by CTC from the pretrained encoder, what beams and a language model add",
+        "run": facts(card),
+        "decoding": found,
+        "holds": min(searched) < plain,
+    }
+
+
 def loading() -> dict[str, Any]:
     """How long steps wait for recordings, which a worker decodes and augments beside them."""
     zoo, waits = open_zoo(), {}
@@ -101,12 +150,22 @@ def languages() -> dict[str, Any]:
     )
 
 
-def other_voices() -> dict[str, Any]:
-    """Language identification, tested on voices that weren't trained on."""
+def telephone_languages() -> dict[str, Any]:
+    """Language identification, tested on voices and a line that weren't trained on, others being shared by all languages."""
     imported(WHISPER)
     return classified(
-        "languages: 11 of them told apart in voices that weren't trained on, training having one source of each",
+        "languages: 4 of them told apart in telephone prompts, whose voices and line weren't trained on",
         {"languages": run("whisper_tiny_en_languages")},
+    )
+
+
+def other_voices() -> dict[str, Any]:
+    """Language identification, tested on voices that weren't trained on, each language having its own in training."""
+    imported(WHISPER)
+    settings = ["data.test=voices", "name=whisper_tiny_en.languages_by_source"]
+    return classified(
+        "languages: 11 of them told apart in voices that weren't trained on, training having one source of each",
+        {"languages": run("whisper_tiny_en_languages", settings)},
     )
 
 
@@ -131,7 +190,48 @@ def voices() -> dict[str, Any]:
     }
 
 
-CLAIMS = (whisper, czech, speech_pretraining, languages, other_voices, words, voices, loading)
+CLAIMS = (
+    whisper,
+    czech,
+    speech_pretraining,
+    languages,
+    telephone_languages,
+    other_voices,
+    words,
+    voices,
+    decoding,
+    loading,
+)
+
+
+def decoded(model: Any, samples: Any, settings: dict[str, Any]) -> dict[str, float]:
+    """Word and character error rates of what a checkpoint writes with these options."""
+    answers = model.predict([sample.source for sample in samples], **settings)
+    spelled = [model.preprocessor.spelled(sample.text) for sample in samples]
+    rates = word_errors([answer["text"] for answer in answers], spelled)
+    return {name: round(rate, 4) for name, rate in rates.items()}
+
+
+def arpa_of(sentences: list[str]) -> str:
+    """Words and pairs of words in ARPA's format, by Witten and Bell's method C; the rest falls back on single words."""
+    pairs: dict[str, Counter[str]] = defaultdict(Counter)
+    for sentence in sentences:
+        words = ["<s>", *sentence.split(), "</s>"]
+        for before, word in pairwise(words):
+            pairs[before][word] += 1
+    single = Counter(word for followers in pairs.values() for word in followers.elements())
+    whole = single.total() + len(single)
+    alone = {word: count / whole for word, count in single.items()}
+    ones, twos = [f"{log10(len(single) / whole):.6f}\t<unk>", ""], []
+    for before, followers in pairs.items():
+        total, kinds = followers.total(), len(followers)
+        rest = kinds / (total + kinds) / (1 - sum(alone[word] for word in followers))
+        number = -99.0 if before == "<s>" else log10(alone[before])
+        ones.append(f"{number:.6f}\t{before}\t{log10(rest):.6f}")
+        twos += [f"{log10(count / (total + kinds)):.6f}\t{before} {word}" for word, count in followers.items()]
+    ones[1] = f"{log10(alone['</s>']):.6f}\t</s>"
+    head = f"\\data\\\nngram 1={len(ones)}\nngram 2={len(twos)}\n"
+    return "\n".join([head, "\\1-grams:", *ones, "", "\\2-grams:", *twos, "", "\\end\\", ""])
 
 
 def czech_recipe(kind: str, seed: int) -> Recipe:
