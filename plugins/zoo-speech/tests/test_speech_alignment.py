@@ -14,6 +14,7 @@ from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
 from zoo_speech.decoding import greedy
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
+from zoo_speech.pieces import pieces
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.subtitles import Segment, cues
 from zoo_speech.task_configs import CTCConfig, CTCOptions
@@ -79,10 +80,10 @@ def test_words_and_lines_by_hand() -> None:
     assert [cue.text for cue in cues(said, width=7, pause=9.0)] == ["one two", "three", "four"]
 
 
-def hearing() -> CTCRecognition:
+def hearing(symbols: str = " abc", **settings: Any) -> CTCRecognition:
     """A model with random weights that writes something."""
     torch.manual_seed(1)
-    reader = SpeechReader(SpeechReaderConfig(), Characters([" ", "a", "b", "c"]))
+    reader = SpeechReader(SpeechReaderConfig(**settings), Characters(symbols))
     config: dict[str, Any] = {
         "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 1, "heads": 2, "feed_forward": 64, "position_kernel": 8,
         "position_groups": 4,
@@ -112,6 +113,31 @@ def test_words_lie_within_the_recording_and_in_order(beams: int) -> None:
     assert len(answers[0]["segments"]) > 2, "a model that writes no spaces would prove nothing"
     (plain,) = task.predict(inputs[:1], CTCOptions(beams=beams, format="json"))
     assert set(plain) == {"text", "file"} and plain["file"].data.count(b'"start"') == len(answers[0]["segments"])
+
+
+@pytest.mark.parametrize("symbols", [" abc", "abcd"])
+def test_long_recordings_are_read_piece_by_piece(symbols: str) -> None:
+    task = hearing(symbols, max_seconds=1.0)
+    sound = np.random.default_rng(2).standard_normal(50_000).astype(np.float32) * 0.1
+    sound[12_500:15_000] = sound[26_000:28_500] = sound[39_000:41_500] = 0.0
+    parts = pieces(sound, 16_000)
+    assert [len(part) for part in parts] == pytest.approx([14_000, 13_500, 13_000, 9_500], abs=20)
+    assert np.array_equal(np.concatenate(parts), sound) and len(pieces(sound, 50_000)) == 1
+    options = CTCOptions(timestamps=True, picture=True, format="vtt")
+    whole, short = task.predict([(sound, 16_000), (sound[:9_000], 16_000)], options)
+    apart = task.predict([(part, 16_000) for part in parts], options)
+    between = " " if " " in symbols else ""
+    assert whole["text"] == between.join(answer["text"] for answer in apart) != ""
+    assert short == task.predict([(sound[:9_000], 16_000)], options)[0]
+    starts = np.cumsum([0, *map(len, parts)]) / 16_000
+    shifted = [
+        (start + word["start"], word["text"])
+        for start, one in zip(starts, apart, strict=False)
+        for word in one["segments"]
+    ]
+    assert [word["text"] for word in whole["segments"]] == [text for _, text in shifted]
+    assert [word["start"] for word in whole["segments"]] == pytest.approx([start for start, _ in shifted], abs=2e-3)
+    assert whole["picture"] == apart[0]["picture"]
 
 
 def listening() -> Any:

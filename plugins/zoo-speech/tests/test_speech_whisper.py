@@ -20,12 +20,13 @@ from zoo_speech.audio import Waveform
 from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
 from zoo_speech.configs import SpeechReaderConfig, WhisperConfig, WhisperReaderConfig
 from zoo_speech.models.whisper import build
+from zoo_speech.pieces import quietest
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.samples import Utterance
 from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
 from zoo_speech.whisper_decoding import Heard, Rules, beam_search, greedy, stretches
-from zoo_speech.whisper_windows import Listener, quietest, spectrograms, window_of
+from zoo_speech.whisper_windows import Listener, spectrograms, window_of
 
 from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import DataError, UnknownName, UsageError

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import UnknownName, UsageError
 from zoo_speech.features import log_mel, pad_or_trim
+from zoo_speech.pieces import quietest
 from zoo_speech.preprocessor import Samples, WhisperReader
 from zoo_speech.task_configs import RecognitionOptions
 from zoo_speech.whisper_decoding import STEP, Heard, Rules, Stretch, Written, beam_search, greedy, stretches
@@ -186,12 +187,3 @@ class Listener:
         none = None if self._reader.timestamps is None else self._reader.timestamps - 1
         rows = [self._reader.prompt_in(recording.language) for recording in recordings]
         return torch.tensor([[one for one in row if not (timed and one == none)] for row in rows], device=first.device)
-
-
-def quietest(samples: Samples) -> int:
-    """Where to end a piece of samples (N,): the middle of the quietest fifth of a second in its last third."""
-    start, width = 2 * len(samples) // 3, max(1, min(3_200, len(samples) // 8))
-    energy = np.concatenate([[0.0], np.square(samples[start:], dtype=np.float64).cumsum()])
-    loudness = energy[width:] - energy[:-width]
-    # The last of the places that are equally quiet.
-    return start + len(loudness) - 1 - int(loudness[::-1].argmin()) + width // 2

@@ -5,24 +5,26 @@ Paper: Graves, Fernández, Gomez, Schmidhuber, Connectionist Temporal Classifica
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError
+from zoo_core.errors import UsageError
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import pictures
 from zoo_speech.alignment import Alignment, Clock, align, frames_due, words
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.decoding import decoder_of, greedy
+from zoo_speech.decoding import Decode, decoder_of, greedy
 from zoo_speech.masks import spans
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
 from zoo_speech.pictures import Lane, View
+from zoo_speech.pieces import pieces
 from zoo_speech.preprocessor import Samples, SpeechReader
-from zoo_speech.subtitles import as_data
+from zoo_speech.subtitles import Segment, as_data
 from zoo_speech.task_configs import CTCConfig, CTCOptions
 from zoo_speech.tasks.common import (
     SERVED,
@@ -102,23 +104,20 @@ class CTCRecognition(SpeechTask):
         return {"always the same": word_errors([always] * len(expected), expected)}
 
     def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
-        """The text of each recording, and what else is asked for. Raises `DataError` for what is none, or is too long."""
+        """The text of each recording, and what else is asked for. Raises `DataError` for what is none.
+
+        What is longer than the reader's `max_seconds` is heard piece by piece.
+        """
         decode = decoder_of(self.characters, options, self.preprocessor.spelled)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
-            heard = []
-            for number, item in enumerate(inputs[start : start + SERVED], start):
-                samples = self.preprocessor.heard(item, number)
-                if len(samples) > self.preprocessor.most_samples:
-                    most = self.preprocessor.max_seconds
-                    raise DataError(f"input {number + 1}: longer than {most:g} s", hint="cut it into pieces")
-                heard.append(samples)
-            standardised = [self.preprocessor.standardised(samples) for samples in heard]
-            with serving(self.model):
-                log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
-            texts = decode(log_probs, lengths)
-            for text, samples, row, length in zip(texts, heard, log_probs, lengths.tolist(), strict=True):
-                answers.append(self._answer(text, samples, row[:length], options))
+            numbered = enumerate(inputs[start : start + SERVED], start)
+            cut = [
+                pieces(self.preprocessor.heard(item, number), self.preprocessor.most_samples)
+                for number, item in numbered
+            ]
+            read = self._read(list(chain(*cut)), decode)
+            answers += [self._answer([next(read) for _ in parts], options) for parts in cut]
         return answers
 
     def artifacts(
@@ -136,19 +135,35 @@ class CTCRecognition(SpeechTask):
         stretches = self.clock.stretches(hidden) if hidden is not None else ()
         return View(samples=waveform, rate=self.preprocessor.sampling_rate, title=text, hidden=stretches)
 
-    def _answer(self, text: str, samples: Samples, log_probs: Tensor, options: CTCOptions) -> dict[str, Any]:
-        """log_probs: (T, C) of the recording's own frames."""
-        answer: dict[str, Any] = {"text": text}
+    def _read(self, parts: Sequence[Samples], decode: Decode) -> Iterator[_Read]:
+        """Each piece with its text."""
+        for start in range(0, len(parts), SERVED):
+            group = parts[start : start + SERVED]
+            standardised = [self.preprocessor.standardised(samples) for samples in group]
+            with serving(self.model):
+                log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
+            texts = decode(log_probs, lengths)
+            for samples, row, length, text in zip(group, log_probs, lengths.tolist(), texts, strict=True):
+                yield _Read(samples, row[:length], text)
+
+    def _answer(self, parts: Sequence[_Read], options: CTCOptions) -> dict[str, Any]:
+        """Of one recording's pieces; the picture is of the first."""
+        between = " " if " " in self.characters.symbols else ""
+        answer: dict[str, Any] = {"text": between.join(part.text for part in parts if part.text)}
         if not (options.timestamps or options.format or options.picture):
             return answer
-        alignment = align(log_probs, text, self.characters, self.clock)
-        said = words(alignment.symbols)
+        alignments = [align(part.log_probs, part.text, self.characters, self.clock) for part in parts]
+        said, before = [], 0.0
+        for part, alignment in zip(parts, alignments, strict=True):
+            said += [Segment(before + start, before + end, text) for start, end, text in words(alignment.symbols)]
+            before += len(part.samples) / self.preprocessor.sampling_rate
         if options.timestamps:
             answer["segments"] = as_data(said)
         if options.format:
             answer["file"] = word_file(said, options.format)
         if options.picture:
-            answer["picture"] = picture_file(self._drawn(samples, text, {"heard": alignment}))
+            first = parts[0]
+            answer["picture"] = picture_file(self._drawn(first.samples, first.text, {"heard": alignments[0]}))
         return answer
 
     def _compared(self, example: _Example) -> View:
@@ -174,6 +189,16 @@ class CTCRecognition(SpeechTask):
         frames = frames_of(encoder, batch["samples"], batch["lengths"], batch.get("masks"))
         logits = cast("Any", model).lm_head(cast("Any", model).dropout(frames.states))
         return logits.float().log_softmax(-1), frames.lengths
+
+
+class _Read(NamedTuple):
+    """A piece of a recording, and what was read in it."""
+
+    samples: Samples
+    """(N,)."""
+    log_probs: Tensor
+    """(T, C) of its own frames."""
+    text: str
 
 
 class _Example(NamedTuple):
