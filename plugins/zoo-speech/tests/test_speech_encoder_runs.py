@@ -8,19 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from speech_toys import SMALL, export_of, import_of, logits_of, noise, scaled, tone, whisper_reader
+from speech_toys import export_of, logits_of, noise, registered_whisper, tone
 from transformers import AutoModelForAudioClassification
 from zoo_speech.audio import wav_bytes
-from zoo_speech.configs import WhisperConfig
-from zoo_speech.interop import WhisperInterop
-from zoo_speech.models import whisper
 
-from zoo_core import create_model, evaluate, fs, load, open_zoo, tensors, train
+from zoo_core import create_model, evaluate, load, open_zoo, train
 from zoo_core.errors import ArchMismatch, UsageError
 from zoo_core.factory import Zoo
-from zoo_core.schema import to_data
-from zoo_core.specs import Head
-from zoo_core.training.task import Foreign
 
 LABELS = ("high", "low", "middle")
 NAME = "whisper_tiny_en.tones"
@@ -34,17 +28,8 @@ CLASSES, VOICES, FEATURES = "audio-classification", "speaker-verification", "spe
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """With a recogniser of random weights as it is imported."""
     root = tmp_path_factory.mktemp("zoo")
-    torch.manual_seed(0)
-    config = WhisperConfig(**SMALL)
-    foreign = Foreign(config=to_data(config), head=Head(), preprocessor=whisper_reader(), license="MIT")
-    model = scaled(whisper.build(config, Head()))
-    state = {name: tensor for name, tensor in model.state_dict().items() if name != "proj_out.weight"}
-    (root / "folder").mkdir()
-    for name, data in WhisperInterop().write(foreign).items():
-        (root / "folder" / name).write_bytes(data)
-    fs.write_file(root / "folder" / "model.safetensors", *tensors.dump(state, metadata={"format": "pt"}))
     opened = open_zoo({"ZOO_HOME": str(root / "home")})
-    import_of(root / "folder", NAME, opened)
+    registered_whisper(NAME, root, opened)
     return opened
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from speech_toys import registered_whisper
 from zoo_speech.audio import wav_bytes
 
 from zoo_core import open_zoo, train
@@ -36,6 +37,7 @@ model:
   layer_drop: 0.2
 optimizer: {name: adamw, lr: 1.0e-3}
 """
+WHISPER = "whisper_tiny_en.random"
 TRAINING = "batch_size: 4, steps: 20, save_every: 2, evaluate_every: 10, device: cpu"
 RECIPES = {
     "ctc": f"""\
@@ -58,6 +60,18 @@ data: {{name: speech, path: SPOKEN, validation: 0.2}}
 training: {{{TRAINING}}}
 """,
 }
+RECIPES["whisper"] = f"""\
+name: whisper_tiny_en.killed
+init: {WHISPER}
+task:
+  name: automatic-speech-recognition
+  augment: {{speeds: [0.9, 1.0, 1.1], noise: 0.5, gain: 6.0}}
+  spec_augment: {{frequency_masks: 2, time_masks: 2}}
+model: {{dropout: 0.1}}
+data: {{name: transcribed-speech, path: SPOKEN, validation_fraction: 0.2, test_fraction: 0.0}}
+optimizer: {{name: adamw, lr: 1.0e-3}}
+training: {{{TRAINING}, accumulation: 2}}
+"""
 WORDS = ("one", "two", "three", "four", "five")
 
 
@@ -78,6 +92,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(name: str, spoken
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPES[name].replace("SPOKEN", str(spoken)))
     zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    registered_whisper(WHISPER, tmp_path, zoo)
     # Whoever decodes the recordings can't change the result either.
     train(load_recipe(recipe, ["training.workers=0"], zoo.host), folder=tmp_path / "whole", zoo=zoo)
     folder = tmp_path / "killed"

@@ -12,10 +12,16 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoFeatureExtractor
-from zoo_speech.configs import WhisperReaderConfig
+from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
+from zoo_speech.interop import WhisperInterop
+from zoo_speech.models import whisper
 from zoo_speech.preprocessor import WhisperReader
 
+from zoo_core import fs, tensors
 from zoo_core.factory import Zoo
+from zoo_core.schema import to_data
+from zoo_core.specs import Head
+from zoo_core.training.task import Foreign
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
 WINDOW = 2.0
@@ -62,6 +68,21 @@ def tone(label: str, number: int) -> Samples:
     time = np.arange(8_000) / 16_000
     pitch = {"low": 200, "middle": 900, "high": 3_000}[label] * (1 + 0.02 * number)
     return (0.3 * np.sin(2 * np.pi * pitch * time + number) + 0.01 * noise(0.5, number)).astype(np.float32)
+
+
+def registered_whisper(name: str, root: Path, zoo: Zoo) -> None:
+    """Register a recogniser of random weights as it is imported."""
+    torch.manual_seed(0)
+    config = WhisperConfig(**SMALL)
+    foreign = Foreign(config=to_data(config), head=Head(), preprocessor=whisper_reader(), license="MIT")
+    model = scaled(whisper.build(config, Head()))
+    state = {name: tensor for name, tensor in model.state_dict().items() if name != "proj_out.weight"}
+    folder = root / "folder"
+    folder.mkdir()
+    for file, data in WhisperInterop().write(foreign).items():
+        (folder / file).write_bytes(data)
+    fs.write_file(folder / "model.safetensors", *tensors.dump(state, metadata={"format": "pt"}))
+    import_of(folder, name, zoo)
 
 
 def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
