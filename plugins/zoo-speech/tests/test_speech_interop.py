@@ -198,6 +198,8 @@ ARCHITECTURE = {
     "proj_codevector_dim": 16,
     "num_codevectors_per_group": 4,
 }
+BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False, "conv_bias": False}
+"""What the base models have in these places."""
 VOCABULARY = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "E": 5, "T": 6, "'": 7, "A": 8, "O": 9}
 
 
@@ -210,8 +212,9 @@ def their_folder(folder: Path, kind: str = "Wav2Vec2ForCTC", **changes: Any) -> 
     return model, folder
 
 
-def test_their_ctc_gives_the_same_frames_and_text_here(tmp_path: Path) -> None:
-    theirs, folder = their_folder(tmp_path / "x")
+@pytest.mark.parametrize("changes", [{}, BASE], ids=["large", "base"])
+def test_their_ctc_gives_the_same_frames_and_text_here(changes: dict[str, Any], tmp_path: Path) -> None:
+    theirs, folder = their_folder(tmp_path / "x", **changes)
     interop = Wav2Vec2Interop()
     foreign = interop.read(small_files(folder))
     reader = foreign.preprocessor
@@ -228,6 +231,10 @@ def test_their_ctc_gives_the_same_frames_and_text_here(tmp_path: Path) -> None:
         batch = batch_of([sound], torch.device("cpu"))
         frames = wav2vec2.frames_of(model.wav2vec2, batch["samples"], batch["lengths"], None)
         found = model.lm_head(frames.states)
+        # Theirs hear it alone; here a longer neighbour changes nothing.
+        batch = batch_of([sound, np.tile(3 * sound, 2)], torch.device("cpu"))
+        beside = wav2vec2.frames_of(model.wav2vec2, batch["samples"], batch["lengths"], None)
+        assert torch.allclose(model.lm_head(beside.states)[:1, : found.shape[1]], expected, atol=1e-4)
     assert torch.allclose(found, expected, atol=1e-4) and found.std() > 0.1
     symbols = "_ et'ao"
     path = "".join(symbols[number] for number in expected[0].argmax(-1).tolist())
@@ -235,9 +242,10 @@ def test_their_ctc_gives_the_same_frames_and_text_here(tmp_path: Path) -> None:
     assert decoding.greedy(reader.characters, found.log_softmax(-1), frames.lengths) == [" ".join(merged.split())]
 
 
+@pytest.mark.parametrize("changes", [{}, BASE], ids=["large", "base"])
 @pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForSequenceClassification"])
-def test_their_other_heads_fit_ours(kind: str, tmp_path: Path) -> None:
-    _, folder = their_folder(tmp_path / "x", kind, num_labels=3)
+def test_their_other_heads_fit_ours(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    _, folder = their_folder(tmp_path / "x", kind, num_labels=3, **changes)
     interop = Wav2Vec2Interop()
     foreign = interop.read(small_files(folder))
     model = wav2vec2.build(typed(Wav2Vec2Config, dict(foreign.config), where="test"), foreign.head)
@@ -266,8 +274,9 @@ def test_old_names_and_old_gaps() -> None:
     assert found["lm_head.weight"].tolist() == [[0.0, 1.0], [4.0, 5.0]] and found["lm_head.bias"].tolist() == [0.0, 2.0]
 
 
-def test_a_ctc_model_of_ours_opens_there(tmp_path: Path) -> None:
-    _, folder = their_folder(tmp_path / "x")
+@pytest.mark.parametrize("changes", [{}, BASE], ids=["large", "base"])
+def test_a_ctc_model_of_ours_opens_there(changes: dict[str, Any], tmp_path: Path) -> None:
+    _, folder = their_folder(tmp_path / "x", **changes)
     interop = Wav2Vec2Interop()
     foreign = interop.read(small_files(folder))
     model: nn.Module = wav2vec2.build(typed(Wav2Vec2Config, dict(foreign.config), where="test"), foreign.head)
@@ -282,6 +291,8 @@ def test_a_ctc_model_of_ours_opens_there(tmp_path: Path) -> None:
     values = processor(sound, sampling_rate=16_000, return_tensors="pt")["input_values"]
     assert isinstance(foreign.preprocessor, SpeechReader)
     assert np.allclose(values[0], foreign.preprocessor.standardised(sound), atol=1e-5)
+    # Where padding would change their answers, theirs pad with zeros and mask nothing, as they were trained.
+    assert json.loads((out / "preprocessor_config.json").read_text())["return_attention_mask"] is (not changes)
     assert Wav2Vec2Interop().read(small_files(out)).config == foreign.config
 
 
@@ -293,9 +304,8 @@ def test_wav2vec2_that_ours_can_not_be_is_refused(tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             Wav2Vec2Interop().read(with_settings(files, "config.json", **changes))
 
-    refused(UsageError, "the one of the base models", feat_extract_norm="group")
-    refused(UsageError, "the one of the base models", do_stable_layer_norm=False)
-    refused(UsageError, "conv_bias", conv_bias=False)
+    for name, value in BASE.items():
+        refused(UsageError, "neither the layout of the base models nor that of the large", **{name: value})
     refused(UsageError, "add_adapter is True", add_adapter=True)
     refused(UsageError, "proj_codevector_dim", architectures=["Wav2Vec2ForPreTraining"], proj_codevector_dim=8)
     refused(CorruptFile, "conv_dim: expected whole numbers", conv_dim="x")

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.plugin import zoo_models, zoo_tasks
 
@@ -50,6 +51,13 @@ def test_families_have_the_heads_of_their_tasks(zoo: Zoo, model: str) -> None:
             backbone = "encoder."  # Whisper's without its decoder, whose prefix Transformers gives to both together
         assert any(name.startswith(backbone) for name in names)
         assert all(name.startswith((backbone, *spec.head)) for name in names)
+
+
+def test_the_base_model_has_the_published_number_of_parameters(zoo: Zoo) -> None:
+    """wav2vec2-base-960h has 94,396,320 with its head of 32 symbols."""
+    with torch.device("meta"):
+        base: Any = create_model("wav2vec2_base", task="ctc-speech-recognition", zoo=zoo)
+    assert sum(parameter.numel() for parameter in base.parameters()) == 94_396_320
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:

@@ -14,6 +14,7 @@ from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
 from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2
+from zoo_speech.models.common import checkpoint_activations
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.samples import LabelledRecording, Utterance
 from zoo_speech.task_configs import (
@@ -49,22 +50,24 @@ SPOKEN = [Utterance(noise(0.8 + 0.5 * n, n), text) for n, text in enumerate(TEXT
 LABELLED = [LabelledRecording(noise(0.6 + 0.3 * n, n), "ab"[n % 2]) for n in range(4)]
 
 
-def context(task: str, *, labels: tuple[str, ...] = (), loss: Any = None, text: str = "characters") -> TaskContext:
+def context(
+    task: str, *, labels: tuple[str, ...] = (), loss: Any = None, text: str = "characters", **model: Any
+) -> TaskContext:
     torch.manual_seed(0)
     reader = SpeechReader.fit(SpeechReaderConfig(text=text), SPOKEN)  # type: ignore[arg-type]
-    config = Wav2Vec2Config(**{**SMALL, **reader.model_config()})
-    model = wav2vec2.build(config, Head(task=task, labels=len(labels)))
-    return TaskContext(model=model, preprocessor=reader, labels=labels, loss=loss)
+    config = Wav2Vec2Config(**{**SMALL, **reader.model_config(), **model})
+    built = wav2vec2.build(config, Head(task=task, labels=len(labels)))
+    return TaskContext(model=built, preprocessor=reader, labels=labels, loss=loss)
 
 
-def recognition(**config: Any) -> CTCRecognition:
-    return CTCRecognition(CTCConfig(**config), context("ctc-speech-recognition", loss=ctc(NoConfig())))
+def recognition(layout: str = "large", **config: Any) -> CTCRecognition:
+    return CTCRecognition(CTCConfig(**config), context("ctc-speech-recognition", loss=ctc(NoConfig()), layout=layout))
 
 
-def pretraining(**config: Any) -> Wav2Vec2Pretraining:
+def pretraining(layout: str = "large") -> Wav2Vec2Pretraining:
     loss = wav2vec2_contrastive(Wav2Vec2ContrastiveConfig(diversity_weight=0.0))
-    settings = Wav2Vec2PretrainingConfig(distractors=5, **config)
-    return Wav2Vec2Pretraining(settings, context("wav2vec2-pretraining", loss=loss, text="none"))
+    made = context("wav2vec2-pretraining", loss=loss, text="none", layout=layout)
+    return Wav2Vec2Pretraining(Wav2Vec2PretrainingConfig(distractors=5), made)
 
 
 def classification() -> AudioClassification:
@@ -94,8 +97,10 @@ def summed(task: Any, samples: list[Any], *, train: bool, together: bool) -> tup
         (lambda: recognition(mask_probability=0.1), SPOKEN, True),
         (pretraining, SPOKEN, True),
         (classification, LABELLED, True),
+        (lambda: recognition("base", mask_probability=0.1), SPOKEN, True),
+        (lambda: pretraining("base"), SPOKEN, True),
     ],
-    ids=["ctc", "ctc with masks", "wav2vec2", "classes"],
+    ids=["ctc", "ctc with masks", "wav2vec2", "classes", "ctc, base layout", "wav2vec2, base layout"],
 )
 def test_a_batch_costs_what_its_recordings_cost_alone(make: Any, samples: list[Any], train: bool) -> None:
     task = make()
@@ -104,8 +109,9 @@ def test_a_batch_costs_what_its_recordings_cost_alone(make: Any, samples: list[A
     assert together[0] == pytest.approx(alone[0], rel=1e-5)
 
 
-def test_answers_do_not_depend_on_neighbours() -> None:
-    task = recognition()
+@pytest.mark.parametrize("layout", ["large", "base"])
+def test_answers_do_not_depend_on_neighbours(layout: str) -> None:
+    task = recognition(layout)
     inputs = [sample.waveform for sample in SPOKEN]
     pairs = [(waveform.samples, waveform.rate) for waveform in inputs]
     together = task.predict(pairs, CTCOptions())
@@ -150,8 +156,9 @@ def test_hidden_frames_are_not_seen() -> None:
     assert torch.equal(whole.features, hidden.features)
 
 
-def test_pretraining_learns_and_reaches_every_parameter() -> None:
-    task = pretraining()
+@pytest.mark.parametrize("layout", ["large", "base"])
+def test_pretraining_learns_and_reaches_every_parameter(layout: str) -> None:
+    task = pretraining(layout)
     task.model.train()
     dataset = task.dataset(SPOKEN, train=True)
     batch = dataset.collate([dataset.sample(key) for key in keys(3)])
@@ -194,6 +201,19 @@ def test_blocks_that_are_left_out_have_a_gradient_of_zero() -> None:
         left_out = [weight.grad is not None and not weight.grad.any() for weight in encoder.encoder.layers.parameters()]
         assert all(left_out) if drop else not any(left_out[:4])
     assert losses[0] != losses[1]
+
+
+def test_computing_activations_again_changes_no_gradient_of_the_base_layout() -> None:
+    gradients = []
+    for again in (False, True):
+        task = recognition("base")
+        if again:
+            checkpoint_activations(task.model)  # type: ignore[arg-type]
+        dataset = task.dataset(SPOKEN, train=False)
+        batch = dataset.collate([dataset.sample(key) for key in keys(3)])
+        task.step("train", {"model": task.model.train()}, batch).loss_sum.backward()  # type: ignore[no-untyped-call]
+        gradients.append([parameter.grad for parameter in task.model.parameters() if parameter.grad is not None])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True)) and len(gradients[0]) > 20
 
 
 def test_transcripts_without_a_path_are_counted() -> None:

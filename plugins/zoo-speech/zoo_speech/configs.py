@@ -52,8 +52,11 @@ class WhisperConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2Vec2Config:
-    """A convolutional encoder of the waveform and a Transformer over its frames; the defaults are the paper's base model."""
+    """A convolutional encoder of the waveform and a Transformer over its frames; the default sizes are the paper's base model's."""
 
+    layout: Literal["large", "base"] = "large"
+    """`large`: convolutions are normalised by frame and have biases, blocks normalise what they are given, as the authors'
+    larger models do; `base`: the first convolution is normalised over time, blocks normalise what they give."""
     vocab_size: int = 32
     """Symbols that a CTC head tells apart, blank included."""
     conv_widths: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)

@@ -30,7 +30,7 @@ _WAV2VEC2 = ModelSpec(
             "feed_forward": 768, "position_kernel": 32, "codes": 64, "code_size": 64,
         },
         "small": {"conv_widths": (256,) * 7, "hidden_size": 384, "layers": 6, "heads": 6, "feed_forward": 1536},
-        "base": {},
+        "base": {"layout": "base"},
     },
     tasks=(
         "wav2vec2-pretraining", "ctc-speech-recognition", "audio-classification", "speaker-verification",

@@ -30,7 +30,7 @@ from zoo_speech.transcripts import Characters, normalised
 
 
 class Wav2Vec2Interop(Interop):
-    """Folders of `Wav2Vec2Model` and its kin with normalisation by frame, as the large models have."""
+    """Folders of `Wav2Vec2Model` and its kin in either layout."""
 
     fields: ClassVar[Mapping[str, str]] = {
         "vocab_size": "vocab_size",
@@ -53,7 +53,6 @@ class Wav2Vec2Interop(Interop):
         "conv_strides": "conv_stride",
     }
     fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "conv_bias": (False, True),
         "hidden_act": ("gelu",),
         "feat_extract_activation": ("gelu",),
         "layer_norm_eps": (1e-5,),
@@ -80,18 +79,11 @@ class Wav2Vec2Interop(Interop):
         Of their five kinds of dropout the one of the blocks counts for all but attention's; it matters in training only.
         """
         theirs = configuration_of(files, Architecture)
-        if theirs["feat_extract_norm"] != "layer" or theirs["do_stable_layer_norm"] is not True:
-            raise UsageError(
-                "config.json: of wav2vec 2.0's two layouts this is the one of the base models, which normalises its first "
-                "convolution over time; zoo-speech has the other, in which padding changes nothing",
-                hint='look for "feat_extract_norm": "layer", as in wav2vec2-large-960h-lv60-self',
-            )
         task = task_of(theirs, self.heads)
         refuse_unlike(theirs, self.fixed)
-        if theirs["conv_bias"] is not True:
-            raise UsageError("config.json: conv_bias is False; zoo-speech's models have biases there")
+        layout = _layout(theirs)
         self._refuse_other_head(theirs, task)
-        config = numbers_of(theirs, self.fields)
+        config: dict[str, Any] = {"layout": layout, **numbers_of(theirs, self.fields)}
         for ours, name in self.lists.items():
             config[ours] = whole_numbers(theirs[name], f"config.json: {name}")
         self.prefix = "" if task == FEATURES else "wav2vec2."
@@ -127,7 +119,7 @@ class Wav2Vec2Interop(Interop):
             theirs["license"] = foreign.license
         files = {}
         if isinstance(reader := foreign.preprocessor, SpeechReader):
-            files["preprocessor_config.json"] = json_bytes(_waveform_settings(reader))
+            files["preprocessor_config.json"] = json_bytes(_waveform_settings(reader, ours.layout))
             if reader.characters is not None and task == CTC:
                 _refuse_delimiter(reader.characters)
                 symbols = ["<pad>", *("|" if one == " " else one for one in reader.characters.symbols)]
@@ -163,6 +155,21 @@ class Wav2Vec2Interop(Interop):
         one, other = same.get(task, ("hidden_size", "hidden_size"))
         if theirs.get(one) != theirs.get(other):
             raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
+
+
+def _layout(theirs: Mapping[str, Any]) -> str:
+    """Raises `UsageError` for a mixture of the two."""
+    layouts = {"large": ("layer", True, True), "base": ("group", False, False)}
+    names = ("feat_extract_norm", "do_stable_layer_norm", "conv_bias")
+    found = tuple(theirs[name] for name in names)
+    for layout, due in layouts.items():
+        if found == due:
+            return layout
+    told = ", ".join(f"{name} {value!r:.20}" for name, value in zip(names, found, strict=True))
+    raise UsageError(
+        f"config.json: {told}: neither the layout of the base models nor that of the large ones",
+        hint=f"due are {', '.join(map(str, layouts['base']))}, or {', '.join(map(str, layouts['large']))}",
+    )
 
 
 _CTC_TOKENIZER = {
@@ -237,12 +244,13 @@ def _speech_reader(files: Mapping[str, bytes], characters: Characters | None) ->
     )
 
 
-def _waveform_settings(reader: SpeechReader) -> dict[str, Any]:
+def _waveform_settings(reader: SpeechReader, layout: str) -> dict[str, Any]:
     return {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,
         "sampling_rate": reader.sampling_rate,
         "padding_value": 0.0,
         "do_normalize": True,
-        "return_attention_mask": True,
+        # Theirs of the base layout were trained without, and what a recording is padded with changes their answers.
+        "return_attention_mask": layout == "large",
     }

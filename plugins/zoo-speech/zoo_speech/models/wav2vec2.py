@@ -1,17 +1,19 @@
 """wav2vec 2.0: convolutions over the waveform and a Transformer over their frames, through Transformers' own classes.
 
 Paper: Baevski, Zhou, Mohamed, Auli, wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations,
-NeurIPS 2020, arXiv 2006.11477. Code: Transformers, Apache-2.0. Of the paper's two layouts this is that of its large
-model: normalisation by frame, before each block. The other one normalises the first convolution over time, so that what
-a recording is padded with would change its frames.
+NeurIPS 2020, arXiv 2006.11477. Code: Transformers, Apache-2.0. Of the two layouts, that of the large models normalises
+every convolution by frame. The base models' normalises the first one over time, here over the recording's own frames, so
+that what it is padded with changes nothing in either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_utils import PreTrainedModel
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
 from transformers.models.wav2vec2.modeling_wav2vec2 import (
     Wav2Vec2ForCTC,
@@ -45,7 +47,7 @@ class Frames(NamedTuple):
 def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
     """The encoder with the task's head; bare for feature extraction. Raises `UnknownName` for other tasks."""
     architecture = architecture_of(config, head)
-    builders = {
+    builders: dict[str, Callable[[], PreTrainedModel]] = {
         "": lambda: construct(lambda: Wav2Vec2Model(architecture)),
         FEATURES: lambda: construct(lambda: Wav2Vec2Model(architecture)),
         PRETRAINING: lambda: construct(lambda: Wav2Vec2ForPreTraining(architecture)),
@@ -53,7 +55,34 @@ def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
         CLASSIFICATION: lambda: construct(lambda: Wav2Vec2ForSequenceClassification(architecture)),
         VERIFICATION: lambda: construct(lambda: Wav2Vec2ForVoices(architecture, config.embedding_size)),
     }
-    return builder_for(builders, head, "wav2vec2")()
+    model = builder_for(builders, head, "wav2vec2")()
+    if config.layout == "base":
+        encoder: Any = getattr(model, "wav2vec2", model)
+        first = encoder.feature_extractor.conv_layers[0]
+        first.layer_norm = NormOverRecordings(first.layer_norm)
+    return model
+
+
+class NormOverRecordings(nn.GroupNorm):
+    """Each channel over a recording's own frames, as `nn.GroupNorm` does it over all frames of a batch's padded rows."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        """With the parameters of `norm`, which has a group for each channel."""
+        super().__init__(norm.num_groups, norm.num_channels, eps=norm.eps, device="meta")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.lengths: Tensor | None = None
+        """(B,) frames of the recordings that are given next; kept for a backward pass that computes them again."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, T) of (B, C, T); what lies behind a recording's last frame becomes the bias."""
+        if self.lengths is None:
+            return super().forward(values)
+        present = (torch.arange(values.shape[2], device=values.device) < self.lengths[:, None])[:, None]  # (B, 1, T)
+        count = self.lengths[:, None, None]
+        mean = torch.where(present, values, 0.0).sum(2, keepdim=True, dtype=torch.float32) / count
+        centred = torch.where(present, values - mean, 0.0)
+        scaled = centred * (centred.square().sum(2, keepdim=True) / count + self.eps).rsqrt()
+        return (scaled * self.weight[:, None] + self.bias[:, None]).to(values.dtype)
 
 
 def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
@@ -64,9 +93,9 @@ def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
         "conv_kernel": list(config.conv_kernels),
         "conv_stride": list(config.conv_strides),
         "num_feat_extract_layers": len(config.conv_widths),
-        "conv_bias": True,
-        "feat_extract_norm": "layer",
-        "do_stable_layer_norm": True,
+        "conv_bias": config.layout == "large",
+        "feat_extract_norm": "layer" if config.layout == "large" else "group",
+        "do_stable_layer_norm": config.layout == "large",
         "hidden_size": config.hidden_size,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
@@ -109,6 +138,9 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)
     hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
     present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+    first: Any = encoder.feature_extractor.conv_layers[0]
+    if isinstance(norm := getattr(first, "layer_norm", None), NormOverRecordings):
+        norm.lengths = (lengths - first.conv.kernel_size[0]) // first.conv.stride[0] + 1
     output = encoder(samples, attention_mask=present.long(), mask_time_indices=hidden)
     states = output.last_hidden_state
     if encoder.training and encoder.config.layerdrop:
