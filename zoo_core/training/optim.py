@@ -18,6 +18,9 @@ Groups = list[dict[str, Any]]
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers whose fused kernels take `grad_scale` and `found_inf`."""
 
+_LEAST = 1e-30
+"""Far below any weight there is."""
+
 
 def parameter_groups(
     named: Iterable[tuple[str, nn.Parameter]],
@@ -103,7 +106,7 @@ class Update:
 
         Where nothing had any weight, the gradient is 0 and no division makes it anything else.
         """
-        weight = weight.masked_fill(weight == 0, 1)
+        weight = weight.clamp_min(_LEAST)
         grads = [p.grad for p in self.parameters if p.grad is not None]
         # The model is on one device, so that the sorting of torch.nn.utils.get_total_norm is spared; NaN is not below.
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) / weight
