@@ -255,6 +255,8 @@ def test_damaged_arpa_files_are_one_error(tmp_path: Path, text: str, reason: str
 def test_a_language_model_that_is_no_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.arpa")), SPELL)
+    with pytest.raises(DataError, match="~nobodyhere"):
+        decoder_of(ABC, CTCOptions(beams=2, lm="~nobodyhere/words.arpa"), SPELL)
     (tmp_path / "words.bin").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(range(256)))
     with pytest.raises(DataError, match=r"words\.bin"):
         decoder_of(ABC, CTCOptions(beams=2, lm=str(tmp_path / "words.bin")), SPELL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_core.errors import DataError
+from zoo_core.inputs import expanded
 from zoo_core.tables import read_lines
 from zoo_speech.language_models import CharacterModel, Words, is_arpa, words_of
 from zoo_speech.task_configs import CTCOptions
@@ -35,7 +35,7 @@ def decoder_of(characters: Characters, options: CTCOptions, spell: Callable[[str
         return lambda log_probs, lengths: greedy(characters, log_probs, lengths)
     if not options.lm:
         return BeamSearch(characters, options, None)
-    path = Path(options.lm).expanduser()
+    path = expanded(options.lm)
     if is_arpa(path):
         return WordSearch(characters, options, words_of(path, characters, spell))
     return BeamSearch(

@@ -7,7 +7,6 @@ CVPR 2019, for the default loss.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.errors import DataError, UsageError
+from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
 from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
@@ -25,7 +25,7 @@ from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.models.speakers import statistics
 from zoo_speech.preprocessor import Reader
-from zoo_speech.samples import Recording
+from zoo_speech.samples import Recording, called
 from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches
 from zoo_speech.verification import Figures, Trials, draw_trials, judged, scored
@@ -107,7 +107,7 @@ class SpeakerVerification(EncoderTask):
         """
         against = None
         if options.against:
-            other = Recording(Path(options.against).expanduser(), name=f"against: {options.against}")
+            other = Recording(expanded(options.against), name=f"against: {options.against}")
             against = F.normalize(self._embedded([other], 0))[0]
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
@@ -166,7 +166,7 @@ class Voices(Stretches):
         super().__init__(samples, reader, encoder, longest, augmentation)
         for number, sample in enumerate(samples):
             if not isinstance(getattr(sample, "label", None), str) or not sample.label:
-                raise DataError(f"sample {number + 1} has no label", hint="the label of a recording is who speaks")
+                raise DataError(f"{called(sample, number)} has no label", hint="the label of a recording is who speaks")
         voices = [sample.label for sample in samples]
         self.known = in_order(voices)
         """The voices in the order of their numbers."""
