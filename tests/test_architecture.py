@@ -193,6 +193,14 @@ def test_the_disk_has_one_door_and_nothing_runs_code_from_data(path: Path) -> No
         assert [match.group() for match in WRITERS.finditer(code)] == []
 
 
+@pytest.mark.parametrize(
+    "path", [p for folder in (CORE, *PLUGINS) for p in sources(folder)], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_paths_that_users_write_are_expanded_in_one_place(path: Path) -> None:
+    """`expanduser` raises a RuntimeError for a home that there is not; `zoo_core.inputs.expanded` one of ours."""
+    assert path == CORE / "inputs.py" or ".expanduser(" not in _without_prose(path)
+
+
 def _without_prose(path: Path) -> str:
     """The code of a file; comments, docstrings and strings of several words left out."""
     tree = ast.parse(path.read_text())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_core import fs, tensors
 from zoo_core.card import WEIGHTS, Card, FileEntry, card_to_data, looks_like_path, parse_card
 from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, UsageError
+from zoo_core.inputs import expanded
 from zoo_core.plugins import PluginHost
 from zoo_core.registry import Registry, read_verified
 from zoo_core.schema import dump_yaml, parse_yaml
@@ -54,7 +55,7 @@ def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
     Raises `UnknownName`, `AmbiguousName`, `MissingPlugin`; `CardError` or `CorruptFile` for a folder that isn't one.
     """
     if looks_like_path(name_or_path):
-        return open_folder(Path(name_or_path.removeprefix("file:")).expanduser())
+        return open_folder(expanded(name_or_path.removeprefix("file:")))
     try:
         entry = registry.find(name_or_path)
     except UnknownName as unknown:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from zoo_core.errors import DataError
 
 
-def expanded(path: str) -> Path:
+def expanded(path: str | Path) -> Path:
     """The path with `~` as the home folder. Raises `DataError` for a home that there is not."""
     try:
         return Path(path).expanduser()

@@ -12,6 +12,7 @@ from typing import Any
 from zoo_core import fs
 from zoo_core.card import valid_name
 from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, nearest
+from zoo_core.inputs import expanded
 from zoo_core.plugins import PluginHost, Provided, model_name
 from zoo_core.schema import Place, build, dump_yaml, parse_override, parse_yaml, set_path, to_data
 from zoo_core.settings import Schedule, Training
@@ -150,7 +151,7 @@ def find_recipe(name: str, host: PluginHost) -> Path:
     shipped = shipped_recipes(host)
     if name in shipped:
         return shipped[name]
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix in (".yaml", ".yml") or path.parent != Path():
         if not path.is_file():
             raise RecipeError(f"no recipe file {name}", hint="a recipe is a YAML file or a name from: zoo recipes")

@@ -23,6 +23,7 @@ from zoo_core.card import (
     valid_name,
 )
 from zoo_core.errors import AmbiguousName, CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
+from zoo_core.inputs import expanded
 
 _MAX_MANIFEST = 4 << 20
 _MANIFEST = re.compile(r"([1-9][0-9]{0,8})\.json")
@@ -35,7 +36,7 @@ _Identity = tuple[int, int, int, int, int]
 def home(environ: Mapping[str, str]) -> Path:
     """The user's folder: `$ZOO_HOME`, else `$XDG_DATA_HOME/zoo`, else `~/.local/share/zoo`."""
     if environ.get("ZOO_HOME"):
-        return Path(environ["ZOO_HOME"]).expanduser().absolute()
+        return expanded(environ["ZOO_HOME"]).absolute()
     shared = Path(environ.get("XDG_DATA_HOME", ""))
     if not shared.is_absolute():  # the specification asks to ignore a relative one
         shared = Path(environ.get("HOME") or Path.home()) / ".local" / "share"

@@ -15,7 +15,7 @@ from zoo_core.cli.render import Output, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.errors import DataError, UsageError
-from zoo_core.inputs import expand
+from zoo_core.inputs import expand, expanded
 from zoo_core.schema import build, parse_override
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO) -> Iterat
     if file is not None:
         from zoo_core.tables import read_lines
 
-        yield from read_lines(Path(file).expanduser())
+        yield from read_lines(expanded(file))
 
 
 def _lines(stdin: TextIO) -> Iterator[str]:

@@ -12,6 +12,7 @@ from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, UsageError
 from zoo_core.hub import PREFIX
+from zoo_core.inputs import expanded
 
 SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
 
@@ -37,7 +38,7 @@ def verify(arguments: Namespace, session: Session) -> Answer:
 
 def _named(name: str, session: Session) -> Row:
     if looks_like_path(name):
-        return _folder(Path(name.removeprefix("file:")).expanduser())
+        return _folder(expanded(name.removeprefix("file:")))
     entry = session.registry.lookup(name)
     return _row(entry.card, session.registry.verify(entry))
 
@@ -86,7 +87,7 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
         if remote:
             card = exchange.import_hub(source, **parts, host=host, registry=registry)
         else:
-            card = exchange.import_folder(Path(source).expanduser(), **parts, host=host, registry=registry)
+            card = exchange.import_folder(expanded(source), **parts, host=host, registry=registry)
     else:
         fetcher = Fetcher(data_root(session.environ), session.errors.line)
         name = arguments.name or ""
@@ -103,7 +104,7 @@ def export_folder(arguments: Namespace, session: Session) -> Answer:
     """Write a folder for another library."""
     from zoo_core import exchange
 
-    folder = Path(arguments.folder).expanduser()
+    folder = expanded(arguments.folder)
     written = exchange.export_folder(arguments.name, folder, host=session.host, registry=session.registry)
     files = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
 

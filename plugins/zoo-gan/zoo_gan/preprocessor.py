@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo_core import fs
 from zoo_core.errors import CorruptFile, DataError, StoreError, UsageError
+from zoo_core.inputs import expanded
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
 from zoo_gan.task_configs import PictureReaderConfig
@@ -105,7 +106,7 @@ class PictureReader(Preprocessor):
         `number` is the input's position, from 0. Raises `DataError`, naming the input from 1, for anything else.
         """
         if isinstance(item, str | Path):
-            return self.fitted(_decoded(Path(item).expanduser(), f"input {number + 1}: {item}"))
+            return self.fitted(_decoded(expanded(item), f"input {number + 1}: {item}"))
         return self.fitted(getattr(item, "image", item))
 
     def normalise(self, batch: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
+from zoo_core.inputs import expanded
 from zoo_core.specs import NoConfig
 from zoo_core.splits import in_order, split_by_hash, subset_by_hash
 from zoo_core.tables import TABLES, read_lines, read_table, suffix_of
@@ -143,7 +144,7 @@ def libreoffice_help(config: NoConfig) -> TextData:
 
 def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
     """The file, the files below a folder or those that a pattern finds, sorted. Raises `DataError` where there is none."""
-    place = Path(path).expanduser()
+    place = expanded(path)
     if any(sign in path for sign in "*?["):
         anchor = Path(place.anchor)
         found = sorted(anchor.glob(str(place.relative_to(anchor))))

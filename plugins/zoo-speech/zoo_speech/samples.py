@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zoo_core.errors import DataError
+from zoo_core.inputs import expanded
 from zoo_speech.audio import LOUDEST, Limits, Samples, Waveform, check_audio, read_audio, scaled
 
 Source = Path | bytes | Waveform
@@ -114,8 +115,8 @@ def recording_of(item: Any, number: int) -> Recording:
 
 def _file(where: str, item: str | Path) -> Recording:
     path = Path(item)
-    with suppress(RuntimeError):  # `~nobody`: no file of that name will be found
-        path = path.expanduser()
+    with suppress(DataError):  # `~nobody`: no file of that name will be found
+        path = expanded(path)
     return Recording(path, name=f"{where}: {path}")
 
 

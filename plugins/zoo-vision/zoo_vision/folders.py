@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo_core.errors import DataError, printable
+from zoo_core.inputs import expanded
 from zoo_core.tables import TABLES, suffix_of
 from zoo_vision.decode import SUFFIXES
 from zoo_vision.holders import Files, Pictures, Stacked
@@ -32,7 +33,7 @@ class Found(NamedTuple):
 
 def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
     """The files directly in a folder, or those that a pattern finds, with these suffixes, sorted. May be none."""
-    place = Path(path).expanduser()
+    place = expanded(path)
     if is_pattern(path):
         anchor = Path(place.anchor)
         found = sorted(anchor.glob(str(place.relative_to(anchor))))
@@ -43,12 +44,12 @@ def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
 
 def is_pattern(path: str) -> bool:
     """Whether a path is one of many."""
-    return any(sign in path for sign in "*?[") and not Path(path).expanduser().exists()
+    return any(sign in path for sign in "*?[") and not expanded(path).exists()
 
 
 def tables_in(path: str) -> list[Path]:
     """The tables that a path speaks of: itself, those of a pattern, or those of a folder without folders in it."""
-    place = Path(path).expanduser()
+    place = expanded(path)
     if is_pattern(path):
         return find_files(path, TABLES)
     if not place.is_dir():

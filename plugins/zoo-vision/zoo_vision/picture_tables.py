@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import DataError, nearest
+from zoo_core.inputs import expanded
 from zoo_core.tables import check_file, read_table, suffix_of
 from zoo_vision.decode import Limits
 from zoo_vision.holders import Encoded, Files, Pictures
@@ -56,7 +57,7 @@ def _paths(tables: Sequence[Path], image_column: str, label_column: str, names: 
             where = f"{table}:{row.line}"
             if not row.values["path"].strip():
                 raise DataError(f"{where}: the path is empty")
-            paths.append(str(table.parent / Path(row.values["path"]).expanduser()))
+            paths.append(str(table.parent / expanded(row.values["path"])))
             if label_column:
                 labels.append(_label(where, row.values["label"].strip(), classes or names))
     return Pictures(Files(paths), labels if label_column else None)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from zoo_core.errors import DataError, printable
+from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file
 from zoo_vision.data import ImageData, by_hash, subset
@@ -171,7 +172,7 @@ def _check_labels(pictures: Pictures, labels: Sequence[str]) -> None:
 
 
 def _labelled(path: str, config: LabelledImages) -> Found:
-    place = Path(path).expanduser()
+    place = expanded(path)
     if idx_files(place):
         return labelled_idx(place, config.labels)
     if place.is_dir() and not tables_in(path):
@@ -181,7 +182,7 @@ def _labelled(path: str, config: LabelledImages) -> Found:
 
 
 def _plain(path: str, image_column: str) -> Found:
-    place = Path(path).expanduser()
+    place = expanded(path)
     if idx_files(place):
         return plain_idx(place)
     if place.is_dir() and not tables_in(path):
@@ -200,7 +201,7 @@ def _tables(path: str) -> list[Path]:
     tables = tables_in(path)
     if tables:
         return tables
-    place = Path(path).expanduser()
+    place = expanded(path)
     if not is_pattern(path):
         check_file(place)
     raise DataError(f"{path}: neither pictures nor tables there", hint="tables end in .csv, .tsv, .jsonl or .parquet")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo_core.errors import DataError
+from zoo_core.inputs import expanded
 from zoo_vision.decode import Array, array_of, eight_bits, read_image
 
 Source = Path | bytes | Array
@@ -60,7 +61,7 @@ def image_of(item: Any, number: int) -> Array:
     if isinstance(item, Image):
         return item.image
     if isinstance(item, str | Path):
-        return _read(where, Path(item).expanduser())
+        return _read(where, expanded(item))
     if isinstance(item, bytes | bytearray | memoryview):
         return _read(where, bytes(item))
     if isinstance(item, np.ndarray):

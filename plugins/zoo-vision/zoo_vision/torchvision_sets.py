@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo_core.errors import DataError, UnknownName
+from zoo_core.inputs import expanded
 from zoo_vision.data import ImageData
 from zoo_vision.data_configs import TorchvisionSet
 from zoo_vision.folders import WHOLE, Found
@@ -102,7 +103,7 @@ def read_torchvision(config: TorchvisionSet) -> ImageData:
         raise DataError(f"torchvision's {config.set} is not read: {REFUSED[config.set]}", hint=hint)
     if config.set not in KNOWN:
         raise UnknownName("torchvision data set", config.set, KNOWN)
-    root = Path(config.root).expanduser()
+    root = expanded(config.root)
     _refuse_old_cache(root, config.set)
     known = KNOWN[config.set]
     splits = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import UnknownName, UsageError
+from zoo_core.inputs import expanded
 from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
 from zoo_gan import pictures, sampling, scores
@@ -246,7 +246,7 @@ class ImageGeneration(AdversarialTask):
 
 
 def _require_file(item: Any) -> None:
-    if isinstance(item, str) and not Path(item).expanduser().exists():
+    if isinstance(item, str) and not expanded(item).exists():
         raise UsageError(
             f"{item!r} is no number, no walk and no file", hint="ask for samples 0 1 2, a walk 3..7, or photo.png"
         )
