@@ -13,7 +13,7 @@ import pytest
 
 from zoo_core import tables
 from zoo_core.errors import DataError
-from zoo_core.tables import Row, read_lines, read_table, suffix_of
+from zoo_core.tables import Row, read_lines, read_table, suffix_of, tables_by_split
 
 COLUMNS = {"text": "tweet", "label": "mood"}
 ROWS = [('it\'s grand, "really"', "good"), ("two\nlines", "7"), ("Zoë 🦓", "bad")]
@@ -216,3 +216,27 @@ def test_bad_lines_are_named(tmp_path: Path) -> None:
 
 def test_suffixes() -> None:
     assert [suffix_of(Path(name)) for name in ("a.CSV", "b.csv.gz", "c.txt", "d")] == [".csv", ".csv", ".txt", ""]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a.csv", "b.csv"), {"": ["a.csv", "b.csv"]}),
+        (("my_test.csv",), {"": ["my_test.csv"]}),
+        (("latest.csv", "contest.csv"), {"": ["latest.csv", "contest.csv"]}),
+        (("test.csv", "train.csv"), {"train": ["train.csv"], "test": ["test.csv"]}),
+        (
+            ("dev.jsonl.gz", "train-00000-of-00002.parquet", "TRAIN-00001-of-00002.parquet"),
+            {"validation": ["dev.jsonl.gz"], "train": ["train-00000-of-00002.parquet", "TRAIN-00001-of-00002.parquet"]},
+        ),
+    ],
+)
+def test_names_tell_the_splits_of_tables(names: tuple[str, ...], expected: dict[str, list[str]]) -> None:
+    found = tables_by_split([Path("x") / name for name in names])
+    assert {split: [table.name for table in tables] for split, tables in found.items()} == expected
+
+
+@pytest.mark.parametrize("names", [("train.csv", "more.csv"), ("test.csv", "dev.csv")])
+def test_tables_whose_use_is_open_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=f"train on and which to test on.*{names[0]}"):
+        tables_by_split([Path("x") / name for name in names])

@@ -8,6 +8,12 @@ from collections.abc import Iterable, Sequence
 from zoo_core.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+SPLIT_WORDS = {
+    "train": "train",
+    **dict.fromkeys(("dev", "val", "valid", "validation"), "validation"),
+    "test": "test",
+}
+"""What files and folders of splits are called."""
 
 
 def split_by_hash(digests: Iterable[bytes], validation: float, test: float) -> dict[str, list[int]]:

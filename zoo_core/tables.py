@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from zoo_core.errors import DataError, nearest
+from zoo_core.splits import SPLIT_WORDS
 
 MAX_LINE = 10_000_000
 """Bytes of one line, and characters of one value: a longer one is not a row but a mistake or an attack."""
@@ -62,6 +63,22 @@ def read_lines(path: Path) -> Iterator[str]:
     """Stream the lines of a UTF-8 file (or its .gz) without their ends. Raises `DataError`, naming file and line."""
     for _, line in _lines(path):
         yield line.rstrip("\r\n")
+
+
+def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
+    """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as "" if none is
+    told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
+    parts: dict[str, list[Path]] = {}
+    for table in tables:
+        words = re.split(r"[-_.]", table.name.lower())
+        parts.setdefault(next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), ""), []).append(table)
+    if len(parts) < 2:
+        return {"": list(tables)}
+    if "" in parts or "train" not in parts:
+        told = ", ".join(table.name for table in tables[:6])
+        hint = "give the tables as train, validation and test, or name them so"
+        raise DataError(f"{tables[0].parent}: which tables are to train on and which to test on? {told}", hint=hint)
+    return parts
 
 
 def suffix_of(path: Path) -> str:

@@ -134,6 +134,15 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
     assert [read.samples(split)[0].text for split in ("train", "validation", "test")] == ["train", "test", "test"]
 
 
+def test_tables_in_a_folder_are_the_splits_that_they_are_named_for(tmp_path: Path) -> None:
+    for split, count in (("train", 500), ("test", 40)):
+        table(tmp_path / f"{split}.jsonl", [(f"{split} {text}", label) for text, label in moods(count)])
+    read = read_labelled_text(LabelledFiles(path=str(tmp_path)))
+    assert len(read.samples("test")) == 40 and all(sample.text.startswith("test") for sample in read.samples("test"))
+    rest = [*read.samples("train"), *read.samples("validation")]
+    assert len(rest) == 500 and all(sample.text.startswith("train") for sample in rest)
+
+
 def test_validation_is_taken_from_train_where_it_is_not_given(tmp_path: Path) -> None:
     train, test = table(tmp_path / "a.jsonl", moods(500)), table(tmp_path / "b.jsonl", moods(10))
     read = read_labelled_text(LabelledFiles(train=train, test=test))

@@ -17,7 +17,7 @@ from zoo_core.fetch import data_root
 from zoo_core.inputs import expanded
 from zoo_core.specs import NoConfig
 from zoo_core.splits import in_order, split_by_hash, subset_by_hash
-from zoo_core.tables import TABLES, read_lines, read_table, suffix_of
+from zoo_core.tables import TABLES, read_lines, read_table, suffix_of, tables_by_split
 from zoo_core.training.task import Data
 from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
 from zoo_nlp.samples import LabelledText, Text, TextPair
@@ -262,11 +262,13 @@ def _read_splits(
     """Samples by split and the files they came from: as given, or made by hash."""
     named = {"train": config.path or config.train, "validation": config.validation, "test": config.test}
     files = {split: find_files(path, TABLES) for split, path in named.items() if path}
+    if config.path:
+        files = {split or "train": tables for split, tables in tables_by_split(files["train"]).items()}
     splits: dict[str, Sequence[Any]] = {
         split: [sample for path in paths for sample in rows(path)] for split, paths in files.items()
     }
     if "validation" not in files:
-        test = 0.0 if config.train else config.test_fraction
+        test = 0.0 if config.train or "test" in files else config.test_fraction
         splits = {**_by_hash(splits["train"], text, config.validation_fraction, test), **_only(splits, "test")}
     return splits, [path for paths in files.values() for path in paths]
 

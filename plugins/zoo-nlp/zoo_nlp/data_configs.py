@@ -33,7 +33,8 @@ class LabelledFiles:
     """Labelled texts from tables. Give `path` and it is split by a hash of the text, or give the splits themselves."""
 
     path: str = ""
-    """A table, a folder of tables or a pattern, to be split: equal texts always land in the same split."""
+    """A table, a folder of tables or a pattern. Tables named train, dev and test are the splits; others are split so that
+    equal texts land in the same one."""
     train: str = ""
     """Table, folder or pattern of the training split, instead of `path`."""
     validation: str = ""
@@ -69,7 +70,8 @@ class ParallelFiles:
     """Pairs of texts from tables, or from two files whose lines belong together."""
 
     path: str = ""
-    """A table, a folder of tables or a pattern, to be split by a hash of the source."""
+    """A table, a folder of tables or a pattern. Tables named train, dev and test are the splits; others are split by a hash
+    of the source."""
     source_path: str = ""
     """Text file with a source on every line, instead of a table."""
     target_path: str = ""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded, files_below, is_hidden, place_of
+from zoo_core.splits import SPLIT_WORDS
 from zoo_core.tables import TABLES, read_lines, suffix_of
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row
@@ -25,11 +26,6 @@ class Problem(NamedTuple):
         return f"{self.name}: {self.reason}"
 
 
-_SPLITS = {
-    "train": "train",
-    **dict.fromkeys(("dev", "val", "valid", "validation"), "validation"),
-    "test": "test",
-}
 _METADATA = ("metadata", "manifest")
 _CHAPTER = ".trans.txt"
 _COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
@@ -55,22 +51,6 @@ def tables_of(path: str) -> list[Path]:
     return named or (tables if tables == files and not folders else [])
 
 
-def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
-    """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as one if none is
-    told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
-    parts: dict[str, list[Path]] = {}
-    for table in tables:
-        words = re.split(r"[-_.]", table.name.lower())
-        parts.setdefault(next((_SPLITS[word] for word in words if word in _SPLITS), ""), []).append(table)
-    if len(parts) < 2:
-        return {"": list(tables)}
-    if "" in parts or "train" not in parts:
-        told = ", ".join(table.name for table in tables[:6])
-        hint = "give the tables as train, validation and test, or name them so"
-        raise DataError(f"{tables[0].parent}: which tables are to train on and which to test on? {told}", hint=hint)
-    return parts
-
-
 def recordings_of(path: str) -> list[Path]:
     """The recordings that a path names by itself or by a pattern; none for a folder. Raises `DataError` for a pattern
     that finds neither recordings nor tables."""
@@ -89,7 +69,7 @@ def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     parts: dict[str, list[Path]] = {}
     folders, files = _inside(folder)
     for child in folders:
-        parts.setdefault(_SPLITS.get(re.split("[-_]", child.name.lower())[0], ""), []).append(child)
+        parts.setdefault(SPLIT_WORDS.get(re.split("[-_]", child.name.lower())[0], ""), []).append(child)
     if "train" not in parts:
         return {"": [folder]}, ()
     return parts, _left_out(folder, parts.pop("", []) + _recordings(files), "the splits")

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import files_below, place_of
 from zoo_core.splits import in_order
-from zoo_core.tables import check_file, suffix_of
+from zoo_core.tables import check_file, suffix_of, tables_by_split
 from zoo_speech.audio import check_audio, read_audio
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row, SpeechData, by_hash, labelled, recording, subset, utterance
@@ -19,7 +19,6 @@ from zoo_speech.folders import (
     class_folders,
     parts_of,
     recordings_of,
-    tables_by_split,
     tables_of,
     transcripts,
 )

@@ -128,6 +128,18 @@ def test_splits_can_be_given_one_by_one(tmp_path: Path) -> None:
     assert data.labels == ("b", "a")
 
 
+def test_tables_in_a_folder_are_the_splits_that_they_are_named_for(tmp_path: Path) -> None:
+    two_classes(tmp_path / "photos", 20)
+    (tmp_path / "tables").mkdir()
+    for split, chosen in (("train", range(14)), ("test", range(14, 20))):
+        found = [path for path in sorted((tmp_path / "photos").rglob("*.png")) if int(path.stem) in chosen]
+        rows = "".join(f"{path},{path.parent.name}\n" for path in found)
+        (tmp_path / "tables" / f"{split}.csv").write_text("path,label\n" + rows)
+    data = numbers(read_labelled_images(LabelledImages(path=str(tmp_path / "tables"))))
+    assert sorted(data["test"]) == list(range(14, 20))
+    assert sorted(data["train"] + data["validation"]) == list(range(14))
+
+
 def test_folders_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         labelled(tmp_path / "nowhere")

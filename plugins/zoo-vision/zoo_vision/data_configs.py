@@ -36,7 +36,8 @@ class LabelledImages:
     """Labelled pictures. Give `path`, which is split by hash unless it has splits of its own, or give the splits."""
 
     path: str = ""
-    """A folder with a folder for each class, or with such folders below train, val and test; a table; IDX files."""
+    """A folder with a folder for each class, or with such folders below train, val and test; a table; a folder of tables,
+    whose names may tell the splits; IDX files."""
     train: str = ""
     """Folder of classes or table of the training split, instead of `path`."""
     validation: str = ""

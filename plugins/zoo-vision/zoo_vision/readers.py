@@ -12,7 +12,7 @@ import numpy as np
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
-from zoo_core.tables import check_file
+from zoo_core.tables import check_file, tables_by_split
 from zoo_vision.data import ImageData, by_hash, subset
 from zoo_vision.data_configs import Images, LabelledImages
 from zoo_vision.decode import SUFFIXES, Problem, header_problem, picture_problem
@@ -177,8 +177,8 @@ def _labelled(path: str, config: LabelledImages) -> Found:
         return labelled_idx(place, config.labels)
     if place.is_dir() and not tables_in(path):
         return labelled_folder(place)
-    tables = _tables(path)
-    return Found({WHOLE: read_pictures(tables, config.image_column, config.label_column, config.labels)})
+    columns = (config.image_column, config.label_column, config.labels)
+    return Found({split: read_pictures(part, *columns) for split, part in tables_by_split(_tables(path)).items()})
 
 
 def _plain(path: str, image_column: str) -> Found:
