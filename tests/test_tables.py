@@ -203,6 +203,21 @@ def test_a_gzip_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     rows_of(write(tmp_path / "b.csv.gz", gzip.compress(b"tweet,mood\n" + b"a,b\n" * 1000)))
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_parquet_bomb_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dictionary: bool
+) -> None:
+    """Where rows share a value, the file promises its size once; a column that nobody asked for costs nothing."""
+    monkeypatch.setattr(tables, "FREE_BYTES", 1_000_000)
+    rows = pa.table({"tweet": ["a" * 400_000] * 5, "mood": ["x"] * 5})
+    pq.write_table(rows, tmp_path / "a.parquet", compression="zstd", use_dictionary=dictionary)
+    assert [row.values for row in rows_of(tmp_path / "a.parquet", {"mood": "mood"})] == [{"mood": "x"}] * 5
+    if not dictionary:
+        monkeypatch.setattr(pq.ParquetFile, "iter_batches", None)
+    with pytest.raises(DataError, match=r"a\.parquet: unfolds to more than 200 times its size"):
+        rows_of(tmp_path / "a.parquet")
+
+
 def test_lines_come_without_their_ends(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "one\r\n\n  three \nfour")
     assert list(read_lines(path)) == ["one", "", "  three ", "four"]

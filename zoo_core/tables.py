@@ -65,6 +65,51 @@ def read_lines(path: Path) -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
+def parquet_schema(path: Path) -> Any:
+    """Names and types of a Parquet file's columns, as pyarrow has them. Raises `DataError` for what isn't one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_file(path)
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as Parquet: {_reason(error)}") from None
+
+
+def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Number, from 1, and values of every row, `together` of them read at once.
+
+    Raises `DataError`, naming the file, for columns that there are not, for fewer rows than are promised or none, and before
+    it costs memory for what unfolds to far more than the file's size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    most = max(FREE_BYTES, MAX_RATIO * check_file(path))
+    bomb = DataError(f"{path}: unfolds to more than {MAX_RATIO} times its size")
+    number = size = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for column in columns:
+                _require(path, 0, column, file.schema_arrow.names)
+            if _promised(file.metadata, columns) > most:
+                raise bomb
+            for batch in file.iter_batches(batch_size=together, columns=list(columns)):
+                size += batch.nbytes  # beyond what was promised where rows share a value
+                if size > most:
+                    raise bomb
+                for values in batch.to_pylist():
+                    number += 1
+                    yield number, values
+            if number != file.metadata.num_rows:
+                raise DataError(f"{path}: {file.metadata.num_rows} rows promised, {number} found")
+            if not number:
+                raise DataError(f"{path}: no rows")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as Parquet: {_reason(error)}") from None
+
+
 def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
     """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as "" if none is
     told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
@@ -197,23 +242,15 @@ def _string(where: str, column: str, value: object) -> str:
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    for number, values in parquet_rows(path, sorted(set(columns.values())), together=4096):
+        yield Row(number, _cells(f"{path}: row {number}", values, columns))
 
-    check_file(path)
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for column in columns.values():
-                _require(path, 0, column, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=4096, columns=sorted(set(columns.values()))):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(number, _cells(f"{path}: row {number}", values, columns))
-            if number != file.metadata.num_rows:
-                raise DataError(f"{path}: {file.metadata.num_rows} rows promised, {number} found")
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {_reason(error)}") from None
+
+def _promised(metadata: Any, columns: Sequence[str]) -> int:
+    """Bytes that the columns unfold to, as the file says."""
+    parts = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    chunks = (part.column(place) for part in parts for place in range(part.num_columns))
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
 
 
 def _cells(where: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:

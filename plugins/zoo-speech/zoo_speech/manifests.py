@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
-from zoo_core.tables import FREE_BYTES, MAX_RATIO, check_file, read_lines, read_table, suffix_of
+from zoo_core.tables import parquet_rows, parquet_schema, read_lines, read_table, suffix_of
 from zoo_speech.audio import Limits
 from zoo_speech.data import Row
 from zoo_speech.folders import Problem
@@ -90,7 +90,7 @@ def find_columns(table: Path, columns: Mapping[str, str]) -> dict[str, str]:
 def header(table: Path) -> list[str]:
     """The names of a table's columns; in .jsonl those of all its rows, any of which may lack some."""
     if suffix_of(table) == ".parquet":
-        return list(_schema(table).names)
+        return list(parquet_schema(table).names)
     if suffix_of(table) == ".jsonl":
         return list(dict.fromkeys(name for _, record in _records(table) for name in record))
     next(iter(read_table(table, {})))  # refuses what isn't one
@@ -104,7 +104,8 @@ def _values(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapp
     if suffix_of(table) not in (".jsonl", ".parquet"):
         yield from read_table(table, columns)
         return
-    rows = _records(table) if suffix_of(table) == ".jsonl" else _parquet_rows(table, sorted(set(columns.values())))
+    wanted = sorted(set(columns.values()))
+    rows = _records(table) if suffix_of(table) == ".jsonl" else parquet_rows(table, wanted, together=_ROWS)
     for number, values in rows:
         yield number, {role: values.get(column) for role, column in columns.items()}
 
@@ -116,49 +117,13 @@ def _records(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield row.line, json.loads(content, parse_int=str, parse_float=str)
 
 
-def _parquet_rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """A few rows at a time, and none of a file that unfolds to too much, so that a lying one can't fill the memory."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    most = max(FREE_BYTES, MAX_RATIO * check_file(table))
-    bomb = DataError(f"{table}: unfolds to more than {MAX_RATIO} times its size")
-    number = size = 0
-    try:
-        with pq.ParquetFile(table) as file:
-            if sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)) > most:
-                raise bomb
-            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
-                size += batch.nbytes  # beyond what was promised where rows share a value
-                if size > most:
-                    raise bomb
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, values
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
-    if not number:
-        raise DataError(f"{table}: no rows")
-
-
 def _holds_bytes(table: Path, column: str) -> bool:
     if suffix_of(table) != ".parquet":
         return False
     import pyarrow as pa
 
-    kind = _schema(table).field(column).type
+    kind = parquet_schema(table).field(column).type
     return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _schema(table: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    check_file(table)
-    try:
-        return pq.read_schema(table)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
 
 
 # What a value is; their errors say nothing of where, which the reader of the table knows.
@@ -212,7 +177,3 @@ def _refuse_segments(where: str, offset: Any) -> None:
     if begins:
         hint = "cut the recordings into files first, or rename a column that means something else"
         raise DataError(f"{where}: a segment from second {offset}, which is not supported", hint=hint)
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

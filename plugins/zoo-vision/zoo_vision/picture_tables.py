@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
-from zoo_core.tables import check_file, read_table, suffix_of
+from zoo_core.tables import parquet_rows, parquet_schema, read_table, suffix_of
 from zoo_vision.decode import Limits
 from zoo_vision.holders import Encoded, Files, Pictures
 
@@ -77,7 +77,7 @@ def _label(where: str, label: str, names: Sequence[str]) -> str:
 def _column(table: Path, given: str) -> str:
     if given:
         return given
-    return "image" if suffix_of(table) == ".parquet" and "image" in _schema(table).names else "path"
+    return "image" if suffix_of(table) == ".parquet" and "image" in parquet_schema(table).names else "path"
 
 
 def _holds_bytes(table: Path, image_column: str) -> bool:
@@ -86,28 +86,17 @@ def _holds_bytes(table: Path, image_column: str) -> bool:
         return False
     import pyarrow as pa
 
-    column, schema = _column(table, image_column), _schema(table)
+    column, schema = _column(table, image_column), parquet_schema(table)
     if column not in schema.names:
         raise DataError(f"{table}: no column {column!r}", hint=nearest(column, schema.names))
     kind = schema.field(column).type
     return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _schema(table: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    check_file(table)
-    try:
-        return pq.read_schema(table)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
-
-
 def _classes(table: Path, column: str) -> tuple[str, ...]:
     """Names of the classes in Hugging Face's metadata; empty where it has none."""
     try:
-        told = json.loads((_schema(table).metadata or {}).get(b"huggingface", b"{}"))
+        told = json.loads((parquet_schema(table).metadata or {}).get(b"huggingface", b"{}"))
         names = told["info"]["features"][column]["names"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ()
@@ -116,27 +105,12 @@ def _classes(table: Path, column: str) -> tuple[str, ...]:
 
 def _rows(table: Path, image_column: str, label_column: str, names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
     """Place, bytes and label of every row; a few rows at a time, so that a lying file can't fill the memory."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     classes = _classes(table, label_column) or tuple(names)
     columns = [image_column, *([label_column] if label_column else [])]
-    number = 0
-    try:
-        with pq.ParquetFile(table) as file:
-            missing = [column for column in columns if column not in file.schema_arrow.names]
-            if missing:
-                raise DataError(f"{table}: no column {missing[0]!r}", hint=nearest(missing[0], file.schema_arrow.names))
-            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
-                for values in batch.to_pylist():
-                    number += 1
-                    where = f"{table}: row {number}"
-                    label = _label(where, _text(where, values[label_column]), classes) if label_column else ""
-                    yield where, _bytes(where, values[image_column]), label
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{table}: not readable as Parquet: {_reason(error)}") from None
-    if not number:
-        raise DataError(f"{table}: no rows")
+    for number, values in parquet_rows(table, columns, together=_ROWS):
+        where = f"{table}: row {number}"
+        label = _label(where, _text(where, values[label_column]), classes) if label_column else ""
+        yield where, _bytes(where, values[image_column]), label
 
 
 def _bytes(where: str, value: Any) -> bytes:
@@ -152,7 +126,3 @@ def _text(where: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(f"{where}: a label is a name or a whole number, found {type(value).__name__}")
     return str(value).strip()
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
