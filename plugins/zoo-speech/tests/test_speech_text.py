@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import math
 from collections import defaultdict
@@ -217,6 +218,9 @@ def test_a_batch_and_an_alphabet_without_spaces_are_searched_alike(tmp_path: Pat
     lengths = torch.tensor([5, 9])
     apart = [search(rows[place : place + 1], lengths[place : place + 1])[0] for place in range(2)]
     assert search(rows, lengths) == apart
+    packed = Path(arpa(tmp_path)).with_suffix(".arpa.gz")
+    packed.write_bytes(gzip.compress(ARPA.encode()))
+    assert decoder_of(ABC, CTCOptions(beams=50, lm=str(packed)), SPELL)(rows, lengths) == apart
     letters = Characters(["a", "b"])
     # "aba" is no row of words; "ab" and "ba" are as near, and "ba" ends a sentence more often. "abba" is one.
     for path, text in (((1, 2, 2, 1), "ba"), ((1, 2, 0, 2, 1), "abba")):

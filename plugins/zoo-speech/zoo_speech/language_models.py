@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo_core.errors import DataError
-from zoo_core.tables import check_file, read_lines
+from zoo_core.tables import MAX_RATIO, check_file, read_lines
 from zoo_speech.transcripts import Characters
 
 _ARPA = "\\data\\"
@@ -83,7 +83,8 @@ def words_of(path: Path, characters: Characters, spell: Callable[[str], str]) ->
     """
     lines = read_lines(path)
     counts = _counts(lines, path)
-    if sum(counts.values()) * _LEAST > check_file(path):
+    holds = check_file(path) * (MAX_RATIO if path.name.endswith(".gz") else 1)
+    if sum(counts.values()) * _LEAST > holds:
         raise DataError(f"{path}: its head counts {sum(counts.values()):,} n-grams, more than it can hold")
     found: dict[str, tuple[float, str]] = {}
     for number, word in _unigrams(lines, counts[1], path):

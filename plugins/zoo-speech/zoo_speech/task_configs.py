@@ -34,8 +34,8 @@ class CTCOptions:
     beams: int = 1
     """Texts that are followed at once; 1 takes the likeliest symbol of every frame."""
     lm: str = ""
-    """File that tells the beam search of the language: n-grams of words in ARPA's format, of which then all that is written
-    consists, or sentences, one a line, that a model of characters learns from; empty for none."""
+    """File that tells the beam search of the language: n-grams of words in ARPA's format (or its .gz), of which then all that is
+    written consists, or sentences, one a line, that a model of characters learns from; empty for none."""
     lm_order: int = 4
     """Characters that a model learned from sentences looks at, the one to come included."""
     lm_weight: float = 0.5
