@@ -128,7 +128,7 @@ def decoding() -> dict[str, Any]:
 def loading() -> dict[str, Any]:
     """How long steps wait for recordings, which a worker decodes and augments beside them."""
     zoo, waits = open_zoo(), {}
-    for recipe in ("wav2vec2_tiny_mix", "wav2vec2_tiny_czech", "whisper_tiny_en_languages"):
+    for recipe in ("wav2vec2_tiny_mix", "wav2vec2_nano_czech", "whisper_tiny_en_languages"):
         name = f"{recipe.rpartition('_')[0]}.loading_{recipe.rpartition('_')[2]}"
         overrides = ["steps=120", "evaluate_every=120", "evaluate_samples=16", "log_every=20", f"name={name}"]
         imported(WHISPER)
