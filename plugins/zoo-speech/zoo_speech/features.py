@@ -213,7 +213,8 @@ def _levels(decades: Tensor, used: Tensor) -> Tensor:
 
 def _energies(spectrum: Tensor, bands: tuple[_Bands, ...]) -> Tensor:
     """Power of the bands, (..., M), of a spectrum (..., bins)."""
-    power = spectrum.real.square() + spectrum.imag.square()
+    parts = torch.view_as_real(spectrum)
+    power = parts[..., 0].square().add_(parts[..., 1].square())
     return torch.cat(
         [power[..., first : first + len(weights)] @ weights.to(power.device) for first, weights in bands], -1
     )
