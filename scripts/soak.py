@@ -1,0 +1,55 @@
+"""Repeats a proof far more often than a test can afford and writes one record per proof under benchmarks/soak.
+
+    scripts/soak NAME [NAME ...] [--trials N] [--seed S]
+
+A proof is a function of `soaks` that takes the number of trials, the seed and an empty folder, and returns its counts with
+`holds`. The tests run a few trials of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from soaks import kills
+
+from zoo_core import fs
+from zoo_core.environment import describe_environment
+
+RECORDS = Path(__file__).parent.parent / "benchmarks" / "soak"
+
+Proof = Callable[[int | None, int, Path], dict[str, Any]]
+"""`(trials, seed, folder) -> counts`; None for the proof's own number of trials."""
+
+PROOFS: Mapping[str, Proof] = {proof.__name__: proof for proof in (*kills.PROOFS,)}
+
+
+def main() -> int:
+    """Run the proofs that are named; 1 if one of them doesn't hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("proofs", nargs="+", choices=list(PROOFS))
+    parser.add_argument("--trials", type=int, help="instead of each proof's own number")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    holds = True
+    for name in options.proofs:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix=f"zoo-soak-{name}-") as folder:
+            record = PROOFS[name](options.trials, options.seed, Path(folder))
+        record = {"proof": name, "seed": options.seed, **record, "seconds": round(time.perf_counter() - began, 1)}
+        record["environment"] = describe_environment()
+        fs.make_folder(RECORDS)
+        fs.write_file(RECORDS / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        print(f"{name}: {'holds' if record['holds'] else 'DOES NOT HOLD'} {record}")
+        holds &= bool(record["holds"])
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
