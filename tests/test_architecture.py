@@ -19,7 +19,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
     ("errors", "specs"),
-    ("inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings"),
+    ("inputs", "hub", "splits", "data.labels", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings"),
     ("schema",),
     ("card", "builtin"),
     ("catalogue",),

@@ -8,7 +8,16 @@ import random
 import pytest
 
 from zoo_core.errors import DataError
-from zoo_core.splits import check_shares, check_subset, in_order, split_by_hash, subset_by_hash
+from zoo_core.splits import (
+    check_shares,
+    check_subset,
+    folders_by_split,
+    in_order,
+    split_by_hash,
+    split_of_file,
+    split_of_folder,
+    subset_by_hash,
+)
 
 KEYS = [f"sample {number}" for number in range(2000)]
 
@@ -60,3 +69,31 @@ def test_labels_are_in_the_order_of_numbers_or_of_letters() -> None:
     assert in_order(["10", "9", "a"]) == ("10", "9", "a")
     assert in_order(["1234567890", "2"]) == ("1234567890", "2")  # too long to be the number of a class
     assert in_order([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("train", ("train", "Training", "TRAIN")),
+        ("validation", ("dev", "Val", "valid", "VALIDATION")),
+        ("test", ("test", "Testing", "eval")),
+    ],
+)
+def test_a_split_has_the_same_words_for_files_and_folders_in_any_case(split: str, words: tuple[str, ...]) -> None:
+    for word in words:
+        assert split_of_folder(word) == split_of_folder(f"{word}-clean-100") == split
+        assert split_of_file(f"{word}.csv") == split_of_file(f"my {word}2.jsonl.gz") == split
+
+
+def test_a_word_inside_another_is_no_split_and_a_folder_must_begin_with_it() -> None:
+    for name in ("latest.csv", "contest.csv", "retrained.csv", "evaluate.csv", ""):
+        assert split_of_file(name) == "" == split_of_folder(name)
+    assert split_of_folder("crash-test") == ""
+
+
+def test_folders_are_splits_where_one_is_for_training_or_all_say_a_split() -> None:
+    assert folders_by_split(["Testing", "Training"]) == {"test": ["Testing"], "train": ["Training"]}
+    assert folders_by_split(["train", "notes", "train-other"]) == {"": ["notes"], "train": ["train", "train-other"]}
+    assert folders_by_split(["test"]) == {"test": ["test"]}
+    assert folders_by_split(["test", "beaker"]) == {"": ["beaker", "test"]}
+    assert folders_by_split([]) == {}

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 from zoo_core.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 SPLIT_WORDS = {
-    "train": "train",
+    **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "val", "valid", "validation"), "validation"),
-    "test": "test",
+    **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
-"""What files and folders of splits are called."""
+"""What files and folders of splits are called, in any case."""
+
+
+def split_of_file(name: str) -> str:
+    """The split that a word of a file's name says, as in `my_Test.csv` or `train-00000-of-00002.parquet`, or nothing."""
+    return next((SPLIT_WORDS[word] for word in _words(name) if word in SPLIT_WORDS), "")
+
+
+def split_of_folder(name: str) -> str:
+    """The split that a folder's name says or begins with, as in `Training` or `train-clean-100`, or nothing."""
+    return next((SPLIT_WORDS.get(word, "") for word in _words(name)), "")
+
+
+def folders_by_split(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of folders that lie side by side by the split that each is, those that are none under `""`.
+
+    They are splits where one is for training or where every one says a split; otherwise all are under `""`.
+    """
+    known = sorted(names)
+    parts: dict[str, list[str]] = {}
+    for name in known:
+        parts.setdefault(split_of_folder(name), []).append(name)
+    return parts if "train" in parts or "" not in parts else {"": known}
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", name.casefold())
 
 
 def split_by_hash(digests: Iterable[bytes], validation: float, test: float) -> dict[str, list[int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from zoo_core.errors import DataError, nearest
-from zoo_core.splits import SPLIT_WORDS
+from zoo_core.splits import split_of_file
 
 MAX_LINE = 10_000_000
 """Bytes of one line, and characters of one value: a longer one is not a row but a mistake or an attack."""
@@ -111,12 +111,11 @@ def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterat
 
 
 def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
-    """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as "" if none is
-    told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
+    """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as "" if no two
+    splits are told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
     parts: dict[str, list[Path]] = {}
     for table in tables:
-        words = re.split(r"[-_.]", table.name.lower())
-        parts.setdefault(next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), ""), []).append(table)
+        parts.setdefault(split_of_file(table.name), []).append(table)
     if len(parts) < 2:
         return {"": list(tables)}
     if "" in parts or "train" not in parts:

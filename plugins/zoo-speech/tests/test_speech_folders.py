@@ -167,6 +167,24 @@ def test_folders_and_recordings_beside_the_splits_are_told(tmp_path: Path) -> No
     assert data.notices == (f"2 left out of {tmp_path}, beside the splits: holdout, loose.wav",)
 
 
+def test_splits_are_known_by_any_of_their_words(tmp_path: Path) -> None:
+    for part in ("Training", "TEST", "Dev"):
+        for label in ("no", "yes"):
+            fill(tmp_path / part / label, ["1.wav", "2.wav"])
+    data = labelled(tmp_path)
+    assert (data.splits(), data.labels) == (("validation", "test", "train"), ("no", "yes"))
+
+
+def test_splits_without_one_to_train_on(tmp_path: Path) -> None:
+    for label in ("no", "yes"):
+        fill(tmp_path / "test" / label, ["1.wav", "2.wav"])
+    data = labelled(tmp_path, **WHOLE)
+    assert (len(data.samples("train")), data.labels) == (4, ("no", "yes"))
+    fill(tmp_path / "dev" / "no", ["1.wav"])
+    with pytest.raises(DataError, match="no folder to train on beside validation, test"):
+        labelled(tmp_path)
+
+
 def test_two_recordings_of_one_line_are_both_read(tmp_path: Path) -> None:
     chapter(tmp_path, ["7-1-0.wav", "7-1-0.flac", "7-1-1.wav"])
     names = [Path(sample.name).name for sample in transcribed(tmp_path, **WHOLE).samples("train")]

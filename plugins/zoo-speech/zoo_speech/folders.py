@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded, files_below, is_hidden, place_of
-from zoo_core.splits import SPLIT_WORDS
+from zoo_core.splits import folders_by_split
 from zoo_core.tables import TABLES, read_lines, suffix_of
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row
@@ -65,14 +65,17 @@ def recordings_of(path: str) -> list[Path]:
 
 def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     """The folders of each split, and what lies beside them: those called train, dev, val and test, as `train-clean-100`;
-    else the folder itself."""
-    parts: dict[str, list[Path]] = {}
+    else the folder itself. Splits of which none is for training are only one. Raises `DataError` for more of them."""
     folders, files = _inside(folder)
-    for child in folders:
-        parts.setdefault(SPLIT_WORDS.get(re.split("[-_]", child.name.lower())[0], ""), []).append(child)
-    if "train" not in parts:
+    named = folders_by_split(child.name for child in folders)
+    parts = {split: [folder / name for name in names] for split, names in named.items()}
+    if not set(parts) - {""}:
         return {"": [folder]}, ()
-    return parts, _left_out(folder, parts.pop("", []) + _recordings(files), "the splits")
+    if "train" not in parts and len(parts) > 1:
+        raise DataError(f"{folder}: no folder to train on beside {', '.join(named)}", hint="give one of them as path")
+    beside = parts.pop("", []) + _recordings(files)
+    found = parts if "train" in parts else {"": next(iter(parts.values()))}
+    return found, _left_out(folder, beside, "the splits")
 
 
 def transcripts(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tuple[str, ...]]:

@@ -1,0 +1,23 @@
+"""Labels are one where only their encoding differs, and those that look alike are told."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from zoo_core.data.labels import alike, label_name
+
+
+def test_a_label_is_composed_and_bare() -> None:
+    for form in ("NFC", "NFD"):
+        assert label_name(f" {unicodedata.normalize(form, 'café')}\n") == unicodedata.normalize("NFC", "café")
+    assert label_name("Ⅳ good") == "Ⅳ good"  # what looks otherwise stays so
+
+
+def test_labels_that_look_alike_are_told() -> None:
+    assert alike(["good", "Good", "bad", "ｂａｄ", "fine", "good"]) == (
+        "labels that look alike are different classes: 'Good', 'good'",
+        "labels that look alike are different classes: 'bad', 'ｂａｄ'",
+    )
+    assert alike(["a", "b", "a b", "ab"]) == ()
+    many = [f"{case}{number}" for number in range(8) for case in "aA"]
+    assert len(alike(many)) == 6 and alike(many)[-1] == "3 more groups of labels look alike"
