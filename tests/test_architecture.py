@@ -18,14 +18,15 @@ CORE = ROOT / "zoo_core"
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
-    ("errors", "specs"),
+    ("errors", "specs", "data.kinds"),
     ("inputs", "hub", "splits", "data.labels", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings"),
     ("schema",),
     ("card", "builtin"),
     ("catalogue",),
     ("trial",),
     ("plugins", "tensors", "tables", "plot"),
-    ("store", "registry"),
+    ("store", "registry", "data.images"),
+    ("data.pixels",),
     ("fetch", "recipe"),
     ("training.task", "build", "checkpoint"),
     ("finetune", "exchange"),
@@ -51,6 +52,7 @@ DOORS = {
     "rich": {"cli"},
     "huggingface_hub": {"hub"},
     "pyarrow": {"tables"},
+    "PIL": {"data.images"},
 }
 """The one place of each third-party library in the core."""
 
@@ -147,8 +149,8 @@ WORDS = re.compile(
     r"\b(text|texts|tokens?|tokenizers?|images?|pixels?|audio|speech|bert|gpt2?|vit|whisper|gan|transformers|timm|huggingface|sentences?)\b",
     re.IGNORECASE,
 )
-SPOKEN = {"errors", "specs", "hookspecs", "training.task"}
-"""Where an example may name a modality."""
+SPOKEN = {"errors", "specs", "hookspecs", "training.task", "data.images", "data.pixels"}
+"""Where an example may name a modality; the last two decode a format of files, as `tables` does, whatever it is for."""
 
 
 @pytest.mark.parametrize("path", sources(CORE), ids=lambda path: str(path.relative_to(ROOT)))

@@ -334,7 +334,7 @@ def test_a_translator_gets_closer_than_copying_and_shows_what_it_did(zoo: Zoo, t
     assert loaded.predict([str(tmp_path / "one.png")], condition="outline")[0]["picture"] == from_array
     assert loaded.predict([picture])[0]["picture"] != from_array
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"input 1: .*bad\.png: not a PNG or JPEG"):
+    with pytest.raises(DataError, match=r"input 1: .*bad\.png: not a picture"):
         loaded.predict([str(tmp_path / "bad.png")])
 
 

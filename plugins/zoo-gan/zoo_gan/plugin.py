@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo_core.data.kinds import RASTER_SUFFIXES
 from zoo_core.hookspecs import hookimpl
 from zoo_core.specs import DataSpec, LossSpec, ModelSpec, TaskSpec
 from zoo_gan.loss_specs import LOSSES
@@ -68,13 +69,12 @@ _MODELS = [
     ),
 ]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _SIDES = ("real", "fake", "side")
 _GENERATION: dict[str, Any] = {
     "loss": "gan-non-saturating",
     "loss_inputs": _SIDES,
     "predict": "zoo_gan.task_configs:PictureSamplingOptions",
-    "suffixes": _SUFFIXES,
+    "suffixes": RASTER_SUFFIXES,
     "numbered": True,
 }
 
@@ -113,7 +113,7 @@ _TASKS = [
         loss_inputs=_SIDES,
         predict="zoo_gan.task_configs:TranslationOptions",
         outputs=("picture",),
-        suffixes=_SUFFIXES,
+        suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="point-generation",

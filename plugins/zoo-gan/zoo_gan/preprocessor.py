@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoo_core import fs
-from zoo_core.errors import CorruptFile, DataError, StoreError, UsageError
-from zoo_core.inputs import expanded
+from zoo_core.data.pixels import pixels_of
+from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
 from zoo_gan.task_configs import PictureReaderConfig
@@ -26,12 +23,6 @@ READER_FILE = "picture.json"
 
 Pixels = NDArray[np.uint8]
 """A picture (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
-
-
-MAX_BYTES = 64 << 20
-"""Of a picture file."""
-MAX_PIXELS = 25_000_000
-"""Of a picture, by its header, before it is decoded."""
 
 
 class PictureReader(Preprocessor):
@@ -101,13 +92,11 @@ class PictureReader(Preprocessor):
         )
 
     def read(self, item: Any, number: int) -> Tensor:
-        """uint8 (C, S, S) of an array (H, W, C), a sample with `.image` or the path of a PNG or JPEG.
+        """uint8 (C, S, S) of any form of a picture that `zoo_core.data.pixels.pixels_of` takes.
 
         `number` is the input's position, from 0. Raises `DataError`, naming the input from 1, for anything else.
         """
-        if isinstance(item, str | Path):
-            return self.fitted(_decoded(expanded(item), f"input {number + 1}: {item}"))
-        return self.fitted(getattr(item, "image", item))
+        return self.fitted(pixels_of(item, number))
 
     def normalise(self, batch: Tensor) -> Tensor:
         """uint8 (B, C, S, S) to float32 from -1 to 1."""
@@ -117,17 +106,3 @@ class PictureReader(Preprocessor):
         """Float (B, C, S, S) from -1 to 1 to uint8; what is not finite turns black."""
         pixels = (batch.detach().float() + 1.0) * 127.5
         return pixels.nan_to_num(0.0, 0.0, 0.0).round().clamp(0, 255).to(torch.uint8)
-
-
-def _decoded(path: Path, where: str) -> Pixels:
-    try:
-        data = fs.read_bytes(path.resolve(), limit=MAX_BYTES)
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"{where}: {picture.width} x {picture.height} pixels, at most {MAX_PIXELS:,} are read")
-            pixels = np.asarray(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"))
-    except StoreError as error:
-        raise DataError(f"{where}: {error.message}", hint=error.hint) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: not a PNG or JPEG that can be read: {error}") from None
-    return pixels

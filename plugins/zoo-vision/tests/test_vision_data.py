@@ -217,6 +217,17 @@ def test_skipping_decodes_all_and_tells_what_it_left_out(tmp_path: Path) -> None
         labelled(tmp_path, bad="skip", max_bad=0.02)
 
 
+def test_frames_and_bits_that_are_not_kept_are_told(tmp_path: Path) -> None:
+    two_classes(tmp_path, 20)
+    frames = [Pillow.new("L", (4, 4), shade) for shade in range(3)]
+    frames[0].save(tmp_path / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
+    Pillow.fromarray(np.full((4, 4), 4000, np.uint16)).save(tmp_path / "dog" / "deep.png")
+    for bad in ("error", "skip"):
+        several, deep = labelled(tmp_path, bad=bad).notices
+        assert several.startswith("1 with several frames: the first is read (first: ") and "moving.gif" in several
+        assert deep.startswith("1 of 16-bit grey: 0 to 65,535 become 0 to 255, or 0 to 4,095") and "deep.png" in deep
+
+
 def test_all_bad_is_never_skipped(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

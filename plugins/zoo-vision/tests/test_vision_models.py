@@ -17,6 +17,7 @@ from zoo_vision import plugin
 from zoo_vision.models import common
 
 from zoo_core import build, create_model, open_zoo
+from zoo_core.data.kinds import RASTER_SUFFIXES
 from zoo_core.errors import UnknownName, UsageError
 from zoo_core.factory import Zoo
 from zoo_core.specs import Head
@@ -315,9 +316,7 @@ def test_every_target_of_the_plugin_resolves(zoo: Zoo) -> None:
 
 
 def test_folders_of_inputs_hold_the_same_files_as_folders_of_data() -> None:
-    from zoo_vision.decode import SUFFIXES
-
-    assert all(spec.suffixes == SUFFIXES for spec in plugin.zoo_tasks())
+    assert all(spec.suffixes == RASTER_SUFFIXES for spec in plugin.zoo_tasks())
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:

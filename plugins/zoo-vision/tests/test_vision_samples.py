@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
-from zoo_vision.samples import Image, LabelledImage, image_of
+from zoo_vision.samples import Image, LabelledImage
 
+from zoo_core.data.pixels import pixels_of
 from zoo_core.errors import DataError
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -51,16 +52,16 @@ def test_every_form_of_a_picture_gives_the_same_pixels(path: Path) -> None:
         torch.from_numpy(exact).permute(2, 0, 1).to(torch.float64),
     ]
     for form in forms:
-        pixels = image_of(form, 0)
+        pixels = pixels_of(form, 0)
         assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous and (pixels == COLOUR).all(), type(form)
 
 
 def test_grey_arrays_get_a_channel() -> None:
     grey = COLOUR[:, :, 0]
     for form in (grey, grey[:, :, None], grey / 255, torch.from_numpy(grey.copy())[None], Pillow.fromarray(grey)):
-        assert (image_of(form, 0) == grey[:, :, None]).all() and image_of(form, 0).shape == (5, 7, 1)
-    assert image_of(Pillow.fromarray(grey > 100), 0).shape == (5, 7, 1)
-    assert image_of(np.dstack([COLOUR, grey]), 0).shape == (5, 7, 4)
+        assert (pixels_of(form, 0) == grey[:, :, None]).all() and pixels_of(form, 0).shape == (5, 7, 1)
+    assert pixels_of(Pillow.fromarray(grey > 100), 0).shape == (5, 7, 1)
+    assert pixels_of(np.dstack([COLOUR, grey]), 0).shape == (5, 7, 4)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_grey_arrays_get_a_channel() -> None:
         ([COLOUR], "found list"),
         ("no/such.png", "no/such.png: no such file"),
         (b"no", "not a picture"),
-        (np.zeros((3, 5, 7), np.uint8), r"channels is due, found \(3, 5, 7\)"),
+        (np.zeros((3, 5, 7), np.uint8), r"channels, found \(3, 5, 7\)"),
         (np.zeros((5,), np.uint8), r"found \(5,\)"),
         (np.zeros((0, 4, 3), np.uint8), "without pixels"),
         (np.zeros((5, 7), np.int64), "must be uint8 or floating-point, found int64"),
@@ -79,14 +80,14 @@ def test_grey_arrays_get_a_channel() -> None:
         (np.full((5, 7), 1.5), "between 0 and 1"),
         (np.full((5, 7), np.nan), "between 0 and 1"),
         (np.full((5, 7), -0.1), "between 0 and 1"),
-        (torch.zeros(5, 7), r"a tensor \(C, H, W\) is due, found \(5, 7\)"),
+        (torch.zeros(5, 7), r"a tensor \(C, H, W\), found \(5, 7\)"),
         (torch.zeros(2, 5, 7), r"found \(5, 7, 2\)"),
         (torch.zeros(3, 5, 7, dtype=torch.int64), "must be uint8"),
     ],
 )
 def test_what_is_no_picture_is_named_by_its_number(item: object, message: str) -> None:
     with pytest.raises(DataError, match=r"^input 3: .*" + message):
-        image_of(item, 2)
+        pixels_of(item, 2)
 
 
 def test_a_half_decoded_pil_image_is_refused(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_half_decoded_pil_image_is_refused(tmp_path: Path) -> None:
     Pillow.fromarray(noise).save(cut)
     cut.write_bytes(cut.read_bytes()[:3000])
     with Pillow.open(cut) as image, pytest.raises(DataError, match="input 1: the PIL image can't be decoded"):
-        image_of(image, 0)
+        pixels_of(image, 0)
 
 
 def test_labels_and_names_need_no_decoding(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo_core.data.images import Array
 from zoo_core.errors import DataError
 from zoo_core.training.classify import class_scores
-from zoo_vision.decode import Array
 from zoo_vision.samples import LabelledImage
 
 SIDE = 32

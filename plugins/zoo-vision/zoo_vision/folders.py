@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded
 from zoo_core.tables import TABLES, suffix_of
-from zoo_vision.decode import SUFFIXES
 from zoo_vision.holders import Files, Pictures, Stacked
 from zoo_vision.idx import read_idx
 

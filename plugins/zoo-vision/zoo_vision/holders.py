@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import fs
+from zoo_core.data.images import Array, Limits
 from zoo_core.errors import DataError, StoreError
-from zoo_vision.decode import Array, Limits
 from zoo_vision.samples import Image, LabelledImage, Source
 
 Integers = npt.NDArray[np.int64]

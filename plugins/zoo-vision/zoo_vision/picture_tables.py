@@ -10,11 +10,13 @@ from typing import Any
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
 from zoo_core.tables import parquet_rows, parquet_schema, read_table, suffix_of
-from zoo_vision.decode import Limits
 from zoo_vision.holders import Encoded, Files, Pictures
 
 MAX_BYTES = 4 << 30
 """Bytes of all the encoded pictures of the tables of one split, which are held in memory."""
+
+MAX_PICTURE = 64 << 20
+"""Bytes of one of them; some rows are read at a time."""
 
 _ROWS = 16
 
@@ -117,8 +119,8 @@ def _bytes(where: str, value: Any) -> bytes:
     picture = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(picture, bytes):
         raise DataError(f"{where}: no bytes of a picture", hint="for paths, give a column of strings")
-    if len(picture) > Limits().max_bytes:
-        raise DataError(f"{where}: {len(picture):,} bytes, more than the {Limits().max_bytes:,} of one picture")
+    if len(picture) > MAX_PICTURE:
+        raise DataError(f"{where}: {len(picture):,} bytes, more than the {MAX_PICTURE:,} of one picture")
     return picture
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo_core.data.kinds import RASTER_SUFFIXES
 from zoo_core.hookspecs import hookimpl
 from zoo_core.specs import DataSpec, LossSpec, ModelSpec, TaskSpec
 from zoo_vision.data_specs import DATA
@@ -12,8 +13,6 @@ _PREPROCESSOR = "zoo_vision.preprocessor:ImagePreprocessor"
 _ADAPT = "zoo_vision.models.common:adapt"
 _CHECKPOINTING = "zoo_vision.models.common:checkpoint_activations"
 _TASKS = ("image-classification", "image-feature-extraction", "image-contrastive")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-"""As `zoo_vision.decode.SUFFIXES`, which can't be imported here without numpy."""
 _PRETRAINING = ("decoder.", "mask_token", "projector.")
 _HEAD = ("head.", "head_dist.", "fc.", "classifier.", "last_linear.", "fc_norm.", *_PRETRAINING)
 """timm's names for what ends a classifier, and what pretraining puts there."""
@@ -110,7 +109,7 @@ _TASK_SPECS = [
         loss_inputs=("logits", "labels"),
         predict="zoo_vision.configs:ClassificationOptions",
         outputs=("label", "score", "scores", "explanation"),
-        suffixes=_SUFFIXES,
+        suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="masked-image-modeling",
@@ -124,7 +123,7 @@ _TASK_SPECS = [
         loss_inputs=("predicted", "target"),
         predict="zoo_vision.configs:MaskedOptions",
         outputs=("reconstruction",),
-        suffixes=_SUFFIXES,
+        suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-contrastive",
@@ -137,7 +136,7 @@ _TASK_SPECS = [
         loss="nt-xent",
         loss_inputs=("first", "second"),
         outputs=("embedding",),
-        suffixes=_SUFFIXES,
+        suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-feature-extraction",
@@ -148,7 +147,7 @@ _TASK_SPECS = [
         labelled=False,
         predict="zoo_vision.configs:EmbeddingOptions",
         outputs=("embedding",),
-        suffixes=_SUFFIXES,
+        suffixes=RASTER_SUFFIXES,
     ),
 ]
 

@@ -9,13 +9,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from zoo_core.data.images import Header, Problem, header_of, picture_problem
+from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file, tables_by_split
 from zoo_vision.data import ImageData, by_hash, subset
 from zoo_vision.data_configs import Images, LabelledImages
-from zoo_vision.decode import SUFFIXES, Problem, header_problem, picture_problem
 from zoo_vision.folders import (
     WHOLE,
     Found,
@@ -126,29 +127,48 @@ def check(splits: Mapping[str, Pictures], policy: Policy, *, where: str) -> tupl
     With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for a bad picture,
     or for more of them than `max_bad` allows.
     """
-    look = header_problem if policy.bad == "error" else picture_problem
-    found = [
-        _BadOne(split, place, pictures.name(place), problem)
-        for split, pictures in splits.items()
-        for place in range(len(pictures))
-        if not isinstance(source := pictures.source(place), np.ndarray) and (problem := look(source))
-    ]
+    found: list[_BadOne] = []
+    seen: list[tuple[str, Header]] = []
+    for split, pictures in splits.items():
+        for place in range(len(pictures)):
+            source = pictures.source(place)
+            if isinstance(source, np.ndarray):
+                continue
+            look = header_of(source)
+            problem = look if isinstance(look, Problem) else None
+            if isinstance(look, Header):
+                seen.append((pictures.name(place), look))
+                problem = picture_problem(source) if policy.bad == "skip" else None
+            if problem:
+                found.append(_BadOne(split, place, pictures.name(place), problem))
     total = sum(map(len, splits.values()))
+    told = _converted(seen)
     if not found:
-        return dict(splits), ()
+        return dict(splits), told
     if policy.bad == "error":
         raise _first(found[0], f"{len(found):,} of {total:,} pictures are bad")
     if len(found) > policy.max_bad * total:
-        told = (
-            f"{len(found):,} of {total:,} pictures are bad, more than the share of {policy.max_bad} that max_bad allows"
-        )
-        raise _first(found[0], told)
+        counts = f"{len(found):,} of {total:,} pictures are bad"
+        raise _first(found[0], f"{counts}, more than the share of {policy.max_bad} that max_bad allows")
     left = {split: {one.place for one in found if one.split == split} for split in splits}
     kept = {
         split: pictures.take(place for place in range(len(pictures)) if place not in left[split])
         for split, pictures in splits.items()
     }
-    return kept, (f"{len(found):,} of {total:,} pictures of {printable(where)} left out: {_reasons(found)}",)
+    return kept, (f"{len(found):,} of {total:,} pictures of {printable(where)} left out: {_reasons(found)}", *told)
+
+
+def _converted(seen: Sequence[tuple[str, Header]]) -> tuple[str, ...]:
+    """Notices of what decoding leaves out of pictures that it reads."""
+    animated = [name for name, header in seen if header.animated]
+    deep = [name for name, header in seen if header.deep]
+    notices = []
+    if animated:
+        notices.append(f"{len(animated):,} with several frames: the first is read (first: {printable(animated[0])})")
+    if deep:
+        scale = "0 to 65,535 become 0 to 255, or 0 to 4,095 where no pixel is brighter"
+        notices.append(f"{len(deep):,} of 16-bit grey: {scale} (first: {printable(deep[0])})")
+    return tuple(notices)
 
 
 def _first(bad: _BadOne, counts: str) -> DataError:

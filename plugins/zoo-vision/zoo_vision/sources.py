@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from zoo_core.data.images import Array, read_image
 from zoo_core.errors import DataError
 from zoo_core.fetch import Fetcher
-from zoo_vision.decode import Array, read_image
 from zoo_vision.idx import dump_idx, parse_idx
 
 PREPARED: Mapping[str, Mapping[str, str]] = {

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.data.pixels import pixels_of
 from zoo_core.errors import UsageError
 from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
 from zoo_vision import pictures
 from zoo_vision.augment import Augmentation
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.samples import image_of
 
 SERVED = 32
 """Pictures that a prediction computes at a time."""
@@ -50,7 +50,7 @@ class ImageTask(Task):
         """Raw inputs as batches (B, C, S, S), uint8, on the model's device. Raises `DataError` naming a bad input."""
         for start in range(0, len(inputs), SERVED):
             items = enumerate(inputs[start : start + SERVED], start)
-            fitted = [self.preprocessor.fitted(image_of(item, number)) for number, item in items]
+            fitted = [self.preprocessor.fitted(pixels_of(item, number)) for number, item in items]
             yield torch.stack(fitted).to(self.device)
 
     def preview(self, dataset: Dataset) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Opens picture files that may be anything: what is too large, damaged or no picture is refused before it costs memory."""
+"""Decodes raster files that may be anything: what is too large, damaged or no picture is refused before it costs memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zoo_core.errors import DataError
+from zoo_core.data.kinds import HEAD, kind_of
+from zoo_core.errors import DataError, UsageError
 from zoo_core.tables import check_file
 
 Array = npt.NDArray[np.uint8]
@@ -26,20 +27,33 @@ Array = npt.NDArray[np.uint8]
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
 """What is decoded, by content; the name of a file says nothing."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-"""Endings by which pictures are found in a folder."""
+VARIABLE = "ZOO_MAX_PIXELS"
+"""The environment variable that sets `Limits.max_pixels`."""
+
+MOST_PIXELS = 178_956_970
+"""The most that it may be set to: beyond, Pillow refuses by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a picture may cost; checked on its header."""
 
-    max_pixels: int = 25_000_000
-    """Width times height: at most 100 MB once decoded."""
+    max_pixels: int = 64_000_000
+    """Width times height: 256 MB once decoded with its transparency. A page of A4 at 600 dpi has 35 million."""
     max_side: int = 30_000
     """Pixels of the longer side."""
-    max_bytes: int = 64 << 20
+    max_bytes: int = 256 << 20
     """Bytes of the file."""
+
+
+def limits_of(environ: Mapping[str, str]) -> Limits:
+    """The limits, with `$ZOO_MAX_PIXELS` where it is set. Raises `UsageError` for what is no possible number."""
+    given = environ.get(VARIABLE, "")
+    if not given:
+        return Limits()
+    if not (given.isascii() and given.isdecimal() and len(given) < 12 and 1 <= int(given) <= MOST_PIXELS):
+        raise UsageError(f"{VARIABLE}: expected a whole number from 1 to {MOST_PIXELS:,}, found {given!r}")
+    return Limits(max_pixels=int(given))
 
 
 class Header(NamedTuple):
@@ -49,8 +63,10 @@ class Header(NamedTuple):
     """Pixels, before EXIF turns the picture."""
     height: int
     """Pixels, before EXIF turns the picture."""
-    frames: int
-    """1 for a still picture, 2 for one with more frames: counting them would mean to read them all."""
+    animated: bool
+    """Whether more frames follow the first, which alone is read."""
+    deep: bool
+    """Whether it is grey of 16 bits, of which 8 are kept."""
 
 
 class Problem(NamedTuple):
@@ -88,76 +104,66 @@ _DAMAGED = (
     struct.error,
     zlib.error,
 )
-_CONVERT = "convert it to PNG or JPEG"
+_SMALLER = "make it smaller"
 _REPAIR = "replace the file, or leave such files out with bad: skip"
-_SIGNATURES = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"GIF8": "GIF",
-    b"RIFF": "WebP",
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-}
-_FOREIGN = {
-    b"PK\x03\x04": ("a ZIP archive", "unpack it first"),
-    b"\x1f\x8b": ("compressed with gzip", "unpack it first"),
-    b"%PDF": ("a PDF document", _CONVERT),
-    b"<svg": ("an SVG drawing", "render it to PNG"),
-    b"<?xml": ("an XML document, perhaps an SVG drawing", "render drawings to PNG"),
-    b"<!DOCTYPE": ("a web page, perhaps of a failed download", "download it again"),
-    b"<html": ("a web page, perhaps of a failed download", "download it again"),
-}
+_TWELVE, _DEEP = 2**12 - 1, 2**16 - 1
+_ROWS = 256
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation to PIL.Image.Transpose
 
 
-def read_image(source: Path | bytes, *, limits: Limits = Limits(), name: str = "") -> Array:
+def read_image(source: Path | bytes, *, limits: Limits | None = None, name: str = "") -> Array:
     """The picture, upright, as uint8 (H, W, C): C is 1 for grey, 3 for RGB, 4 where it has transparency.
 
-    The first frame of an animation. 16-bit and floating-point grey is scaled to 8 bits: 0 to 65535 or 0 to 1 becomes 0 to
-    255, floats beyond that are stretched from their least to their greatest. `name` is for messages about bytes; links to
-    files are followed. Raises `DataError`, naming the file, for whatever isn't a picture within the limits.
+    The first frame of an animation. Grey of 16 bits is scaled from 0 to 65,535 to 8 bits, or from 0 to 4,095 where no
+    pixel is brighter, as cameras of 12 bits write it; floats from 0 to 1. Other numbers are stretched from their least to
+    their greatest. `limits` are those of the environment by default; `name` is for messages about bytes; links to files
+    are followed. Raises `DataError`, naming the file, for whatever isn't a picture within the limits.
     """
+    limits = limits or limits_of(os.environ)
     try:
         with _opened(source, limits) as file, _quiet():
             return _decoded(_picture(file, limits))
     except _Bad as bad:
-        raise _error(source, name, bad.problem) from None
+        where = name or ("the picture" if isinstance(source, bytes) else str(source))
+        raise DataError(f"{where}: {bad.problem.message}", hint=bad.problem.hint) from None
 
 
-def check_image(source: Path | bytes, *, limits: Limits = Limits(), name: str = "") -> Header:
-    """Width, height and frames from the header alone. Raises as `read_image` does, as far as a header can tell."""
+def header_of(source: Path | bytes) -> Header | Problem:
+    """What a picture's header promises, or what is wrong with it."""
+    limits = limits_of(os.environ)
     try:
         with _opened(source, limits) as file, _quiet():
             image = _picture(file, limits)
             width, height = image.size
-            return Header(width, height, 2 if _animated(image) else 1)
-    except _Bad as bad:
-        raise _error(source, name, bad.problem) from None
-
-
-def header_problem(source: Path | bytes) -> Problem | None:
-    """What is wrong with a picture's header, or None."""
-    try:
-        with _opened(source, Limits()) as file, _quiet():
-            _picture(file, Limits())
+            return Header(width, height, _animated(image), image.mode.startswith("I;16"))
     except _Bad as bad:
         return bad.problem
     except DataError as error:
         return Problem("missing or no ordinary file", error.message, error.hint)
-    return None
 
 
 def picture_problem(source: Path | bytes) -> Problem | None:
     """What is wrong with a picture, found by decoding it, or None."""
+    limits = limits_of(os.environ)
     try:
-        with _opened(source, Limits()) as file, _quiet():
-            _decoded(_picture(file, Limits()))
+        with _opened(source, limits) as file, _quiet():
+            _decoded(_picture(file, limits))
     except _Bad as bad:
         return bad.problem
     except DataError as error:
         return Problem("missing or no ordinary file", error.message, error.hint)
     return None
+
+
+def array_of(image: Any, *, limits: Limits | None = None) -> Array:
+    """The same of a PIL image, whatever its mode and however its EXIF turns it. Raises `DataError`."""
+    try:
+        width, height = image.size
+        _check_area(width, height, limits or limits_of(os.environ))
+        with _quiet():
+            return _decoded(image)
+    except _Bad as bad:
+        raise DataError(bad.problem.message, hint=bad.problem.hint) from None
 
 
 def eight_bits(values: npt.NDArray[Any]) -> Array:
@@ -166,23 +172,6 @@ def eight_bits(values: npt.NDArray[Any]) -> Array:
         raise ValueError("floating-point pixels must lie between 0 and 1")
     scaled: Array = np.rint(values * 255).astype(np.uint8)
     return scaled
-
-
-def array_of(image: Any) -> Array:
-    """uint8 (H, W, C) of a PIL image that is loaded, in any of its modes. Raises `ValueError` for non-finite values."""
-    mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return _eight_bit_grey(np.asarray(image))[:, :, None]
-    if mode in ("La", "RGBa"):
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
-    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
-        image = image.convert("RGBA")
-    elif mode in ("1", "L"):
-        image = image.convert("L")
-    else:
-        image = image.convert("RGB")
-    pixels = np.array(image, dtype=np.uint8)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 @contextmanager
@@ -217,7 +206,7 @@ def _check_size(size: int, limits: Limits) -> None:
     if size == 0:
         raise _Bad("empty", "the file is empty", _REPAIR)
     if size > limits.max_bytes:
-        raise _Bad("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", "make it smaller")
+        raise _Bad("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", _SMALLER)
 
 
 def _picture(file: IO[bytes], limits: Limits) -> Any:
@@ -225,18 +214,20 @@ def _picture(file: IO[bytes], limits: Limits) -> Any:
     # Named one by one: Pillow would otherwise import every plugin it has to look for the last two.
     from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
-    head = file.read(64)
+    head = file.read(HEAD)
     file.seek(0)
-    _refuse_foreign(head)
+    kind = kind_of(head)
+    if kind and not kind.raster:
+        raise _Bad("not a picture", f"not a picture but {kind.name}", kind.hint or _REPAIR)
     _check_area(*_webp_size(head), limits)
     try:
         image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
-        raise _Bad("too large", f"more than the {limits.max_pixels:,} pixels allowed", "make it smaller") from None
+        raise _Bad("too large", f"more than the {limits.max_pixels:,} pixels allowed", _SMALLER) from None
     except UnidentifiedImageError:
-        kind = next((kind for sign, kind in _SIGNATURES.items() if head.startswith(sign)), "")
         if kind:
-            raise _Bad("damaged", f"it starts like a {kind}, but its header is damaged or cut off", _REPAIR) from None
+            said = f"it starts like {kind.name}, but its header is damaged or cut off"
+            raise _Bad("damaged", said, _REPAIR) from None
         valid = ", ".join(FORMATS)
         raise _Bad("not a picture", "not a picture that can be read", f"valid by content: {valid}") from None
     except _DAMAGED as error:
@@ -248,7 +239,7 @@ def _picture(file: IO[bytes], limits: Limits) -> Any:
 def _decoded(image: Any) -> Array:
     try:
         image.load()
-        return array_of(_upright(image))
+        return _channels(_upright(image))
     except _DAMAGED as error:
         raise _damage(error) from None
 
@@ -258,17 +249,6 @@ def _damage(error: BaseException) -> _Bad:
     if isinstance(error, EOFError) or "truncat" in said.lower() or "read past end" in said.lower():
         return _Bad("truncated", f"the picture is cut off ({said})", _REPAIR)
     return _Bad("damaged", f"the picture is damaged ({said})", _REPAIR)
-
-
-def _refuse_foreign(head: bytes) -> None:
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for sign, (what, hint) in _FOREIGN.items():
-        if start[: len(sign)].lower() == sign.lower():
-            raise _Bad("not a picture", f"not a picture but {what}", hint)
-    if len(head) > 2 and head[0] == 0x80 and head[1] <= 5:
-        raise _Bad("not a picture", "not a picture but a Python pickle, which could run code; it is never opened")
-    if head[4:8] == b"ftyp":
-        raise _Bad("not a picture", "a HEIC, AVIF or video file, which can't be read", _CONVERT)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -283,7 +263,9 @@ def _check_area(width: int, height: int, limits: Limits) -> None:
         raise _Bad("empty", f"{width} x {height} pixels", _REPAIR)
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:
         allowed = f"{limits.max_pixels:,} pixels and {limits.max_side:,} a side"
-        raise _Bad("too large", f"{width} x {height} pixels, more than the {allowed} allowed", "make it smaller")
+        settable = width * height <= MOST_PIXELS and max(width, height) <= limits.max_side
+        hint = f"{_SMALLER}, or set {VARIABLE}={width * height}" if settable else _SMALLER
+        raise _Bad("too large", f"{width} x {height} pixels, more than the {allowed} allowed", hint)
 
 
 def _animated(image: Any) -> bool:
@@ -305,19 +287,41 @@ def _upright(image: Any) -> Any:
     return turned
 
 
+def _channels(image: Any) -> Array:
+    """uint8 (H, W, C) of an upright picture in any of Pillow's modes. Raises `ValueError` for non-finite values."""
+    mode, key = image.mode, image.info.get("transparency")
+    if mode.startswith("I") or mode == "F":
+        values = np.asarray(image)
+        grey = _eight_bit_grey(values)[:, :, None]
+        if not isinstance(key, int):
+            return grey
+        return np.concatenate([*([grey] * 3), np.where(values == key, 0, 255).astype(np.uint8)[:, :, None]], axis=2)
+    if mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
+    if key is not None or image.mode in ("LA", "PA", "RGBA"):
+        image = image.convert("RGBA")
+    elif mode in ("1", "L"):
+        image = image.convert("L")
+    else:
+        image = image.convert("RGB")
+    pixels = np.array(image, dtype=np.uint8)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
 def _eight_bit_grey(values: npt.NDArray[Any]) -> Array:
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise ValueError("its values are not all finite")
-        low, high = float(values.min()), float(values.max())
-        if low >= 0 and high <= 1:
-            return eight_bits(values)
-        return eight_bits((values - low) / max(high - low, 1e-12))
-    wide = np.clip(values, 0, 65535).astype(np.uint32)
-    scaled: Array = ((wide + 128) // 257).astype(np.uint8)
-    return scaled
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("its values are not all finite")
+    start, span = _range(float(low), float(high), whole=values.dtype.kind != "f")
+    grey = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), _ROWS):  # some rows at a time: floats of all would take eight times the memory
+        part = values[row : row + _ROWS].astype(np.float64)
+        grey[row : row + _ROWS] = np.rint((part - start) * 255 / span)
+    return grey
 
 
-def _error(source: Path | bytes, name: str, problem: Problem) -> DataError:
-    where = name or ("the picture" if isinstance(source, bytes) else str(source))
-    return DataError(f"{where}: {problem.message}", hint=problem.hint)
+def _range(low: float, high: float, *, whole: bool) -> tuple[float, float]:
+    """Where black is, and how far white is from it."""
+    if low >= 0 and high <= (_DEEP if whole else 1):
+        return 0.0, (_TWELVE if high <= _TWELVE else _DEEP) if whole else 1.0
+    return low, max(high - low, 1e-12)
