@@ -19,9 +19,10 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
     ("errors", "specs", "data.kinds"),
-    ("inputs", "hub", "splits", "data.labels", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings"),
-    ("schema",),
-    ("card", "builtin"),
+    ("inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
+     "data.labels", "data.options", "data.bad", "data.jsontext"),
+    ("schema", "data.splitting", "data.lines"),
+    ("card", "data.delimited", "builtin"),
     ("catalogue",),
     ("trial",),
     ("plugins", "tensors", "tables", "plot"),

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import re
-import stat
-import zlib
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from zoo_core.data.bad import Faults, FirstFault
+from zoo_core.data.delimited import Record, detect_delimiter, plain_records, quoted_records
+from zoo_core.data.jsontext import Number, parse_json
+from zoo_core.data.lines import FREE_BYTES as FREE_BYTES
+from zoo_core.data.lines import MAX_LINE as MAX_LINE
+from zoo_core.data.lines import MAX_RATIO as MAX_RATIO
+from zoo_core.data.lines import check_file as check_file
+from zoo_core.data.lines import numbered_lines, reason
+from zoo_core.data.lines import suffix_of as suffix_of
+from zoo_core.data.options import TableOptions
 from zoo_core.errors import DataError, nearest
 from zoo_core.splits import split_of_file
-
-MAX_LINE = 10_000_000
-"""Bytes of one line, and characters of one value: a longer one is not a row but a mistake or an attack."""
-
-MAX_DEPTH = 32
-"""Nesting of one JSON line."""
-
-MAX_RATIO = 200
-"""A compressed file may unfold to this many times its own size ..."""
-
-FREE_BYTES = 100_000_000
-"""... once it has unfolded to more than this."""
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 """Suffixes that `read_table` reads; all but .parquet also with .gz behind them."""
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
+_STRICT = TableOptions(encoding="utf-8")
 
 
 class Row(NamedTuple):
@@ -43,26 +37,65 @@ class Row(NamedTuple):
 def read_table(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     """Stream the rows of a .csv, .tsv, .jsonl or .parquet file, with the values of `columns` (role to column name).
 
-    Values come as strings; numbers are turned into strings as they were written. A .csv is quoted as RFC 4180 has it, a
-    .tsv not at all. Raises `DataError`, naming file and line, for whatever is missing, malformed, too long or empty.
+    Values come as strings; numbers are turned into strings as they were written, true and false into these words. A .csv is
+    quoted as RFC 4180 has it, a .tsv not at all. Raises `DataError`, naming file and line, for whatever is missing,
+    malformed, too long or empty.
+    """
+    return scan_table(path, columns, FirstFault(), _STRICT)
+
+
+def scan_table(path: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions) -> Iterator[Row]:
+    """The rows of a table as `read_table` has them, but for those that are bad, which go to `faults`.
+
+    Raises `DataError` for what is wrong with the whole file.
     """
     suffix = suffix_of(path)
     if suffix not in TABLES:
         valid = ", ".join(TABLES)
         raise DataError(f"{path}: not a table that can be read (suffix {suffix!r})", hint=f"valid: {valid}")
-    readers = {".csv": _read_csv, ".tsv": _read_tsv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    rows = 0
-    for row in readers[suffix](path, columns):
+    readers = {".csv": _read_delimited, ".tsv": _read_delimited, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    rows, before = 0, faults.count
+    for row in readers[suffix](path, columns, faults, options):
         rows += 1
         yield row
-    if not rows:
+    if not rows and faults.count == before:
         raise DataError(f"{path}: no rows")
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """Stream the lines of a UTF-8 file (or its .gz) without their ends. Raises `DataError`, naming file and line."""
-    for _, line in _lines(path):
+    return scan_lines(path, FirstFault(), _STRICT.encoding)
+
+
+def scan_lines(path: Path, faults: Faults, encoding: str) -> Iterator[str]:
+    """The lines of a file without their ends; those that can't be decoded go to `faults`."""
+    for _, line in numbered_lines(path, encoding, faults):
         yield line.rstrip("\r\n")
+
+
+def header_of(path: Path, options: TableOptions = _STRICT) -> list[str]:
+    """The names of a table's columns; in .jsonl those of all its rows, any of which may lack some. Raises `DataError`."""
+    if suffix_of(path) == ".parquet":
+        return list(parquet_schema(path).names)
+    if suffix_of(path) == ".jsonl":
+        return list(dict.fromkeys(name for _, record in records(path, Faults(), options.encoding) for name in record))
+    return next(_delimited_records(path, (), Faults(), options), (0, []))[1]
+
+
+def records(path: Path, faults: Faults, encoding: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of a .jsonl with their lines, numbers as they were written; a line that holds no object is a fault."""
+    for line, content in numbered_lines(path, encoding, faults):
+        if not content.strip():
+            continue
+        try:
+            record = parse_json(content)
+        except ValueError as error:
+            faults.add(f"{path}:{line}", str(error))
+            continue
+        if isinstance(record, dict):
+            yield line, record
+        else:
+            faults.add(f"{path}:{line}", f"an object {{...}} expected on every line, found {_kind(record)}")
 
 
 def parquet_schema(path: Path) -> Any:
@@ -74,7 +107,7 @@ def parquet_schema(path: Path) -> Any:
     try:
         return pq.read_schema(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {_reason(error)}") from None
+        raise DataError(f"{path}: not readable as Parquet: {reason(error)}") from None
 
 
 def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -107,7 +140,7 @@ def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterat
             if not number:
                 raise DataError(f"{path}: no rows")
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {_reason(error)}") from None
+        raise DataError(f"{path}: not readable as Parquet: {reason(error)}") from None
 
 
 def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
@@ -125,38 +158,20 @@ def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
     return parts
 
 
-def suffix_of(path: Path) -> str:
-    """The suffix that tells the format: `.csv` for both `a.csv` and `a.csv.gz`, in lower case."""
-    name = path.name.lower()
-    return Path(name.removesuffix(".gz")).suffix
-
-
-def check_file(path: Path) -> int:
-    """The size in bytes of an ordinary file. Raises `DataError` for a missing one, a folder, a pipe and the like."""
+def class_names(path: Path, column: str) -> tuple[str, ...]:
+    """Names of the classes that a Parquet file's metadata give a column of numbers, as Hugging Face writes them; may be none."""
+    if suffix_of(path) != ".parquet":
+        return ()
     try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{path}: no such file", hint=_neighbours(path)) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: can't be read: {_reason(error)}") from None
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
-        raise DataError(f"{path}: {kind}, where a file is due")
-    return status.st_size
+        features = parse_json((parquet_schema(path).metadata or {}).get(b"huggingface", b"{}").decode())
+        names = features["info"]["features"][column]["names"]
+    except (ValueError, LookupError, TypeError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(type(name) is str for name in names) else ()
 
 
-def _read_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    lines = (line for _, line in _lines(path))
-    return _delimited(path, columns, csv.reader(lines, strict=True))
-
-
-def _read_tsv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    lines = (line for _, line in _lines(path))
-    return _delimited(path, columns, csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
-
-
-def _delimited(path: Path, columns: Mapping[str, str], reader: Any) -> Iterator[Row]:
-    fields = _fields(path, reader)
+def _read_delimited(path: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions) -> Iterator[Row]:
+    fields = _delimited_records(path, columns.values(), faults, options)
     line, header = next(fields, (0, []))
     if not header:
         raise DataError(f"{path}: empty, not even a header")
@@ -167,82 +182,42 @@ def _delimited(path: Path, columns: Mapping[str, str], reader: Any) -> Iterator[
     places = {role: header.index(column) for role, column in columns.items()}
     for line, values in fields:
         if len(values) != len(header):
-            expected = f"{len(header)} fields expected as in the header, found {len(values)}"
-            raise DataError(f"{path}:{line}: {expected}")
-        yield Row(line, {role: values[place] for role, place in places.items()})
+            faults.add(f"{path}:{line}", f"{len(header)} fields expected as in the header, found {len(values)}")
+        else:
+            yield Row(line, {role: values[place] for role, place in places.items()})
 
 
-def _fields(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Lines that start a record, with its fields; blank lines are passed over."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(f"{path}:{line}: {error}", hint="check the quotes, or use .jsonl") from None
-        if values:
-            yield line, values
-
-
-def _read_jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    for line, content in _lines(path):
-        if not content.strip():
-            continue
-        where = f"{path}:{line}"
-        record = _parse(where, content)
-        for column in columns.values():
-            _require(path, line, column, record)
-        yield Row(line, {role: _string(where, column, record[column]) for role, column in columns.items()})
-
-
-def _parse(where: str, content: str) -> dict[str, Any]:
-    _check_depth(where, content)
-    try:
-        record = json.loads(content, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant)
-    except ValueError as error:
-        raise DataError(f"{where}: not valid JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise DataError(f"{where}: an object {{...}} is due on every line, found {_kind(record)}")
-    return record
-
-
-def _check_depth(where: str, content: str) -> None:
-    if content.count("[") + content.count("{") <= MAX_DEPTH:
+def _delimited_records(path: Path, wanted: Iterable[str], faults: Faults, options: TableOptions) -> Iterator[Record]:
+    """Fields of the header and of every row."""
+    lines = numbered_lines(path, options.encoding, faults)
+    sign = "\t" if options.delimiter == "tab" else options.delimiter
+    if suffix_of(path) == ".tsv":
+        yield from plain_records(path, lines, sign or "\t")
         return
-    depth = 0
-    for sign in re.findall(r"[\[\]{}]", _STRING.sub("", content)):
-        depth += 1 if sign in "[{" else -1
-        if depth > MAX_DEPTH:
-            raise DataError(f"{where}: nested more than {MAX_DEPTH} deep")
+    first = next(((number, line) for number, line in lines if line.strip()), None)
+    if first:
+        delimiter = sign or detect_delimiter(first[1], wanted)
+        yield from quoted_records(path, itertools.chain([first], lines), delimiter, faults)
 
 
-class _Number(str):
-    """A number of a JSON file as it was written."""
-
-    __slots__ = ()
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _string(where: str, column: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"{where}: column {column!r} must be a string or a number, found {_kind(value)}")
-    if "\0" in value:
-        raise DataError(f"{where}: column {column!r} contains a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: column {column!r} contains half a surrogate pair at {error.start}") from None
-    return str(value)
+def _read_jsonl(path: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions) -> Iterator[Row]:
+    first = True
+    for line, record in records(path, faults, options.encoding):
+        where = f"{path}:{line}"
+        lacking = next((column for column in columns.values() if column not in record), "")
+        if lacking and first:
+            _require(path, line, lacking, record)
+        first = False
+        if lacking:
+            faults.add(where, f"no column {lacking!r}")
+        elif (cells := _cells(where, record, columns, faults)) is not None:
+            yield Row(line, cells)
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions) -> Iterator[Row]:
     for number, values in parquet_rows(path, sorted(set(columns.values())), together=4096):
-        yield Row(number, _cells(f"{path}: row {number}", values, columns))
+        if (cells := _cells(f"{path}: row {number}", values, columns, faults)) is not None:
+            yield Row(number, cells)
 
 
 def _promised(metadata: Any, columns: Sequence[str]) -> int:
@@ -252,47 +227,36 @@ def _promised(metadata: Any, columns: Sequence[str]) -> int:
     return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
 
 
-def _cells(where: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
+def _cells(where: str, values: Mapping[str, Any], columns: Mapping[str, str], faults: Faults) -> dict[str, str] | None:
+    """The values by role as strings, or None where one of them is a fault."""
     cells = {}
     for role, column in columns.items():
-        value = values[column]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        cells[role] = _string(where, column, str(value) if number else value)
-        if len(cells[role]) > MAX_LINE:
-            raise DataError(f"{where}: column {column!r} is longer than {MAX_LINE:,} characters")
+        try:
+            cells[role] = string_of(values[column])
+        except ValueError as error:
+            faults.add(where, f"column {column!r} {error}")
+            return None
     return cells
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines, ends included, decoded from UTF-8 (a byte-order mark is dropped)."""
-    size = check_file(path)
-    compressed = path.name.lower().endswith(".gz")
-    total = number = 0
+def string_of(value: Any) -> str:
+    """A value of a table as a string. Raises ValueError with what is wrong: nothing, a list, characters that can't be."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError("has no value")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"must be a string or a number, found {_kind(value)}")
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("contains a NUL character")
+    if len(text) > MAX_LINE:
+        raise ValueError(f"is longer than {MAX_LINE:,} characters")
     try:
-        with gzip.open(path, "rb") if compressed else path.open("rb") as file:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                total += len(line)
-                if len(line) > MAX_LINE:
-                    raise DataError(f"{path}:{number}: line longer than {MAX_LINE:,} bytes")
-                if compressed and total > max(FREE_BYTES, MAX_RATIO * size):
-                    raise DataError(f"{path}:{number}: unfolds to more than {MAX_RATIO} times its size")
-                yield number, _decode(f"{path}:{number}", line, first=number == 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: can't be read after line {number}: {_reason(error)}") from None
-
-
-def _decode(where: str, line: bytes, *, first: bool) -> str:
-    if first:
-        line = line.removeprefix(b"\xef\xbb\xbf")
-    try:
-        content = line.decode()
-    except UnicodeDecodeError as error:
-        found = f"byte 0x{line[error.start]:02x} at {error.start + 1}"
-        raise DataError(f"{where}: not UTF-8 ({found})", hint="save the file as UTF-8") from None
-    if "\0" in content:
-        raise DataError(f"{where}: contains a NUL character", hint="save the file as UTF-8")
-    return content
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"contains half a surrogate pair at {error.start}") from None
+    return text
 
 
 def _require(path: Path, line: int, column: str, present: Iterable[str]) -> None:
@@ -302,22 +266,8 @@ def _require(path: Path, line: int, column: str, present: Iterable[str]) -> None
         raise DataError(f"{place}: no column {column!r}", hint=nearest(column, names))
 
 
-def _neighbours(path: Path) -> str:
-    try:
-        names: Sequence[str] = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f"there is no folder {path.parent}"
-    return nearest(path.name, names)
-
-
 def _kind(value: object) -> str:
     kinds = {type(None): "null", bool: "true or false", list: "a list", dict: "an object", bytes: "bytes"}
-    if isinstance(value, _Number):
+    if isinstance(value, Number):
         return "a number"
     return kinds.get(type(value), "a string" if isinstance(value, str) else type(value).__name__)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,130 @@
+"""Splits made of samples that have none: what belongs together stays together, and every class has its share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from zoo_core.data.options import SplitOptions
+from zoo_core.errors import printable
+from zoo_core.splits import SPLITS, split_by_hash
+
+WHOLE = "all"
+"""The one split of data that is not split."""
+
+_CLASSES = 12
+"""Classes that a notice counts."""
+
+
+def make_splits(
+    units: Sequence[str],
+    options: SplitOptions,
+    validation: float,
+    test: float,
+    *,
+    labels: Sequence[str] = (),
+    digests: Sequence[bytes] | None = None,
+) -> dict[str, list[int]]:
+    """Places of samples by split, by the rule that `options` name; only splits that have a share.
+
+    Samples of one unit share a split: pass each sample's content, or what `joined` makes of it and of groups. `digests` are
+    the sha256 that the hash rule goes by, those of the units by default.
+    """
+    if options.split_rule == "none":
+        return {WHOLE: list(range(len(units)))}
+    if options.split_rule == "stratified":
+        shares = {"train": 1 - validation - test, "validation": validation, "test": test}
+        splits = _stratified(units, labels or [""] * len(units), shares, options.split_seed)
+        return _filled(splits, [_ranked(unit.encode(), options.split_seed) for unit in units])
+    drawn = digests or [hashlib.sha256(unit.encode()).digest() for unit in units]
+    if options.split_seed:
+        drawn = [_ranked(digest, options.split_seed) for digest in drawn]
+    return _filled(split_by_hash(drawn, validation, test), drawn)
+
+
+def joined(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """The unit of each sample: its group, groups that share a sample's content being one, or its content without a group."""
+    named = [group or key for key, group in zip(keys, groups, strict=True)]
+    parent = {name: name for name in named}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    first: dict[str, str] = {}
+    for key, name in zip(keys, named, strict=True):
+        one, other = sorted((root(first.setdefault(key, name)), root(name)))
+        parent[other] = one
+    return [root(name) for name in named]
+
+
+def class_notices(splits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """How many samples of each class each split has, from their labels, and which classes a split lacks."""
+    counts = {split: Counter(labels) for split, labels in splits.items()}
+    classes = sorted({label for found in counts.values() for label in found})
+    shown = ", ".join(
+        f"{printable(label)} {'/'.join(f'{found[label]:,}' for found in counts.values())}"
+        for label in classes[:_CLASSES]
+    )
+    more = f" and {len(classes) - _CLASSES:,} more classes" if len(classes) > _CLASSES else ""
+    notices = [f"samples by class ({'/'.join(splits)}): {shown}{more}"] if classes else []
+    for split, found in counts.items():
+        missing = [printable(label) for label in classes if label not in found]
+        if missing:
+            rest = f" and {len(missing) - _CLASSES:,} more" if len(missing) > _CLASSES else ""
+            notices.append(f"no sample in {split} of: {', '.join(missing[:_CLASSES])}{rest}")
+    return tuple(notices)
+
+
+def _stratified(
+    units: Sequence[str], labels: Sequence[str], shares: Mapping[str, float], seed: int
+) -> dict[str, list[int]]:
+    """Units in an order drawn by `seed`, each going to the split whose counts by class it brings nearest to their shares.
+
+    The distance is the sum of (found - wanted)^2 / wanted. A class of as many units as there are splits is in all of them.
+    """
+    members: dict[str, list[int]] = {}
+    for place, unit in enumerate(units):
+        members.setdefault(unit, []).append(place)
+    classes = {unit: Counter(labels[place] for place in places) for unit, places in members.items()}
+    totals = Counter(labels)
+    holders = Counter(label for found in classes.values() for label in found)
+    wanted = {split: share for split, share in shares.items() if split == "train" or share > 0}
+    want = {
+        (split, label): max(share * total, 1.0 if holders[label] >= len(wanted) else share, 1e-9)
+        for split, share in wanted.items()
+        for label, total in totals.items()
+    }
+    have: Counter[tuple[str, str]] = Counter()
+    places: dict[str, list[int]] = {split: [] for split in SPLITS if split in wanted}
+    for unit in sorted(members, key=lambda unit: _ranked(unit.encode(), seed)):
+        found = classes[unit]
+
+        def cost(split: str, found: Counter[str] = found) -> float:
+            return sum(
+                count * (2 * (have[split, label] - want[split, label]) + count) / want[split, label]
+                for label, count in found.items()
+            )
+
+        chosen = min(places, key=cost)
+        places[chosen] += members[unit]
+        for label, count in found.items():
+            have[chosen, label] += count
+    return {split: sorted(numbers) for split, numbers in places.items()}
+
+
+def _filled(places: dict[str, list[int]], digests: Sequence[bytes]) -> dict[str, list[int]]:
+    """A split that has a share but got nothing gets the training unit with the least digest, if two are there."""
+    for split in [split for split in places if not places[split]]:
+        spare = sorted({digests[place] for place in places["train"]})
+        if split != "train" and len(spare) > 1:
+            places[split] = [place for place in places["train"] if digests[place] == spare[0]]
+            places["train"] = [place for place in places["train"] if digests[place] != spare[0]]
+    return places
+
+
+def _ranked(content: bytes, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0".encode() + content).digest()
