@@ -22,6 +22,7 @@ import soundfile
 import torch
 import torchaudio
 from zoo_speech.audio import Info, Limits, Waveform, check_audio, read_audio, resampled, wav_bytes
+from zoo_speech.samples import recording_of
 
 from zoo_core.errors import DataError
 
@@ -117,6 +118,19 @@ def test_channels_are_averaged_and_floats_not_clipped() -> None:
     assert np.abs(halves.samples - (EXACT // 2) / np.float32(32768)).max() < 1e-7
 
 
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_channels_that_cancel_each_other_out_leave_the_loudest(kind: str) -> None:
+    """A stereo recording with one plug turned round is silence only to who takes the mean."""
+    louder = np.stack([EXACT * 0.9, -1.0 * EXACT], 1).astype(np.int16)
+    assert (read_audio(written(louder, kind, "PCM_16")).samples == -EXACT / np.float32(32768)).all()
+    for array in (louder / np.float32(32768), (louder / np.float32(32768)).T):
+        assert (recording_of(array, 0).waveform.samples == -EXACT / np.float32(32768)).all()
+    draws = np.random.default_rng(5).normal(0, 0.1, (2, 8_000, 8)).astype("f4")
+    for apart in (draws[0], draws[1, :, :2]):  # which cancel nothing out, though their mean is quieter
+        assert np.allclose(read_audio(written(apart, "WAV", "FLOAT")).samples, apart.mean(1), atol=1e-6)
+    assert not read_audio(written(np.zeros((800, 2)), kind, "PCM_16")).samples.any()
+
+
 def test_a_long_file_comes_block_by_block_as_it_went() -> None:
     draw = np.random.default_rng(3).integers(-9000, 9000, 200_000).astype(np.int16)
     for kind, subtype in (("WAV", "PCM_16"), ("FLAC", "PCM_16")):
@@ -135,6 +149,25 @@ def test_lengths_that_nobody_knew_when_writing_are_no_fault() -> None:
     for data in (bytes(wav), bytes(flac), b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + bytes(flac)):
         assert (read_audio(data).samples == EXACT / np.float32(32768)).all()
     assert check_audio(bytes(flac)) == Info(RATE, 1, None, None)
+
+
+@pytest.mark.parametrize("whole", [0, 36, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_whose_sizes_were_never_written_is_read_to_its_end(length: int, whole: int) -> None:
+    wav = sound("wav")
+    start = wav.index(b"data") + 4
+    data = b"RIFF" + struct.pack("<I", whole) + wav[8:start] + struct.pack("<I", length) + wav[start + 4 :]
+    assert (read_audio(data).samples == EXACT / np.float32(32768)).all()
+    assert check_audio(data) == Info(RATE, 1, len(EXACT), SECONDS)
+
+
+def test_a_wav_without_sound_is_none_whatever_comes_behind() -> None:
+    wav = sound("wav")
+    empty = wav[: wav.index(b"data")] + b"data" + bytes(4)
+    for behind in (b"", b"LIST" + struct.pack("<I", 10) + b"INFO" + bytes(6)):
+        for read in (read_audio, check_audio):
+            with pytest.raises(DataError, match="0 samples"):
+                read(empty + behind)
 
 
 def test_a_flac_that_promises_too_little_is_read_to_its_end() -> None:

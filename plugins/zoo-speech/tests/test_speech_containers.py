@@ -6,6 +6,7 @@ import io
 import struct
 import tempfile
 import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 from zoo_speech.audio import Info, Limits, check_audio, read_audio
+from zoo_speech.containers import SUFFIXES
 
 from zoo_core.errors import DataError
 
@@ -116,6 +118,58 @@ def test_zeros_after_a_tag_are_passed_over(zeros: int) -> None:
     assert read_audio(ID3 + bytes(zeros) + encoded("mp3", "libmp3lame", id3v2_version="0")).seconds == pytest.approx(
         1, abs=0.15
     )
+
+
+APE = struct.pack("<IIII8x", 2_000, 80, 1, 1 << 31)
+LYRICS3 = b"LYRICSBEGIN" + b"IND00002" + b"00" + b"abc" * 90 + b"000291LYRICS200"
+TAILS = {
+    "ID3v1": b"TAG" + b"a" * 125,
+    "extended ID3v1": b"TAG+" + b"b" * 223 + b"TAG" + bytes(125),
+    "Lyrics3": b"LYRICSBEGIN" + b"la " * 100 + b"LYRICSEND" + b"TAG" + b"a" * 125,
+    "Lyrics3 v2": LYRICS3 + b"TAG" + bytes(125),
+    "APE": b"APETAGEX" + APE + b"\xff\xfb\x90\x64" * 12 + b"APETAGEX" + APE,
+    "APE without a head": b"\xff\xfb\x90\x64" * 12 + b"APETAGEX" + APE,
+    "ID3v2": b"ID3\4\0\x10\0\0\0\x14" + bytes(20) + b"3DI\4\0\x10\0\0\0\x14",
+    "one zero": b"\0",
+    "zeros": bytes(70_000),
+    "all of them": bytes(300) + LYRICS3 + b"APETAGEX" + struct.pack("<IIII8x", 2_000, 32, 0, 0) + b"TAG" + bytes(125),
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+@pytest.mark.parametrize("settings", [{}, NO_XING])
+def test_what_stands_behind_the_last_frame_of_an_mp3_is_no_damage(settings: dict[str, str], tail: bytes) -> None:
+    data = encoded("mp3", "libmp3lame", **settings)
+    assert check_audio(data + tail) == check_audio(data)
+    assert np.array_equal(read_audio(data + tail).samples, read_audio(data).samples)
+    mp2 = encoded("mp2", "mp2")
+    assert np.array_equal(read_audio(mp2 + tail).samples, read_audio(mp2).samples)
+
+
+def test_what_is_no_tail_is_damage_still() -> None:
+    data = encoded("mp3", "libmp3lame")
+    spoilt = data[:1500] + bytes(400) + data[1900:]  # zeros between frames are no tail
+    for damaged in (spoilt, spoilt + bytes(5_000), data[: len(data) // 2] + TAILS["ID3v1"], data[:900] + bytes(20_000)):
+        with pytest.raises(DataError, match="cut off or damaged"):
+            read_audio(damaged)
+    for lies in (b"999999LYRICS200", b"APETAGEX" + struct.pack("<IIII8x", 2_000, 1 << 31, 1, 0)):  # longer than all
+        with pytest.raises(DataError, match="cut off or damaged"):
+            read_audio(data + b"x" * 2_000 + lies)
+
+
+def test_mp2_is_read_by_its_content_and_found_by_its_ending(tmp_path: Path) -> None:
+    path = tmp_path / "broadcast.mp2"
+    path.write_bytes(encoded("mp2", "mp2"))
+    assert read_audio(path).seconds == pytest.approx(1, abs=0.1) and path.suffix in SUFFIXES
+
+
+def test_tails_without_end_cost_no_time() -> None:
+    data = encoded("mp3", "libmp3lame")
+    started = time.perf_counter()
+    for tail in (TAILS["ID3v1"] * 200_000, bytes(100 << 20), b"\xff\xf3\x18\xc4" * 3_000 + bytes(9)):
+        with suppress(DataError):
+            read_audio(data + tail)
+    assert time.perf_counter() - started < 3
 
 
 def test_tags_without_end_are_no_recording_and_cost_no_time() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
+import unicodedata
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from zoo_speech.language_models import CharacterModel, words_of
 from zoo_speech.masks import spans
 from zoo_speech.task_configs import CTCOptions
 from zoo_speech.tasks.common import word_errors
+from zoo_speech.tasks.whisper_recognition import errors_of
 from zoo_speech.transcripts import Characters, normalised
 
 from zoo_core.errors import DataError
@@ -37,10 +39,75 @@ SPELL = partial(normalised, lower=True, punctuation=False)
         ("Привет, мир", "привет мир"),
         ("№ 7 & 8", "7 8"),
         ("...", ""),
+        ("and/or", "and or"),
+        ("wait...what, well…okay", "wait what well okay"),
+        ("10:15 is not 3.5, 3,5 or 24/7", "10 15 is not 3.5 3.5 or 24 7"),
+        ("1,000,000 and 12,50 in 1999.", "1000000 and 12.50 in 1999"),
+        ("don´t don`t don‘t don‛t donʼt donʻt don＇t", " ".join(["don't"] * 7)),
+        ("‘So’ said the dogs' owner: un po' di più", "so said the dogs' owner un po' di più"),
+        ("м’ята", "м'ята"),
+        ("co\u00adoperate ❤\ufe0f love", "cooperate love"),
+        ("नमस्ते। दुनिया", "नमस्ते दुनिया"),
     ],
 )
 def test_transcripts_are_small_letters_digits_and_apostrophes(text: str, spelled: str) -> None:
-    assert normalised(text, lower=True, punctuation=False) == spelled
+    assert SPELL(text) == spelled
+    assert SPELL(spelled) == spelled
+
+
+WER_PAIRS = [
+    ("and/or", "and or", 0.0),
+    ("wait...what", "wait what", 0.0),
+    ("well…okay", "well okay", 0.0),
+    ("yes,no", "yes no", 0.0),
+    ("10:15", "10 15", 0.0),
+    ("don´t", "don't", 0.0),
+    ("don`t", "don't", 0.0),
+    ("don‘t", "don't", 0.0),
+    ("м’ята", "мʼята", 0.0),
+    ("3.5 km", "35 km", 0.5),
+    ("1:30", "130", 1.0),
+    ("24/7", "247", 1.0),
+]
+
+
+@pytest.mark.parametrize(("expected", "found", "wer"), WER_PAIRS)
+def test_word_error_rates_neither_glue_words_together_nor_lose_decimal_points(
+    expected: str, found: str, wer: float
+) -> None:
+    assert errors_of([found], [expected])["wer"] == wer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Съешь ещё этих мягких французских булок",
+        "नमस्ते दुनिया, क़लम और ज़मीन",
+        "今天天气很好，我们去公园。",
+        "東京タワーへいきました。",
+        "안녕하세요, 세계",
+        "مَرْحَبًا بِالعَالَم، كيف الحال؟",
+        "สวัสดีชาวโลก ที่นี่",
+        "გამარჯობა, მსოფლიო",
+        "મારું નામ, தமிழ் மொழி, తెలుగు భాష",
+        "שָׁלוֹם עוֹלָם",
+    ],
+)
+def test_equal_texts_have_no_errors_in_any_script_and_in_either_normal_form(text: str) -> None:
+    apart = unicodedata.normalize("NFD", text)
+    assert errors_of([apart], [text]) == {"wer": 0.0, "cer": 0.0}
+    # What is compared is there: each letter that is left out is found missing.
+    assert SPELL(text).replace(" ", "").isalpha() or any(unicodedata.combining(one) for one in apart)
+    assert errors_of([text[:-4]], [text])["cer"] > 0
+
+
+def test_a_character_counts_as_a_word_where_no_spaces_are_written() -> None:
+    # One of six characters is another; spaces and the comma count for nothing.
+    assert errors_of(["今天 天气，很坏"], ["今天天气很好"]) == {"wer": 1 / 6, "cer": 1 / 6}
+    # ที่ and นี่ are each a consonant with its marks.
+    assert errors_of(["ที่นา"], ["ที่นี่"])["wer"] == 2 / 2
+    assert errors_of(["用 Python 写"], ["用Python写"]) == {"wer": 0.0, "cer": 0.0}
+    assert errors_of(["用 Java 写"], ["用Python写"])["wer"] == 1 / 3
 
 
 def test_what_is_kept_when_it_is_asked_for() -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from zoo_core.errors import DataError
 from zoo_core.tables import check_file
+from zoo_speech.channels import Mixer, Samples, finite
 from zoo_speech.containers import (
     CONVERT,
     REPAIR,
@@ -32,14 +33,10 @@ from zoo_speech.containers import (
     size_of,
     slack,
     tells_its_length,
+    with_length,
 )
 from zoo_speech.resampling import resample
-
-Samples = npt.NDArray[np.float32]
-"""(N,): one channel."""
-
-LOUDEST = 1e3
-"""Full scale is 1; samples beyond this are integers that nobody scaled, or damage."""
+from zoo_speech.tails import without_tail
 
 Block = tuple[int, npt.NDArray[np.float32]]
 """A rate and the next (n, C)."""
@@ -99,25 +96,45 @@ _DEMUXERS = {
     **{"mp4": "mov", "matroska": "matroska,webm"},
 }
 _CODECS = (
-    *("aac", "alac", "amrnb", "amrwb", "flac", "g722", "libopus", "mp2float", "mp3", "mp3float", "opus", "vorbis"),
+    *(
+        "aac",
+        "alac",
+        "amrnb",
+        "amrwb",
+        "flac",
+        "g722",
+        "libopus",
+        "mp2",
+        "mp2float",
+        "mp3",
+        "mp3float",
+        "opus",
+        "vorbis",
+    ),
     *("pcm_alaw", "pcm_mulaw", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le"),
 )
 
 
 def read_audio(source: Path | bytes, *, limits: Limits = Limits(), name: str = "") -> Waveform:
-    """The sound, its channels averaged into one, at its own rate.
+    """The sound, its channels averaged into one, at its own rate; the loudest channel where they cancel each other out.
 
     `name` is for messages; where `source` is bytes, its ending tells raw G.722, which nothing else could. Links to files
     are followed. Raises `DataError`, naming the file and the second, for whatever isn't a whole recording within the
-    limits: also where a file is cut off, as far as its format can tell (raw G.722, AAC and AMR, MP3 without a Xing header
-    and Ogg cut between two pages can't), and where a sample isn't finite or is beyond 1,000 times full scale.
+    limits: also where a file is cut off, as far as its format can tell (raw G.722, AAC and AMR, MP2, MP3 without a Xing
+    header and Ogg cut between two pages can't), and where a sample isn't finite or is beyond 1,000 times full scale.
     """
     try:
         with _opened(source, limits) as file:
             kind = kind_of(file, Path(name if isinstance(source, bytes) else source.name).suffix.lower())
             decode = _av_blocks if kind in _DEMUXERS else _sound_blocks
+            mixer = Mixer()
             with closing(decode(file, kind, limits)) as blocks:
-                return _collected(blocks, limits)
+                found = _collected(blocks, mixer, limits)
+            if mixer.cancelled is None:
+                return found
+            file.seek(0)
+            with closing(decode(file, kind, limits)) as blocks:
+                return _collected(blocks, Mixer(mixer.cancelled), limits)
     except Refused as bad:
         raise _error(source, name, bad) from None
 
@@ -194,7 +211,7 @@ def _check_size(size: int, limits: Limits) -> None:
         raise Refused(f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", "cut it into parts")
 
 
-def _collected(blocks: Iterator[Block], limits: Limits) -> Waveform:
+def _collected(blocks: Iterator[Block], mixer: Mixer, limits: Limits) -> Waveform:
     """One waveform of (rate, (n, C)) blocks, whatever their header promised."""
     data, frames, rate = bytearray(), 0, 0
     try:
@@ -203,34 +220,13 @@ def _collected(blocks: Iterator[Block], limits: Limits) -> Waveform:
                 raise Damaged(f"the rate changes from {rate:,} to {new:,} Hz", CONVERT)
             rate, frames = new, frames + len(block)
             _check_length(frames, rate, limits)
-            data += np.ascontiguousarray(_mono(_finite(block, frames - len(block), rate))).data
+            data += np.ascontiguousarray(mixer(finite(block, frames - len(block), rate))).data
     except Damaged as damage:
         place = f"after {frames / rate:.2f} s" if frames else "from its start"
         raise Refused(f"{damage.message} {place}", damage.hint) from None
     if not frames:
         raise Refused("no sound in it, 0 samples", REPAIR)
     return Waveform(np.frombuffer(data, np.float32), rate)
-
-
-def _finite(block: npt.NDArray[np.float32], before: int, rate: int) -> npt.NDArray[np.float32]:
-    if not block.size or max(block.max(), -block.min()) <= LOUDEST:  # False for NaN
-        return block
-    row, channel = divmod(int(np.argmax(~(np.abs(block) <= LOUDEST))), block.shape[1])
-    value, place = float(block[row, channel]), f"at second {(before + row) / rate:.3f}"
-    if np.isfinite(value):
-        raise Refused(f"the sample {place} is {value:g}, where -1 to 1 is due", "scale it, or convert it to 16-bit WAV")
-    raise Refused(f"the sample {place} is {value}", REPAIR)
-
-
-def _mono(block: npt.NDArray[np.float32]) -> Samples:
-    """The mean of (n, C) over its channels, one after the other: NumPy's over a narrow axis takes many times as long."""
-    if block.shape[1] == 1:
-        return block[:, 0]
-    mixed: Samples = block[:, 0].copy()
-    for channel in range(1, block.shape[1]):
-        mixed += block[:, channel]
-    mixed /= np.float32(block.shape[1])
-    return mixed
 
 
 def _checked(info: Info, limits: Limits) -> Info:
@@ -267,7 +263,7 @@ def _sound_file(file: IO[bytes]) -> Iterator[Any]:
     import soundfile
 
     try:
-        sound = soundfile.SoundFile(SteadyFile(file))
+        sound = soundfile.SoundFile(SteadyFile(with_length(file)))
     except _FAILURES as error:
         raise _damage(error) from None
     with closing(sound):
@@ -327,7 +323,12 @@ def _container(file: IO[bytes], kind: str) -> Iterator[Any]:
 
     options = {"codec_whitelist": ",".join(_CODECS)}
     try:
-        container = av.open(file, format=_DEMUXERS[kind], options=options, metadata_errors="ignore")
+        container = av.open(
+            without_tail(file) if kind == "mp3" else file,
+            format=_DEMUXERS[kind],
+            options=options,
+            metadata_errors="ignore",
+        )
     except (av.FFmpegError, *_FAILURES) as error:
         raise _damage(error) from None
     with closing(container):

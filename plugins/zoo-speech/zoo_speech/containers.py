@@ -10,16 +10,14 @@ from itertools import pairwise
 from typing import IO, Any
 
 SUFFIXES = (
-    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".g722", ".722"),
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722"),
     *(".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".amr"),
 )
 """Endings by which recordings are found in a folder. Content decides what they are, save for G.722, which has no header."""
 
 CONVERT = "convert it to WAV or FLAC"
 REPAIR = "replace the file or leave it out"
-VALID = (
-    "valid by content: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, M4A, AAC, WebM, AMR; by its ending .g722: raw G.722"
-)
+VALID = "valid by content: WAV, FLAC, Ogg (Vorbis, Opus), MP3, MP2, AIFF, M4A, AAC, WebM, AMR; by its ending .g722: raw G.722"
 _SLACK = 0.05  # s: what encoders add and players take away at both ends
 _PADDING = 2_304  # samples: what Matroska counts of that, two frames of MP3 or blocks of Vorbis or AAC
 _MOST_CHUNKS = 10_000
@@ -171,6 +169,43 @@ def _chunk_is_cut(file: IO[bytes], size: int) -> bool:
             return bool(place + 8 + length > size)
         place += 8 + length + length % 2
         file.seek(place)
+    return False
+
+
+def with_length(file: IO[bytes]) -> IO[bytes]:
+    """The file at its start; a WAV whose length was never written, 0 before sound, with the length that it has."""
+    start = file.read(12)
+    size, place, found = size_of(file), 12, 0
+    if start[:4] == b"RIFF" and start[8:] == b"WAVE":
+        for _ in range(_MOST_CHUNKS):
+            file.seek(place)
+            head = file.read(8)
+            if len(head) < 8 or head[:4] == b"data":
+                found = place + 8 if head == b"data\0\0\0\0" and not _are_chunks(file, place + 8, size) else 0
+                break
+            length = int.from_bytes(head[4:], "little")
+            place += 8 + length + length % 2
+    file.seek(0)
+    if not found or found == size:
+        return file
+    data = bytearray(file.read())
+    data[found - 4 : found] = (size - found).to_bytes(4, "little")
+    return io.BytesIO(data)
+
+
+def _are_chunks(file: IO[bytes], place: int, size: int) -> bool:
+    """Whether everything from that place on is whole chunks, so that it is no sound."""
+    for _ in range(_MOST_CHUNKS):
+        if place >= size:
+            return True
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8 or not re.fullmatch(rb"[ -~]{4}", head[:4]):
+            return False
+        length = int.from_bytes(head[4:], "little")
+        place += 8 + length + length % 2
+        if place > size + 1:
+            return False
     return False
 
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from zoo_core.errors import DataError
 from zoo_speech.alignment import Alignment, Placed, words
-from zoo_speech.audio import Samples, Waveform, resampled
+from zoo_speech.audio import Waveform, resampled
+from zoo_speech.channels import Samples
 from zoo_speech.features import SAMPLE_RATE, log_mel
 
 if TYPE_CHECKING:

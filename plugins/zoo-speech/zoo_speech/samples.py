@@ -13,7 +13,8 @@ import numpy as np
 
 from zoo_core.errors import DataError
 from zoo_core.inputs import expanded
-from zoo_speech.audio import LOUDEST, Limits, Samples, Waveform, check_audio, read_audio, scaled
+from zoo_speech.audio import Limits, Waveform, check_audio, read_audio, scaled
+from zoo_speech.channels import LOUDEST, mixed
 
 Source = Path | bytes | Waveform
 """A sound file, the bytes of one, or the sound itself."""
@@ -91,8 +92,8 @@ def recording_of(item: Any, number: int) -> Recording:
 
     An input is a `Recording`, a path (a string is always one), the bytes of a sound file, an array or tensor, a pair of one
     and its rate, or a mapping as Hugging Face data sets hold them: "array" and "sampling_rate", else "bytes" or "path".
-    Arrays are (N,), (N, C) or (C, N), C being the one axis of at most 8, averaged; without a rate they are taken to have
-    16,000 Hz. They hold floats, full scale 1, or uint8, int16 or int32 by their range. `number` is the input's position,
+    Arrays are (N,), (N, C) or (C, N), C being the one axis of at most 8, averaged as in files; without a rate they are taken
+    to have 16,000 Hz. They hold floats, full scale 1, or uint8, int16 or int32 by their range. `number` is the input's position,
     from 0. Raises `DataError`, naming the input from 1, for anything else, here or when it is decoded.
     """
     where = f"input {number + 1}"
@@ -175,8 +176,7 @@ def _mono(where: str, values: Any) -> Any:
         hint = f"with up to {_MOST_CHANNELS} channels in the one axis and more samples than that in the other"
         raise DataError(f"{where}: (N,), (N, C) or (C, N) is due, found {shape}", hint=hint)
     with np.errstate(all="ignore"):  # what isn't finite is refused afterwards
-        mixed: Samples = scaled(values).mean(few[0], dtype=np.float32)
-    return mixed
+        return mixed(scaled(values if few[0] else values.T))
 
 
 def _rate(where: str, rate: Any) -> int:

@@ -21,6 +21,7 @@ from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Reader, Samples
 from zoo_speech.samples import Recording, called
 from zoo_speech.subtitles import Segment, cues, subtitles
+from zoo_speech.transcripts import without_needless_spaces, words_apart
 
 SERVED = 8
 """Recordings that a prediction hears together."""
@@ -227,19 +228,23 @@ def transcript(sample: Any, number: int, reader: Reader) -> str:
 def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
     """`wer` and `cer`: edits of words and of characters, by those that were due, over all texts together; by jiwer.
 
+    A character of a script that is written without spaces counts as a word, and spaces beside it count for nothing.
     References without a word count what was written for them as insertions. Raises `DataError` where nothing was due.
     """
     import jiwer
 
+    found, expected = ([words_apart(text) for text in texts] for texts in (found, expected))
     due = [text for text in expected if text]
     if not due:
         raise DataError("the transcripts to compare with are empty")
     pairs = [(text, other) for text, other in zip(expected, found, strict=True) if text]
     spare = [other for text, other in zip(expected, found, strict=True) if not text]
     words = jiwer.process_words([text for text, _ in pairs], [other for _, other in pairs])
-    characters = jiwer.process_characters([text for text, _ in pairs], [other for _, other in pairs])
+    joined = [[without_needless_spaces(text) for text in texts] for texts in zip(*pairs, strict=True)]
+    characters = jiwer.process_characters(joined[0], joined[1])
     edits = words.substitutions + words.deletions + words.insertions + sum(len(other.split()) for other in spare)
-    typos = characters.substitutions + characters.deletions + characters.insertions + sum(map(len, spare))
+    typos = characters.substitutions + characters.deletions + characters.insertions
+    typos += sum(len(without_needless_spaces(other)) for other in spare)
     return {
         "wer": edits / (words.hits + words.substitutions + words.deletions),
         "cer": typos / (characters.hits + characters.substitutions + characters.deletions),

@@ -1,8 +1,9 @@
 """Recognition of speech by a decoder that writes what an encoder heard, learned by teacher forcing.
 
 Paper: Radford, Kim, Xu, Brockman, McLeavey, Sutskever, Robust Speech Recognition via Large-Scale Weak Supervision, 2022,
-arXiv 2212.04356. Word error rates compare small letters without punctuation, in every language alike. The paper's English
-normaliser also writes numbers as digits, spells as Americans do and undoes contractions, so its figures differ a little.
+arXiv 2212.04356. Word error rates compare small letters without punctuation, by one rule for all languages
+(`transcripts.normalised`). The paper's English normaliser also writes numbers as digits, spells as Americans do and
+undoes contractions, so its figures differ a little.
 """
 
 from __future__ import annotations
