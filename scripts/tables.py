@@ -367,7 +367,7 @@ def models() -> str:
         figures = "; ".join(_figure(metric) for metric in card.metrics)
         first = card.metrics[0]
         where = f"{first.data.split('/')[-1]}, {first.split} (n = {first.samples:,}), seed {card.seed}"
-        rows.append(f"| `{card.full_name}` | {card.task} | {card.parameters:,} | {where} | {figures} |")
+        rows.append(f"| `{card.full_name}` | {card.task_name} | {card.parameters:,} | {where} | {figures} |")
     return "\n".join(rows)
 
 

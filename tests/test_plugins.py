@@ -135,7 +135,7 @@ def test_a_clash_names_both_and_the_way_out(site: Path, reverse: bool) -> None:
         host.find("loss", "huber")
     for word in ("zoo-a 0.3", "zoo_a.losses:huber", "zoo-b 1.1", "zoo_b.deep:smooth", "zoo-a/huber or zoo-b/huber"):
         assert word in str(caught.value)
-    assert "ZOO_DISABLE_PLUGINS=zoo-b" in caught.value.hint
+    assert caught.value.hint == "use zoo-a/huber or zoo-b/huber"
     assert host.find("loss", "zoo-a/huber").spec.target == "zoo_a.losses:huber"
     assert host.find("loss", "zoo-b/huber").spec.target == "zoo_b.deep:smooth"
     assert PluginHost(sources, frozenset({"zoo-b"})).find("loss", "huber").plugin == "zoo-a"
@@ -144,10 +144,41 @@ def test_a_clash_names_both_and_the_way_out(site: Path, reverse: bool) -> None:
 def test_nobody_shadows_the_core(site: Path) -> None:
     write_plugin(site, "zoo-a", loss("l1", "zoo_a.losses:l1"))
     host = look(site)
-    with pytest.raises(AmbiguousName, match="zoo-core") as caught:
-        host.find("loss", "l1")
-    assert caught.value.hint.endswith("ZOO_DISABLE_PLUGINS=zoo-a")
-    assert host.find("loss", "zoo-core/l1").spec.target == "zoo_core.training.losses:l1"
+    assert host.find("loss", "l1").id == host.find("loss", "zoo-core/l1").id == "zoo-core/l1"
+    assert host.find("loss", "zoo-a/l1").spec.target == "zoo_a.losses:l1"
+
+
+def test_a_short_name_means_the_own_plugin_then_the_core_then_the_only_one(site: Path) -> None:
+    for name, listed in {"zoo-a": "l1", "zoo-b": "l1", "zoo-c": "focal"}.items():
+        write_plugin(site, name, loss(listed))
+    host = look(site)
+    assert host.find("loss", "l1", ["zoo-b"]).id == "zoo-b/l1"
+    assert host.find("loss", "l1", ["zoo-absent", "zoo-a", "zoo-b"]).id == "zoo-a/l1"
+    assert host.find("loss", "l1", ["zoo-c"]).id == "zoo-core/l1"
+    assert host.find("loss", "focal", ["zoo-a"]).id == "zoo-c/focal"
+
+
+TASKS = """
+@hookimpl
+def zoo_tasks():
+    return [TaskSpec(name="sort", summary="s", target="t:f", data=("lists",), labelled=False)]
+"""
+
+
+def test_a_family_serves_the_tasks_of_its_own_plugin_or_else_anybodys(site: Path) -> None:
+    family = models(("mlp", ("tiny",))).replace("tasks=()", "tasks=('sort',)")
+    write_plugin(site, "zoo-a", family + TASKS)
+    write_plugin(site, "zoo-b", HEADER + TASKS)
+    write_plugin(site, "zoo-c", family.replace("mlp", "mlp_c"))
+    write_plugin(site, "zoo-d", family.replace("mlp", "mlp_d").replace("'sort'", "'zoo-b/sort'"))
+    host = look(site)
+    served = {
+        (model.plugin, task.plugin)
+        for model in host.all("model")
+        for task in host.all("task")
+        if host.serves(model, task)
+    }
+    assert served == {("zoo-a", "zoo-a"), ("zoo-c", "zoo-a"), ("zoo-c", "zoo-b"), ("zoo-d", "zoo-b")}
     assert host.find("loss", "l1-penalty").plugin == "zoo-core"
 
 
@@ -190,10 +221,45 @@ def test_two_distributions_with_one_module(site: Path) -> None:
     write_plugin(site, "fork", "", version="2.0", entries={"fork": "zoo_a.plugin"})
     write_plugin(site, "leech", "", entries={"leech": "zoo_core.builtin"})
     host = look(site)
-    assert record(host, "zoo-a").state == record(host, "fork").state == record(host, "leech").state == "conflict"
-    assert "fork 2.0" in record(host, "zoo-a").reason and "zoo-a 1.0" in record(host, "fork").reason
-    assert record(host, "zoo-core").state == "active"
-    assert look(site, disabled=("fork",)).find("loss", "focal").id == "zoo-a/focal"
+    assert record(host, "zoo-a").state == record(host, "zoo-core").state == "active"
+    assert record(host, "fork").state == record(host, "leech").state == "conflict"
+    assert record(host, "fork").reason.startswith("zoo_a.plugin belongs to zoo-a 1.0; point its entry point at")
+    assert host.find("loss", "focal").id == "zoo-a/focal"
+    host = look(site, disabled=("zoo-a",))
+    assert record(host, "fork").state == "conflict", "a disabled plugin's module is still its own"
+    with pytest.raises(UnknownName):
+        host.find("loss", "focal")
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_a_module_belongs_to_the_distribution_whose_files_hold_it(site: Path, tmp_path: Path, editable: bool) -> None:
+    write_plugin(site, "shared", loss("focal"))
+    for name in ("author", "thief"):
+        write_plugin(site, name, "", entries={name: "shared.plugin"})
+    assert record(look(site), "shared").state == "active", "nothing but its name speaks for it"
+    info = site / "author-1.0.dist-info"
+    if editable:
+        write_plugin(tmp_path / "work" / "src", "shared", "")
+        stated = {"url": (tmp_path / "work").as_uri(), "dir_info": {"editable": True}}
+        (info / "direct_url.json").write_text(json.dumps(stated))
+    else:
+        (info / "RECORD").write_text("shared/plugin.py,,\n")
+    host = look(site)
+    assert record(host, "author").state == "active"
+    assert {record(host, name).reason.partition(";")[0] for name in ("shared", "thief")} == {
+        "shared.plugin belongs to author 1.0"
+    }
+
+
+def test_a_module_that_nobody_owns_is_a_conflict_with_a_way_out(site: Path) -> None:
+    write_plugin(site, "zoo-a", loss("focal"))
+    for name in ("one", "two"):
+        write_plugin(site, name, "", entries={name: "somewhere_else.plugin"})
+    host = look(site)
+    assert record(host, "one").state == record(host, "two").state == "conflict"
+    assert "one 1.0 and two 1.0" in record(host, "one").reason
+    assert "ZOO_DISABLE_PLUGINS=two" in record(host, "two").reason
+    assert "ModuleNotFoundError" in record(look(site, disabled=("two",)), "one").reason
 
 
 def test_the_first_of_two_copies_wins(tmp_path: Path) -> None:
@@ -657,7 +723,7 @@ def test_a_recipe_that_two_plugins_ship_is_asked_for_with_the_plugin_in_front(si
             (package / "recipes").mkdir(exist_ok=True)
             (package / "recipes" / f"{stem}.yaml").write_text("name: x_y.z\n")
     host = look(site)
-    assert list(shipped_recipes(host)) == ["own_a", "zoo-a/shared", "zoo-b/shared", "own_b"]
+    assert list(shipped_recipes(host)) == ["own_a", "zoo-a/shared", "own_b", "zoo-b/shared"]
     assert find_recipe("zoo-b/shared", host) == site / "zoo_b" / "recipes" / "shared.yaml"
     assert find_recipe("own_a", host).stem == "own_a"
     with pytest.raises(AmbiguousName, match="shipped by 2 plugins") as caught:

@@ -39,6 +39,9 @@ class Plugins:
     records: list[State] = field(default_factory=list)
     modules: dict[str, str] = field(default_factory=dict)
 
+    def all(self, kind: str) -> list[object]:
+        return []
+
     def packages(self) -> Mapping[str, str]:
         return {record.name: self.modules[record.name] for record in self.records if record.state == "active"}
 

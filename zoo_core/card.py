@@ -112,7 +112,7 @@ class Card:
     config: Mapping[str, Any] = field(default_factory=dict)
     """The model's whole, resolved configuration."""
     task: str = ""
-    """Task it was trained for; empty for a bare backbone."""
+    """Task it was trained for, `plugin/name`, or the name alone on older cards; empty for a bare backbone."""
     modality: str = ""
     """Kind of input, for listings."""
     labels: tuple[str, ...] = ()
@@ -173,6 +173,11 @@ class Card:
         return self.name if self.version is None else f"{self.name}@{self.version}"
 
     @property
+    def task_name(self) -> str:
+        """The task without the plugin that brings it: what `Head.task` says and listings show."""
+        return self.task.rpartition("/")[2]
+
+    @property
     def weights(self) -> FileEntry:
         """The entry of the file with the tensors. Raises `CardError` when there is none."""
         return self.file(WEIGHTS)
@@ -192,8 +197,10 @@ class Card:
 
     def same_checkpoint(self, other: Card) -> bool:
         """Whether both cards describe the same model: equal files, and equal in all that decides what they compute."""
-        return all(getattr(self, name) == getattr(other, name) for name in _IDENTITY) and _digests(self) == _digests(
-            other
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in _IDENTITY)
+            and _same_task(self.task, other.task)
+            and _digests(self) == _digests(other)
         )
 
 
@@ -226,7 +233,7 @@ class Reference:
 NAME_RULE = "lower-case letters, digits, '_' and '-', at most one '.' inside, at most 128 characters"
 """What makes a checkpoint's name, in words."""
 
-_IDENTITY = ("name", "plugin", "model", "config", "task", "labels", "preprocessor")
+_IDENTITY = ("name", "plugin", "model", "config", "labels", "preprocessor")
 
 
 def parse_card(
@@ -344,6 +351,13 @@ def _without_defaults(record: Any) -> dict[str, Any]:
         else:
             data[each.name] = _without_defaults(value) if dataclasses.is_dataclass(value) else to_data(value)
     return data
+
+
+def _same_task(first: str, second: str) -> bool:
+    """Whether two cards may name one task; an older card leaves its plugin out."""
+    if "/" in first and "/" in second:
+        return first == second
+    return first.rpartition("/")[2] == second.rpartition("/")[2]
 
 
 def _digests(card: Card) -> set[tuple[str, str]]:

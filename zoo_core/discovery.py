@@ -121,17 +121,21 @@ def _distributions(folder: str) -> Iterator[tuple[str, str, Path]]:
 
 def _entries(info: Path) -> Iterator[tuple[str, str]]:
     """Name and value of the group's entry points in one metadata folder."""
-    try:
-        lines = (info / "entry_points.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
     section = ""
-    for line in map(str.strip, lines):
+    for line in map(str.strip, _lines(info / "entry_points.txt")):
         if line.startswith("["):
             section = line.strip("[]")
         elif section == GROUP and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             yield name.strip(), value.strip()
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of metadata; none where it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def settle(sources: Iterable[Source], disabled: frozenset[str]) -> list[PluginRecord]:
@@ -146,7 +150,7 @@ def settle(sources: Iterable[Source], disabled: frozenset[str]) -> list[PluginRe
     chosen = {
         name: [s for s in dict.fromkeys(copies) if _place(s) == _place(copies[0])] for name, copies in found.items()
     }
-    claims = [source for name, own in chosen.items() if name == CORE or name not in disabled for source in own]
+    claims = [source for own in chosen.values() for source in own]
     records = [_record(chosen[name], copies, claims, disabled) for name, copies in found.items()]
     unknown = [_unknown(name, sorted(found)) for name in disabled - set(found)]
     return sorted([*records, *unknown], key=lambda record: record.name)
@@ -188,6 +192,7 @@ def _verdict(own: Sequence[Source], claims: Sequence[Source], disabled: frozense
     """The state that the metadata of one distribution alone allows, and why."""
     first, name = own[0], own[0].distribution
     others = [claim for claim in claims if claim.distribution != name]
+    active = [claim for claim in others if claim.distribution == CORE or claim.distribution not in disabled]
     if name == CORE:
         return "active", ""
     if name in disabled:
@@ -197,18 +202,69 @@ def _verdict(own: Sequence[Source], claims: Sequence[Source], disabled: frozense
         return "broken", f"it has {len(own)} entry points in {GROUP} ({entries}); a plugin has one, called {name!r}"
     if first.entry != name:
         fix = f'write {name} = "{first.module}" in [project.entry-points."{GROUP}"]'
-        rivals = [str(other) for other in others if first.entry in (other.entry, other.distribution)]
+        rivals = [str(other) for other in active if first.entry in (other.entry, other.distribution)]
         if rivals:
             return "conflict", f"{first} calls its entry point {first.entry!r}, as does {' and '.join(rivals)}; {fix}"
         return "broken", f"its entry point is called {first.entry!r}, unlike the distribution; {fix}"
     if not _MODULE.fullmatch(first.module):
         fix = f"it must name a module, like {name.replace('-', '_')}.plugin"
         return "broken", f"its entry point is {first.module!r}; {fix}"
-    sharers = [str(other) for other in others if other.module == first.module]
-    if sharers:
-        both = " and ".join([str(first), *sharers])
-        return "conflict", f"{first.module} is the plugin module of {both}; uninstall one or set {SWITCH}={name}"
+    return _module_verdict(first, others, active)
+
+
+def _module_verdict(first: Source, others: Sequence[Source], active: Sequence[Source]) -> tuple[State, str]:
+    """Whether a distribution may have the module that its entry point names: the owner of a module keeps it."""
+    sharers = [other for other in others if other.module == first.module]
+    owners = _owners(first.module, [first, *sharers])
+    if owners and first not in owners:
+        fix = f"point its entry point at a module of its own, or uninstall {first.distribution}"
+        return "conflict", f"{first.module} belongs to {' and '.join(map(str, owners))}; {fix}"
+    rivals = [str(other) for other in active if other in sharers and (other in owners or not owners)]
+    if rivals:
+        both = " and ".join([str(first), *rivals])
+        hint = f"uninstall one or set {SWITCH}={first.distribution}"
+        return "conflict", f"{first.module} is the plugin module of {both}; {hint}"
     return "active", ""
+
+
+def _owners(module: str, claims: Sequence[Source]) -> list[Source]:
+    """Those whose module it is: the core's own, else whose installed files hold it, else who is called like its package."""
+    if len(claims) < 2:
+        return []
+    core = [claim for claim in claims if claim.distribution == CORE]
+    holders = [claim for claim in claims if _holds(claim, module)]
+    namesakes = [claim for claim in claims if claim.distribution == normalise(module.partition(".")[0])]
+    if core:
+        return core
+    return [claim for claim in holders if claim in namesakes] or holders or namesakes
+
+
+def _holds(claim: Source, module: str) -> bool:
+    """Whether a distribution's files hold the module: its RECORD lists it, or an editable install's folder does."""
+    path = module.replace(".", "/")
+    spellings = (f"{path}.py", f"{path}/__init__.py")
+    for name, version, info in _distributions(claim.location):
+        if (name, version) != (claim.distribution, claim.version):
+            continue
+        listed = {line.partition(",")[0].strip('"') for line in _lines(info / "RECORD")}
+        if listed.intersection(spellings):
+            return True
+        return any(place.is_file() for root in _editable_folders(info) for s in spellings for place in (root / s,))
+    return False
+
+
+def _editable_folders(info: Path) -> Iterator[Path]:
+    """Where the sources of an editable install may lie: the folder it was installed from, and `src` in it."""
+    import json
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        stated = json.loads("\n".join(_lines(info / "direct_url.json")) or "{}")
+    except ValueError:
+        return
+    if isinstance(stated, dict) and isinstance(stated.get("dir_info"), dict) and stated["dir_info"].get("editable"):
+        folder = Path(unquote(urlsplit(str(stated.get("url", ""))).path))
+        yield from (folder, folder / "src")
 
 
 def stated_api(module: str) -> tuple[int, int] | None:

@@ -56,7 +56,7 @@ def import_folder(
         plugin=provided.plugin,
         model=provided.id,
         config=to_data(config),
-        task=foreign.head.task,
+        task=host.find("task", foreign.head.task, [provided.plugin]).id if foreign.head.task else "",
         modality=provided.spec.modality,
         labels=foreign.labels,
         license=foreign.license,
@@ -104,7 +104,7 @@ def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry
         raise StoreError(f"{folder} exists", hint="name a folder that doesn't exist yet; nothing is overwritten")
     foreign = Foreign(
         config=card.config,
-        head=Head(task=card.task, labels=len(card.labels)),
+        head=Head(task=card.task_name, labels=len(card.labels)),
         labels=card.labels,
         preprocessor=checkpoint.preprocessor(host),
         license=card.license,

@@ -106,15 +106,16 @@ def create_model(
         if pretrained:
             raise UsageError(f"{name} is an architecture without weights", hint=_weights_hint(name, zoo))
         values = {**given, **config}
-        head = _head(provided, task or "", count)
+        head = _head(zoo.host, provided, task or "", count)
         return build.build_fresh(zoo.host, provided, typed(provided.config, values, where=name), head)
     card = checkpoint.card
     provided = zoo.host.find("model", card.model)
     values = typed(provided.config, {**card.config, **config}, where=card.full_name)
-    head = _head(provided, card.task if task is None else task, len(card.labels) if count is None else count)
+    wanted = card.task_name if task is None else task
+    head = _head(zoo.host, provided, wanted, len(card.labels) if count is None else count)
     if not pretrained:
         return build.build_fresh(zoo.host, provided, values, head)
-    same = head == Head(task=card.task, labels=len(card.labels)) and not config and not labels
+    same = head == Head(task=card.task_name, labels=len(card.labels)) and not config and not labels
     unnamed = tuple(f"label {i}" for i in range(head.labels)) if head.labels != len(card.labels) else card.labels
     model, adaptation = build.build_from(
         zoo.host,
@@ -193,13 +194,13 @@ def load(
         raise UsageError(
             f"{card.full_name} has no task of its own", hint=f"choose one: {', '.join(provided.spec.tasks)}"
         )
-    task_provided = zoo.host.find("task", wanted)
+    task_provided = zoo.host.find("task", wanted, [card.plugin])
+    trained = zoo.host.means_task(card.task, task_provided, card.plugin)
     config = typed(provided.config, card.config, where=card.full_name)
-    head = Head(task=task_provided.spec.name, labels=len(card.labels) if wanted == card.task else 0)
-    _require_task(provided, head.task)
+    head = Head(task=_served(zoo.host, provided, task_provided.id), labels=len(card.labels) if trained else 0)
     model, adaptation = build.build_from(
         zoo.host, provided, config, head, checkpoint.tensors(), known_labels=card.labels, labels=card.labels,
-        adaptable=wanted != card.task,
+        adaptable=not trained,
     )  # fmt: skip
     if any(name.startswith(provided.spec.head) for name in adaptation.initialised) and task_provided.spec.labelled:
         raise UsageError(
@@ -271,7 +272,7 @@ def evaluate(
 
     zoo = _zoo(zoo)
     loaded = load(name_or_path, zoo=zoo)
-    values = {**data_choice(loaded.task_spec, data, columns or {}, zoo.host), **(settings or {})}
+    values = {**data_choice(loaded.provided_task, data, columns or {}, zoo.host), **(settings or {})}
     provided = zoo.host.find("data", values.pop("name"))
     opened = open_data(Component(provided=provided, config=typed(provided.config, values, where="data")), zoo.host)
     if split not in opened.splits():
@@ -314,15 +315,13 @@ def _weights_hint(name: str, zoo: Zoo) -> str:
     return f"checkpoints of it: {', '.join(names)}" if names else "zoo list shows the checkpoints there are"
 
 
-def _head(provided: Provided, task: str, count: int | None) -> Head:
+def _head(host: PluginHost, provided: Provided, task: str, count: int | None) -> Head:
     if task == "" and count:
         task = _labelled_task(provided)
     if task == "" and count == 0:
         # No labels at all is how libraries ask for what an encoder pools.
         task = next((name for name in provided.spec.tasks if name.endswith("feature-extraction")), "")
-    if task:
-        _require_task(provided, task)
-    return Head(task=task, labels=count or 0)
+    return Head(task=_served(host, provided, task) if task else "", labels=count or 0)
 
 
 def _labelled_task(provided: Provided) -> str:
@@ -335,9 +334,13 @@ def _labelled_task(provided: Provided) -> str:
     return str(names[0])
 
 
-def _require_task(provided: Provided, task: str) -> None:
-    if task not in provided.spec.tasks:
-        raise UnknownName("task", task, provided.spec.tasks, where=provided.id)
+def _served(host: PluginHost, provided: Provided, task: str) -> str:
+    """What the builder of a family calls the task of a full or a short name. Raises `UnknownName` for one it lacks."""
+    if task in provided.spec.tasks:
+        return task.rpartition("/")[2]
+    if "/" in task and host.serves(provided, found := host.find("task", task)):
+        return str(found.spec.name)
+    raise UnknownName("task", task, provided.spec.tasks, where=provided.id)
 
 
 def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Component, Component | None]:
@@ -350,5 +353,5 @@ def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Componen
     if not spec.loss:
         return component, None
     values = dict(recipe["loss"]) if stored and "loss" in recipe else {"name": spec.loss}
-    loss = host.find("loss", values.pop("name"))
+    loss = host.find("loss", values.pop("name"), [provided.plugin])
     return component, Component(provided=loss, config=typed(loss.config, values, where=f"loss of {card.full_name}"))

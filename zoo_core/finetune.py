@@ -12,21 +12,23 @@ from zoo_core.checkpoint import open_checkpoint
 from zoo_core.errors import DataError, UnknownName
 from zoo_core.inputs import place_of
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.recipe import Recipe, load_recipe
+from zoo_core.recipe import OPTIMIZER, Recipe, load_recipe
 from zoo_core.registry import Registry
 from zoo_core.specs import TaskSpec
 
 
-def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: PluginHost) -> dict[str, Any]:
+def data_choice(provided: Provided, text: str, columns: Mapping[str, str], host: PluginHost) -> dict[str, Any]:
     """The data section of a recipe for what a user named: a data set, or a file or folder of their own.
 
     A file goes to the reader whose samples the task takes and whose configuration has a `path`; `columns` names, by
     role, the columns to read. Raises `UnknownName` and `DataError` with what would work.
     """
-    sets = [provided for provided in host.all("data") if provided.spec.kind in task.data]
-    names = {provided.spec.name for provided in sets} | {provided.id for provided in sets}
+    task: TaskSpec = provided.spec
+    sets = [one for one in host.all("data") if one.spec.kind in task.data]
+    names = {one.spec.name for one in sets} | {one.id for one in sets}
     if text in names:
-        return {"name": text, **_column_settings(host.find("data", text), columns)}
+        found = host.find("data", text, [provided.plugin])
+        return {"name": found.id, **_column_settings(found, columns)}
     path = place_of(text)
     if not path.exists() and (looks_like_path(text) or path.suffix):
         raise DataError(f"no such file or folder: {text}")
@@ -34,7 +36,7 @@ def data_choice(task: TaskSpec, text: str, columns: Mapping[str, str], host: Plu
         raise (
             UnknownName("data set", text, names, hint="") if names else DataError(f"nothing reads data for {task.name}")
         )
-    readers = [provided for provided in sets if any(f.name == "path" for f in fields(provided.config))]
+    readers = [one for one in sets if any(f.name == "path" for f in fields(one.config))]
     if not readers:
         raise DataError(
             f"no plugin reads files for the task {task.name}", hint=f"data sets: {', '.join(sorted(names))}"
@@ -60,19 +62,19 @@ def finetune_recipe(
     task's spec can't change them, overrides can.
     """
     card = open_checkpoint(name, registry).card
-    spec: TaskSpec = host.find("task", task).spec
-    chosen = data_choice(spec, data, columns, host)
+    provided = host.find("task", task, [card.plugin])
+    chosen = data_choice(provided, data, columns, host)
     stem = Path(data).stem if looks_like_path(data) or Path(data).exists() else data.split("/")[-1]
     suffix = "".join(c if c.isalnum() or c in "_-" else "_" for c in stem.lower()).strip("_-") or "data"
     small = card.parameters < 30_000_000
     return load_recipe(
         {
             "name": register_as or f"{card.name.split('.')[0]}.{suffix}",
-            "summary": f"{card.name} fine-tuned for {spec.name} on {stem}",
+            "summary": f"{card.name} fine-tuned for {provided.spec.name} on {stem}",
             "init": name,
-            "task": {"name": task},
+            "task": {"name": provided.id},
             "data": chosen,
-            "optimizer": {"name": "adamw", "lr": 5e-4 if small else 5e-5, "weight_decay": 0.01},
+            "optimizer": {"name": OPTIMIZER, "lr": 5e-4 if small else 5e-5, "weight_decay": 0.01},
             "schedule": {"name": "linear", "warmup": 0.06},
             "training": {"epochs": 3, "batch_size": 32},
         },

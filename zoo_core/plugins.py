@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -150,15 +150,31 @@ class PluginHost:
         """Distribution to top-level package of each active plugin."""
         return {record.name: record.module.partition(".")[0] for record in self.records if record.state == "active"}
 
-    def find(self, kind: str, name: str) -> Provided:
+    def find(self, kind: str, name: str, own: Sequence[str] = ()) -> Provided:
         """The component that a full id or a short name means.
 
-        Raises `UnknownName`, `AmbiguousName` for a short name of several plugins, `MissingPlugin` for an id whose plugin
-        isn't installed and `PluginError` for one whose plugin isn't active.
+        A short name means the component of the first plugin in `own` that has one, then the core's, then the only one.
+        Raises `UnknownName`, `AmbiguousName` for a short name of several other plugins, `MissingPlugin` for an id whose
+        plugin isn't installed and `PluginError` for one whose plugin isn't active.
         """
-        return self._pick(kind, name, [(one.spec.name, one) for one in self.all(kind)])
+        return self._pick(kind, name, [(one.spec.name, one) for one in self.all(kind)], own)
 
-    def find_model(self, name: str) -> NamedModel:
+    def serves(self, model: Provided, task: Provided) -> bool:
+        """Whether a model family lists a task; a short name in its list is read as one of its own plugin."""
+        return any(self.means_task(name, task, model.plugin) for name in model.spec.tasks)
+
+    def means_task(self, name: str, task: Provided, own: str) -> bool:
+        """Whether a name that plugin `own` has written means the task: by its id, or by the rule of `find`.
+
+        A short name that neither `own` nor the core has means each task of that name.
+        """
+        if name != task.spec.name:
+            return name == task.id
+        holders = {one.plugin for one in self.all("task") if one.spec.name == name}
+        first = next((plugin for plugin in (own, CORE) if plugin in holders), task.plugin)
+        return task.plugin == first
+
+    def find_model(self, name: str, own: Sequence[str] = ()) -> NamedModel:
         """The family, the size and the configuration overrides that a model's name means; raises as `find` does.
 
         `family_size` and `family` (its first size) come first, then the names that another library gives its own
@@ -168,7 +184,7 @@ class PluginHost:
         short = name.rpartition("/")[2]
         if not any(alias == short for alias, _ in named):
             named += [(alias, one) for one in self.all("model") for alias in self.foreign_names(one)]
-        found = self._pick("model", name, named)
+        found = self._pick("model", name, named, own)
         listed = model_names(found.spec)
         if short in listed:
             return NamedModel(found, listed[short], found.spec.sizes[listed[short]])
@@ -223,13 +239,16 @@ class PluginHost:
             notes += ("importing it imports torch, which slows every command down",)
         return replace(record, location=_file(trial.module, record), api=trial.api, notes=notes)
 
-    def _pick(self, kind: str, name: str, named: list[tuple[str, Provided]]) -> Provided:
+    def _pick(self, kind: str, name: str, named: list[tuple[str, Provided]], own: Sequence[str]) -> Provided:
         """The one component of `named` (pairs of short name and component) that `name` means."""
         given, slash, short = name.rpartition("/")
         plugin = normalise(given)
         if slash:
             self._require_active(plugin, f"{kind} {name!r}")
         found = [one for alias, one in named if alias == short and (not slash or one.plugin == plugin)]
+        if not slash:
+            first = next((owner for owner in (*own, CORE) if any(one.plugin == owner for one in found)), "")
+            found = [one for one in found if not first or one.plugin == first]
         if len(found) == 1:
             return found[0]
         if found:
@@ -276,12 +295,7 @@ def _remedy(error: BaseException, plugin: str) -> str:
 def _ambiguous(kind: str, name: str, found: list[Provided]) -> AmbiguousName:
     rows = [f"  {one.plugin} {one.version}  {one.spec.target}" for one in found]
     ids = " or ".join(f"{one.plugin}/{name}" for one in found)
-    keep = next((one.plugin for one in found if one.plugin == CORE), found[0].plugin)
-    others = ",".join(one.plugin for one in found if one.plugin != keep)
-    return AmbiguousName(
-        "\n".join([f"{kind} {name!r} is provided by {len(found)} plugins:", *rows]),
-        hint=f"use {ids}, or set {SWITCH}={others}",
-    )
+    return AmbiguousName("\n".join([f"{kind} {name!r} is provided by {len(found)} plugins:", *rows]), hint=f"use {ids}")
 
 
 def _file(module: object, record: PluginRecord) -> str:

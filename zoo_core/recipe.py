@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +13,14 @@ from typing import Any
 
 from zoo_core import fs
 from zoo_core.card import valid_name
-from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, nearest
+from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError, nearest
 from zoo_core.inputs import expanded
 from zoo_core.plugins import PluginHost, Provided, model_name
 from zoo_core.schema import Place, build, dump_yaml, parse_override, parse_yaml, set_path, to_data
 from zoo_core.settings import Schedule, Training
+
+OPTIMIZER = "zoo-core/adamw"
+"""The optimizer of a recipe that names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,29 +133,32 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
     Raises `RecipeError` with file, line and key for anything that could not run, `UnknownName` for unknown components.
     """
+    shipper: tuple[str, ...] = ()
     if isinstance(source, Mapping):
         data, where, lines = _plain(source), "recipe", dict[Place, int]()
     else:
         path = find_recipe(str(source), host)
+        shipper = tuple(name.partition("/")[0] for name, known in _by_id(host).items() if known == path)
         document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError)
         data, where, lines = document.data, document.where, dict(document.lines)
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: a recipe is a mapping of sections")
-    fields = _override_targets(data, host)
     for text in overrides:
         key, value = parse_override(text)
-        place = key if "." in key or key in _SECTIONS else _expand(key, fields)
+        whole = "." in key or key in _SECTIONS
+        place = key if whole else _expand(key, _override_targets(data, host, _own(data, host, shipper)))
         set_path(data, place, value)
         _replace_rival(data, place, value)
         lines = {k: v for k, v in lines.items() if k != tuple(place.split("."))}
-    return _resolve(build(_Sections, data, where=where, lines=lines), where, lines, host)
+    part = _Parts(where, lines, host, _own(data, host, shipper))
+    return _resolve(build(_Sections, data, where=where, lines=lines), where, part)
 
 
 def find_recipe(name: str, host: PluginHost) -> Path:
     """The file of a recipe: a path, or the name of one that a plugin ships, with the plugin in front where two ship it."""
     shipped = shipped_recipes(host)
-    if name in shipped:
-        return shipped[name]
+    if path := shipped.get(name) or _by_id(host).get(name):
+        return path
     path = expanded(name)
     if path.suffix in (".yaml", ".yml") or path.parent != Path():
         if not path.is_file():
@@ -163,23 +171,42 @@ def find_recipe(name: str, host: PluginHost) -> Path:
 
 def shipped_recipes(host: PluginHost) -> dict[str, Path]:
     """Recipes that active plugins ship in their `recipes` folder, by name; as `plugin/name` where two ship the same."""
-    found: dict[str, dict[str, Path]] = {}
-    for plugin, package in sorted(host.packages().items()):
+    found = _by_id(host)
+    counts = Counter(path.stem for path in found.values())
+    return {path.stem if counts[path.stem] == 1 else name: path for name, path in found.items()}
+
+
+def _by_id(host: PluginHost) -> dict[str, Path]:
+    """Recipes that active plugins ship, as `plugin/name`, in the order of their names."""
+    found = {}
+    for plugin, package in host.packages().items():
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or []) if spec else []:
-            for path in sorted((Path(folder) / "recipes").glob("*.yaml")):
-                found.setdefault(path.stem, {})[plugin] = path
-    return {
-        stem if len(by_plugin) == 1 else f"{plugin}/{stem}": path
-        for stem, by_plugin in found.items()
-        for plugin, path in by_plugin.items()
-    }
+            for path in (Path(folder) / "recipes").glob("*.yaml"):
+                found[f"{plugin}/{path.stem}"] = path
+    return dict(sorted(found.items()))
 
 
-def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: PluginHost) -> Recipe:
+def _own(data: Mapping[str, Any], host: PluginHost, shipper: tuple[str, ...]) -> tuple[str, ...]:
+    """The plugins that a recipe's short names mean first: the one that ships it, its model's, its task's."""
+    own = list(shipper)
+    for section in ("model", "task"):
+        if name := _name_in(data, section):
+            with contextlib.suppress(ZooError):  # the section itself is refused later, with its line
+                find = host.find_model(name, own).provided if section == "model" else host.find("task", name, own)
+                own.append(find.plugin)
+    return tuple(own)
+
+
+def _name_in(data: Mapping[str, Any], section: str) -> str:
+    values = data.get(section)
+    name = values.get("name") if isinstance(values, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     if not valid_name(sections.name):
         raise RecipeError(f"{where}: name {sections.name!r} is not of the form family_size.recipe_data")
-    part = _Parts(where, lines, host)
     task = part.component("task", sections.task, ("task",))
     if not sections.init and "name" not in sections.model:
         raise RecipeError(f"{where}: no model", hint="give model.name (an architecture) or init (a checkpoint)")
@@ -188,7 +215,7 @@ def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: 
         raise RecipeError(f"{where}: fresh: says what to do with init, which is empty", hint="leave it out")
     if model and sections.init:
         raise RecipeError(f"{where}: give either model.name or init, not both")
-    if model and task.provided.spec.name not in model.provided.spec.tasks:
+    if model and not part.host.serves(model.provided, task.provided):
         tasks = ", ".join(model.provided.spec.tasks)
         raise RecipeError(
             f"{where}: {model.provided.id} has no head for the task {task.id}", hint=f"it serves: {tasks}"
@@ -197,9 +224,9 @@ def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: 
     if data.provided.spec.kind not in task.provided.spec.data:
         wanted = " or ".join(task.provided.spec.data)
         raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {data.provided.spec.kind}")
-    main = part.component("optimizer", {"name": "adamw", **sections.optimizer}, ("optimizer",))
+    main = part.component("optimizer", {"name": OPTIMIZER, **sections.optimizer}, ("optimizer",))
     others = {
-        key: part.component("optimizer", {"name": "adamw", **value}, ("optimizers", key))
+        key: part.component("optimizer", {"name": OPTIMIZER, **value}, ("optimizers", key))
         for key, value in sections.optimizers.items()
     }
     if model and sections.preprocessor:
@@ -224,8 +251,8 @@ def _resolve(sections: _Sections, where: str, lines: Mapping[Place, int], host: 
 class _Parts:
     """Builds the parts of a recipe with the file and line in every complaint."""
 
-    def __init__(self, where: str, lines: Mapping[Place, int], host: PluginHost) -> None:
-        self.where, self.lines, self.host = where, lines, host
+    def __init__(self, where: str, lines: Mapping[Place, int], host: PluginHost, own: Sequence[str]) -> None:
+        self.where, self.lines, self.host, self.own = where, lines, host, own
 
     def build(self, cls: Any, values: Mapping[str, Any], place: tuple[str, ...]) -> Any:
         return build(cls, dict(values), where=self.where, lines=self.lines, path=place)
@@ -233,12 +260,12 @@ class _Parts:
     def component(self, kind: str, values: Mapping[str, Any], place: tuple[str, ...]) -> Component:
         if not isinstance(values.get("name"), str):
             raise RecipeError(f"{self.where}: {'.'.join(place)}: needs a name")
-        provided = self.host.find(kind, values["name"])
+        provided = self.host.find(kind, values["name"], self.own)
         rest = {key: value for key, value in values.items() if key != "name"}
         return Component(provided=provided, config=self.build(provided.config, rest, place))
 
     def architecture(self, values: Mapping[str, Any]) -> Architecture:
-        named = self.host.find_model(values["name"])
+        named = self.host.find_model(values["name"], self.own)
         rest = {key: value for key, value in values.items() if key != "name"}
         self.build(named.provided.config, {**named.values, **rest}, ("model",))
         return Architecture(provided=named.provided, size=named.size, values=named.values, overrides=rest)
@@ -247,7 +274,8 @@ class _Parts:
         spec = task.provided.spec
         if not values and not spec.loss:
             return None
-        loss = self.component("loss", {"name": spec.loss, **values}, ("loss",))
+        default = self.host.find("loss", spec.loss, [task.provided.plugin]).id if spec.loss else ""
+        loss = self.component("loss", {"name": default, **values}, ("loss",))
         if loss.provided.spec.inputs != spec.loss_inputs:
             wanted = ", ".join(spec.loss_inputs) or "no loss, its model has its own"
             found = ", ".join(loss.provided.spec.inputs)
@@ -265,28 +293,23 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _override_targets(data: Mapping[str, Any], host: PluginHost) -> dict[str, list[str]]:
+def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> dict[str, list[str]]:
     """Full keys that a bare field name may stand for, like `lr` for `optimizer.lr`."""
     found: dict[str, list[str]] = {}
-    for section, cls in _configs(data, host):
+    for section, cls in _configs(data, host, own):
         for item in dataclasses.fields(cls):
             found.setdefault(item.name, []).append(f"{section}.{item.name}")
     return found
 
 
-def _configs(data: Mapping[str, Any], host: PluginHost) -> Iterator[tuple[str, Any]]:
+def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "training", Training
     yield "schedule", Schedule
     for section in ("task", "data", "loss", "optimizer"):
-        values = data.get(section)
-        name = values.get("name") if isinstance(values, Mapping) else None
-        if section == "optimizer":
-            name = name or "adamw"
-        if isinstance(name, str):
-            yield section, host.find(section, name).config
-    model = data.get("model")
-    if isinstance(model, Mapping) and isinstance(model.get("name"), str):
-        provided = host.find_model(model["name"]).provided
+        if name := _name_in(data, section) or (OPTIMIZER if section == "optimizer" else ""):
+            yield section, host.find(section, name, own).config
+    if name := _name_in(data, "model"):
+        provided = host.find_model(name, own).provided
         yield "model", provided.config
         yield "preprocessor", provided.preprocessor_config
 

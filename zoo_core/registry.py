@@ -118,9 +118,16 @@ class Registry:
             entry
             for entry in self._entries()
             if fnmatchcase(entry.card.full_name if "@" in pattern else entry.card.name, pattern)
-            and (not task or task == entry.card.task)
+            and (not task or task in (entry.card.task_name, self.task_id(entry.card)))
             and (not modality or modality == entry.card.modality)
         ]
+
+    def task_id(self, card: Card) -> str:
+        """The full id of a card's task, which older cards don't state: its own plugin's, else the only one's."""
+        if not card.task or "/" in card.task:
+            return card.task
+        holders = {one.plugin for one in self.host.all("task") if one.spec.name == card.task}
+        return f"{card.plugin if card.plugin in holders or len(holders) != 1 else min(holders)}/{card.task}"
 
     def lookup(self, name: str) -> Entry:
         """The entry that `name`, `name@3` or `name@sha256:prefix` means, whether it can be loaded here or not.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from zoo_core.card import Card
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import ZooError
@@ -124,10 +125,28 @@ def _catalogue(session: Session) -> Iterator[Check]:
     detail = f"{usable} of {len(entries)} checkpoints loadable"
     for problem in problems:
         yield Check(name="cards", state="broken", detail="a plugin's cards can't be read", hint=problem)
+    for entry in entries:
+        if entry.available and (problem := _unresolved(entry.card, session)):
+            yield Check(
+                name=f"checkpoint {entry.card.full_name}", state="broken", detail="can't be built", hint=problem
+            )
     if usable < len(entries):
         yield Check(name="catalogue", state="warning", detail=detail, hint="see why: zoo list --all")
     else:
         yield Check(name="catalogue", state="ok", detail=detail)
+
+
+def _unresolved(card: Card, session: Session) -> str:
+    """Which component that a card names can't be found among the plugins, in the error's own words."""
+    loss = (card.recipe or {}).get("loss")
+    named = {"model": card.model, "task": card.task, "loss": loss.get("name", "") if isinstance(loss, Mapping) else ""}
+    try:
+        for kind, name in named.items():
+            if name:
+                session.host.find(kind, str(name), [card.plugin])
+    except ZooError as error:
+        return f"{error.message}; {error.hint}"
+    return ""
 
 
 def _disk(session: Session) -> Iterator[Check]:

@@ -69,7 +69,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     _require_inputs(words, arguments)
     card = open_checkpoint(arguments.model, session.registry).card
     if arguments.task or card.task:
-        task = session.host.find("task", arguments.task or card.task)
+        task = session.host.find("task", arguments.task or card.task, [card.plugin])
         _check_options(task, options)
         words += _numbers(arguments.num, task.spec)
     from zoo_core import factory

@@ -26,8 +26,9 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
     if arguments.all:
         rows = [checkpoint_row(entry) for entry in entries]
         given = arguments.pattern != "*"
+        families = _families(session.host, task)
         found = [*architecture_rows(session.host), *(foreign_rows(session.host) if given else [])]
-        rows += [row for row in found if _passes(row, arguments)]
+        rows += [row for row in found if row["model"] in families and _passes(row, arguments)]
         notes = () if given else _more_names(session.host)
     else:
         usable = newest(entries)
@@ -149,7 +150,10 @@ def _show(rows: Sequence[Row], output: Output) -> None:
     if rows:
         output.table(
             ["name", "task", "parameters", "metric", "summary"],
-            [[_full_name(row), row["task"], _amount(row), _first_metric(row), _remark(row)] for row in rows],
+            [
+                [_full_name(row), row["task"].rpartition("/")[2], _amount(row), _first_metric(row), _remark(row)]
+                for row in rows
+            ],
         )
 
 
@@ -183,12 +187,17 @@ def _left_out(entries: Sequence[Entry], usable: Sequence[Entry]) -> tuple[str, .
 def _passes(row: Row, arguments: Namespace) -> bool:
     from fnmatch import fnmatchcase
 
-    tasks = row["task"].split(", ")
-    return (
-        fnmatchcase(row["name"], arguments.pattern)
-        and (not arguments.task or arguments.task in tasks)
-        and arguments.modality in (None, row["modality"])
-    )
+    return fnmatchcase(row["name"], arguments.pattern) and arguments.modality in (None, row["modality"])
+
+
+def _families(host: PluginHost, task: str) -> set[str]:
+    """Ids of the families that serve a task, given by its id or its name; all of them for an empty one."""
+    wanted = [one for one in host.all("task") if task in (one.id, one.spec.name)]
+    return {
+        family.id
+        for family in host.all("model")
+        if not task or task in family.spec.tasks or any(host.serves(family, one) for one in wanted)
+    }
 
 
 def _mentions(row: Row, words: Sequence[str]) -> bool:
@@ -210,8 +219,8 @@ def _check_filters(arguments: Namespace, session: Session) -> None:
 def _known(kind: str, session: Session) -> Iterable[str]:
     cards: list[Card] = [entry.card for entry in session.registry.cards()]
     if kind == "task":
-        yield from (card.task for card in cards)
-        yield from (provided.spec.name for provided in session.host.all("task"))
+        yield from (name for card in cards for name in (card.task_name, session.registry.task_id(card)))
+        yield from (name for one in session.host.all("task") for name in (one.spec.name, one.id))
     else:
         yield from (card.modality for card in cards)
         yield from (provided.spec.modality for provided in session.host.all("model"))

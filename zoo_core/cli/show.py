@@ -38,7 +38,7 @@ def show(arguments: Namespace, session: Session) -> Answer:
 
 def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
     card = entry.card
-    options = prediction_options(host, card.task)
+    options = prediction_options(host, card)
     document = {
         **card_to_data(card),
         "layer": entry.layer,
@@ -70,7 +70,7 @@ def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
 
 def _next_step(card: Card, host: PluginHost) -> str:
     try:
-        return question(card.name, host.find("task", card.task).spec)
+        return question(card.name, host.find("task", card.task, [card.plugin]).spec)
     except ZooError:
         return f"zoo finetune {card.name} --task TASK --data DATA"
 
@@ -142,10 +142,10 @@ def _architecture(model: NamedModel) -> Answer:
     return Answer(document=lambda: document, show=show)
 
 
-def prediction_options(host: PluginHost, task: str) -> dict[str, Any]:
-    """The options of `zoo predict` for a task, with their defaults; none where the task isn't known here."""
+def prediction_options(host: PluginHost, card: Card) -> dict[str, Any]:
+    """The options of `zoo predict` for a checkpoint's task, with their defaults; none where it isn't known here."""
     try:
-        return _settings(host.find("task", task).predict) if task else {}
+        return _settings(host.find("task", card.task, [card.plugin]).predict) if card.task else {}
     except ZooError:
         return {}
 

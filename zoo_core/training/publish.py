@@ -129,7 +129,7 @@ def _card(
         model=prepared.model_id.id,
         size=prepared.size,
         config=to_data(prepared.config),
-        task=recipe.task.provided.spec.name,
+        task=recipe.task.id,
         modality=spec.modality,
         labels=prepared.labels,
         license=spec.license,

@@ -143,7 +143,7 @@ def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tupl
         return recipe.model.provided, recipe.model.size, recipe.model.config()
     provided = host.find("model", start.card.model)
     values = {**start.card.config, **recipe.init_overrides}
-    if recipe.task.provided.spec.name not in provided.spec.tasks:
+    if not host.serves(provided, recipe.task.provided):
         raise RecipeError(
             f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
             hint=f"it serves: {', '.join(provided.spec.tasks)}",

@@ -331,7 +331,7 @@ def test_their_classifiers_give_the_same_logits_here(tmp_path: Path) -> None:
     theirs = their_folder(tmp_path / "theirs")
     zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
     card = import_of(tmp_path / "theirs", "whisper_tiny_en.theirs", zoo)
-    assert card.labels == LABELS and card.task == CLASSES
+    assert card.labels == LABELS and card.task_name == CLASSES
     loaded: Any = load("whisper_tiny_en.theirs", zoo=zoo)
     batch = loaded.task.batch_of(SOUNDS)
     with torch.no_grad():

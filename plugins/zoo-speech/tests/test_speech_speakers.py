@@ -345,7 +345,9 @@ def test_ten_steps_tell_voices_that_were_not_trained_on(run: tuple[Zoo, Path, An
     _, root, result = run
     assert result.metrics["eer"] < 0.3 < result.baselines["chance"]["eer"] and result.metrics["auc"] > 0.75
     assert set(result.baselines) == {"chance", "MFCC statistics"}
-    assert result.card is not None and result.card.labels == () and result.card.task == "speaker-verification"
+    assert (
+        result.card is not None and result.card.labels == () and result.card.task == "zoo-speech/speaker-verification"
+    )
     kept = {path.name for path in (root / "run" / "artifacts").iterdir()}
     assert {"000000000-heard.png", "000000010-thresholds.txt"} <= kept
 

@@ -1,0 +1,181 @@
+"""Whose a name is, in a fresh process with the real plugins and some that lay hands on their names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zoo_toys.runs import recipe, toy_zoo
+
+from zoo_core.catalogue import find_catalogue, read_registry
+from zoo_core.discovery import installed
+from zoo_core.errors import AmbiguousName, UnknownName
+from zoo_core.factory import create_model, list_models, load, pipeline, train
+from zoo_core.finetune import finetune_recipe
+from zoo_core.recipe import load_recipe
+from zoo_core.testing.sites import on_path, write_plugin
+
+SHADOWS = """
+from zoo_core.hookspecs import hookimpl
+from zoo_core.specs import LossSpec, ModelSpec, OptimizerSpec, TaskSpec
+zoo_api = (1, 0)
+
+@hookimpl
+def zoo_optimizers():
+    return [OptimizerSpec(name="adamw", summary="another", target="h07_shadow.parts:none")]
+
+@hookimpl
+def zoo_losses():
+    return [LossSpec(name="cross-entropy", summary="another", target="h07_shadow.parts:none", inputs=("logits", "labels"))]
+
+@hookimpl
+def zoo_tasks():
+    return [
+        TaskSpec(name="text-classification", summary="another", target="h07_shadow.parts:none", data=("labelled-text",),
+                 labelled=True, loss="cross-entropy", loss_inputs=("logits", "labels"))
+    ]
+
+@hookimpl
+def zoo_models():
+    return [ModelSpec(name="bert", summary="another", target="h07_shadow.parts:none", sizes={"tiny": {}},
+                      tasks=("text-classification",))]
+"""
+FOCAL = """
+from zoo_core.hookspecs import hookimpl
+from zoo_core.specs import LossSpec
+zoo_api = (1, 0)
+
+@hookimpl
+def zoo_losses():
+    return [LossSpec(name="focal", summary="s", target="PACKAGE.parts:focal", inputs=("logits", "labels"))]
+"""
+NOTHING = "zoo_api = (1, 0)\n"
+
+PROBE = """
+import json, sys
+from zoo_core.errors import ZooError
+from zoo_core.factory import list_models, load, open_zoo
+from zoo_core.recipe import load_recipe, shipped_recipes
+
+def attempt(ask):
+    try:
+        return ask()
+    except ZooError as error:
+        return f"{type(error).__name__}: {error}"
+
+zoo = open_zoo()
+recipes = {name: attempt(lambda: load_recipe(name, [], zoo.host).to_data()) for name in shipped_recipes(zoo.host)}
+names = list_models(zoo=zoo)
+loaded = {} if "names" in sys.argv else {name: attempt(lambda: load(name, zoo=zoo)) for name in names}
+print(json.dumps({
+    "records": {record.name: [record.state, record.reason] for record in zoo.host.records},
+    "recipes": recipes,
+    "names": names,
+    "loaded": {name: one if isinstance(one, str) else [one.name, one.provided_task.id] for name, one in loaded.items()},
+    "tasks": [list_models(task=task, zoo=zoo) for task in ("text-classification", "zoo-nlp/text-classification")],
+    "foreign": list_models(task="h07-shadow/text-classification", zoo=zoo),
+}))
+"""
+
+OURS = sorted({source.distribution for source in installed()} - {"zoo-core"})
+
+
+def child(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "ZOO_HOME": str(home), "ZOO_DISABLE_PLUGINS": ""}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Plugins that list our names and point at our module."""
+    site = tmp_path_factory.mktemp("site")
+    write_plugin(site, "h07-shadow", SHADOWS)
+    write_plugin(site, "h24-thief", NOTHING, entries={"h24-thief": "zoo_nlp.plugin"})
+    return site
+
+
+@pytest.fixture(scope="module")
+def seen(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = child(site, tmp_path_factory.mktemp("home"), "-c", PROBE)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_owner_of_a_module_keeps_it(seen: dict[str, Any]) -> None:
+    assert {name: seen["records"][name][0] for name in OURS} == dict.fromkeys(OURS, "active")
+    state, reason = seen["records"]["h24-thief"]
+    assert state == "conflict" and reason.startswith("zoo_nlp.plugin belongs to zoo-nlp ")
+
+
+def test_every_shipped_recipe_means_what_it_meant(seen: dict[str, Any]) -> None:
+    assert len(seen["recipes"]) == 25
+    for name, found in seen["recipes"].items():
+        assert isinstance(found, dict), f"{name}: {found}"
+        words = [found[section]["name"] for section in ("task", "data", "optimizer", "loss") if section in found]
+        assert all(word.startswith("zoo-") for word in words), (name, words)
+
+
+def test_every_bundled_checkpoint_loads_with_its_own_task(seen: dict[str, Any]) -> None:
+    cards = {card.name: card for card in read_registry(find_catalogue())}
+    assert seen["loaded"] == {name: [card.full_name, card.task] for name, card in cards.items()}
+    assert seen["names"] == list(cards)
+
+
+def test_full_ids_and_short_names_filter_alike(seen: dict[str, Any]) -> None:
+    short, full = seen["tasks"]
+    assert short == full == ["bert_tiny.sentiment"] and seen["foreign"] == []
+
+
+def test_a_run_states_full_ids_and_an_older_card_is_read(tmp_path: Path) -> None:
+    zoo = toy_zoo(tmp_path)
+    card = train(recipe("single"), folder=tmp_path / "run", zoo=zoo).card
+    assert card is not None and card.task == "zoo-toys/point-classification" and card.recipe is not None
+    named = [card.recipe[section]["name"] for section in ("model", "task", "data", "loss", "optimizer")]
+    assert named == [
+        "zoo-toys/mlp_tiny",
+        "zoo-toys/point-classification",
+        "zoo-toys/points",
+        "zoo-core/cross-entropy",
+        "zoo-core/adamw",
+    ]
+    older = replace(card, name="toy_tiny.older", task="point-classification", version=None)
+    zoo.registry.register(older, {file.path: [zoo.registry.store.read(file)] for file in card.files})
+    for name in (card.name, older.name):
+        for task in (None, "point-classification", "zoo-toys/point-classification"):
+            loaded = load(name, task=task, zoo=zoo)
+            assert loaded.provided_task.id == card.task and loaded.labels == card.labels
+    for task in ("point-classification", "zoo-toys/point-classification"):
+        names = list_models(task=task, zoo=zoo)
+        assert names == [older.name, card.name] and pipeline(task, card.name, zoo=zoo).name == card.full_name
+        model = create_model(card.name, pretrained=True, task=task, zoo=zoo)
+        assert model.zoo_adaptation.exact
+        finetuned = finetune_recipe(older.name, task, "points", {}, ["steps=1"], zoo.host, zoo.registry)
+        assert finetuned.task.id == card.task
+    with pytest.raises(UnknownName, match="no-such"):
+        create_model(card.name, task="no-such", zoo=zoo)
+
+
+def test_a_remedy_can_be_written_on_the_command_line(tmp_path: Path) -> None:
+    """Two plugins of one loss, neither of which is the recipe's own: the error's ids resolve it, in any place."""
+    with on_path(tmp_path):
+        for name in ("zoo-a", "zoo-b"):
+            write_plugin(tmp_path, name, FOCAL.replace("PACKAGE", name.replace("-", "_")))
+        points = (EntryPoint(name, f"{name.replace('-', '_')}.plugin", "zoo.plugins") for name in ("zoo-a", "zoo-b"))
+        host = toy_zoo(tmp_path / "home", *points).host
+        ambiguous = {**recipe("single"), "loss": {"name": "focal"}}
+        with pytest.raises(AmbiguousName) as caught:
+            load_recipe(ambiguous, [], host)
+        assert caught.value.hint == "use zoo-a/focal or zoo-b/focal"
+        resolved = load_recipe(ambiguous, ["loss.name=zoo-b/focal", "lr=0.5"], host)
+        assert resolved.loss is not None and resolved.loss.id == "zoo-b/focal"
+        assert resolved.optimizers["main"].config.lr == 0.5
