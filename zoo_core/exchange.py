@@ -64,6 +64,7 @@ def import_folder(
         files=(),
         parameters=build.parameter_count(built),
         environment=describe_environment(),
+        notes="\n".join(foreign.notices),
     )
     card, files = pack(blank, build.weights(built), others)
     return registry.register(card, files)

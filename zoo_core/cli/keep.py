@@ -96,7 +96,7 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
     return Answer(
         document=lambda: {**facts, "parameters": card.parameters},
         show=lambda output: output.pairs(facts),
-        notes=(f"look at it: zoo show {card.name}",),
+        notes=(*card.notes.splitlines(), f"look at it: zoo show {card.name}"),
     )
 
 

@@ -125,6 +125,8 @@ class Foreign:
     labels: tuple[str, ...] = ()
     preprocessor: Preprocessor | None = None
     license: str = ""
+    notices: tuple[str, ...] = ()
+    """What the user should know of the folder: fields that are not taken over, a sentence each."""
 
 
 class Interop(ABC):

@@ -210,14 +210,14 @@ def test_names_of_older_checkpoints() -> None:
     ("family", "changes", "error", "message"),
     [
         ("bert", {"architectures": ["BertForQuestionAnswering"]}, UsageError, "none that zoo-nlp knows"),
-        ("bert", {"hidden_act": "relu"}, UsageError, "hidden_act is 'relu'; zoo-nlp's models have 'gelu' there"),
+        ("bert", {"hidden_act": "relu"}, UsageError, 'hidden_act: expected "gelu", found "relu"'),
         ("bert", {"position_embedding_type": "relative_key"}, UsageError, "position_embedding_type"),
         ("bert", {"hidden_size": "x"}, CorruptFile, "hidden_size: expected a number, found 'x'"),
         ("bert", {"hidden_size": None}, CorruptFile, "hidden_size: expected a number, found None"),
         ("gpt2", {"n_inner": 100}, UsageError, "n_inner is 100"),
-        ("gpt2", {"tie_word_embeddings": False}, UsageError, "tie_word_embeddings is False"),
+        ("gpt2", {"tie_word_embeddings": False}, UsageError, "tie_word_embeddings: expected true, found false"),
         ("marian", {"decoder_layers": 5}, UsageError, "encoder_layers and decoder_layers differ"),
-        ("marian", {"scale_embedding": False}, UsageError, "scale_embedding is False"),
+        ("marian", {"scale_embedding": False}, UsageError, "scale_embedding: expected true, found false"),
     ],
 )
 def test_what_ours_cannot_express_is_refused(

@@ -7,6 +7,12 @@ from typing import Any, Literal
 
 from zoo_core.schema import FieldError
 
+CLASSIFICATION = "text-classification"
+MULTI_LABEL = "text-multi-label"
+REGRESSION = "text-regression"
+SCORING = (CLASSIFICATION, MULTI_LABEL, REGRESSION)
+"""Tasks with one number for each label: probabilities of one label, of each by itself, or the values themselves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Vocabulary:

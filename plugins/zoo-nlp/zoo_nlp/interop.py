@@ -10,25 +10,39 @@ from typing import Any, ClassVar
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from zoo_core.contract.fields import FieldRules, numbered_labels, problem_task, read_object, unsupported
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
 from zoo_nlp import configs
-from zoo_nlp.preprocessor import TextPreprocessor, bert_template, read_json, read_tokenizer, wordpiece_tokenizer
+from zoo_nlp.configs import CLASSIFICATION, MULTI_LABEL, REGRESSION
+from zoo_nlp.foreign_fields import BERT, GENERATION, GPT2, MARIAN
+from zoo_nlp.foreign_sentences import sentence_notices
+from zoo_nlp.foreign_tokenizers import TokenizerSettings, preprocessor_of
+from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, bert_template, read_tokenizer, wordpiece_tokenizer
 
-_ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
-_KINDS = {"WordPiece": "wordpiece", "BPE": "bpe", "Unigram": "unigram", "WordLevel": "words"}
+MAX_LABELS = 1_000_000
+"""Labels of a folder that names none."""
+
+_PROBLEMS = {
+    "single_label_classification": CLASSIFICATION,
+    "multi_label_classification": MULTI_LABEL,
+    "regression": REGRESSION,
+}
+"""Our task by their word for what a classifier's outputs are."""
 
 
 class TransformersInterop(Interop):
     """What the families have in common: `config.json`, `tokenizer.json`, `tokenizer_config.json`."""
 
+    rules: ClassVar[FieldRules]
+    """What is known of the fields of `config.json`."""
     fields: ClassVar[Mapping[str, str]]
     """Our configuration's fields, in their words."""
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]]
-    """Their fields that we don't have: the values that mean the same as leaving them out, their default first."""
     heads: ClassVar[Mapping[str, str]]
     """Our task by their class; of several classes for one task the first is written."""
+    tokenizer_class: ClassVar[str]
+    """What a folder means that names no class of tokenizer."""
 
     def __init__(self) -> None:
         self.head = Head()
@@ -36,11 +50,11 @@ class TransformersInterop(Interop):
 
     def read(self, files: Mapping[str, bytes]) -> Foreign:
         """A folder's configuration and tokenizer. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
-        theirs = read_json(files, "config.json")
+        theirs = read_object(files, "config.json")
         for name in self.fields.values():
             if type(theirs.get(name)) not in (int, float):
                 raise CorruptFile(f"config.json: {name}: expected a number, found {theirs.get(name)!r}")
-        self._refuse_unlike(theirs)
+        notices = list(self.rules.check(theirs))
         names = theirs.get("architectures") or [next(iter(self.heads))]
         if not isinstance(names, list) or names[0] not in self.heads:
             raise UsageError(
@@ -48,20 +62,27 @@ class TransformersInterop(Interop):
                 hint=f"it knows {', '.join(self.heads)}",
             )
         task = self.heads[names[0]]
-        labels = _labels(theirs) if task == "text-classification" else ()
+        labels = _labels(theirs) if task == CLASSIFICATION else ()
+        if labels:
+            task = problem_task(theirs.get("problem_type"), len(labels), _PROBLEMS, "config.json: problem_type")
         self.head = Head(task=task, labels=len(labels))
         config = {ours: theirs[name] for ours, name in self.fields.items()}
-        preprocessor = self._preprocessor(files, int(config["max_length"]))
+        preprocessor = self._preprocessor(files, config, notices)
         if preprocessor:
             config |= {"pad_id": preprocessor.special_id("pad")}
-        return Foreign(config=config, head=self.head, labels=labels, preprocessor=preprocessor)
+        if "generation_config.json" in files:
+            notices += GENERATION.check(read_object(files, "generation_config.json"))
+        return Foreign(config=config, head=self.head, labels=labels, preprocessor=preprocessor, notices=tuple(notices))
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
         """`config.json`, and the tokenizer's files where there is one."""
         # A bare backbone is what the first class is.
         wanted = foreign.head.task or next(iter(self.heads.values()))
-        name = next(name for name, task in self.heads.items() if task == wanted)
+        problem = next((word for word, task in _PROBLEMS.items() if task == wanted), None)
+        name = next(name for name, task in self.heads.items() if task == (CLASSIFICATION if problem else wanted))
         theirs = {**self.architecture(foreign), "architectures": [name]}
+        if problem and wanted != CLASSIFICATION:
+            theirs["problem_type"] = problem
         if foreign.labels:
             theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
             theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
@@ -81,27 +102,22 @@ class TransformersInterop(Interop):
     def finish_tokenizer(self, tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
         """Give a tokenizer that is about to be written what their own adds to a text."""
 
-    def _refuse_unlike(self, theirs: Mapping[str, Any]) -> None:
-        for name, allowed in self.fixed.items():
-            if theirs.get(name, allowed[0]) not in allowed:
-                raise UsageError(
-                    f"config.json: {name} is {theirs[name]!r}; zoo-nlp's models have {allowed[0]!r} there",
-                    hint="this checkpoint is of another architecture",
-                )
-
-    def _preprocessor(self, files: Mapping[str, bytes], positions: int) -> TextPreprocessor | None:
-        tokenizer = read_tokenizer(files) if "tokenizer.json" in files else self.slow_tokenizer(files)
+    def _preprocessor(
+        self, files: Mapping[str, bytes], config: Mapping[str, Any], notices: list[str]
+    ) -> TextPreprocessor | None:
+        tokenizer = read_tokenizer(files) if TOKENIZER_FILE in files else self.slow_tokenizer(files)
         if tokenizer is None:
+            notices.append(f"{TOKENIZER_FILE} is missing: without a tokenizer the checkpoint answers nothing")
             return None
-        settings: dict[str, Any] = {}
-        for name in ("special_tokens_map.json", "tokenizer_config.json"):
-            settings |= read_json(files, name) if name in files else {}
-        special = _special(settings, tokenizer)
-        longest = settings.get("model_max_length")
-        kind = _KINDS[json.loads(tokenizer.to_str())["model"]["type"]]
-        # Without a limit of its own a tokenizer says 10^30.
-        max_length = int(min(longest, positions)) if isinstance(longest, int | float) else positions
-        return TextPreprocessor(tokenizer, kind=kind, max_length=max_length, special=special)
+        settings = TokenizerSettings(files, self.tokenizer_class)
+        found = preprocessor_of(
+            tokenizer, settings, files, positions=int(config["max_length"]), vocabulary=int(config["vocab_size"])
+        )
+        notices += settings.notices
+        if self.head.task == "feature-extraction":
+            lowercase = found.encode_plain(["A"]).rows() == found.encode_plain(["a"]).rows()
+            notices += sentence_notices(files, lowercase=lowercase)
+        return found
 
     def _tokenizer_files(self, preprocessor: TextPreprocessor) -> dict[str, bytes]:
         tokenizer = Tokenizer.from_str(preprocessor.tokenizer.to_str())
@@ -114,6 +130,8 @@ class TransformersInterop(Interop):
 class BertInterop(TransformersInterop):
     """Folders of `BertModel` and its kin."""
 
+    rules: ClassVar[FieldRules] = BERT
+    tokenizer_class: ClassVar[str] = "BertTokenizer"
     fields: ClassVar[Mapping[str, str]] = {
         "vocab_size": "vocab_size",
         "hidden_size": "hidden_size",
@@ -123,14 +141,6 @@ class BertInterop(TransformersInterop):
         "max_length": "max_position_embeddings",
         "dropout": "hidden_dropout_prob",
         "attention_dropout": "attention_probs_dropout_prob",
-    }
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "hidden_act": ("gelu",),
-        "type_vocab_size": (2,),
-        "layer_norm_eps": (1e-12,),
-        "position_embedding_type": ("absolute", None),
-        "is_decoder": (False,),
-        "add_cross_attention": (False,),
     }
     heads: ClassVar[Mapping[str, str]] = {
         "BertModel": "feature-extraction",
@@ -159,9 +169,8 @@ class BertInterop(TransformersInterop):
         if "vocab.txt" not in files:
             return None
         lines = files["vocab.txt"].decode(errors="replace").splitlines()
-        settings = read_json(files, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
-        normalizer = normalizers.BertNormalizer(lowercase=bool(settings.get("do_lower_case", True)))
-        tokenizer = wordpiece_tokenizer({token: number for number, token in enumerate(lines)}, normalizer)
+        vocabulary = {token: number for number, token in enumerate(lines)}
+        tokenizer = wordpiece_tokenizer(vocabulary, normalizers.BertNormalizer())  # its settings are theirs to say
         _require_tokens(tokenizer, "vocab.txt", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
         bert_template(tokenizer)
         return tokenizer
@@ -170,6 +179,8 @@ class BertInterop(TransformersInterop):
 class GPT2Interop(TransformersInterop):
     """Folders of `GPT2LMHeadModel` and its kin."""
 
+    rules: ClassVar[FieldRules] = GPT2
+    tokenizer_class: ClassVar[str] = "GPT2Tokenizer"
     fields: ClassVar[Mapping[str, str]] = {
         "vocab_size": "vocab_size",
         "hidden_size": "n_embd",
@@ -180,15 +191,6 @@ class GPT2Interop(TransformersInterop):
         "attention_dropout": "attn_pdrop",
         "eos_id": "eos_token_id",
     }
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "activation_function": ("gelu_new",),
-        "layer_norm_epsilon": (1e-5,),
-        "scale_attn_weights": (True,),
-        "scale_attn_by_inverse_layer_idx": (False,),
-        "reorder_and_upcast_attn": (False,),
-        "add_cross_attention": (False,),
-        "tie_word_embeddings": (True,),
-    }
     heads: ClassVar[Mapping[str, str]] = {
         "GPT2LMHeadModel": "text-generation",
         "GPT2Model": "text-generation",
@@ -198,7 +200,7 @@ class GPT2Interop(TransformersInterop):
     def read(self, files: Mapping[str, bytes]) -> Foreign:
         """As for every family; an inner width other than four times the hidden one is refused."""
         foreign = super().read(files)
-        inner = read_json(files, "config.json").get("n_inner")
+        inner = read_object(files, "config.json").get("n_inner")
         if inner not in (None, 4 * foreign.config["hidden_size"]):
             raise UsageError(f"config.json: n_inner is {inner!r}; zoo-nlp's models have 4 x n_embd there")
         if foreign.preprocessor is None:
@@ -225,7 +227,7 @@ class GPT2Interop(TransformersInterop):
         pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
         merges = [(left, right) for left, _, right in pairs]
         try:
-            model = models.BPE(read_json(files, "vocab.json"), merges)
+            model = models.BPE(read_object(files, "vocab.json"), merges)
         except Exception as error:  # noqa: BLE001 - the library raises bare Exception for every malformed vocabulary
             raise CorruptFile(f"merges.txt: {error}") from None
         tokenizer = Tokenizer(model)
@@ -238,6 +240,8 @@ class GPT2Interop(TransformersInterop):
 class MarianInterop(TransformersInterop):
     """Folders of `MarianMTModel`."""
 
+    rules: ClassVar[FieldRules] = MARIAN
+    tokenizer_class: ClassVar[str] = ""
     fields: ClassVar[Mapping[str, str]] = {
         "vocab_size": "vocab_size",
         "hidden_size": "d_model",
@@ -250,24 +254,19 @@ class MarianInterop(TransformersInterop):
         "pad_id": "pad_token_id",
         "eos_id": "eos_token_id",
     }
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "activation_function": ("swish", "silu"),
-        "scale_embedding": (True,),
-        "share_encoder_decoder_embeddings": (True,),
-        "normalize_embedding": (False,),
-        "normalize_before": (False,),
-        "activation_dropout": (0.0,),
-        "tie_word_embeddings": (True,),
-    }
     heads: ClassVar[Mapping[str, str]] = {"MarianMTModel": "translation"}
 
     def read(self, files: Mapping[str, bytes]) -> Foreign:
         """As for every family; halves of different shape and a start token other than the padding are refused."""
-        theirs = read_json(files, "config.json")
+        theirs = read_object(files, "config.json")
         twins = [(f"encoder_{part}", f"decoder_{part}") for part in ("layers", "attention_heads", "ffn_dim")]
         for one, other in [*twins, ("pad_token_id", "decoder_start_token_id")]:
             if theirs.get(one) != theirs.get(other):
                 raise UsageError(f"config.json: {one} and {other} differ; zoo-nlp's models have one value for both")
+        if theirs.get("decoder_vocab_size") not in (None, theirs.get("vocab_size")):
+            raise unsupported(
+                "config.json", "decoder_vocab_size", theirs.get("vocab_size"), theirs["decoder_vocab_size"]
+            )
         return super().read(files)
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
@@ -294,26 +293,11 @@ class MarianInterop(TransformersInterop):
 
 
 def _labels(theirs: Mapping[str, Any]) -> tuple[str, ...]:
-    named = theirs.get("id2label")
-    if not isinstance(named, dict) or set(named) != {str(number) for number in range(len(named))}:
-        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
-    return tuple(str(named[str(number)]) for number in range(len(named)))
-
-
-def _special(settings: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, str]:
-    """Tokens by role: as the settings say, BERT's usual ones where they say nothing, the end for a missing padding."""
-    usual = {role: f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")} | {"eos": "<|endoftext|>"}
-    special = {}
-    for role in _ROLES:
-        token = settings.get(f"{role}_token", usual.get(role))
-        token = token.get("content") if isinstance(token, dict) else token
-        if isinstance(token, str) and tokenizer.token_to_id(token) is not None:
-            special[role] = token
-    if "pad" not in special and "eos" in special:
-        special["pad"] = special["eos"]
-    if "pad" not in special:
-        raise CorruptFile("tokenizer_config.json: the tokenizer has neither a padding nor an end token")
-    return special
+    """Names by number; a folder that names none has as many default ones as it says, or two."""
+    count = theirs.get("num_labels", 2)
+    if "id2label" in theirs or type(count) is not int or not 0 < count <= MAX_LABELS:
+        return numbered_labels(theirs.get("id2label"), "config.json: id2label")
+    return tuple(f"LABEL_{number}" for number in range(count))
 
 
 def _require_tokens(tokenizer: Tokenizer, file: str, tokens: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from zoo_core.contract.fields import read_object
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.training.task import Preprocessor
 from zoo_nlp.configs import TokenizerConfig
@@ -92,7 +93,7 @@ class TextPreprocessor(Preprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `tokenizer.json` and `preprocessor.json`. Raises `CorruptFile` where they can't be parsed."""
-        settings = read_json(files, SETTINGS_FILE)
+        settings = read_object(files, SETTINGS_FILE)
         kind, max_length, special = (settings.get(key) for key in ("kind", "max_length", "special"))
         if not isinstance(kind, str) or type(max_length) is not int or max_length < 1:
             raise CorruptFile(f"{SETTINGS_FILE}: expected a word for kind and a positive number for max_length")
@@ -195,27 +196,22 @@ class TextPreprocessor(Preprocessor):
             yield from (encoding.ids for encoding in encodings)
 
 
-def read_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """A JSON object among a checkpoint's files. Raises `CorruptFile` where it is missing or something else."""
-    if name not in files:
-        raise CorruptFile(f"{name} is missing")
-    try:
-        data = json.loads(files[name])
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{name}: not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise CorruptFile(f"{name}: expected an object, found {type(data).__name__}")
-    return data
-
-
 def read_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer of `tokenizer.json`. Raises `CorruptFile` where it is missing or can't be parsed."""
     if TOKENIZER_FILE not in files:
         raise CorruptFile(f"{TOKENIZER_FILE} is missing")
     try:
-        return Tokenizer.from_str(files[TOKENIZER_FILE].decode())
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for every malformed file
+        return restored(files[TOKENIZER_FILE].decode(), TOKENIZER_FILE)
+    except UnicodeDecodeError as error:
         raise CorruptFile(f"{TOKENIZER_FILE}: {error}") from None
+
+
+def restored(text: str, where: str) -> Tokenizer:
+    """A tokenizer from the library's own format. Raises `CorruptFile` where it can't be parsed."""
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for every malformed file
+        raise CorruptFile(f"{where}: {error}") from None
 
 
 def bert_template(tokenizer: Tokenizer) -> None:

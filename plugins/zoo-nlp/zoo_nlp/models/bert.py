@@ -15,7 +15,7 @@ from transformers.models.bert.modeling_bert import BertForMaskedLM, BertForSeque
 
 from zoo_core.build import builder_for
 from zoo_core.specs import Head
-from zoo_nlp.configs import BertConfig
+from zoo_nlp.configs import SCORING, BertConfig
 from zoo_nlp.models.common import construct
 
 
@@ -42,7 +42,7 @@ def build(config: BertConfig, head: Head) -> nn.Module:
         "": lambda: construct(lambda: BertModel(architecture)),
         "feature-extraction": lambda: construct(lambda: BertModel(architecture)),
         "fill-mask": lambda: construct(lambda: MaskedLanguageModel(architecture)),
-        "text-classification": lambda: construct(lambda: BertForSequenceClassification(architecture)),
+        **dict.fromkeys(SCORING, lambda: construct(lambda: BertForSequenceClassification(architecture))),
     }
     return builder_for(builders, head, "bert")()
 

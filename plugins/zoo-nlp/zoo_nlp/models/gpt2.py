@@ -14,7 +14,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2ForSequenceClassification
 
 from zoo_core.build import builder_for
 from zoo_core.specs import Head
-from zoo_nlp.configs import GPT2Config
+from zoo_nlp.configs import SCORING, GPT2Config
 from zoo_nlp.models.common import construct
 
 
@@ -27,14 +27,14 @@ def build(config: GPT2Config, head: Head) -> nn.Module:
     builders = {
         "": lambda: construct(lambda: GPT2LMHeadModel(architecture)),
         "text-generation": lambda: construct(lambda: GPT2LMHeadModel(architecture)),
-        "text-classification": lambda: construct(lambda: GPT2ForSequenceClassification(architecture)),
+        **dict.fromkeys(SCORING, lambda: construct(lambda: GPT2ForSequenceClassification(architecture))),
     }
     return builder_for(builders, head, "gpt2")()
 
 
 def architecture_of(config: GPT2Config, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
-    classifies = head.task == "text-classification"
+    classifies = head.task in SCORING
     values: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "n_embd": config.hidden_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
+from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext, serving
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
+from zoo_nlp.samples import text_of
 
 SERVED = 32
 """Inputs that a prediction computes at a time."""
@@ -44,6 +45,22 @@ def refuse_long(tokens: Tokens, limit: int, truncate: bool) -> None:
     if len(cut) and not truncate:
         length = int(tokens.whole[cut[0]])
         raise too_long(int(cut[0]), length, limit)
+
+
+def text_logits(task: TextTask, inputs: Sequence[Any], *, truncate: bool) -> Iterator[Tensor]:
+    """What a model gives for each label of each raw input, (C,) in single precision.
+
+    Raises `DataError` for an input longer than the model reads.
+    """
+    texts = [text_of(item, number) for number, item in enumerate(inputs)]
+    tokens = task.preprocessor.encode(texts, task.limit)
+    refuse_long(tokens, task.limit, truncate)
+    for start in range(0, len(inputs), SERVED):
+        rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
+        ids, mask = pad(rows, task.preprocessor.special_id("pad"))
+        with serving(task.model):
+            output = task.model(input_ids=ids.to(task.device), attention_mask=mask.to(task.device))
+        yield from output.logits.float().cpu()
 
 
 def too_long(number: int, length: int, limit: int) -> DataError:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
+from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
-from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
+from zoo_nlp.tasks.common import TextTask, pad, text_logits
 
 
 class TextClassification(TextTask):
@@ -63,17 +63,8 @@ class TextClassification(TextTask):
 
         Raises `DataError` for an input longer than the model reads.
         """
-        tokens = self.preprocessor.encode([text_of(item, number) for number, item in enumerate(inputs)], self.limit)
-        refuse_long(tokens, self.limit, options.truncate)
-        answers = []
-        with serving(self.model):
-            for start in range(0, len(inputs), SERVED):
-                rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
-                ids, mask = pad(rows, self.preprocessor.special_id("pad"))
-                batch = {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
-                probabilities = _logits(self.model, batch).float().softmax(-1).tolist()
-                answers += [ranked_answer(self.labels, row) for row in probabilities]
-        return answers
+        logits = text_logits(self, inputs, truncate=options.truncate)
+        return [ranked_answer(self.labels, row.softmax(-1).tolist()) for row in logits]
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """The most frequent label, and logistic regression on TF-IDF."""

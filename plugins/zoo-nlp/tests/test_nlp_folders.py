@@ -1,0 +1,287 @@
+"""Folders of Transformers whose small print changes the answer: read as Transformers reads them, or refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    BertTokenizer,
+    GPT2Config,
+    MarianConfig,
+    TextClassificationPipeline,
+)
+from transformers.utils import logging
+from zoo_nlp.foreign_fields import BERT, GPT2, MARIAN
+from zoo_nlp.interop import BertInterop, TransformersInterop
+from zoo_nlp.preprocessor import TextPreprocessor
+
+from zoo_core.contract.fields import FieldRules
+from zoo_core.errors import CorruptFile, UsageError, ZooError
+from zoo_core.exchange import export_folder, import_folder
+from zoo_core.factory import Loaded, Zoo, load, open_zoo
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "movie", "the", "a"]
+WORDS += ["über", "uber", "ein", "haus", "東", "京", "東京"]
+TEXT = "the good movie"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    yield
+    logging.set_verbosity(verbosity)
+    logging.enable_progress_bar()
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Zoo:
+    return open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> BertTokenizer:
+    return BertTokenizer(vocab={word: number for number, word in enumerate(WORDS)})
+
+
+def written(folder: Path, tokenizer: BertTokenizer, model: type = BertForSequenceClassification, **config: Any) -> Path:
+    """A tiny random model of theirs as they save it."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    wide = {"vocab_size": len(WORDS), "max_position_embeddings": 16, "initializer_range": 0.4}
+    model(BertConfig(**{**sizes, **wide, **config})).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def edited(folder: Path, file: str, **changes: Any) -> None:
+    """Change fields of a JSON file, which may not be there yet; None takes one away."""
+    path = folder / file
+    path.parent.mkdir(exist_ok=True)
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({name: value for name, value in {**before, **changes}.items() if value is not None}))
+
+
+def imported(folder: Path, zoo: Zoo) -> Loaded:
+    import_folder(folder, model="bert", name="bert_tiny.theirs", host=zoo.host, registry=zoo.registry)
+    return load("bert_tiny.theirs", zoo=zoo)
+
+
+def small_files(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.suffix in (".json", ".txt")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def theirs(folder: Path, text: str) -> dict[str, float]:
+    """The numbers that their pipeline gives, by label."""
+    answer = TextClassificationPipeline(
+        model=AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+    )([text], top_k=None)
+    return {row["label"]: row["score"] for row in answer[0]}
+
+
+@pytest.mark.parametrize(
+    ("config", "task", "field"),
+    [
+        ({"id2label": {0: "neg", 1: "pos", 2: "other"}}, "text-classification", "scores"),
+        ({"num_labels": 2}, "text-classification", "scores"),
+        ({"id2label": {0: "toxic", 1: "rude"}, "problem_type": "multi_label_classification"}, "text-multi-label", "scores"),
+        ({"num_labels": 1}, "text-multi-label", "scores"),
+        ({"num_labels": 1, "problem_type": "regression"}, "text-regression", "values"),
+        ({"num_labels": 2, "problem_type": "regression"}, "text-regression", "values"),
+    ],
+)  # fmt: skip
+def test_a_classifier_answers_as_its_kind_of_problem_asks(
+    config: dict[str, Any], task: str, field: str, tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "theirs", tokenizer, **config)
+    ours = imported(folder, zoo)
+    assert ours.card.task == task
+    answer = ours.predict([TEXT])[0]
+    expected = theirs(folder, TEXT)
+    assert answer[field] == pytest.approx(expected, abs=1e-5)
+    if task == "text-regression" and len(expected) == 1:
+        assert answer["value"] == pytest.approx(next(iter(expected.values())), abs=1e-5)
+    again = export_folder("bert_tiny.theirs", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    assert theirs(again, TEXT) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_isnt_trained_here_says_so_and_what_to_do(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    ours = imported(written(tmp_path / "theirs", tokenizer, num_labels=1, problem_type="regression"), zoo)
+    with pytest.raises(UsageError, match=r"text-regression has nothing to train[^\n]*\n.*--task text-classification"):
+        ours.task.dataset([], train=True)
+
+
+def test_an_unknown_kind_of_problem_is_refused(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    edited(folder, "config.json", problem_type="ranking")
+    with pytest.raises(UsageError, match=r"config.json: problem_type: expected one of single_label.*found \"ranking\""):
+        imported(folder, zoo)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"strip_accents": False}, "ein Über haus"),
+        ({"strip_accents": True, "do_lower_case": False}, "ein über Haus"),
+        ({"do_lower_case": False}, "ein über Haus"),
+        ({"tokenize_chinese_chars": False}, "東京"),
+        ({"extra_special_tokens": ["[E1]"]}, "the [E1] good movie"),
+        ({"additional_special_tokens": ["[E1]", "[E2]"]}, "the [E2] good [E1]"),
+        ({"added_tokens_decoder": {"17": {"content": "goody", "special": False, "normalized": True}}}, "a GOODY movie"),
+        ({"mask_token": "good"}, "bad movie"),
+    ],
+)
+@pytest.mark.parametrize("form", ["tokenizer.json", "vocab.txt"])
+def test_settings_beside_a_tokenizer_count(
+    settings: dict[str, Any], text: str, form: str, tokenizer: BertTokenizer, tmp_path: Path
+) -> None:
+    folder = written(tmp_path, tokenizer, vocab_size=32)
+    edited(folder, "tokenizer_config.json", **settings)
+    if form == "vocab.txt":
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text("\n".join(WORDS))
+    ours = BertInterop().read(small_files(folder)).preprocessor
+    assert isinstance(ours, TextPreprocessor)
+    assert ours.encode([text], 99).rows() == AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
+
+
+def test_added_tokens_keep_their_numbers_or_are_refused(tokenizer: BertTokenizer, tmp_path: Path) -> None:
+    folder = written(tmp_path, tokenizer, vocab_size=32)
+    edited(folder, "added_tokens.json", newword=17)
+    ours = BertInterop().read(small_files(folder)).preprocessor
+    assert isinstance(ours, TextPreprocessor) and ours.encode_plain(["a newword"]).rows() == [[9, 17]]
+    edited(folder, "added_tokens.json", newword=20)
+    with pytest.raises(CorruptFile, match=r"'newword': expected number 20, the tokenizer has 17"):
+        BertInterop().read(small_files(folder))
+
+
+def test_a_tokenizer_larger_than_the_embeddings_is_refused(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    edited(folder, "tokenizer_config.json", extra_special_tokens=["[E1]", "[E2]"])
+    with pytest.raises(UsageError, match=r"vocab_size: expected at least 19, as the tokenizer has, found 17"):
+        imported(folder, zoo)
+
+
+def test_labels_that_share_a_name_are_told_apart(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", tokenizer, id2label={0: "x", 1: "x", 2: "x (0)"})
+    assert imported(folder, zoo).labels == ("x (0)'", "x (1)", "x (0)")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"hidden_act": "relu"}, r'config.json: hidden_act: expected "gelu", found "relu"'),
+        ("config.json", {"quantization_config": {"bits": 4}}, r"quantization_config: expected null, found"),
+        ("config.json", {"auto_map": {"AutoModel": "x.Y"}}, r"auto_map: expected a class of the library itself"),
+        ("config.json", {"is_decoder": True}, r"is_decoder: expected false, found true"),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["x.Y"]}}, r"tokenizer_config.json: auto_map"),
+        ("tokenizer_config.json", {"truncation_side": "left"}, r'truncation_side: expected "right", found "left"'),
+        ("tokenizer_config.json", {"never_split": ["a"]}, r"never_split: expected null"),
+        ("tokenizer_config.json", {"do_lower_case": "no"}, r'do_lower_case: expected true, found "no"'),
+        ("tokenizer_config.json", {"model_max_length": -1}, r"model_max_length: expected a length, found -1"),
+    ],
+)
+def test_fields_that_change_the_answer_are_refused_by_name(
+    file: str, changes: dict[str, Any], message: str, tokenizer: BertTokenizer, tmp_path: Path
+) -> None:
+    folder = written(tmp_path, tokenizer)
+    edited(folder, file, **changes)
+    with pytest.raises(ZooError, match=message):
+        BertInterop().read(small_files(folder))
+
+
+def test_fields_that_nobody_knows_are_named_and_kept_on_the_card(
+    tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    edited(folder, "config.json", rope_scaling={"factor": 2})
+    edited(folder, "generation_config.json", num_beams=4)
+    notes = imported(folder, zoo).card.notes.splitlines()
+    assert notes == [
+        "config.json: unknown fields are left out: rope_scaling",
+        "generation_config.json: num_beams is 4, which is not taken over; the options of a prediction say how text is "
+        "written here",
+    ]
+
+
+SENTENCES = [
+    {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    {"idx": 2, "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+]
+MEAN = {"word_embedding_dimension": 32, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+
+
+def sentence_folder(folder: Path, tokenizer: BertTokenizer, modules: Any = SENTENCES, **pooling: Any) -> Path:
+    written(folder, tokenizer, BertModel)
+    (folder / "modules.json").write_text(json.dumps(modules))
+    edited(folder, "1_Pooling/config.json", **{**MEAN, **pooling})
+    edited(folder, "sentence_bert_config.json", max_seq_length=4, do_lower_case=False)
+    return folder
+
+
+def test_a_folder_of_sentence_transformers_embeds_as_it_does_there(
+    tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path
+) -> None:
+    folder = sentence_folder(tmp_path / "theirs", tokenizer)
+    ours = imported(folder, zoo)
+    text = "a good movie the bad movie"
+    batch = AutoTokenizer.from_pretrained(folder)([text], truncation=True, max_length=4, return_tensors="pt")
+    with torch.no_grad():
+        states = BertModel.from_pretrained(folder)(**batch).last_hidden_state[0]
+    expected = torch.nn.functional.normalize(states.mean(0), dim=0)
+    answer = ours.predict([text], truncate=True)[0]["embedding"]
+    assert answer == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("modules", "pooling", "message"),
+    [
+        (SENTENCES, {"pooling_mode_mean_tokens": False}, r"1_Pooling/config.json: pooling_mode_mean_tokens: expected true"),
+        (SENTENCES, {"pooling_mode_cls_token": True}, r"pooling_mode_cls_token: expected false, found true"),
+        (SENTENCES[:1], {}, r"modules.json: expected a module Pooling, found Transformer"),
+        ([*SENTENCES, {"type": "x.Dense"}], {}, r"modules.json: expected Transformer, Pooling and Normalize, found 'Dense'"),
+        ({}, {}, r"modules.json: expected a list"),
+    ],
+)  # fmt: skip
+def test_modules_that_change_an_embedding_are_refused(
+    modules: Any, pooling: dict[str, Any], message: str, tokenizer: BertTokenizer, tmp_path: Path
+) -> None:
+    folder = sentence_folder(tmp_path, tokenizer, modules, **pooling)
+    with pytest.raises(ZooError, match=message):
+        BertInterop().read(small_files(folder))
+
+
+def test_a_folder_without_a_fixed_length_says_so(tokenizer: BertTokenizer, tmp_path: Path) -> None:
+    folder = sentence_folder(tmp_path, tokenizer, SENTENCES[:2])
+    assert BertInterop().read(small_files(folder)).notices == (
+        "modules.json: its embeddings have no fixed length; ask for them with normalize=false",
+    )
+
+
+@pytest.mark.parametrize(("rules", "config"), [(BERT, BertConfig), (GPT2, GPT2Config), (MARIAN, MarianConfig)])
+def test_every_field_that_the_library_writes_is_known(rules: FieldRules, config: Any) -> None:
+    """A new version of the library that adds a field fails here, and somebody decides what the field means."""
+    known = {*rules.read, *rules.fixed, *rules.harmless, *rules.advice}
+    unknown: Mapping[str, Any] = {name for name in config().to_dict() if name not in known and not name.startswith("_")}
+    assert unknown == set()
+
+
+def test_rules_name_no_field_twice() -> None:
+    for rules in (BERT, GPT2, MARIAN):
+        parts: list[str] = [*rules.read, *rules.fixed, *rules.harmless, *rules.advice]
+        assert len(parts) == len(set(parts))
+    assert issubclass(BertInterop, TransformersInterop)
