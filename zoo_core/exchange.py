@@ -34,6 +34,8 @@ def import_folder(
         raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
     provided, interop = _interop(model, host)
     paths = {path.name: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+    # Modules behind a model have folders of their own.
+    paths |= {f"{path.parent.name}/{path.name}": path for path in sorted(folder.glob("*/config.json"))}
     if WEIGHTS not in paths:
         for path in paths.values():
             if path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoo_core.contract.fields import FieldRules
 
 ROLES = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
@@ -28,7 +30,11 @@ _COMMON_HARMLESS = frozenset(
     )
 )  # fmt: skip
 """Of any `config.json`: how things are computed, stored or trained."""
-_COMMON_FIXED = {"quantization_config": (None,), "pruned_heads": ({}, None), "tie_word_embeddings": (True,)}
+_COMMON_FIXED: dict[str, tuple[Any, ...]] = {
+    "quantization_config": (None,),
+    "pruned_heads": ({}, None),
+    "tie_word_embeddings": (True,),
+}
 _COMMON_READ = frozenset(("architectures", "id2label", "problem_type"))
 _CROSS_ENCODER = {"sentence_transformers": "scores here are the probabilities of the labels"}
 
