@@ -22,7 +22,7 @@ FLOORS = (
     ("inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
      "contract.fields", "data.labels", "data.options", "data.bad", "data.jsontext"),
     ("schema", "data.splitting", "data.lines"),
-    ("card", "data.delimited", "builtin"),
+    ("card", "data.delimited", "data.files", "builtin"),
     ("catalogue",),
     ("trial",),
     ("plugins", "tensors", "tables", "plot"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from zoo_core.data.labels import alike, label_name
+import pytest
+
+from zoo_core.data.labels import alike, class_of, label_name
 
 
 def test_a_label_is_composed_and_bare() -> None:
@@ -21,3 +23,12 @@ def test_labels_that_look_alike_are_told() -> None:
     assert alike(["a", "b", "a b", "ab"]) == ()
     many = [f"{case}{number}" for number in range(8) for case in "aA"]
     assert len(alike(many)) == 6 and alike(many)[-1] == "3 more groups of labels look alike"
+
+
+def test_a_number_may_stand_for_a_name() -> None:
+    names = ("bad", "7", "good")
+    assert [class_of(label, names) for label in ("2", "7", "good", "fair")] == ["good", "7", "good", "fair"]
+    assert class_of("2", ()) == "2" and class_of("-1", ()) == "-1"
+    for label in ("3", "-1"):
+        with pytest.raises(ValueError, match=f"label {label}, "):
+            class_of(label, names)

@@ -44,6 +44,11 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     return scan_table(path, columns, FirstFault(), _STRICT)
 
 
+def row_name(path: Path, line: int) -> str:
+    """What messages call a row: its file and line, or its number in .parquet."""
+    return f"{path}: row {line}" if suffix_of(path) == ".parquet" else f"{path}:{line}"
+
+
 def scan_table(path: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions) -> Iterator[Row]:
     """The rows of a table as `read_table` has them, but for those that are bad, which go to `faults`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from zoo_core.errors import printable
 
@@ -13,6 +13,22 @@ _SHOWN = 5
 def label_name(written: str) -> str:
     """The name of a class, for a cell of a table or a folder: composed (Unicode NFC), without spaces around it."""
     return unicodedata.normalize("NFC", written).strip()
+
+
+def class_of(label: str, names: Sequence[str]) -> str:
+    """The name of a class: its own, or that of its number among `names`, which may be none.
+
+    Raises ValueError with what is wrong of a number that has no name.
+    """
+    if not names or label in names:
+        return label
+    if label == "-1":
+        raise ValueError("label -1, which stands for none")
+    if not (label.isascii() and label.isdecimal() and len(label) < 10):
+        return label
+    if int(label) >= len(names):
+        raise ValueError(f"label {label}, but there are only {len(names)} names of classes")
+    return names[int(label)]
 
 
 def alike(labels: Iterable[str]) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from zoo_nlp import data, sources
-from zoo_nlp.data import find_files, hold_out, read_labelled_text, read_parallel_text, read_text
+from zoo_nlp import data, readers, sources
 from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
 from zoo_nlp.data_specs import DATA
+from zoo_nlp.readers import hold_out, read_labelled_text, read_parallel_text, read_text
 from zoo_nlp.samples import LabelledText, Text, TextPair
 
 from zoo_core import fs
+from zoo_core.data.files import find_files
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import Fetcher
 from zoo_core.specs import NoConfig
@@ -77,9 +78,17 @@ def test_nothing_is_lost_and_no_side_is_empty(seed: int, share: float) -> None:
     assert train and held and sorted("".join(train + held)) == sorted("".join(documents))
 
 
-def test_one_line_cannot_be_split(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "only one line")
-    with pytest.raises(DataError, match="one line only"):
+def test_one_line_is_split_between_words_or_characters(tmp_path: Path) -> None:
+    for line in (" the quick  brown fox" * 1000, "人之初性本善" * 2000):
+        path = write(tmp_path / "a.txt", line)
+        read = read_text(TextFiles(path=path))
+        train, held = ("".join(sample.text for sample in read.samples(split)) for split in ("train", "validation"))
+        assert 0.04 < len(held) / len(line) < 0.06 and len(train) + len(held) == len(line) + 1
+
+
+def test_one_character_cannot_be_split(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "x")
+    with pytest.raises(DataError, match="one character only"):
         read_text(TextFiles(path=path))
     assert read_text(TextFiles(path=path, validation=0)).splits() == ("train",)
 
@@ -194,7 +203,8 @@ def test_a_split_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     read = read_labelled_text(LabelledFiles(path=table(tmp_path / "a.jsonl", moods(4)), test_fraction=0))
     with pytest.raises(UnknownName, match="unknown split 'test'"):
         read.samples("test")
-    few = read_labelled_text(LabelledFiles(path=table(tmp_path / "b.jsonl", moods(2)), validation_fraction=1e-9))
+    rows = [("one text", "sad"), ("one  Text", "merry")]
+    few = read_labelled_text(LabelledFiles(path=table(tmp_path / "b.jsonl", rows)))
     with pytest.raises(DataError, match="split 'validation' is empty"):
         few.samples("validation")
 
@@ -470,7 +480,8 @@ def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> No
     named = [spec for spec in DATA if spec.fetch]
     assert {spec.name for spec in named} == set(sources.PREPARED)
     for spec in DATA:
-        assert callable(getattr(data, spec.target.split(":")[1])) and spec.modality == "text"
+        module = readers if "readers" in spec.target else data
+        assert callable(getattr(module, spec.target.split(":")[1])) and spec.modality == "text"
     for spec in named:
         assert spec.license and spec.source and callable(getattr(sources, spec.fetch.split(":")[1]))
     assert all(len(sha256) == 64 for files in sources.PREPARED.values() for sha256 in files.values())

@@ -14,7 +14,7 @@ DATA: list[DataSpec] = [
     DataSpec(
         name="text",
         summary="plain text from your .txt files or tables, for pretraining",
-        target="zoo_nlp.data:read_text",
+        target="zoo_nlp.readers:read_text",
         config="zoo_nlp.data_configs:TextFiles",
         modality="text",
         kind="text",
@@ -22,7 +22,7 @@ DATA: list[DataSpec] = [
     DataSpec(
         name="labelled-text",
         summary="labelled texts from your .csv, .tsv, .jsonl or .parquet tables, for classification",
-        target="zoo_nlp.data:read_labelled_text",
+        target="zoo_nlp.readers:read_labelled_text",
         config="zoo_nlp.data_configs:LabelledFiles",
         modality="text",
         kind="labelled-text",
@@ -30,7 +30,7 @@ DATA: list[DataSpec] = [
     DataSpec(
         name="parallel-text",
         summary="pairs of texts from your tables or aligned files, for translation and summarisation",
-        target="zoo_nlp.data:read_parallel_text",
+        target="zoo_nlp.readers:read_parallel_text",
         config="zoo_nlp.data_configs:ParallelFiles",
         modality="text",
         kind="parallel-text",

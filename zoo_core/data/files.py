@@ -1,0 +1,71 @@
+"""The files that a path, a folder or a pattern stands for; what exists is never a pattern, what is hidden is never meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo_core.data.lines import suffix_of
+from zoo_core.errors import DataError
+from zoo_core.inputs import expanded, is_hidden, place_of
+from zoo_core.splits import folders_by_split, split_of_file
+
+_SIGNS = "*?["
+_DESCRIBING = ("metadata", "manifest")
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path stands for the files that it matches, as `photos/**/*.jpg`; an existing `d[1].csv` stands for itself."""
+    return any(sign in path for sign in _SIGNS) and not place_of(path).exists()
+
+
+def matches(path: str) -> list[Path]:
+    """The files that a pattern finds, sorted, without what is hidden below the folder that it starts at. May be none."""
+    place = expanded(path)
+    parts = place.relative_to(place.anchor).parts
+    plain = next(number for number, part in enumerate(parts) if any(sign in part for sign in _SIGNS))
+    start = Path(place.anchor, *parts[:plain])
+    try:
+        found = sorted(file for file in start.glob(str(Path(*parts[plain:]))) if not file.is_dir())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a pattern that can be followed: {getattr(error, 'strerror', error)}") from None
+    return [file for file in found if not any(map(is_hidden, file.relative_to(start).parts))]
+
+
+def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
+    """The file itself, the files below a folder or those that a pattern finds, with one of the suffixes, sorted.
+
+    Raises `DataError` for a folder or a pattern without any.
+    """
+    if is_pattern(path):
+        found = matches(path)
+    else:
+        place = place_of(path)
+        if not place.is_dir():
+            return [place]
+        inside = sorted(place.rglob("*"))
+        found = [file for file in inside if not any(map(is_hidden, file.relative_to(place).parts))]
+    files = [file for file in found if suffix_of(file) in suffixes and file.is_file()]
+    if not files:
+        raise DataError(f"{path}: no file ending in {', '.join(suffixes)} there")
+    return files
+
+
+def tables_of_folder(folders: Sequence[Path], files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The tables that describe what lies in a folder, from the folders and the files directly in it; may be none.
+
+    Those are `metadata.*` and `manifest.*`; else tables that are named as splits, unless the folders are splits themselves;
+    else all, in a folder of nothing but tables.
+    """
+    tables = [file for file in files if suffix_of(file) in suffixes and file.is_file()]
+    describing = [table for table in tables if table.name.lower().partition(".")[0] in _DESCRIBING]
+    if describing:
+        return describing
+    named = [table for table in tables if split_of_file(table.name)]
+    if any(split_of_file(table.name) == "train" for table in named) and set(folders_by_split(_names(folders))) <= {""}:
+        return named
+    return tables if len(tables) == len(files) and not folders else []
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    return [folder.name for folder in folders]
