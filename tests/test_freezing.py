@@ -67,6 +67,32 @@ def test_statistics_that_are_not_frozen_are_still_learned() -> None:
     assert not any(name.startswith("block.") for name in changed)
 
 
+class Whole(nn.Module):
+    """A frozen encoder and a trained decoder, with a buffer of positions beside them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("positions", torch.arange(4.0))
+        self.encoder = Normed()
+        self.decoder = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.BatchNorm1d(4))
+
+
+def test_a_buffer_beside_trained_parts_puts_none_of_them_in_evaluation_mode() -> None:
+    model = Whole()
+    train_mode([model], model, freeze(model, ("backbone",), ("decoder.",)))
+    assert model.training and all(part.training for part in model.decoder.modules())
+    assert not model.encoder.block[1].training and not model.encoder.plain.training
+    assert model.encoder.training and model.encoder.head.training
+
+
+def test_a_module_with_statistics_of_its_own_leaves_the_mode_of_the_parts_below_it_alone() -> None:
+    model = nn.Sequential(nn.Dropout(0.5))
+    model.register_buffer("statistics", torch.zeros(2))
+    model.register_parameter("scale", nn.Parameter(torch.ones(2)))
+    train_mode([model], model, freeze(model, ("scale", "*")))
+    assert not model.training and model[0].training
+
+
 def test_the_word_backbone_needs_a_family_that_says_what_its_head_is() -> None:
     with pytest.raises(RecipeError, match="doesn't say what its head is"):
         freeze(Normed(), ("backbone",))

@@ -15,7 +15,6 @@ from zoo_core.builtin import (
     AdamConfig,
     AdamwConfig,
     CrossEntropyConfig,
-    MuonConfig,
     OptimizerConfig,
     PenaltyConfig,
     RmspropConfig,
@@ -309,11 +308,7 @@ def test_every_optimizer_is_built_from_its_settings(spec: Any) -> None:
         *((PenaltyConfig, {"strength": value}) for value in (-1.0, math.nan, math.inf)),
         *((spec.config, {"lr": value}) for spec in zoo_optimizers() for value in (0.0, -1.0, math.nan, math.inf)),
         *((spec.config, {"weight_decay": value}) for spec in zoo_optimizers() for value in (-0.1, math.nan, math.inf)),
-        *(
-            (cls, {"momentum": value})
-            for cls in (SgdConfig, RmspropConfig, MuonConfig)
-            for value in (1.0, -0.1, math.nan)
-        ),
+        *((cls, {"momentum": value}) for cls in (SgdConfig, RmspropConfig) for value in (1.0, -0.1, math.nan)),
         *((cls, {"betas": value}) for cls in (AdamConfig, AdamwConfig) for value in ((0.9, 1.0), (-0.1, 0.9), (0.9,))),
         *(
             (cls, {"eps": value})

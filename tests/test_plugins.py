@@ -73,7 +73,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
     assert (core.state, core.api, core.module) == ("active", (1, 0), "zoo_core.builtin")
     assert core.version == importlib.metadata.version("zoo-core")
     assert [one.spec.name for one in host.all("optimizer")] == sorted(
-        ["sgd", "adam", "adamw", "rmsprop", "adagrad", "adafactor", "muon"]
+        ["sgd", "adam", "adamw", "rmsprop", "adagrad", "adafactor"]
     )
     assert host.find("loss", "cross-entropy") == host.find("loss", "zoo-core/cross-entropy")
     assert host.find("optimizer", "adamw").plugin == "zoo-core"

@@ -138,21 +138,6 @@ class AdafactorConfig(OptimizerConfig):
     """Peak learning rate relative to the size of the weights, > 0."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MuonConfig(OptimizerConfig):
-    """Settings of `muon`."""
-
-    weight_decay: float = 0.1
-    """Share of the weights, times the learning rate, that is taken off at each step, >= 0."""
-    momentum: float = 0.95
-    """Share of the last update that is kept, in [0, 1)."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for settings that can't be meant."""
-        OptimizerConfig.__post_init__(self)
-        _require(0.0 <= self.momentum < 1.0, "momentum", "in [0, 1)", self.momentum)
-
-
 @hookimpl
 def zoo_losses() -> list[LossSpec]:
     """Losses that know nothing of what they are computed from, and penalties on the weights."""
@@ -248,13 +233,6 @@ def zoo_optimizers() -> list[OptimizerSpec]:
             target="zoo_core.training.optim:build_adafactor",
             config=AdafactorConfig,
             paper="Shazeer and Stern, 2018, arXiv:1804.04235",
-        ),
-        OptimizerSpec(
-            name="muon",
-            summary="orthogonalised momentum, for matrices only",
-            target="zoo_core.training.optim:build_muon",
-            config=MuonConfig,
-            paper="Jordan et al., 2024",
         ),
     ]
 

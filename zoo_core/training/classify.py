@@ -38,9 +38,13 @@ def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top: in
 def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:
     """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
 
-    A class that never occurs has F1 0.
+    Macro-F1 is the mean over the classes that occur among the true or the predicted ones, as `f1_score` without `labels`.
     """
     right = np.diag(confusion).astype(np.float64)
-    due, given = confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = 2 * right / np.maximum(due + given, 1)
-    return {"accuracy": float(right.sum() / max(int(confusion.sum()), 1)), "macro_f1": float(f1.mean())}
+    occurrences = confusion.sum(axis=1) + confusion.sum(axis=0)
+    present = occurrences > 0
+    f1 = 2 * right[present] / occurrences[present]
+    return {
+        "accuracy": float(right.sum() / max(int(confusion.sum()), 1)),
+        "macro_f1": float(f1.mean()) if len(f1) else 0.0,
+    }

@@ -36,12 +36,20 @@ def freeze(model: nn.Module, patterns: Sequence[str], head: tuple[str, ...] = ()
 
 
 def train_mode(modules: Iterable[nn.Module], model: nn.Module, frozen: frozenset[str]) -> None:
-    """Put the modules in training mode, but for those with frozen running statistics, which they would update."""
+    """Put the modules in training mode, but for those that would update frozen running statistics of their own.
+
+    A module's mode is its own: the parts below it keep theirs. One whose parts are still trained stays in training mode,
+    since a buffer that it holds beside them (position numbers, say) is no running statistic.
+    """
     for module in modules:
         module.train()
     for prefix, part in model.named_modules():
-        if any(f"{prefix}.{name}".lstrip(".") in frozen for name, _ in part.named_buffers(recurse=False)):
-            part.eval()
+        below = f"{prefix}.".lstrip(".")
+        if not any(below + name in frozen for name, _ in part.named_buffers(recurse=False)):
+            continue
+        own = {name for name, _ in part.named_parameters(recurse=False)}
+        if all(below + name in frozen for name, _ in part.named_parameters() if name not in own):
+            part.training = False
 
 
 def _matches(name: str, pattern: str, head: tuple[str, ...]) -> bool:

@@ -185,13 +185,6 @@ def build_adafactor(groups: Groups, config: Any) -> Optimizer:
     return torch.optim.Adafactor(groups, lr=config.lr, weight_decay=config.weight_decay)
 
 
-def build_muon(groups: Groups, config: Any) -> Optimizer:
-    """Muon (Jordan et al., 2024); takes matrices only, so the recipe must give other parameters another optimizer."""
-    if any(p.ndim != 2 for group in groups for p in group["params"]):
-        raise RecipeError("optimizer muon updates matrices only", hint="freeze the other parameters or choose adamw")
-    return torch.optim.Muon(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-
-
 def _can_fuse(groups: Groups) -> bool:
     kinds = {p.device.type for group in groups for p in group["params"]}
     return kinds <= {"cpu"} or kinds <= {"cuda"}

@@ -262,6 +262,25 @@ def test_distances_of_known_samples() -> None:
     assert broken["fid"] == float("inf") and broken["precision"] == 0.0
 
 
+def test_distances_keep_their_digits_where_means_are_large() -> None:
+    random = torch.Generator().manual_seed(4)
+    real, made = (torch.randn(60, 4, generator=random, dtype=torch.float64) for _ in range(2))
+    made = made + 1.0
+    here = scores.distances(real, made)
+    # The numpy of the definition: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), Heusel et al., 2017, section 2.
+    first, second = real.numpy(), made.numpy()
+    covariances = np.cov(first.T), np.cov(second.T)
+    root = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).astype(complex)).real.sum()
+    gap = np.square(first.mean(0) - second.mean(0)).sum()
+    assert here["fid"] == pytest.approx(gap + np.trace(covariances[0] + covariances[1]) - 2 * root, rel=1e-6)
+    # 2**14 is exact in float32 beside features rounded to 2**-9, so that only the arithmetic can lose digits.
+    rounded = [(features * 512).round() / 512 for features in (real, made)]
+    near = scores.distances(*(features.float() for features in rounded))
+    far = scores.distances(*((features + 2**14).float() for features in rounded))
+    assert far["fid"] == pytest.approx(near["fid"], rel=1e-6)
+    assert (far["precision"], far["recall"]) == (near["precision"], near["recall"])
+
+
 def test_precision_and_recall_by_hand() -> None:
     line = torch.arange(5.0)[:, None]
     # The third neighbour of 0 is 3 away, of 2 two away; 10 is beyond everybody's reach.

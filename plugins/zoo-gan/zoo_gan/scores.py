@@ -89,6 +89,8 @@ def distances(real: Tensor, made: Tensor) -> dict[str, float]:
         raise UsageError(f"scores need 10 samples and more, found {len(real)} real and {len(made)} generated")
     if not bool(made.isfinite().all()):
         return {"fid": float("inf"), "kid": float("inf"), "precision": 0.0, "recall": 0.0}
+    # Differences of squares lose the digits that single precision has where means are large beside the spread.
+    real, made = real.double(), made.double()
     return {**_torchmetrics(real, made), **precision_and_recall(real, made)}
 
 
@@ -134,6 +136,11 @@ def precision_and_recall(real: Tensor, made: Tensor) -> dict[str, float]:
 
 def _within(samples: Tensor, others: Tensor) -> float:
     """Share of `samples` that lie no farther from some other than that one's third neighbour does."""
-    radius = torch.cdist(others, others).kthvalue(NEIGHBOURS + 1, dim=1).values
-    inside = (torch.cdist(samples, others) <= radius[None]).any(1)
+    radius = _distances(others, others).kthvalue(NEIGHBOURS + 1, dim=1).values
+    inside = (_distances(samples, others) <= radius[None]).any(1)
     return float(inside.float().mean())
+
+
+def _distances(samples: Tensor, others: Tensor) -> Tensor:
+    """(N, M) Euclidean distances, from differences: by a matrix product a sample isn't at distance 0 from itself."""
+    return torch.cdist(samples.double(), others.double(), compute_mode="donot_use_mm_for_euclid_dist")

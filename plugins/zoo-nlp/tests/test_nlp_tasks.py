@@ -447,8 +447,10 @@ def test_figures_of_a_confusion_matrix_are_scikit_learns() -> None:
     found = np.concatenate([np.repeat(np.arange(4), row) for row in confusion])
     figures = class_scores(confusion)
     assert figures["accuracy"] == pytest.approx(14 / 23)
-    expected = f1_score(truth, found, labels=[0, 1, 2, 3], average="macro", zero_division=0)
-    assert figures["macro_f1"] == pytest.approx(expected)
+    # Class 2 occurs nowhere, so that it is no class of these figures; class 1 of the second matrix is only ever missed.
+    assert figures["macro_f1"] == pytest.approx(f1_score(truth, found, average="macro"))
+    assert class_scores(np.array([[3, 0, 0], [1, 0, 0], [0, 0, 0]]))["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
+    assert class_scores(np.diag([4, 2, 0]))["macro_f1"] == 1.0
 
 
 # Text to text
@@ -533,6 +535,47 @@ def test_summaries_are_scored_by_rouge() -> None:
         configs.TextToTextConfig(generate_samples=2), context("marian", "summarization", PAIRS, longest=40)
     )
     assert {"rouge1", "rouge2", "rougeL"} <= set(evaluate(task, PAIRS, 8)[0])
+
+
+SCRIPTS = {
+    "Cyrillic": "собака спит на старом диване",
+    "Devanagari": "कुत्ता सो रहा है",
+    "Han": "今天下雨了",
+    "Kana": "ねこがすきです",
+    "Hangul": "개가 소파에서 자고 있다",
+    "Arabic": "الكلب ينام على الأريكة",
+    "Thai": "สุนัขกำลังนอน",
+    "Georgian": "ძაღლს ძინავს ძველ დივანზე",
+}
+"""A text of four words or more in scripts with other ideas of a word."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_equal_texts_of_any_script_have_full_scores_and_other_texts_have_not(script: str) -> None:
+    text = SCRIPTS[script]
+    other = SCRIPTS["Cyrillic" if script != "Cyrillic" else "Georgian"]
+    assert list(metrics.summarization([text], [text]).values()) == pytest.approx([100] * 3)
+    assert set(metrics.summarization([other], [text]).values()) == {0}
+    equal, different = metrics.translation([text], [text]), metrics.translation([other], [text])
+    assert list(equal.values()) == pytest.approx([100] * 2) and equal.keys() == different.keys()
+    assert max(different.values()) < 10
+
+
+def test_a_score_names_the_tokenizer_that_is_not_the_usual_one() -> None:
+    assert [metrics.bleu_tokenizer([text]) for text in SCRIPTS.values()] == [
+        *("13a", "13a", "zh", "char", "13a", "13a", "char", "13a")
+    ]
+    assert metrics.bleu_tokenizer(["日本語を勉強しています", "Tokyo"]) == "char"
+    assert metrics.bleu_tokenizer(["", "1984"]) == "13a"
+    assert metrics.translation(["今天下雨了"], ["今天下雨了"]).keys() == {"bleu_zh", "chrf"}
+
+
+def test_words_are_runs_of_letters_with_their_marks_or_single_characters() -> None:
+    assert metrics.words("Don't stop, 3.5 m_s") == ["Don", "t", "stop", "3", "5", "m", "s"]
+    assert metrics.words("कुत्ता सो") == ["कुत्ता", "सो"]
+    assert metrics.words("今天 rain") == ["今", "天", "rain"]
+    composed, decomposed = "caf\u00e9 noir", "cafe\u0301 noir"
+    assert metrics.summarization([composed], [decomposed])["rouge1"] == pytest.approx(100)
 
 
 def test_translations_are_scored_by_sacrebleu() -> None:

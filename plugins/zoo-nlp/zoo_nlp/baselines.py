@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core.errors import DataError
+from zoo_nlp import metrics
 from zoo_nlp.samples import LabelledText, TextPair
 
 Integers = npt.NDArray[np.int64]
@@ -184,7 +185,7 @@ def _find(keys: Integers, values: Floats, wanted: Integers, default: float) -> F
 
 def copy_source(test: Sequence[TextPair]) -> dict[str, float]:
     """BLEU and chrF of handing the source back."""
-    return _translation_scores([pair.source for pair in test], test)
+    return metrics.translation([pair.source for pair in test], [pair.target for pair in test])
 
 
 def word_dictionary(train: Sequence[TextPair], test: Sequence[TextPair], *, rounds: int = 6) -> dict[str, float]:
@@ -194,7 +195,7 @@ def word_dictionary(train: Sequence[TextPair], test: Sequence[TextPair], *, roun
     """
     dictionary = learn_dictionary(train, rounds=rounds)
     found = [[dictionary.get(word, word) for word in _WORD.findall(pair.source)] for pair in test]
-    return _translation_scores([_sentence(words) for words in found], test)
+    return metrics.translation([_sentence(words) for words in found], [pair.target for pair in test])
 
 
 def learn_dictionary(train: Sequence[TextPair], *, rounds: int) -> dict[str, str]:
@@ -245,11 +246,3 @@ def _sentence(words: Sequence[str]) -> str:
     """Words as a sentence, without a space before closing signs and behind opening ones."""
     closed = re.sub(r"\s+([.,:;!?)\]}%…])", r"\1", " ".join(words))
     return re.sub(r"([(\[{])\s+", r"\1", closed)
-
-
-def _translation_scores(found: Sequence[str], test: Sequence[TextPair]) -> dict[str, float]:
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
-    truth = [[pair.target for pair in test]]
-    return {"bleu": BLEU().corpus_score(found, truth).score, "chrf": CHRF().corpus_score(found, truth).score}

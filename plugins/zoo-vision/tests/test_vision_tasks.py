@@ -6,6 +6,8 @@ import io
 import json
 import math
 from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import v2
 from zoo_vision import configs, mixing
 from zoo_vision.losses import nt_xent
 from zoo_vision.preprocessor import ImagePreprocessor
@@ -230,6 +233,23 @@ def test_mixing_takes_shares_of_two_pictures_and_of_their_labels(zoo: Zoo) -> No
     moved = cut.partners != torch.arange(6)
     torch.testing.assert_close(foreign[moved], torch.full_like(foreign[moved], 1 - float(cut.share)))
     assert mixing.mix(images, mixup=0.0, cutmix=0.0) == (images, None, 1.0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_the_box_of_cutmix_covers_what_torchvisions_does(share: float) -> None:
+    side, draws = 64, 4000
+    torch.manual_seed(0)
+    boxes = [mixing.cut_box(side, share) for _ in range(draws)]
+    own = [1 - (rows.stop - rows.start) * (columns.stop - columns.start) / side**2 for rows, columns in boxes]
+    cutmix = v2.CutMix(num_classes=2)
+    cutmix._dist = SimpleNamespace(sample=lambda shape: torch.tensor(share))
+    image = [torch.zeros(2, 3, side, side)]
+    theirs = [cutmix.make_params(image)["lam_adjusted"] for _ in range(draws)]
+    # By hand: the box's edge is sqrt(1 - share) = e, of which 1 - e / 4 lies inside on the average, in each direction.
+    edge = (1 - share) ** 0.5
+    assert fmean(own) == pytest.approx(fmean(theirs), abs=0.012)
+    assert fmean(own) == pytest.approx(1 - (edge * (1 - edge / 4)) ** 2, abs=0.03)
+    assert max(own) < 1 and all(box.stop <= side for pair in boxes for box in pair)
 
 
 def test_a_mixed_step_blends_the_losses_of_both_labels(zoo: Zoo) -> None:

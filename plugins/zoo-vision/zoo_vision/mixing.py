@@ -34,10 +34,17 @@ def mix(images: Tensor, *, mixup: float, cutmix: float) -> Mixed:
     if not cuts:
         return Mixed(torch.lerp(others, images, share), partners, share)
     side = images.shape[-1]
-    edge = round(side * (1 - share) ** 0.5)
-    top, left = (int(torch.randint(1 - edge, side, ())) for _ in range(2))
-    rows, columns = (slice(max(start, 0), min(start + edge, side)) for start in (top, left))
+    rows, columns = cut_box(side, share)
     cut = images.clone()
     cut[..., rows, columns] = others[..., rows, columns]
     area = (rows.stop - rows.start) * (columns.stop - columns.start)
     return Mixed(cut, partners, 1 - area / side**2)
+
+
+def cut_box(side: int, share: float) -> tuple[slice, slice]:
+    """Rows and columns of CutMix's box in an image of `side` pixels: its centre is uniform over the image, its edge is
+    `side * sqrt(1 - share)`, and what lies outside the image is cut off (Yun et al., equation 2)."""
+    half = int(0.5 * side * (1 - share) ** 0.5)
+    centres = [int(torch.randint(side, ())) for _ in range(2)]
+    rows, columns = (slice(max(centre - half, 0), min(centre + half, side)) for centre in centres)
+    return rows, columns
