@@ -485,6 +485,21 @@ def test_greedy_translation_is_transformers_own() -> None:
     assert [answer["text"] for answer in found] == [task.preprocessor.decode(row) for row in expected.tolist()]
 
 
+def test_what_beams_write_for_a_text_does_not_depend_on_its_neighbours() -> None:
+    task = translation()
+    texts = ["ab", "the cat sat on the mat and slept", "a dog"]
+    for options in (configs.TextToTextOptions(beams=3), configs.TextToTextOptions(beams=3, max_new_tokens=5)):
+        together = task.predict(texts, options)
+        assert together == [task.predict([text], options)[0] for text in texts]
+        ids = torch.tensor([task.preprocessor.encode_ended([texts[0]], 40).rows()[0]])
+        limit = options.max_new_tokens or 2 * ids.shape[1] + 16
+        expected = task.model.generate(
+            **{"input_ids": ids, "num_beams": 3, "early_stopping": True, "max_new_tokens": limit},
+            **{"do_sample": False, "suppress_tokens": [0]},
+        )
+        assert together[0]["text"] == task.preprocessor.decode(expected[0].tolist())
+
+
 def test_a_translation_batch_teaches_every_target_token_once() -> None:
     task = translation()
     pairs = [TextPair("ab", "c"), TextPair("a", "the dog")]

@@ -150,3 +150,21 @@ def choose(scores: Tensor, seen: Tensor, uniform: Tensor, options: TextGeneratio
 def _overlap(text: str, word: str) -> int:
     """Length of the longest end of `text` that `word` begins with."""
     return next((n for n in range(min(len(word) - 1, len(text)), 0, -1) if text.endswith(word[:n])), 0)
+
+
+class EndOfRows:
+    """Ends each row of a beam search at its own limit, so that what a text becomes doesn't depend on its neighbours.
+
+    `model.generate` knows one limit for the whole batch; it calls this with the ids so far and the next token's scores.
+    """
+
+    def __init__(self, limits: Sequence[int], beams: int, eos_id: int) -> None:
+        """`limits` are tokens to write at most, one for each row of the batch; `beams` rows of scores belong to each."""
+        self.limits = torch.tensor(limits).repeat_interleave(beams)[:, None]  # (B * beams, 1)
+        self.eos_id = eos_id
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores (B * beams, V) with nothing but the end left where a row is full; `input_ids` begin with the start token."""
+        full = (input_ids.shape[1] - 1 >= self.limits).to(scores.device)
+        others = torch.arange(scores.shape[1], device=scores.device) != self.eos_id
+        return scores.masked_fill(full & others, -torch.inf)

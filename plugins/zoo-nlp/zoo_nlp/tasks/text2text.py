@@ -22,7 +22,7 @@ from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import TextPair, text_of
 from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
-from zoo_nlp.tasks.decoding import GREEDY, Writer, encoder_decoder, write
+from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, Writer, encoder_decoder, write
 
 _IGNORED = -100
 _SHOWN = 20
@@ -161,13 +161,16 @@ class TextToText(TextTask):
 
     def _beam_search(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> list[str]:
         pad_id = self.preprocessor.special_id("pad")
+        limits = [self._most(int(length), options) for length in mask.sum(1).tolist()]
         written = model.generate(  # type: ignore[operator]
             input_ids=ids,
             attention_mask=mask,
             num_beams=options.beams,
             do_sample=False,
             early_stopping=True,
-            max_new_tokens=self._most(ids.shape[1], options),
+            # One more than the longest row's, for the end that `EndOfRows` writes.
+            max_new_tokens=max(limits) + 1,
+            logits_processor=[EndOfRows(limits, options.beams, self.preprocessor.separator_id())],
             suppress_tokens=[pad_id],
             decoder_start_token_id=pad_id,
             pad_token_id=pad_id,
