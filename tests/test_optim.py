@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from zoo_core import builtin
+from zoo_core import builtin, create_model, open_zoo
 from zoo_core.errors import RecipeError
 from zoo_core.settings import Schedule
 from zoo_core.training import optim, schedule
@@ -186,3 +187,20 @@ def test_schedules_by_hand() -> None:
     assert [at(s, name="constant", warmup=0.1) for s in (0, 10, 99)] == pytest.approx([1 / 11, 1.0, 1.0])
     assert [at(s, name="inverse-sqrt", warmup=25) for s in (25, 100)] == pytest.approx([1.0, 0.5])
     assert schedule.warmup_steps(Schedule(warmup=0.06), 100) == 6
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in builtin.zoo_optimizers()])
+def test_every_listed_optimizer_trains_a_shipped_model(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = create_model("resnet_nano", num_classes=2, zoo=open_zoo({"ZOO_HOME": str(tmp_path)}))
+    images, labels = torch.randn(8, 3, 28, 28), torch.arange(8) % 2
+    rate = {"sgd": 0.05, "adagrad": 0.05, "adafactor": 0.03}.get(name, 1e-3)
+    optimizer = build(name, dict(model.named_parameters()), lr=rate)
+    update, losses = Update(optimizer, clip_norm=1.0), []
+    for _ in range(12):
+        loss = nn.functional.cross_entropy(model(images), labels, reduction="sum")
+        loss.backward()
+        update.step(torch.tensor(8.0))
+        update.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 4

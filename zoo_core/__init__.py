@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zoo_core.specs import TaskSpec as TaskSpec
     from zoo_core.tables import read_lines as read_lines
     from zoo_core.tables import read_table as read_table
+    from zoo_core.training.optim import LayerGroups as LayerGroups
     from zoo_core.training.task import Batch as Batch
     from zoo_core.training.task import Data as Data
     from zoo_core.training.task import Dataset as Dataset
@@ -57,6 +58,7 @@ _HOMES = {
         "DataSpec", "Head", "LossSpec", "ModelSpec", "NoConfig", "OptimizerSpec", "RunInfo", "TaskSpec",
     ),
     "zoo_core.tables": ("read_lines", "read_table"),
+    "zoo_core.training.optim": ("LayerGroups",),
     "zoo_core.training.task": (
         "Batch", "Data", "Dataset", "Foreign", "Interop", "Phase", "Preprocessor", "SampleKey", "StepOutput", "Task",
         "TaskContext",

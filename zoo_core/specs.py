@@ -87,6 +87,9 @@ class ModelSpec(Spec):
     """Prefixes of tensors that belong to the head: initialised afresh when the task or the labels change."""
     layers: str = ""
     """Regular expression whose first group is a block's number, for layer-wise learning-rate decay."""
+    layer_groups: str = ""
+    """`package.module:function`; `(model) -> zoo_core.LayerGroups`: the family's own grouping, where a number in the
+    names doesn't tell; takes the place of `layers`."""
     adapt: str = ""
     """`package.module:function`; `(name, tensor, shape) -> Tensor | None` fits a backbone tensor to another shape."""
     gradient_checkpointing: str = ""

@@ -22,25 +22,36 @@ _LEAST = 1e-30
 """Far below any weight there is."""
 
 
+class LayerGroups(NamedTuple):
+    """How a family groups its parameters, where a number in their names doesn't tell."""
+
+    numbers: Mapping[str, int]
+    """Number of the layer of each parameter, by its name in the model: 0 next to the input, the largest in the head."""
+    undecayed: frozenset[str] = frozenset()
+    """Parameters without weight decay, besides biases and norms."""
+
+
 def parameter_groups(
     named: Iterable[tuple[str, nn.Parameter]],
     *,
     lr: float,
     weight_decay: float,
-    layers: str = "",
+    layers: str | LayerGroups = "",
     layer_decay: float = 1.0,
 ) -> Groups:
     """Groups by learning rate and decay.
 
     Biases and norms (tensors of fewer than two dimensions) get no weight decay. With `layer_decay` the rate falls by
-    that factor per block from the head down; `layers` is the expression whose first group is a block's number.
+    that factor per layer from the head down; `layers` is the expression whose first group is a block's number, or the
+    family's own grouping of these names.
     """
     trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     depths = _depths([name for name, _ in trained], layers) if layer_decay < 1.0 else {}
+    undecayed = layers.undecayed if isinstance(layers, LayerGroups) else frozenset()
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trained:
         scale = layer_decay ** depths.get(name, 0)
-        decay = weight_decay if parameter.ndim >= 2 else 0.0
+        decay = weight_decay if parameter.ndim >= 2 and name not in undecayed else 0.0
         group = groups.setdefault(
             (scale, decay), {"params": [], "names": [], "lr": lr * scale, "base_lr": lr * scale, "weight_decay": decay}
         )
@@ -49,9 +60,12 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _depths(names: Sequence[str], layers: str) -> dict[str, int]:
-    """How many blocks lie between each parameter and the head: 0 for what follows the last block."""
-    if not layers:
+def _depths(names: Sequence[str], layers: str | LayerGroups) -> dict[str, int]:
+    """How many layers lie between each parameter and the head: 0 for what follows the last one."""
+    if isinstance(layers, LayerGroups) and layers.numbers:
+        highest = max(layers.numbers.values())
+        return {name: highest - layers.numbers.get(name, highest) for name in names}
+    if not layers or isinstance(layers, LayerGroups):
         raise RecipeError("training.layer_decay: this model doesn't number its blocks", hint="leave layer_decay at 1")
     found = {name: re.search(layers, name) for name in names}
     numbers = {name: int(match.group(1)) for name, match in found.items() if match}

@@ -21,7 +21,7 @@ from zoo_core.specs import Head
 from zoo_core.training import optim
 from zoo_core.training.freezing import freeze
 from zoo_core.training.hardware import Hardware
-from zoo_core.training.optim import Update
+from zoo_core.training.optim import LayerGroups, Update
 from zoo_core.training.order import BatchPlan
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Data, Dataset, Preprocessor, Task, TaskContext
@@ -208,8 +208,26 @@ def _evaluation(recipe: Recipe, data: Data, task: Task) -> Dataset | None:
     return task.dataset(samples[:limit] if limit else samples, train=False)
 
 
+def _layers(host: PluginHost, task: Task, provided: Provided) -> str | LayerGroups:
+    """How the model's parameters are grouped by layer, under the names that `_updates` gives them."""
+    if not provided.spec.layer_groups:
+        return str(provided.spec.layers)
+    found: LayerGroups = host.resolve(provided.spec.layer_groups, provided)(task.model)
+    known = {parameter: name for name, parameter in task.model.named_parameters()}
+    numbers, undecayed = {}, set()
+    for module, part in task.modules().items():
+        for name, parameter in part.named_parameters():
+            own = known.get(parameter, "")
+            if own in found.numbers:
+                numbers[f"{module}.{name}"] = found.numbers[own]
+            if own in found.undecayed:
+                undecayed.add(f"{module}.{name}")
+    return LayerGroups(numbers, frozenset(undecayed))
+
+
 def _updates(recipe: Recipe, host: PluginHost, task: Task, provided: Provided) -> dict[str, Update]:
     modules = task.modules()
+    layers = _layers(host, task, provided)
     words = dict.fromkeys(phase.optimizer for phase in task.phases)
     unknown = set(recipe.optimizers) - set(words) - {"main"}
     if unknown:
@@ -223,7 +241,7 @@ def _updates(recipe: Recipe, host: PluginHost, task: Task, provided: Provided) -
             named,
             lr=component.config.lr,
             weight_decay=component.config.weight_decay,
-            layers=provided.spec.layers,
+            layers=layers,
             layer_decay=recipe.training.layer_decay,
         )
         if not groups:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from zoo_vision import plugin
 from zoo_vision.models import common
+from zoo_vision.models.timm import layer_groups
 
 from zoo_core import build, create_model, open_zoo
 from zoo_core.data.kinds import RASTER_SUFFIXES
@@ -262,10 +264,6 @@ def test_activation_checkpointing_changes_no_gradient(zoo: Zoo, name: str) -> No
     [
         ("vit_tiny", 2),
         ("resnet_nano", 4),
-        ("test_vit", 6),
-        ("test_resnet", 4),
-        ("test_efficientnet", 5),
-        ("test_convnext", 4),
     ],
 )
 def test_layer_decay_finds_the_blocks_and_lowers_the_rate_towards_the_input(zoo: Zoo, name: str, blocks: int) -> None:
@@ -280,6 +278,39 @@ def test_layer_decay_finds_the_blocks_and_lowers_the_rate_towards_the_input(zoo:
     by_block = {int(found[1]): rates[entry] for entry in rates if (found := re.search(layers, entry))}
     ordered = [by_block[number] for number in sorted(by_block)]
     assert len(ordered) == blocks and ordered == sorted(ordered) and len(set(ordered)) == blocks
+
+
+TIMM = [
+    *("test_vit", "test_convnext", "densenet121", "coat_tiny", "xcit_nano_12_p16_224", "hrnet_w18_small"),
+    *("vitamin_small_224", "swinv2_tiny_window8_256", "mixer_s32_224"),
+]
+"""Architectures that number their blocks in as many ways."""
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_layers_and_weight_decay_of_timms_architectures_are_timms_own(name: str) -> None:
+    with torch.device("meta"):
+        architecture = timm.create_model(name, num_classes=3)
+    groups = optim.parameter_groups(
+        architecture.named_parameters(), lr=1.0, weight_decay=0.05, layers=layer_groups(architecture), layer_decay=0.75
+    )
+    found = {entry: (group["lr"], group["weight_decay"]) for group in groups for entry in group["names"]}
+    undecayed = getattr(architecture, "no_weight_decay", tuple)()
+    theirs = param_groups_layer_decay(architecture, 0.05, undecayed, layer_decay=0.75)
+    names = {parameter: entry for entry, parameter in architecture.named_parameters()}
+    expected = {names[p]: (group["lr_scale"], group["weight_decay"]) for group in theirs for p in group["params"]}
+    assert found == expected and len({rate for rate, _ in found.values()}) > 3
+
+
+def test_a_projection_behind_an_encoder_is_its_head_and_keeps_the_whole_rate(zoo: Zoo) -> None:
+    provided = zoo.host.find_model("test_vit").provided
+    part = model(zoo, "test_vit", task="image-contrastive")
+    found = zoo.host.resolve(provided.spec.layer_groups, provided)(part)
+    assert found.numbers.keys() == dict(part.named_parameters()).keys()
+    assert {name for name, number in found.numbers.items() if number == max(found.numbers.values())} >= {
+        name for name in found.numbers if name.startswith("projector.")
+    }
+    assert found.numbers["encoder.patch_embed.proj.weight"] == 0 and "encoder.pos_embed" in found.undecayed
 
 
 def test_configurations_that_could_not_be_built_are_refused() -> None:
