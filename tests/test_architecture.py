@@ -21,6 +21,7 @@ FLOORS = (
     ("errors", "specs", "data.kinds"),
     ("inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
      "contract.fields", "data.labels", "data.options", "data.bad", "data.jsontext"),
+    ("data.folders",),
     ("schema", "data.splitting", "data.lines"),
     ("card", "data.delimited", "data.files", "builtin"),
     ("catalogue",),

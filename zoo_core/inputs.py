@@ -10,6 +10,12 @@ from typing import Any, NoReturn
 
 from zoo_core.errors import DataError
 
+_SYSTEM = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("__macosx", "icon\r", "@eadir", "#recycle", "lost+found", "__pycache__"),
+}
+"""What Windows, macOS, disk stations, Linux and Python leave among users' files, in any case."""
+
 
 def expanded(path: str | Path) -> Path:
     """The path with `~` as the home folder. Raises `DataError` for a home that there is not."""
@@ -56,8 +62,8 @@ def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is one that nobody means: macOS leaves `._x.wav` beside `x.wav`."""
-    return name.startswith(".")
+    """Whether a file or folder is one that nobody means: macOS leaves `._x.wav` beside `x.wav`, Windows `Thumbs.db`."""
+    return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 def expand(items: Iterable[Any], suffixes: tuple[str, ...]) -> Iterator[Any]:

@@ -22,6 +22,8 @@ class Kind(NamedTuple):
     """With its article, for messages: `a PNG file`."""
     raster: bool = False
     """Whether `zoo_core.data.images` decodes it."""
+    sound: bool = False
+    """Whether it is a recording."""
     hint: str = ""
     """What to do where something else was expected."""
 
@@ -39,12 +41,12 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], Kind], ...] = tuple(
         (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", Kind("a BMP file", raster=True)),
         (rb"II\*\0|MM\0\*", Kind("a TIFF file", raster=True)),
         (rb"P[1-6][\s#]", Kind("a PNM file", raster=True)),
-        (rb"(RIFF|RIFX|RF64)....WAVE", Kind("a WAV recording")),
+        (rb"(RIFF|RIFX|RF64)....WAVE", Kind("a WAV recording", sound=True)),
         (rb"RIFF....AVI ", Kind("an AVI video")),
-        (rb"FORM....AIF[FC]", Kind("an AIFF recording")),
-        (rb"fLaC", Kind("a FLAC recording")),
-        (rb"OggS", Kind("an Ogg recording")),
-        (rb"ID3", Kind("an MP3 recording")),
+        (rb"FORM....AIF[FC]", Kind("an AIFF recording", sound=True)),
+        (rb"fLaC", Kind("a FLAC recording", sound=True)),
+        (rb"OggS", Kind("an Ogg recording", sound=True)),
+        (rb"ID3", Kind("an MP3 recording", sound=True)),
         (rb"\x1a\x45\xdf\xa3", Kind("a Matroska or WebM file")),
         (rb"....ftyp(heic|heix|heim|heis|mif1|msf1|avif|avis)", Kind("a HEIC or AVIF file", hint=_CONVERT)),
         (rb"....ftyp", Kind("an MP4 file")),

@@ -154,7 +154,23 @@ def test_recordings_beside_class_folders_are_told(tmp_path: Path) -> None:
     fill(tmp_path, [f"{n}.wav" for n in range(4)])
     (tmp_path / "README.md").write_text("x")
     (notice,) = labelled(tmp_path, **WHOLE).notices
-    assert notice == f"4 left out of {tmp_path}, beside the class folders: 0.wav, 1.wav, 2.wav ..."
+    assert notice == f"5 left out: beside the folders of classes (first: {tmp_path}/0.wav)"
+
+
+def test_classes_may_look_hidden_and_recordings_are_known_by_content(tmp_path: Path) -> None:
+    for label in ("no", "_unknown_", "_background_noise_"):
+        fill(tmp_path / label, ["1.wav", "2.wav"])
+    fill(tmp_path / "no", ["3.sound"])
+    (tmp_path / "no" / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    (tmp_path / "no" / "Thumbs.db").write_bytes(b"x")
+    data = labelled(tmp_path, **WHOLE)
+    assert data.labels == ("_unknown_", "no") and len(data.samples("train")) == 5
+    assert data.notices == (
+        f"1 left out: no class (first: {tmp_path}/_background_noise_)",
+        f"1 left out: hidden, or left by a system (first: {tmp_path}/no/Thumbs.db)",
+        f"1 are recordings by content, whatever their ending (first: {tmp_path}/no/3.sound)",
+        f"1 left out: no recordings by ending or content (first: {tmp_path}/no/photo.png)",
+    )
 
 
 def test_folders_and_recordings_beside_the_splits_are_told(tmp_path: Path) -> None:
@@ -164,7 +180,7 @@ def test_folders_and_recordings_beside_the_splits_are_told(tmp_path: Path) -> No
     fill(tmp_path, ["loose.wav"])
     data = labelled(tmp_path, validation_fraction=0)
     assert data.splits() == ("train", "test")
-    assert data.notices == (f"2 left out of {tmp_path}, beside the splits: holdout, loose.wav",)
+    assert data.notices == (f"2 left out: beside the splits (first: {tmp_path}/holdout)",)
 
 
 def test_splits_are_known_by_any_of_their_words(tmp_path: Path) -> None:

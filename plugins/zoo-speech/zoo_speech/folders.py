@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from zoo_core.data import folders
+from zoo_core.data.kinds import kind_of
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded, files_below, is_hidden, place_of
 from zoo_core.splits import folders_by_split
@@ -78,38 +80,50 @@ def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     return found, _left_out(folder, beside, "the splits")
 
 
-def transcripts(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tuple[str, ...]]:
-    """Recordings below folders with their texts, from `x.txt` beside `x.flac` or from LibriSpeech's `.trans.txt` files.
+def recordings_below(folder: Path) -> tuple[list[Row], tuple[str, ...]]:
+    """Every recording below a folder, and what was left out. Raises `DataError` where there is none."""
+    files, notices = folders.files_below(folder, _RECORDINGS)
+    return [Row(Path(file), file) for file in files], notices
+
+
+def transcripts(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]:
+    """Recordings below a folder with their texts, from `x.txt` beside `x.flac` or from LibriSpeech's `.trans.txt` files,
+    by the folder's splits.
 
     What has no counterpart is a problem: a recording without a text, or a line without a recording.
     """
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    for folder in folders:
-        files = files_below(folder, SUFFIXES)
-        chapters = [path for path in files_below(folder, (*SUFFIXES, ".txt")) if path.name.lower().endswith(_CHAPTER)]
-        (_chapters if chapters else _beside)(files, chapters, rows, problems)
-    return rows, problems, ()
+    parts, notices = parts_of(folder)
+    found: dict[str, tuple[list[Row], list[Problem]]] = {split: ([], []) for split in parts}
+    for split, places in parts.items():
+        for place in places:
+            files = files_below(place, SUFFIXES)
+            texts = files_below(place, (*SUFFIXES, ".txt"))
+            chapters = [path for path in texts if path.name.lower().endswith(_CHAPTER)]
+            (_chapters if chapters else _beside)(files, chapters, *found[split])
+    return found, notices
 
 
-def class_folders(folders: Sequence[Path]) -> tuple[list[Row], list[Problem], tuple[str, ...]]:
-    """Recordings below a folder for each class; folders that begin with `_` are left out. Raises `DataError`."""
-    rows: list[Row] = []
-    notices: tuple[str, ...] = ()
-    for folder in folders:
-        classes, files = _inside(folder)
-        notices += tuple(
-            f"folder {child} left out: its name begins with _" for child in classes if child.name[0] == "_"
-        )
-        kept = [place_of(str(child)) for child in classes if child.name[0] != "_"]
-        if not kept:
-            raise DataError(f"{folder}: a folder for each class is due, found none", hint="or give a table with labels")
-        notices += _left_out(folder, _recordings(files), "the class folders")
-        for child in kept:
-            for file in files_below(child, SUFFIXES):
-                command = _COMMAND.fullmatch(file.stem)
-                rows.append(Row(file, str(file), speaker=command[1] if command else "", label=child.name))
-    return rows, [], notices
+def class_folders(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]:
+    """Recordings below a folder for each class, by the folder's splits. Raises `DataError`."""
+    found = folders.class_folders(folder, _RECORDINGS)
+    return {split: ([_labelled(*file) for file in files], []) for split, files in found.splits.items()}, found.notices
+
+
+def _labelled(path: str, label: str) -> Row:
+    file = Path(path)
+    command = _COMMAND.fullmatch(file.stem)
+    return Row(file, path, speaker=command[1] if command else "", label=label)
+
+
+def _is_sound(head: bytes) -> bool:
+    kind = kind_of(head)
+    return kind is not None and kind.sound
+
+
+_RECORDINGS = folders.Wanted(
+    noun="recordings", suffixes=SUFFIXES, content=_is_sound, no_classes=("_background_noise_",)
+)
+"""Speech Commands keeps noise to mix in beside its words."""
 
 
 def _beside(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Problem]) -> None:

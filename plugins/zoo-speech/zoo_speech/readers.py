@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from zoo_core.errors import DataError, printable
-from zoo_core.inputs import files_below, place_of
+from zoo_core.inputs import place_of
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file, suffix_of, tables_by_split
 from zoo_speech.audio import check_audio, read_audio
@@ -17,7 +17,7 @@ from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedR
 from zoo_speech.folders import (
     Problem,
     class_folders,
-    parts_of,
+    recordings_below,
     recordings_of,
     tables_of,
     transcripts,
@@ -96,8 +96,8 @@ def read_recordings(config: Recordings) -> SpeechData:
     elif files := recordings_of(config.path):
         found = Found([Row(file, str(file)) for file in files], [])
     else:
-        place = _folder(config.path)
-        found = Found([Row(file, str(file)) for file in files_below(place, SUFFIXES)], [])
+        rows, told = recordings_below(_folder(config.path))
+        found = Found(rows, [], told)
     checked, notices = check({WHOLE: found}, config, lambda row: "", where=config.path)
     splits = by_hash(checked[WHOLE], [""] * len(checked[WHOLE]), config.validation, 0.0)
     return SpeechData(config.path, splits, recording, read=[checked[WHOLE]], notices=notices)
@@ -198,15 +198,15 @@ def _sound_problem(row: Row, bad: str) -> Problem | None:
 def _found(
     path: str,
     read_tables: Callable[[Sequence[Path]], tuple[list[Row], list[Problem]]],
-    read_folders: Callable[[Sequence[Path]], tuple[list[Row], list[Problem], tuple[str, ...]]],
+    read_folders: Callable[[Path], tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]],
 ) -> dict[str, Found]:
     """What a path has, by the splits of its own or as `WHOLE`."""
     if tables := tables_of(path):
         return {split: Found(*read_tables(part)) for split, part in tables_by_split(tables).items()}
-    parts, notices = parts_of(_folder(path))
-    found = {split: Found(*read_folders(folders)) for split, folders in parts.items()}
+    parts, notices = read_folders(_folder(path))
+    found = {split: Found(*part) for split, part in parts.items()}
     split, first = next(iter(found.items()))
-    return {**found, split: first._replace(notices=notices + first.notices)}
+    return {**found, split: first._replace(notices=notices)}
 
 
 def _splits(config: Places, read: Callable[[str], dict[str, Found]]) -> dict[str, Found]:

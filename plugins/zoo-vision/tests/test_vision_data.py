@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,55 @@ def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> Non
         "validation": [150, 151, 100, 101, 102, 103],
         "test": [250, 251, 200, 201, 202, 203],
     }
-    assert any("folder extra left out" in notice for notice in data.notices)
-    assert any("1 file left out" in notice and "notes\\x1b.txt" in notice for notice in data.notices)
+    assert data.notices == (
+        f"1 left out: beside the splits (first: {tmp_path}/extra)",
+        f"1 left out: no pictures by ending or content (first: {tmp_path}/train/b/notes\\x1b.txt)",
+    )
     (tmp_path / "val").rename(tmp_path / "other")
     assert set(labelled(tmp_path, validation_fraction=0.5).splits()) == {"train", "validation", "test"}
     fill(tmp_path / "valid" / "a", [1])
     (tmp_path / "other").rename(tmp_path / "validation")
-    with pytest.raises(DataError, match="a second folder of the validation split"):
-        labelled(tmp_path)
+    both = labelled(tmp_path)
+    assert numbers(both)["validation"] == [1, 150, 151, 100, 101, 102, 103]
+    assert f"2 folders are one split, validation (first: {tmp_path}/valid)" in both.notices
+
+
+@pytest.mark.parametrize("names", [("training", "testing"), ("Train", "Test"), ("train", "eval")])
+def test_splits_in_any_of_their_words_are_never_classes(names: tuple[str, str], tmp_path: Path) -> None:
+    for start, name in enumerate(names):
+        for label in ("cat", "dog"):
+            fill(tmp_path / name / label, [start])
+    data = labelled(tmp_path, validation_fraction=0)
+    assert sorted(data.splits()) == ["test", "train"] and data.labels == ("cat", "dog")
+
+
+def test_a_class_without_a_picture_in_validation_is_told(tmp_path: Path) -> None:
+    fill(tmp_path / "train" / unicodedata.normalize("NFC", "café"), [1, 2])
+    fill(tmp_path / "train" / "__other__", [3, 4])
+    fill(tmp_path / "val" / unicodedata.normalize("NFD", "café"), [5, 6])
+    fill(tmp_path / "val" / "__other__", [])
+    data = labelled(tmp_path)
+    assert data.labels == ("__other__", "café") and numbers(data) == {"train": [3, 4, 1, 2], "validation": [5, 6]}
+    assert data.notices == ("1 of 2 classes without pictures in validation: __other__",)
+
+
+def test_pictures_are_known_by_content_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    two_classes(tmp_path, 20)
+    (tmp_path / "cat" / "photo.jfif").write_bytes(png(100))
+    (tmp_path / "cat" / "scan.dat").write_bytes(png(101))
+    (tmp_path / "cat" / "sound.wav").write_bytes(b"RIFF\x24\0\0\0WAVEfmt " + bytes(40))
+    for name in ("._0000.png", "Thumbs.db"):
+        (tmp_path / "dog" / name).write_bytes(b"\0\5\x16\7")
+    data = labelled(tmp_path, validation_fraction=0, test_fraction=0)
+    assert everything(numbers(data)) == [*range(20), 100, 101]
+    assert data.notices == (
+        f"1 are pictures by content, whatever their ending (first: {tmp_path}/cat/scan.dat)",
+        f"1 left out: no pictures by ending or content (first: {tmp_path}/cat/sound.wav)",
+        f"2 left out: hidden, or left by a system (first: {tmp_path}/dog/._0000.png)",
+    )
+    assert read_images(Images(path=str(tmp_path))).notices == data.notices
+    everywhere = read_images(Images(path=f"{tmp_path}/**/*.png", validation=0))
+    assert everything(numbers(everywhere)) == list(range(20))
 
 
 def test_splits_can_be_given_one_by_one(tmp_path: Path) -> None:
@@ -143,14 +185,16 @@ def test_tables_in_a_folder_are_the_splits_that_they_are_named_for(tmp_path: Pat
 def test_folders_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         labelled(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="a folder for each class is due"):
+    with pytest.raises(DataError, match="expected one subfolder for each class, found none"):
         labelled(fill(tmp_path / "flat", [1, 2]))
     fill(tmp_path / "one" / "only", range(9))
     with pytest.raises(DataError, match="every label is 'only'"):
         labelled(tmp_path / "one")
     (tmp_path / "one" / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: no pictures of this class"):
+    with pytest.raises(DataError, match="every label is 'only'"):
         labelled(tmp_path / "one")
+    with pytest.raises(DataError, match="hollow: no pictures in the folders of classes"):
+        labelled(fill(tmp_path / "hollow" / "a", []).parent)
     with pytest.raises(DataError, match=r"cat.0000\.png: label 'cat' is not one of dog, cow"):
         labelled(two_classes(tmp_path / "two"), labels=("dog", "cow"))
     with pytest.raises(DataError, match="neither pictures nor tables"):

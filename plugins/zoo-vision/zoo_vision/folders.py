@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo_core.data.folders import Wanted, class_folders, files_below
 from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
-from zoo_core.errors import DataError, printable
-from zoo_core.inputs import expanded
+from zoo_core.data.kinds import kind_of
+from zoo_core.errors import DataError
+from zoo_core.inputs import expanded, is_hidden
 from zoo_core.tables import TABLES, suffix_of
 from zoo_vision.holders import Files, Pictures, Stacked
 from zoo_vision.idx import read_idx
@@ -20,7 +21,6 @@ from zoo_vision.idx import read_idx
 WHOLE = ""
 """The name of what has no splits of its own."""
 
-_SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _IDX = re.compile(r"(train|t10k)[-.](images|labels)[-.]idx[13][-.]ubyte(\.gz)?")
 
 
@@ -31,6 +31,15 @@ class Found(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
+def is_raster(head: bytes) -> bool:
+    """Whether a file that begins so can be decoded."""
+    kind = kind_of(head)
+    return kind is not None and kind.raster
+
+
+_PICTURES = Wanted(noun="pictures", suffixes=SUFFIXES, content=is_raster)
+
+
 def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
     """The files directly in a folder, or those that a pattern finds, with these suffixes, sorted. May be none."""
     place = expanded(path)
@@ -39,7 +48,8 @@ def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
         found = sorted(anchor.glob(str(place.relative_to(anchor))))
     else:
         found = sorted(place.iterdir())
-    return [file for file in found if suffix_of(file) in suffixes and not file.is_dir()]
+    visible = (file for file in found if not is_hidden(file.name))
+    return [file for file in visible if suffix_of(file) in suffixes and not file.is_dir()]
 
 
 def is_pattern(path: str) -> bool:
@@ -54,7 +64,8 @@ def tables_in(path: str) -> list[Path]:
         return find_files(path, TABLES)
     if not place.is_dir():
         return [place] if suffix_of(place) in TABLES else []
-    return [] if _folders(place) else find_files(path, TABLES)
+    folders = [child for child in place.iterdir() if child.is_dir() and not is_hidden(child.name)]
+    return [] if folders else find_files(path, TABLES)
 
 
 def idx_files(place: Path) -> dict[str, dict[str, Path]]:
@@ -95,30 +106,17 @@ def plain_idx(place: Path) -> Found:
 
 def labelled_folder(place: Path) -> Found:
     """Pictures below a folder for each class, or below such folders in train, val and test. Raises `DataError`."""
-    inner = {folder.name: folder for folder in _folders(place)}
-    if "train" not in inner:
-        pictures, notices = _classes(place)
-        return Found({WHOLE: pictures}, notices)
-    splits: dict[str, Pictures] = {}
-    notices = ()
-    for name, folder in inner.items():
-        split = _SPLITS.get(name)
-        if split is None:
-            notices += (f"folder {printable(name)} left out: beside train only val and test are splits",)
-            continue
-        if split in splits:
-            raise DataError(f"{folder}: a second folder of the {split} split", hint="keep one of them")
-        splits[split], told = _classes(folder)
-        notices += told
-    return Found(splits, notices)
+    found = class_folders(place, _PICTURES)
+    splits = {}
+    for split, files in found.splits.items():
+        splits[split] = Pictures(Files(file.path for file in files), [file.label for file in files])
+    return Found(splits, found.notices)
 
 
 def plain_folder(place: Path) -> Found:
     """Every picture below a folder. Raises `DataError` where there is none."""
-    files, others = _below(place)
-    if not files:
-        raise DataError(f"{place}: no pictures there", hint=f"they end in {', '.join(SUFFIXES)}")
-    return Found({WHOLE: Pictures(Files(files))}, _left_out(others))
+    files, notices = files_below(place, _PICTURES)
+    return Found({WHOLE: Pictures(Files(files))}, notices)
 
 
 def _idx_pictures(path: Path) -> Stacked:
@@ -126,46 +124,3 @@ def _idx_pictures(path: Path) -> Stacked:
     if pixels.dtype != np.uint8 or not pixels.size:
         raise DataError(f"{path}: no pictures of bytes")
     return Stacked(pixels, str(path))
-
-
-def _classes(place: Path) -> tuple[Pictures, tuple[str, ...]]:
-    folders = _folders(place)
-    if not folders:
-        raise DataError(f"{place}: a folder for each class is due, found none", hint="or give a table with labels")
-    paths: list[str] = []
-    labels: list[str] = []
-    loose = sorted(str(file) for file in place.iterdir() if not file.name.startswith(".") and not file.is_dir())
-    for folder in folders:
-        files, others = _below(folder)
-        if not files:
-            raise DataError(f"{folder}: no pictures of this class", hint="remove the folder, or fill it")
-        paths += files
-        labels += [folder.name] * len(files)
-        loose += others
-    return Pictures(Files(paths), labels), _left_out(loose)
-
-
-def _folders(place: Path) -> list[Path]:
-    try:
-        return sorted(child for child in place.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
-    except OSError as error:
-        raise DataError(f"{place}: can't be listed: {error.strerror}") from None
-
-
-def _below(place: Path) -> tuple[list[str], list[str]]:
-    """Paths of pictures by their endings, and of other files, in a fixed order; links to folders are not followed."""
-    pictures: list[str] = []
-    others: list[str] = []
-    for folder, inner, files in os.walk(place):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                (pictures if name.lower().endswith(SUFFIXES) else others).append(str(Path(folder, name)))
-    return pictures, others
-
-
-def _left_out(files: Sequence[str]) -> tuple[str, ...]:
-    if not files:
-        return ()
-    count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    return (f"{count} left out for not ending like a picture in a class (first: {printable(files[0])})",)
