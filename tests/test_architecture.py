@@ -214,6 +214,61 @@ def _without_prose(path: Path) -> str:
     return ast.unparse(tree)
 
 
+ENVIRONMENT = {"training.hardware"}
+"""Where a variable of the process's own environment is set."""
+
+
+def foreign_changes(tree: ast.AST) -> list[str]:
+    """Where code changes what belongs to another module: an attribute of something imported, or the environment."""
+    names = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    changed: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.Delete):
+            changed += node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            changed.append(node.target)
+        elif isinstance(node, ast.With):
+            changed += [item.optional_vars for item in node.items if item.optional_vars]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
+            changed.append(ast.Attribute(node.args[0], "?"))
+        elif isinstance(node, ast.Call) and re.fullmatch(
+            r"os\.(putenv|unsetenv|environ\.(update|setdefault|pop|clear))", ast.unparse(node.func)
+        ):
+            changed.append(node.func)
+    return [ast.unparse(target) for target in changed if _root(target) in names]
+
+
+def _root(target: ast.expr) -> str:
+    """The name that an attribute or item hangs on; nothing for a plain name."""
+    inner = target
+    while isinstance(inner, ast.Attribute | ast.Subscript):
+        inner = inner.value
+    return inner.id if isinstance(inner, ast.Name) and inner is not target else ""
+
+
+@pytest.mark.parametrize(
+    "path", [p for folder in (CORE, *PLUGINS) for p in sources(folder)], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_nothing_that_belongs_to_another_module_is_changed(path: Path) -> None:
+    """What is patched for a moment in one thread is patched for all of them, and two at once leave it so."""
+    changes = foreign_changes(ast.parse(path.read_text()))
+    if CORE in path.parents and module_of(path) in ENVIRONMENT:
+        changes = [change for change in changes if not change.startswith("os.environ")]
+    if CORE / "testing" in path.parents:
+        return
+    assert changes == []
+
+
+def test_changes_of_foreign_modules_are_seen() -> None:
+    code = "import torch.nn as nn, os\nnn.Module.a = 1\nsetattr(nn.init, name, 1)\nos.environ['A'] = b\nnn = 2\nx.y = 3"
+    assert sorted(foreign_changes(ast.parse(code))) == ["nn.Module.a", "nn.init.?", "os.environ['A']"]
+
+
 def test_the_guards_above_would_catch_what_they_guard_against() -> None:
     assert (
         WRITERS.search('open(path, "wb")')

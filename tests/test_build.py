@@ -58,6 +58,57 @@ def test_building_on_meta_draws_nothing_and_leaves_torch_as_it_was() -> None:
     assert not nn.Linear(2, 2).weight.is_meta
 
 
+class Reading(nn.Module):
+    """Looks at its own weights while it is built, which a model without memory for them has to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 16)
+        self.largest = self.inner.weight.abs().max().item()
+
+
+class Keeping(nn.Module):
+    """Computes a tensor from memory that was not filled before, and neither saves nor registers it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 16)
+        self.table = torch.empty(4).fill_(0.25)
+        self.register_buffer("places", torch.empty(4).fill_(3.0), persistent=False)
+
+
+@pytest.mark.parametrize("made", [Reading, Keeping])
+def test_a_model_that_needs_values_while_it_is_built_is_built_in_the_ordinary_way(
+    made: type[nn.Module], zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provided, size, _ = zoo.host.find_model("mlp_tiny")
+    monkeypatch.setattr("zoo_toys.parts.build_mlp", lambda config, head: made())
+    config = provided.spec.config(**provided.spec.sizes[size])
+    saved = build.weights(made())
+    model, adaptation = build.build_from(zoo.host, provided, config, HEAD, saved)
+    assert adaptation.exact and torch.equal(model.inner.weight, saved["inner.weight"])
+    if isinstance(model, Keeping):
+        assert model.table.tolist() == [0.25] * 4 and model.places.tolist() == [3.0] * 4
+
+
+def test_a_constant_drawn_from_a_seed_of_its_own_is_kept() -> None:
+    with build.parameters_on_meta():
+        drawn = torch.randn(4, generator=torch.Generator().manual_seed(3))
+        placed = torch.empty(4, device="cpu")
+    assert torch.equal(drawn, torch.randn(4, generator=torch.Generator().manual_seed(3)))
+    assert not placed.is_meta
+
+
+def test_recurrent_layers_use_the_weights_they_are_filled_with(zoo: Zoo) -> None:
+    """They keep a list of their weights beside their parameters."""
+    provided, _, _ = zoo.host.find_model("recurrent_tiny")
+    config, head = provided.spec.config(), Head(task="frame-transcription")
+    source = build.build_fresh(zoo.host, provided, config, head)
+    filled, _ = build.build_from(zoo.host, provided, config, head, build.weights(source))
+    frames = torch.ones(1, 5, 3)
+    assert torch.equal(filled["gru"](frames)[0], source["gru"](frames)[0])
+
+
 def test_ties_survive_saving_and_loading(zoo: Zoo) -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:

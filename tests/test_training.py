@@ -373,6 +373,17 @@ def test_ranks_train_as_one_process_does_and_resume_exactly(zoo: Zoo, tmp_path: 
         assert max((ours[name] - theirs[name]).abs().max().item() for name in theirs) < 1e-6
 
 
+def test_evaluations_of_fewer_batches_than_ranks_give_the_figures_of_one_process(tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3")
+    several = run_toys("evaluate_on_ranks.py", str(tmp_path / "several"), launcher=launcher)
+    alone = run_toys("evaluate_on_ranks.py", str(tmp_path / "alone"))
+    assert (several.returncode, alone.returncode) == (0, 0), several.stderr + alone.stderr
+    ours, theirs = json.loads(several.stdout), json.loads(alone.stdout)
+    assert ours.keys() == theirs.keys() and len(ours) == 14
+    for name, figures in theirs.items():
+        assert ours[name] == pytest.approx(figures, rel=1e-6), name
+
+
 def test_a_kill_before_the_checkpoint_is_registered_loses_no_final_figure_and_writes_none_twice(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

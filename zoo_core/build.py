@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from zoo_core.errors import ArchMismatch, UnknownName
+from zoo_core.errors import ArchMismatch, UnknownName, ZooError
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.specs import Head, ModelSpec
 
@@ -50,9 +51,10 @@ def builder_for(builders: Mapping[str, Callable[[], nn.Module]], head: Head, fam
 
 
 def build_fresh(host: PluginHost, provided: Provided, config: Any, head: Head) -> nn.Module:
-    """A model with its own initialisation, drawn from torch's global generator."""
+    """A model with its own initialisation, drawn from torch's global generator; one thread builds at a time."""
     build: Callable[[Any, Head], nn.Module] = host.resolve(provided.spec.target, provided)
-    return build(config, head)
+    with _BUILDING:
+        return build(config, head)
 
 
 def build_from(
@@ -82,10 +84,12 @@ def build_from(
         ArchMismatch: tensors are missing, superfluous or of another shape outside what may differ; lists ten of them.
     """
     spec: ModelSpec = provided.spec
-    with parameters_on_meta():
-        model = build_fresh(host, provided, config, head)
+    model = build_shapes(host, provided, config, head)
     sites = _sites(model)
     fit = _Fit(host, provided, tensors, labels, known_labels)
+    if not fit.same_labels:
+        longer = build_shapes(host, provided, config, Head(task=head.task, labels=head.labels + 1))
+        fit.label_rows = _label_rows(sites, _sites(longer), head.labels)
     found = {names[0]: fit.find(names, slot) for names, slot in sites}
     missing = [name for name, tensor in found.items() if tensor is None]
     unused = [name for name in tensors if name not in fit.used and not _ties(name, sites, fit)]
@@ -109,43 +113,75 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in _canonical(model)}
 
 
+def forbid(model: nn.Module, names: Container[str]) -> None:
+    """Fill tensors with NaN, so that nothing can be computed of them unnoticed."""
+    for name, tensor in _canonical(model):
+        if name in names and tensor.is_floating_point():
+            tensor.detach().fill_(float("nan"))
+
+
 def parameter_count(model: nn.Module, names: Container[str] | None = None) -> int:
     """Number of parameters, tied ones once; of those with these names, as far as a task may add some for training."""
     return sum(p.numel() for name, p in model.named_parameters() if names is None or name in names)
 
 
+def build_shapes(host: PluginHost, provided: Provided, config: Any, head: Head) -> nn.Module:
+    """A model to fill: its weights have a shape and no memory, its other buffers their values.
+
+    A model that can't be built so, because its construction reads a weight's value, is built in the ordinary way.
+    """
+    try:
+        with parameters_on_meta():
+            model = build_fresh(host, provided, config, head)
+    except ZooError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is: if it has another cause, the ordinary way raises it again
+        return build_fresh(host, provided, config, head)
+    return build_fresh(host, provided, config, head) if _lacks_values(model) else model
+
+
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
-    """Build modules whose parameters have a shape and no memory, and whose buffers are real.
+    """Build modules in this thread whose parameters have a shape and no memory, and whose buffers are real.
 
-    Buffers that aren't saved (position numbers, rotary frequencies) thus come out right, which a model built wholly on
-    the meta device would lose. Ties survive: a parameter registered twice stays one.
+    Only what has no value of its own goes to the meta device: memory that isn't filled yet, and random draws. Buffers that
+    aren't saved (position numbers, rotary frequencies) thus come out right, which a model built wholly on the meta device
+    would lose. Ties survive: a parameter registered twice stays one.
     """
-    register = nn.Module.register_parameter
-
-    def on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        if param is not None and not param.is_meta:
-            param = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
-        register(module, name, param)
-
-    nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
-    try:
-        with _NoInitialisation():
-            yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
+    with _NoValues():
+        yield
 
 
-class _NoInitialisation(TorchFunctionMode):
-    """Skips in-place filling of meta tensors, which has no effect but imports half of torch."""
+class _NoValues(TorchFunctionMode):
+    """Puts fresh memory and random draws on the meta device, and skips filling what is there, which has no effect but
+    imports half of torch. Modes are the thread's own."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if args and isinstance(args[0], Tensor) and args[0].is_meta and getattr(func, "__name__", "") in _FILLING:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if args and isinstance(args[0], Tensor) and args[0].is_meta and name in _FILLING:
             return args[0]
-        return func(*args, **(kwargs or {}))
+        # A generator or a place that is named has a meaning: a draw from a fixed seed is a constant.
+        if name in _VALUELESS and not any(kwargs.get(given) is not None for given in ("device", "generator", "out")):
+            kwargs = {**kwargs, "device": "meta"}
+        return func(*args, **kwargs)
 
 
 _FILLING = {"normal_", "uniform_", "trunc_normal_", "fill_", "zero_", "erfinv_", "mul_", "add_", "clamp_", "copy_"}
+_VALUELESS = {"empty", "empty_like", "empty_strided", "new_empty", "rand", "rand_like", "randn", "randn_like"}
+
+_BUILDING = threading.RLock()
+"""Held while a model is built: libraries swap functions of `torch.nn.init` meanwhile, and two at once would leave them so."""
+
+
+def _lacks_values(model: nn.Module) -> bool:
+    """Whether the model holds a tensor without a value that isn't saved, so that no checkpoint can fill it."""
+    for module in model.modules():
+        unsaved = [module._buffers.get(name) for name in module._non_persistent_buffers_set]
+        if any(isinstance(value, Tensor) and value.is_meta for value in (*unsaved, *vars(module).values())):
+            return True
+    return False
+
 
 _Slot = Tensor
 _Sites = list[tuple[list[str], _Slot]]
@@ -183,6 +219,7 @@ class _Fit:
         self.labels, self.known = list(labels), list(known_labels)
         self.same_labels = self.labels == self.known or not (self.labels and self.known)
         self.used: set[str] = set()
+        self.label_rows: frozenset[str] = frozenset()
         self.resized: list[str] = []
         self.partial: list[str] = []
         self.problems: list[str] = []
@@ -221,8 +258,7 @@ class _Fit:
 
     def _has_label_rows(self, name: str, tensor: Tensor) -> bool:
         """Whether the rows of a tensor stand for labels that are not the new ones."""
-        of_head = name.startswith(self.spec.head)
-        return not self.same_labels and of_head and tensor.shape[:1] == (len(self.known),)
+        return name in self.label_rows and tensor.shape[:1] == (len(self.known),)
 
     def _spellings(self, name: str) -> list[str]:
         """The name with and without the prefix that a backbone carries under a head."""
@@ -230,6 +266,16 @@ class _Fit:
         if not prefix:
             return [name]
         return [name, name[len(prefix) :]] if name.startswith(prefix) else [name, prefix + name]
+
+
+def _label_rows(sites: _Sites, more: _Sites, labels: int) -> frozenset[str]:
+    """Names of the tensors that have a row for each label: in a model with one more label they have one row more."""
+    longer = {names[0]: tuple(slot.shape) for names, slot in more}
+    return frozenset(
+        names[0]
+        for names, slot in sites
+        if slot.shape[:1] == (labels,) and longer.get(names[0]) == (labels + 1, *slot.shape[1:])
+    )
 
 
 def _ties(name: str, sites: _Sites, fit: _Fit) -> bool:
@@ -259,6 +305,7 @@ def _assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         replacement[id(slot)] = tensor
     for module in model.modules():
         for held in (module._parameters, module._buffers):
-            for name, value in held.items():
+            for name, value in list(held.items()):
                 if value is not None and id(value) in replacement:
-                    held[name] = replacement[id(value)]  # type: ignore[assignment]
+                    # Not into the dict: recurrent layers keep a list of their weights beside it.
+                    setattr(module, name, replacement[id(value)])

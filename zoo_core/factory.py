@@ -177,11 +177,13 @@ def load(
     """A checkpoint by name or path as one object with `predict`: model, preprocessor, labels and task.
 
     Every byte is checked against its digest before it is used. `task` chooses another task that the model serves
-    without a new head, like feature extraction from an encoder.
+    without a new head, like feature extraction from an encoder. Raises `UsageError` for one that needs weights the
+    checkpoint hasn't: no answer comes from weights drawn at random.
     """
     import torch
 
     from zoo_core import build
+    from zoo_core.training.answering import AnsweringTask
     from zoo_core.training.setup import build_task
     from zoo_core.training.task import TaskContext
 
@@ -202,10 +204,11 @@ def load(
         zoo.host, provided, config, head, checkpoint.tensors(), known_labels=card.labels, labels=card.labels,
         adaptable=not trained,
     )  # fmt: skip
-    if any(name.startswith(provided.spec.head) for name in adaptation.initialised) and task_provided.spec.labelled:
-        raise UsageError(
-            f"{card.full_name} has no head for {wanted}", hint=f"zoo finetune {card.name} --task {wanted} ..."
-        )
+    headless = UsageError(
+        f"{card.full_name} has no head for {wanted}", hint=f"zoo finetune {card.name} --task {wanted} ..."
+    )
+    if adaptation.initialised and task_provided.spec.labelled:
+        raise headless
     model.to(torch.device(device)).eval()
     preprocessor = checkpoint.preprocessor(zoo.host)
     context = TaskContext(
@@ -215,13 +218,18 @@ def load(
         fresh=lambda: build.build_fresh(zoo.host, provided, config, head),
     )
     component, loss = _task_of(card, task_provided, zoo.host)
+    built = build_task(component, loss, zoo.host, context)
+    if adaptation.initialised and not isinstance(built, AnsweringTask):
+        raise headless
+    # What learns nothing has no head of its own, and what the architecture holds besides takes no part in an answer.
+    build.forbid(model, adaptation.initialised)
     return Loaded(
         name=card.full_name,
         card=card,
         model=model,
         preprocessor=preprocessor,
         labels=card.labels,
-        task=build_task(component, loss, zoo.host, context),
+        task=built,
         provided_task=task_provided,
         adaptation=adaptation,
     )

@@ -37,11 +37,14 @@ Prediction = dict[str, Any]
 def evaluate(arguments: Namespace, session: Session) -> Answer:
     """Measure a checkpoint and show each metric beside its baselines."""
     from zoo_core import factory
+    from zoo_core.training.hardware import leave_ranks
 
     columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
     metrics, artifacts = factory.evaluate(
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
+    if not leave_ranks():
+        raise SystemExit(0)
     if arguments.output:
         from zoo_core.cli.files import keep_artifacts
 

@@ -71,8 +71,7 @@ def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer
         raise
     finally:
         reporter.close()
-    leave_ranks()
-    if result.card is None:  # another rank than the main one, which speaks for all
+    if not leave_ranks() or result.card is None:
         raise SystemExit(0)
     return _answer(result, _next_steps(recipe, result.card.name))
 

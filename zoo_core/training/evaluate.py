@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from zoo_core.errors import DataError
 from zoo_core.settings import Training
-from zoo_core.training.hardware import Hardware
+from zoo_core.training.hardware import Hardware, Sum
 from zoo_core.training.order import evaluation_batches
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Dataset, Evaluated, Task, move
@@ -32,7 +33,9 @@ def evaluate(
 ) -> Evaluated:
     """Metrics and artifacts of a task on a data set, without gradients and with the modules in evaluation mode.
 
-    Random draws are keyed by the batch, so two evaluations of the same weights agree to the bit.
+    Random draws are keyed by the batch, and what the batches leave comes together in their order, so two evaluations of
+    the same weights agree to the bit, and those on several ranks agree with one but for the rounding of sums. Metrics
+    are the main rank's; artifacts are made there alone.
     """
     if len(dataset) == 0:
         raise DataError("the evaluation split is empty")
@@ -40,7 +43,6 @@ def evaluate(
     modes = [(part, part.training) for module in modules.values() for part in module.modules()]
     for module in modules.values():
         module.eval()
-    gathered: dict[str, Tensor | list[Any]] = {}
     batches = evaluation_batches(
         dataset,
         batch_size=batch_size,
@@ -49,26 +51,42 @@ def evaluate(
         ranks=hardware.ranks,
         workers=workers,
     )
+    parts = _Parts()
     try:
         with torch.no_grad():
-            for number, batch in enumerate(batches):
-                reseed(key(0, number, hardware.rank), hardware.device)
+            for turn, batch in enumerate(batches):
+                number = turn * hardware.ranks + hardware.rank
+                reseed(key(0, number, 0), hardware.device)
                 with hardware.autocast():
-                    parts = task.evaluate(modules, move(batch, hardware.device))
-                for name, value in parts.items():
-                    _add(gathered, name, value)
-            whole = hardware.gather(gathered)
-            return Evaluated(task.summarize(whole), task.artifacts(modules, whole), len(dataset))
+                    found = task.evaluate(modules, move(batch, hardware.device))
+                parts.add(number, found)
+            whole = hardware.gather(parts.sums, parts.lists)
+            artifacts: dict[str, bytes] = {}
+
+            def conclude() -> dict[str, float]:
+                metrics = task.summarize(whole)
+                artifacts.update(task.artifacts(modules, whole))
+                return metrics
+
+            return Evaluated(hardware.from_main(conclude), artifacts, len(dataset))
     finally:
         for part, training in modes:
             part.training = training
 
 
-def _add(gathered: dict[str, Tensor | list[Any]], name: str, value: Tensor | list[Any]) -> None:
-    held = gathered.get(name)
-    if held is None:
-        gathered[name] = value if isinstance(value, Tensor) else list(value)
-    elif isinstance(held, Tensor):
-        gathered[name] = held + value  # type: ignore[operator]
-    else:
-        held.extend(value)
+class _Parts:
+    """What the batches of this rank left: sums of tensors, and lists by the number of their batch."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Sum] = {}
+        self.lists: dict[str, dict[int, list[Any]]] = {}
+
+    def add(self, number: int, found: Mapping[str, Tensor | list[Any]]) -> None:
+        """Take in what one batch gave."""
+        for name, value in found.items():
+            if not isinstance(value, Tensor):
+                self.lists.setdefault(name, {})[number] = list(value)
+            elif name in self.sums:
+                self.sums[name] = self.sums[name].plus(value)
+            else:
+                self.sums[name] = Sum.of(value)

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, gather_object
+from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from zoo_core.errors import TrainingError, UsageError
 from zoo_core.settings import Training
 
+Given = TypeVar("Given")
+
 _BUCKET = 1 << 24
 """Elements reduced together; bounds the copy at 64 MiB."""
+
+
+class Sum(NamedTuple):
+    """A sum under way."""
+
+    total: Tensor
+    """In double precision where the device has it: in any order it comes to the same number in `dtype`."""
+    dtype: torch.dtype
+    """What was added, and what it is told in."""
+
+    @classmethod
+    def of(cls, value: Tensor) -> Self:
+        """A sum that begins with `value`."""
+        wide = value.is_floating_point() and value.device.type != "mps"
+        return cls(value.double() if wide else value, value.dtype)
+
+    def plus(self, value: Tensor) -> Self:
+        """The sum with another term."""
+        return self._replace(total=self.total + value)
 
 
 class Hardware:
@@ -113,19 +134,62 @@ class Hardware:
         dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return bool(tensor.item())
 
-    def gather(self, parts: Mapping[str, Tensor | list[Any]]) -> dict[str, Tensor | list[Any]]:
-        """Tensors summed and lists joined over ranks."""
+    def gather(
+        self, sums: Mapping[str, Sum], lists: Mapping[str, Mapping[int, list[Any]]]
+    ) -> dict[str, Tensor | list[Any]]:
+        """Tensors summed over ranks, and numbered lists joined in the order of their numbers; the same on every rank.
+
+        A rank may lack names that others have: one that had nothing to do has none.
+        """
+        kinds = {name: (tuple(part.total.shape), part.total.dtype, part.dtype) for name, part in sums.items()}
+        known: dict[str, tuple[tuple[int, ...], torch.dtype, torch.dtype]] = {}
+        numbered: dict[str, dict[int, list[Any]]] = {}
+        for theirs, more in self._everyone((kinds, lists)):
+            for name, kind in theirs.items():
+                if known.setdefault(name, kind) != kind:
+                    raise TrainingError(f"{name!r} of an evaluation is {known[name]} on one rank, {kind} on another")
+            for name, parts in more.items():
+                numbered.setdefault(name, {}).update(parts)
+        whole: dict[str, Tensor | list[Any]] = {}
+        for name, (shape, wide, dtype) in known.items():
+            own = sums[name].total if name in sums else torch.zeros(shape, dtype=wide, device=self.device)
+            whole[name] = self._sum(own).to(dtype)
+        for name, parts in numbered.items():
+            whole[name] = [item for number in sorted(parts) for item in parts[number]]
+        return whole
+
+    def from_main(self, work: Callable[[], Given]) -> Given:
+        """What `work` gives on the main rank, for every rank; it is done nowhere else. Where it raises, all raise."""
         if self.ranks == 1:
-            return dict(parts)
-        gathered: dict[str, Tensor | list[Any]] = {}
-        for name, value in parts.items():
-            if isinstance(value, Tensor):
-                total = value.clone()
-                dist.all_reduce(total)
-                gathered[name] = total
-            else:
-                gathered[name] = gather_object(value)
-        return gathered
+            return work()
+        outcome: list[Any] = [None, ""]
+        failure: Exception | None = None
+        if self.is_main:
+            try:
+                outcome[0] = work()
+            except Exception as error:  # noqa: BLE001 - it goes on below, when the others have been told
+                failure, outcome[1] = error, f"{type(error).__name__}: {error}"
+        dist.broadcast_object_list(outcome, 0, device=self.device)
+        if failure is not None:
+            raise failure
+        if outcome[1]:
+            raise TrainingError(f"the main rank can't go on: {outcome[1]}")
+        return outcome[0]  # type: ignore[no-any-return]
+
+    def _everyone(self, value: Given) -> list[Given]:
+        """The value of each rank, in their order."""
+        if self.ranks == 1:
+            return [value]
+        values: list[Any] = [None] * self.ranks
+        dist.all_gather_object(values, value)
+        return values
+
+    def _sum(self, tensor: Tensor) -> Tensor:
+        if self.ranks == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
 
     def wait(self) -> None:
         """Let every rank come to this point."""
@@ -133,14 +197,18 @@ class Hardware:
             dist.barrier()
 
 
-def leave_ranks() -> None:
+def leave_ranks() -> bool:
     """End the group of the processes that were launched together, if there is one; all of them have to come here.
 
-    Now and then torch aborts a process that exits as its member, after all the work is done (pytorch issue 190489).
+    Returns whether this process is the main one, which speaks for all. Now and then torch aborts a process that exits as
+    a member, after all the work is done (pytorch issue 190489).
     """
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        return True
+    main = dist.get_rank() == 0
+    dist.barrier()
+    dist.destroy_process_group()
+    return main
 
 
 @contextmanager
@@ -148,17 +216,21 @@ def torch_settings(training: Training) -> Iterator[None]:
     """The run's process-wide torch settings, put back afterwards."""
     precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     # cuBLAS reads this when it starts; without it the deterministic mode raises at the first matrix product.
-    if training.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    ours = training.deterministic and _WORKSPACE not in os.environ
     try:
+        if ours:
+            os.environ[_WORKSPACE] = ":4096:8"
         torch.set_float32_matmul_precision(training.matmul_precision)
         torch.use_deterministic_algorithms(training.deterministic)
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
         torch.use_deterministic_algorithms(deterministic)
+        if ours:
+            os.environ.pop(_WORKSPACE, None)
 
 
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from zoo_core.errors import ArchMismatch, StoreError, UnsafeFormat
+from zoo_core.errors import ArchMismatch, StoreError, UnsafeFormat, UsageError
 from zoo_core.exchange import export_folder, import_folder
-from zoo_core.factory import Zoo, load, open_zoo
+from zoo_core.factory import Zoo, load, open_zoo, train
 
 TEXTS = ["thank you all", "my train is late again"]
 
@@ -51,3 +52,25 @@ def test_a_folder_with_pickled_weights_is_refused_unopened(zoo: Zoo, tmp_path: P
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02cos\nsystem\n")
     with pytest.raises(UnsafeFormat):
         import_folder(tmp_path, model="bert", name="bert_tiny.bad", host=zoo.host, registry=zoo.registry)
+
+
+def test_no_answer_comes_from_weights_that_the_checkpoint_lacks(zoo: Zoo, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no head for fill-mask"):
+        load("bert_tiny.sentiment", task="fill-mask", zoo=zoo)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(f"{TEXTS[number % 2]} and {number}" for number in range(12)) + "\n")
+    recipe = {
+        "name": "bert_tiny.lines",
+        "model": {"name": "bert_tiny", "hidden_size": 8, "heads": 2, "layers": 1, "feed_forward": 8},
+        "task": {"name": "fill-mask"},
+        "data": {"name": "text", "path": str(lines)},
+        "preprocessor": {"vocab_size": 60, "max_length": 16, "min_frequency": 1},
+        "training": {"steps": 1, "batch_size": 4, "device": "cpu"},
+    }
+    train(recipe, folder=tmp_path / "run", zoo=zoo)
+    loaded = load("bert_tiny.lines", task="feature-extraction", zoo=zoo)
+    assert all(math.isfinite(value) for value in loaded.predict(TEXTS[0])["embedding"])
+    # Transformers' encoder ends in a pooler that the mean of the states never looks at.
+    assert loaded.adaptation.initialised and loaded.model.pooler.dense.weight.isnan().all()
+    with pytest.raises(UsageError, match="has no head for text-classification"):
+        load("bert_tiny.lines", task="text-classification", zoo=zoo)

@@ -124,6 +124,23 @@ def test_a_new_head_keeps_the_backbone(family: str, parent: str, child: str, fre
     assert not [name for name, tensor in model.named_parameters() if tensor.is_meta]
 
 
+def test_as_many_labels_as_the_model_is_wide_change_the_rows_of_the_classifier_alone() -> None:
+    provided, width = HOST.find("model", "bert"), SMALL["bert"]["hidden_size"]
+    known = (*(f"old {n}" for n in range(width - 2)), "kept", "moved")
+    wanted = ("moved", "kept", *(f"new {n}" for n in range(width - 2)))
+    head = Head(task="text-classification", labels=width)
+    tensors = build.weights(small("bert", head))
+    model, adaptation = build.build_from(
+        HOST, provided, provided.config(**SMALL["bert"]), head, tensors, labels=wanted, known_labels=known
+    )
+    assert set(adaptation.resized) == CLASSIFIER and not adaptation.initialised
+    found = build.weights(model)
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors if name not in CLASSIFIER)
+    for name in CLASSIFIER:
+        assert torch.equal(found[name][0], tensors[name][-1]) and torch.equal(found[name][1], tensors[name][-2])
+    assert not torch.equal(found["classifier.weight"][2], tensors["classifier.weight"][0])
+
+
 @pytest.mark.parametrize(
     ("family", "head"), [(family, head) for family, head in HEADS if head.task != "text-generation"]
 )

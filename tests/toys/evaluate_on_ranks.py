@@ -1,0 +1,71 @@
+"""What every rank runs under torchrun: evaluations of few batches; the main rank prints the figures as JSON, once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from zoo_toys.runs import recipe, toy_zoo
+
+from zoo_core.factory import evaluate as evaluate_by_name
+from zoo_core.factory import train
+from zoo_core.recipe import load_recipe
+from zoo_core.settings import Training
+from zoo_core.training.evaluate import evaluate
+from zoo_core.training.hardware import Hardware, leave_ranks
+from zoo_core.training.setup import prepare
+
+BATCHES = (1, 2, 4, 7)
+SHAPES = ("single", "adversarial", "sequence")
+
+
+class Ordered:
+    """Stands before a task and adds a list, of which it reports the order."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def evaluate(self, modules: Any, batch: Any) -> dict[str, Any]:
+        """What the task gives, and a number of each sample."""
+        numbers = batch["points"][:, 0] if "points" in batch else batch["frames"].sum((1, 2))
+        return {**self.task.evaluate(modules, batch), "numbers": numbers.tolist()}
+
+    def summarize(self, gathered: Any) -> dict[str, float]:
+        """The task's figures, and one that changes with the order of the list."""
+        order = sum(place * number for place, number in enumerate(gathered["numbers"]))
+        return {**self.task.summarize(gathered), "order": order}
+
+
+def figures(root: Path) -> dict[str, dict[str, float]]:
+    """Metrics by shape and number of batches."""
+    hardware, zoo, found = Hardware(Training(steps=1, device="cpu")), toy_zoo(root), {}
+    for shape in SHAPES:
+        resolved = load_recipe(recipe(shape, batch_size=24, device="cpu"), [], zoo.host)
+        torch.manual_seed(0)
+        prepared = prepare(resolved, zoo.host, hardware, None, None)
+        assert prepared.evaluation is not None
+        for batches in BATCHES:
+            size = -(-len(prepared.evaluation) // batches)
+            measured = evaluate(Ordered(prepared.task), prepared.evaluation, hardware=hardware, batch_size=size)
+            found[f"{shape} {batches}"] = measured.metrics
+            assert hardware.is_main or not measured.artifacts, "artifacts are made once"
+    made = recipe("single", batch_size=24, steps=2, evaluate_samples=8, device="cpu")
+    result = train(made, folder=root / "run", zoo=zoo)
+    hardware.wait()
+    metrics, _ = evaluate_by_name(root / "run", "points", zoo=zoo)
+    found["of a run"] = result.metrics
+    found["by name"] = {metric.name: metric.value for metric in metrics}
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    made = figures(Path(sys.argv[1]))
+    if leave_ranks():
+        print(json.dumps(made))
