@@ -108,7 +108,7 @@ def test_a_classifier_answers_as_its_kind_of_problem_asks(
 ) -> None:
     folder = written(tmp_path / "theirs", tokenizer, **config)
     ours = imported(folder, zoo)
-    assert ours.card.task == task
+    assert ours.card.task == f"zoo-nlp/{task}"
     answer = ours.predict([TEXT])[0]
     expected = theirs(folder, TEXT)
     assert answer[field] == pytest.approx(expected, abs=1e-5)

@@ -253,7 +253,7 @@ def test_an_epsilon_of_another_size_would_give_other_outputs_and_is_not_exported
         ({"size": {"height": 28, "width": 30}, "do_center_crop": False}, "resized by their shorter side"),
         ({"size": 30}, "resized by their shorter side"),
         ({"crop_size": 24}, "resized by their shorter side"),
-        ({"do_normalize": False}, "do_normalize must be true"),
+        ({"do_normalize": False}, "do_normalize: expected true, found false"),
         ({"resample": 1}, "interpolation"),
         ({"resample": [2]}, "interpolation"),
         ({"image_mean": [0.5, 0.5, 0.5]}, "mean"),

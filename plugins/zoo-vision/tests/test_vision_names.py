@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from zoo_vision.names import architectures, distinct, imagenet_labels, registered
-from zoo_vision.native_vit import vit_fields, vit_tensors
+from zoo_vision.names import architectures, imagenet_labels, registered
+from zoo_vision.native_vit import read_native, vit_fields, vit_tensors
 
 from zoo_core.card import valid_name
+from zoo_core.contract.fields import distinct_labels
 from zoo_core.errors import CorruptFile, UsageError
 
 
@@ -47,7 +48,7 @@ def test_imagenets_words_are_told_apart() -> None:
     assert labels[0] == "tench, Tinca tinca"
     assert [label for label in labels if label.startswith("crane")] == ["crane (134)", "crane (517)"]
     assert imagenet_labels(7) == ()
-    assert distinct(["a", "b", "a"]) == ("a (0)", "b", "a (2)")
+    assert distinct_labels(["a", "b", "a"]) == ("a (0)", "b", "a (2)")
 
 
 def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
@@ -72,8 +73,8 @@ def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"hidden_act": "gelu_new"}, UsageError, "hidden_act is 'gelu_new'"),
-        ({"qkv_bias": False}, UsageError, "qkv_bias is False"),
+        ({"hidden_act": "gelu_new"}, UsageError, 'hidden_act: expected "gelu", found "gelu_new"'),
+        ({"qkv_bias": False}, UsageError, "qkv_bias: expected true, found false"),
         ({"architectures": ["ViTForMaskedImageModeling"]}, UsageError, "none that zoo-vision knows"),
         ({"hidden_size": "64"}, CorruptFile, "hidden_size: expected a whole number from 1 to 1000000, found '64'"),
         ({"image_size": [8, 9]}, CorruptFile, "image_size"),
@@ -84,7 +85,7 @@ def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
 def test_what_ours_cannot_express_is_refused(fields: dict[str, Any], error: type[Exception], message: str) -> None:
     usual = {"architectures": ["ViTForImageClassification"]}
     with pytest.raises(error, match=message):
-        vit_fields({**usual, **fields})
+        read_native({}, {**usual, **fields})
 
 
 def test_a_query_without_its_key_is_named() -> None:

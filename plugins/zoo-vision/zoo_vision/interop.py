@@ -14,17 +14,19 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from zoo_core.build import parameters_on_meta
+from zoo_core.contract.fields import distinct_labels, read_object
 from zoo_core.errors import CorruptFile, UnknownName, UsageError
 from zoo_core.schema import build as typed
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
 from zoo_vision.configs import ResNetConfig, TimmConfig, ViTConfig
-from zoo_vision.models.common import CLASSIFICATION, FEATURES
+from zoo_vision.foreign_fields import PRETRAINED, TIMM
+from zoo_vision.models.common import CLASSIFICATION, FEATURES, SCORING
 from zoo_vision.models.resnet import network_of
 from zoo_vision.models.timm import RESERVED, architecture_of
 from zoo_vision.models.vit import encoder_of
-from zoo_vision.names import architectures, distinct, imagenet_labels, whole
-from zoo_vision.native_vit import read_json, read_native, reader_of, vit_tensors
+from zoo_vision.names import architectures, imagenet_labels, whole
+from zoo_vision.native_vit import PROBLEMS, read_native, reader_of, scoring_task, vit_tensors
 from zoo_vision.preprocessor import ImagePreprocessor
 
 _WRAPPED = "timm_model."
@@ -73,20 +75,24 @@ class TimmInterop(Interop):
 
     def read(self, files: Mapping[str, bytes]) -> Foreign:
         """Architecture, labels and preprocessing. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
-        folder = _folder(read_json(files, "config.json"))
+        config = read_object(files, "config.json")
+        folder = _folder(config)
+        notices = TIMM.check(config) if "pretrained_cfg" in config else ()
+        notices += PRETRAINED.check(config.get("pretrained_cfg") or {})
         theirs = folder.pretrained
         self.background = (f"{theirs.classifier}.weight", f"{theirs.classifier}.bias") if theirs.label_offset else ()
         return Foreign(
             config=self.config_of(folder),
-            head=Head(task=CLASSIFICATION if folder.classes else FEATURES, labels=folder.classes),
+            head=Head(task=scoring_task(config, folder.classes) if folder.classes else FEATURES, labels=folder.classes),
             labels=_labels(folder),
             preprocessor=_preprocessor(folder),
             license=_LICENSES.get(str(theirs.license or "").lower(), str(theirs.license or "")),
+            notices=notices,
         )
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
         """`config.json`. Raises `UsageError` for what is neither a classifier nor an encoder."""
-        if foreign.head.task not in ("", FEATURES, CLASSIFICATION):
+        if foreign.head.task not in ("", FEATURES, *SCORING):
             raise UsageError(
                 f"a model for {foreign.head.task} exists in no other library",
                 hint=f"fine-tune it for {CLASSIFICATION} first, then export the result",
@@ -104,6 +110,9 @@ class TimmInterop(Interop):
             "pretrained_cfg": _pretrained(architecture, foreign),
             **({"label_names": foreign.labels} if foreign.labels else {}),
         }
+        problem = next((word for word, task in PROBLEMS.items() if task == foreign.head.task), "")
+        if problem and foreign.head.task != CLASSIFICATION:
+            theirs["problem_type"] = problem
         return {"config.json": (json.dumps(theirs, indent=2, ensure_ascii=False) + "\n").encode()}
 
     def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,7 +207,7 @@ class ViTInterop(ComparedInterop):
 
     def read(self, files: Mapping[str, bytes]) -> Foreign:
         """A folder of timm's, of Transformers around timm, of `ViTForImageClassification` or of `ViTModel`."""
-        theirs = read_json(files, "config.json")
+        theirs = read_object(files, "config.json")
         self.native = theirs.get("model_type") == "vit"
         return read_native(files, theirs) if self.native else super().read(files)
 
@@ -313,7 +322,7 @@ def _labels(folder: Folder) -> tuple[str, ...]:
     if not isinstance(named, list) or len(named) != folder.classes:
         raise CorruptFile(f"config.json: label_names: expected {folder.classes} names")
     described = _object(folder.pretrained.label_descriptions or {}, "config.json: label_descriptions")
-    return distinct([str(described.get(str(name), name)) for name in named])
+    return distinct_labels([str(described.get(str(name), name)) for name in named])
 
 
 def _preprocessor(folder: Folder) -> ImagePreprocessor:

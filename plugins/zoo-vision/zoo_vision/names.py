@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from zoo_core import fs
+from zoo_core.contract.fields import distinct_labels
 from zoo_core.errors import CorruptFile
 
 _REGISTERED = re.compile(r"^@register_model[ \t]*\n(?:@.*\n)*def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
@@ -46,13 +46,7 @@ def imagenet_labels(classes: int) -> tuple[str, ...]:
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": classes})
-    return distinct(list(ImageNetInfo(subset).label_descriptions())) if subset else ()
-
-
-def distinct(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels that occur twice, like ImageNet's two kinds of crane, with their numbers."""
-    times = Counter(labels)
-    return tuple(f"{label} ({number})" if times[label] > 1 else label for number, label in enumerate(labels))
+    return distinct_labels(list(ImageNetInfo(subset).label_descriptions())) if subset else ()
 
 
 def whole(value: Any, name: str, least: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -11,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.contract.fields import numbered_labels, problem_task, read_object, unsupported
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.schema import build as typed
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign
 from zoo_vision.configs import ImagePreprocessorConfig
-from zoo_vision.models.common import CLASSIFICATION, FEATURES
-from zoo_vision.names import LARGEST, distinct, whole
+from zoo_vision.foreign_fields import PIXELS, VIT
+from zoo_vision.models.common import CLASSIFICATION, FEATURES, MULTI_LABEL, REGRESSION
+from zoo_vision.names import LARGEST, whole
 from zoo_vision.preprocessor import ImagePreprocessor
 
 _VIT_FIELDS = {
@@ -29,8 +30,12 @@ _VIT_FIELDS = {
     "num_attention_heads": ("num_heads", 12),
 }
 """Fields of Transformers' `ViTConfig`: ours, and what it means when it is left out."""
-_VIT_FIXED = {"hidden_act": ("gelu", "gelu"), "qkv_bias": (True, True)}
-"""Its fields that we don't have: what it means when it is left out, and what ours are."""
+PROBLEMS = {
+    "single_label_classification": CLASSIFICATION,
+    "multi_label_classification": MULTI_LABEL,
+    "regression": REGRESSION,
+}
+"""Our task by Transformers' word for what a classifier's outputs are."""
 _VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
 
 _VIT = (
@@ -58,13 +63,22 @@ _RESAMPLING = {"0": "nearest", "2": "bilinear", "3": "bicubic"}
 
 def read_native(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> Foreign:
     """Understand such a folder. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
+    notices = VIT.check(theirs)
     config, labels = vit_fields(theirs)
+    if PIXELS.file in files:
+        notices += PIXELS.check(read_object(files, PIXELS.file))
     return Foreign(
         config=config,
-        head=Head(task=CLASSIFICATION if labels else FEATURES, labels=len(labels)),
+        head=Head(task=scoring_task(theirs, len(labels)) if labels else FEATURES, labels=len(labels)),
         labels=labels,
         preprocessor=_native_preprocessor(files, config["img_size"], config["in_chans"]),
+        notices=notices,
     )
+
+
+def scoring_task(theirs: Mapping[str, Any], labels: int) -> str:
+    """Our task for a classifier, by what its outputs are. Raises `UsageError` for a kind that is not known."""
+    return problem_task(theirs.get("problem_type"), labels, PROBLEMS, "config.json: problem_type")
 
 
 def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -72,12 +86,6 @@ def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
 
     Raises `UsageError` for what ours can't express, `CorruptFile` for what is none.
     """
-    for name, (default, ours) in _VIT_FIXED.items():
-        if (found := theirs.get(name, default)) != ours:
-            raise UsageError(
-                f"config.json: {name} is {found!r}; zoo-vision's models have {ours!r} there",
-                hint=f"if other results are fine, write {json.dumps(ours)} there",
-            )
     names = theirs.get("architectures") or ["ViTModel"]
     if not isinstance(names, list) or names[0] not in _VIT_CLASSES:
         known = ", ".join(_VIT_CLASSES)
@@ -88,10 +96,11 @@ def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
     inner = whole(theirs.get("intermediate_size", 3072), "intermediate_size", 1)
     config["mlp_ratio"] = inner / config["embed_dim"]
     config["norm_eps"] = theirs.get("layer_norm_eps", 1e-12)
-    labelled = theirs.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"}) if names[0] == _VIT_CLASSES[0] else {}
-    if not isinstance(labelled, dict) or set(labelled) != {str(number) for number in range(len(labelled))}:
-        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
-    return config, distinct([str(labelled[str(number)]) for number in range(len(labelled))])
+    if names[0] != _VIT_CLASSES[0]:
+        return config, ()
+    count = whole(theirs.get("num_labels", 2), "num_labels", 1)
+    usual = {str(number): f"LABEL_{number}" for number in range(count)}
+    return config, numbered_labels(theirs.get("id2label", usual), "config.json: id2label")
 
 
 def vit_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,17 +128,10 @@ def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:
     return ImagePreprocessor(typed(ImagePreprocessorConfig, plain, where=where, error=UsageError))
 
 
-def read_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """A JSON object among a folder's files. Raises `CorruptFile` where it is missing or something else."""
-    if name not in files:
-        raise CorruptFile(f"{name} is missing")
-    try:
-        data = json.loads(files[name])
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{name}: not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise CorruptFile(f"{name}: expected an object, found {type(data).__name__}")
-    return data
+def _scaled(values: Any, scale: float, where: str) -> list[float]:
+    if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+        raise CorruptFile(f"{where}: expected a number for each channel, found {values!r:.80}")
+    return [value / scale for value in values]
 
 
 def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -> ImagePreprocessor | None:
@@ -137,7 +139,7 @@ def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -
     where = "preprocessor_config.json"
     if where not in files:
         return None
-    theirs = read_json(files, where)
+    theirs = read_object(files, where)
     size, crop = theirs.get("size", side), theirs.get("crop_size")
     shorter = size.get("shortest_edge") if isinstance(size, dict) else None
     squashed = size in (side, {"height": side, "width": side}) and not theirs.get("do_center_crop")
@@ -149,13 +151,16 @@ def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -
             f"{where}: pictures are neither squashed to {side} nor resized by their shorter side and cropped to {side}",
             hint=f"if other results are fine for pictures that aren't square, write {ours} there",
         )
-    if not all(theirs.get(name, True) for name in ("do_resize", "do_rescale", "do_normalize")):
-        raise UsageError(f"{where}: do_resize, do_rescale and do_normalize must be true")
     share = 1.0 if squashed or shorter is None else side / shorter
     if not squashed and math.floor(side / share) != shorter:
         share = math.nextafter(share, 0)
     half = [0.5] * channels
-    mean, std = theirs.get("image_mean", half), theirs.get("image_std", half)
+    # Theirs normalise pixels times their factor, ours pixels over 255: the same with other statistics.
+    factor = theirs.get("rescale_factor", 1 / 255)
+    if type(factor) not in (int, float) or not 0 < factor <= 1:
+        raise unsupported(where, "rescale_factor", 1 / 255, factor)
+    scale = 1.0 if math.isclose(factor, 1 / 255) else 255 * factor
+    mean, std = (_scaled(theirs.get(name, half), scale, f"{where}: {name}") for name in ("image_mean", "image_std"))
     settings = {"img_size": side, "in_chans": channels, "mean": mean, "std": std, "crop_pct": share}
     settings["crop_mode"] = "squash" if squashed else "center"
     return reader_of({**settings, "interpolation": _RESAMPLING.get(str(theirs.get("resample", 2)), "")}, where)

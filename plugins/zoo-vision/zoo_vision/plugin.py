@@ -12,7 +12,13 @@ zoo_api = (1, 0)
 _PREPROCESSOR = "zoo_vision.preprocessor:ImagePreprocessor"
 _ADAPT = "zoo_vision.models.common:adapt"
 _CHECKPOINTING = "zoo_vision.models.common:checkpoint_activations"
-_TASKS = ("image-classification", "image-feature-extraction", "image-contrastive")
+_TASKS = (
+    "image-classification",
+    "image-multi-label",
+    "image-regression",
+    "image-feature-extraction",
+    "image-contrastive",
+)
 _PRETRAINING = ("decoder.", "mask_token", "projector.")
 _HEAD = ("head.", "head_dist.", "fc.", "classifier.", "last_linear.", "fc_norm.", *_PRETRAINING)
 """timm's names for what ends a classifier, and what pretraining puts there."""
@@ -109,6 +115,26 @@ _TASK_SPECS = [
         loss_inputs=("logits", "labels"),
         predict="zoo_vision.configs:ClassificationOptions",
         outputs=("label", "score", "scores", "explanation"),
+        suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-multi-label",
+        summary="every label that fits a whole picture; checkpoints of other libraries answer, nothing is trained",
+        target="zoo_vision.tasks.image_scoring:ImageMultiLabel",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        outputs=("labels", "scores"),
+        suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-regression",
+        summary="numbers for a whole picture; checkpoints of other libraries answer, nothing is trained",
+        target="zoo_vision.tasks.image_scoring:ImageRegression",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        outputs=("value", "values"),
         suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(

@@ -15,6 +15,10 @@ from zoo_core.errors import UnknownName, UsageError
 from zoo_core.specs import Head
 
 CLASSIFICATION = "image-classification"
+MULTI_LABEL = "image-multi-label"
+REGRESSION = "image-regression"
+SCORING = (CLASSIFICATION, MULTI_LABEL, REGRESSION)
+"""Tasks with one number for each label: probabilities of one label, of each by itself, or the values themselves."""
 FEATURES = "image-feature-extraction"
 MASKED = "masked-image-modeling"
 CONTRASTIVE = "image-contrastive"
@@ -65,12 +69,12 @@ def with_head(classifier: Callable[[int], nn.Module], config: Any, head: Head, f
         return FeatureMaps(classifier(0))
     if head.task in ("", FEATURES):
         return classifier(0)
-    if head.task == CLASSIFICATION:
+    if head.task in SCORING:
         return classifier(head.labels)
     if head.task == CONTRASTIVE:
         encoder = classifier(0)
         return Contrastive(encoder, encoder.num_features)  # type: ignore[arg-type]
-    raise UnknownName("task", head.task, [CLASSIFICATION, FEATURES, CONTRASTIVE], where=family)
+    raise UnknownName("task", head.task, [*SCORING, FEATURES, CONTRASTIVE], where=family)
 
 
 def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
