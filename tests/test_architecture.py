@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,22 @@ def test_a_plugin_imports_no_other_plugin_and_nothing_private(plugin: Path) -> N
             assert name.split(".")[0] not in others, f"{path.name}:{line} imports {name}"
             private = name.startswith("zoo_core") and any(part.startswith("_") for part in name.split(".")[1:])
             assert not private, f"{path.name}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("distribution", [ROOT, *PLUGINS], ids=lambda path: path.name if path != ROOT else "zoo-core")
+def test_a_distribution_declares_every_library_that_it_imports(distribution: Path) -> None:
+    package = CORE if distribution == ROOT else distribution / distribution.name.replace("-", "_")
+    project = tomllib.loads((distribution / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[^A-Za-z0-9_.-]", entry)[0].lower() for entry in project["dependencies"]}
+    providers = packages_distributions()
+    undeclared = {
+        f"{path.name}:{line} imports {name}"
+        for path in sources(package)
+        for name, line in imports(path)
+        if (library := name.split(".")[0]) not in {*sys.stdlib_module_names, "zoo_core", package.name}
+        and not declared & {provider.lower().replace("_", "-") for provider in providers.get(library, [library])}
+    }
+    assert undeclared == set()
 
 
 WORDS = re.compile(

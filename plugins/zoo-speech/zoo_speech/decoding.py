@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError
+from zoo_core.errors import DataError, UsageError
 from zoo_core.inputs import expanded
 from zoo_core.tables import read_lines
 from zoo_speech.language_models import CharacterModel, Words, is_arpa, words_of
@@ -92,6 +93,7 @@ class WordSearch:
 
     def __init__(self, characters: Characters, options: CTCOptions, words: Words) -> None:
         """Raises `DataError` for what KenLM can't read."""
+        torchaudios = _torchaudios()
         from flashlight.lib.text.decoder import CriterionType, LexiconDecoderOptions
         from flashlight.lib.text.decoder.kenlm import KenLM
         from flashlight.lib.text.dictionary import Dictionary, create_word_dict
@@ -107,7 +109,7 @@ class WordSearch:
         except (RuntimeError, MemoryError) as error:
             reason = (str(error).splitlines() or [""])[-1]
             raise DataError(f"{words.path}: KenLM can't read it: {reason}", hint="an ARPA file is due") from None
-        self._decoder = _torchaudios().CTCDecoder(
+        self._decoder = torchaudios.CTCDecoder(
             nbest=1,
             lexicon=lexicon,
             word_dict=known,
@@ -145,7 +147,12 @@ class WordSearch:
 
 
 def _torchaudios() -> Any:
-    """Its decoders, without the word that they are to be moved."""
+    """Its decoders, without the word that they are to be moved. Raises `UsageError` where flashlight isn't installed."""
+    if importlib.util.find_spec("flashlight") is None:
+        raise UsageError(
+            "beams need flashlight-text, which is not installed",
+            hint="pip install flashlight-text (it has wheels for Python up to 3.12), or decode greedily with beams=1",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torchaudio.models import decoder

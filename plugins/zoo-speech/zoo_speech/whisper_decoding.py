@@ -6,6 +6,7 @@ and gives the tokens that it gives, as the tests say, through the same forward p
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -85,6 +86,8 @@ class Heard:
         self._features = features
         self._encoded = None if encoded is None else BaseModelOutput(last_hidden_state=encoded)
         self._cache: Any = None
+        # `cache` since Transformers 5.24.
+        self._cached = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
     def __len__(self) -> int:
         return len(self._features)
@@ -102,7 +105,7 @@ class Heard:
     def scores(self, tokens: Tensor) -> Tensor:
         """Scores (R, V) of the next token, given those (R, n) that are new since the last call."""
         output = self._forward(tokens, use_cache=True)
-        self._cache = output.past_key_values
+        self._cache = getattr(output, self._cached)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
     def spread(self, count: int) -> None:
@@ -115,7 +118,8 @@ class Heard:
 
     def _forward(self, tokens: Tensor, *, use_cache: bool) -> Any:
         heard = {"input_features": self._features} if self._encoded is None else {"encoder_outputs": self._encoded}
-        output = self._model(decoder_input_ids=tokens, past_key_values=self._cache, use_cache=use_cache, **heard)
+        remembered = {self._cached: self._cache}
+        output = self._model(decoder_input_ids=tokens, use_cache=use_cache, **remembered, **heard)
         if self._encoded is None:
             self._encoded = BaseModelOutput(last_hidden_state=output.encoder_last_hidden_state)
         return output

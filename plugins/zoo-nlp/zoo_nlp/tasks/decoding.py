@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -17,14 +18,19 @@ Forward = Callable[[Tensor], Tensor]
 GREEDY = TextGenerationOptions(temperature=0.0)
 
 
+def cache_argument(model: nn.Module) -> str:
+    """What the model calls the keys and values that it remembers: `cache` since Transformers 5.24."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
 def causal(model: nn.Module) -> Forward:
     """The next token's scores of a causal language model, which remembers what it read."""
-    cache = None
+    cache, name = None, cache_argument(model)
 
     def forward(tokens: Tensor) -> Tensor:
         nonlocal cache
-        output = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
+        output = model(input_ids=tokens, use_cache=True, logits_to_keep=1, **{name: cache})
+        cache = getattr(output, name)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
     return forward
@@ -33,18 +39,14 @@ def causal(model: nn.Module) -> Forward:
 def encoder_decoder(model: nn.Module, source: Tensor, mask: Tensor) -> Forward:
     """The next token's scores of an encoder–decoder that has read `source` (R, S), real where the mask is 1."""
     encoded = model.get_encoder()(input_ids=source, attention_mask=mask)  # type: ignore[operator]
-    cache = None
+    cache, name = None, cache_argument(model)
 
     def forward(tokens: Tensor) -> Tensor:
         nonlocal cache
         output = model(
-            encoder_outputs=encoded,
-            attention_mask=mask,
-            decoder_input_ids=tokens,
-            past_key_values=cache,
-            use_cache=True,
+            encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=tokens, use_cache=True, **{name: cache}
         )
-        cache = output.past_key_values
+        cache = getattr(output, name)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
     return forward
