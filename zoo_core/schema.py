@@ -157,6 +157,10 @@ class _Mismatch(Exception):
         self.steps = list(steps)
 
 
+_OLD_NAMES = {"top": "top_k"}
+"""Keys of earlier versions by what they are called now: read where a class has the new name alone, never written."""
+
+
 @functools.cache
 def _dataclass_reader(cls: Any) -> _Reader:
     """A function that builds `cls` from a mapping; made once for a class, as resolving its type hints is slow."""
@@ -178,10 +182,13 @@ def _dataclass_reader(cls: Any) -> _Reader:
         if not isinstance(data, Mapping):
             raise _Mismatch(f"expected a mapping, found {_found(data)}")
         values = {}
-        for key, value in data.items():
+        for given, value in data.items():
+            key: Any = given if given in readers else _OLD_NAMES.get(given, given)
             reader = readers.get(key)
             if reader is None:
-                raise _Mismatch("unknown key", nearest(str(key), readers), (key,))
+                raise _Mismatch("unknown key", nearest(str(given), readers), (given,))
+            if key in values or (key != given and key in data):
+                raise _Mismatch(f"given twice, also as {key}", steps=(given,))
             try:
                 values[key] = reader(value)
             except _Mismatch as wrong:

@@ -125,7 +125,7 @@ def real_weights() -> dict[str, Any]:
     with torch.no_grad():
         gap = float((ours(images) - theirs(images)).abs().max())
     photographs = dict(zip(("china.jpg", "flower.jpg"), load_sample_images().images, strict=True))
-    answers = load(LITE).predict(list(photographs.values()), top=3)
+    answers = load(LITE).predict(list(photographs.values()), top_k=3)
     return {
         "claim": "real weights: EfficientNet-Lite0 from its package in the store",
         "imported_sha256": card.weights.sha256,

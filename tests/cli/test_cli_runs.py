@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
+from zoo_core.cli.infer import _show_block
 from zoo_core.cli.progress import PlainReporter
+from zoo_core.cli.render import PlainOutput
 
 Zoo = Callable[..., Any]
 """Runs the program on its words and gives its `code`, `out`, `err` and, as JSON, `data`."""
@@ -258,3 +260,11 @@ def zoo_data():
 def fetch(fetcher):
     return 1 / 0
 """
+
+
+def test_the_scores_of_a_thousand_labels_are_shown_in_part() -> None:
+    stream = io.StringIO()
+    scores = {f"label{number}": 0.001 for number in range(1000)}
+    _show_block("photo.jpg", {"label": "label0", "score": 0.001, "scores": scores}, PlainOutput(stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[-1] == "... and 980 more; --json gives all" and len(lines) < 30

@@ -256,7 +256,7 @@ COMMANDS = (
         group=USE,
         summary="Ask a checkpoint.",
         examples=(
-            'zoo predict mood_tiny.tweets "what a lovely day" top=3',
+            'zoo predict mood_tiny.tweets "what a lovely day" top_k=3',
             "zoo predict mood_tiny.tweets - --json < lines",
             "zoo predict mood_tiny.tweets -- 'a=b is an input here'",
         ),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BATCH = 32
 """Inputs that are answered together."""
 
+_SHOWN = 20
+"""Rows of a mapping that are shown."""
+
 STDIN = "-"
 """The input that stands for the lines of stdin."""
 
@@ -195,7 +198,10 @@ def _show_block(item: str, answer: Prediction, output: Output) -> None:
 def _show_nested(key: str, value: Any, output: Output) -> None:
     """A mapping as a table of two columns, records as a table, several lists of records as several tables."""
     if isinstance(value, dict):
-        output.table([key, "value"], [[str(name), _cell(part)] for name, part in value.items()])
+        rows = [[str(name), _cell(part)] for name, part in value.items()]
+        output.table([key, "value"], rows[:_SHOWN])
+        if len(rows) > _SHOWN:
+            output.line(f"... and {len(rows) - _SHOWN:,} more; --json gives all")
     elif value and all(isinstance(row, dict) for row in value):
         output.line(f"{key}:")
         output.table(list(value[0]), [[_cell(part) for part in row.values()] for row in value])

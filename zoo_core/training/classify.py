@@ -29,10 +29,10 @@ def confusion_counts(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
 
 
-def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top: int | None = None) -> dict[str, Any]:
-    """`label` and `score` of the likeliest class, and `scores` of the `top` likeliest (all by default), in order."""
+def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top_k: int = 0) -> dict[str, Any]:
+    """`label` and `score` of the likeliest class, and `scores` of the `top_k` likeliest (0: of all), in order."""
     ranked = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
-    return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[:top])}
+    return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[: top_k or None])}
 
 
 def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:

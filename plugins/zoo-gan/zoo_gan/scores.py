@@ -70,7 +70,7 @@ class NetworkJudge(Judge):
         """The likeliest label of each picture."""
         if self._classifier is None:
             raise UsageError(f"{self.reference} tells no classes apart", hint="set task.features to a classifier")
-        return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top=1)]
+        return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top_k=1)]
 
 
 def judge_of(name: str) -> Judge:

@@ -389,6 +389,9 @@ def test_classification_learns_with_every_family(family: str) -> None:
     for answer in answers:
         assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
         assert answer["score"] == answer["scores"][answer["label"]] == max(answer["scores"].values())
+    assert [len(answer["scores"]) for answer in answers] == [len(task.labels)] * len(TEXTS)
+    few = task.predict(TEXTS, configs.ClassificationOptions(top_k=1))
+    assert [answer["scores"] for answer in few] == [{answer["label"]: answer["score"]} for answer in few]
     confusion = json.loads(task.artifacts({}, gathered)["confusion.json"])
     assert confusion == {"labels": ["animal", "nature"], "counts": [[4, 0], [0, 4]]}
 

@@ -291,6 +291,20 @@ class TextGenerationOptions:
 class ClassificationOptions:
     """Options of a classification."""
 
+    top_k: int = 0
+    """Labels to name with their probabilities, likeliest first; 0 for all."""
+    truncate: bool = False
+    """Cut a text that is longer than the model reads, rather than refuse it."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number below 0."""
+        _require(self, "top_k", "at least 0", self.top_k >= 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRegressionOptions:
+    """Options of a regression."""
+
     truncate: bool = False
     """Cut a text that is longer than the model reads, rather than refuse it."""
 

@@ -154,7 +154,7 @@ _TASKS = [
         modality="text",
         data=("labelled-text",),
         labelled=True,
-        predict="zoo_nlp.configs:ClassificationOptions",
+        predict="zoo_nlp.configs:TextRegressionOptions",
         outputs=("value", "values"),
     ),
     TaskSpec(

@@ -27,7 +27,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 
 def test_it_answers_for_arrays_files_and_other_rates_alike(zoo: Zoo, tmp_path: Path) -> None:
     loaded = load(NAME, zoo=zoo)
-    plain: Any = [loaded.predict((sound, 16_000), top=15) for sound in SOUNDS]
+    plain: Any = [loaded.predict((sound, 16_000), top_k=15) for sound in SOUNDS]
     assert {answer["label"] for answer in plain} <= set(loaded.labels) and len(loaded.labels) == 15
     for number, (sound, answer) in enumerate(zip(SOUNDS, plain, strict=True)):
         assert set(answer["scores"]) == set(loaded.labels) and sum(answer["scores"].values()) == pytest.approx(
@@ -39,7 +39,9 @@ def test_it_answers_for_arrays_files_and_other_rates_alike(zoo: Zoo, tmp_path: P
         # A recording of twice the rate is heard as the same one, but for what filters take from noise at the rate's half.
         finer: Any = loaded.predict(tuple(resampled(Waveform(sound, 16_000), 32_000)))
         assert finer["label"] == answer["label"] and finer["score"] == pytest.approx(answer["score"], abs=0.15)
-    assert loaded.predict([(sound, 16_000) for sound in SOUNDS], top=1)[1]["score"] == pytest.approx(plain[1]["score"])
+    assert loaded.predict([(sound, 16_000) for sound in SOUNDS], top_k=1)[1]["score"] == pytest.approx(
+        plain[1]["score"]
+    )
 
 
 def test_its_card_states_data_split_seed_and_rivals(zoo: Zoo) -> None:
@@ -71,4 +73,4 @@ def test_it_opens_in_transformers_and_says_the_same(zoo: Zoo, tmp_path: Path) ->
         with torch.no_grad():
             probabilities = theirs(**heard).logits.softmax(-1)[0].tolist()
         expected = {theirs.config.id2label[number]: value for number, value in enumerate(probabilities)}
-        assert loaded.predict((sound, 16_000), top=15)["scores"] == pytest.approx(expected, abs=1e-4)
+        assert loaded.predict((sound, 16_000), top_k=15)["scores"] == pytest.approx(expected, abs=1e-4)

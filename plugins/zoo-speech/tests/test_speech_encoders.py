@@ -83,7 +83,7 @@ def task_of(family: str, name: str) -> Any:
 
 
 OPTIONS: dict[str, Any] = {
-    CLASSES: AudioClassificationOptions(top=3),
+    CLASSES: AudioClassificationOptions(top_k=3),
     VOICES: SpeakerVerificationOptions(normalize=False),
     FEATURES: EmbeddingOptions(normalize=False),
 }
@@ -340,7 +340,7 @@ def test_their_classifiers_give_the_same_logits_here(tmp_path: Path) -> None:
     assert torch.allclose(found, logits_of(theirs, tmp_path / "theirs", SOUNDS), atol=1e-3)
     assert float((found[0] - found[1]).abs().max()) > 0.05
     for sound, row in zip(SOUNDS, found.softmax(-1).tolist(), strict=True):
-        answer = loaded.predict((sound, 16_000), top=3)
+        answer = loaded.predict((sound, 16_000), top_k=3)
         assert answer["scores"] == pytest.approx(dict(zip(LABELS, row, strict=True)), abs=1e-5)
         assert set(answer) <= set(loaded.task_spec.outputs), "the command line shows nothing else"
     export_of("whisper_tiny_en.theirs", tmp_path / "ours", zoo)

@@ -117,10 +117,18 @@ def test_answers_do_not_depend_on_neighbours(layout: str) -> None:
     together = task.predict(pairs, CTCOptions())
     assert together == [task.predict([pair], CTCOptions())[0] for pair in pairs]
     classes = classification()
-    whole = classes.predict(pairs, AudioClassificationOptions(top=2))
+    whole = classes.predict(pairs, AudioClassificationOptions(top_k=2))
     for pair, answer in zip(pairs, whole, strict=True):
-        (single,) = classes.predict([pair], AudioClassificationOptions(top=2))
+        (single,) = classes.predict([pair], AudioClassificationOptions(top_k=2))
+        assert len(single["scores"]) == 2
         assert single["label"] == answer["label"] and single["scores"] == pytest.approx(answer["scores"], abs=1e-5)
+
+
+def test_scores_are_of_all_labels_unless_few_are_asked_for() -> None:
+    classes = classification()
+    pair = (SPOKEN[0].waveform.samples, SPOKEN[0].waveform.rate)
+    (every,) = classes.predict([pair], AudioClassificationOptions())
+    assert set(every["scores"]) == set(classes.labels) and sum(every["scores"].values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_what_is_hidden_is_a_function_of_the_key() -> None:

@@ -104,14 +104,14 @@ class AudioClassificationConfig:
 class AudioClassificationOptions:
     """How a classifier answers."""
 
-    top: int = 5
-    """How many labels have their probabilities shown."""
+    top_k: int = 0
+    """Labels to name with their probabilities, likeliest first; 0 for all."""
     picture: bool = False
     """Whether a picture shows what was heard, below its label."""
 
     def __post_init__(self) -> None:
-        """Refuse fewer than one."""
-        require(self, "top", "at least 1", self.top >= 1)
+        """Refuse a number below 0."""
+        require(self, "top_k", "at least 0", self.top_k >= 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def trouser() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 def test_the_bundled_classifier_knows_trousers_and_says_where_it_looked(zoo: Zoo) -> None:
     loaded = load(NAME, zoo=zoo)
-    answer = loaded.predict(trouser(), top=2, explain="gradients")
+    answer = loaded.predict(trouser(), top_k=2, explain="gradients")
     assert answer["label"] == "Trouser" and answer["score"] > 0.5 and len(answer["scores"]) == 2
     assert Image.open(io.BytesIO(answer["explanation"].data)).format == "PNG"
     # A colour picture of another size, as a user has it.

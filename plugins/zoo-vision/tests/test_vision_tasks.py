@@ -334,10 +334,13 @@ def test_the_checkpoint_answers_arrays_files_folders_and_explains(zoo: Zoo, tmp_
     (tmp_path / "pictures").mkdir()
     for name in ("a.png", "b.png"):
         Pillow.fromarray(picture).save(tmp_path / "pictures" / name)
-    answer = loaded.predict(picture, top=3)
+    answer = loaded.predict(picture, top_k=3)
     assert list(answer) == ["label", "score", "scores"] and len(answer["scores"]) == 3
-    assert loaded.predict(str(tmp_path / "pictures" / "a.png"), top=3) == answer
-    assert loaded.predict(tmp_path / "pictures", top=3) == [answer, answer]
+    assert loaded.predict(picture, top=3) == answer  # as it was called before
+    every = loaded.predict(picture)
+    assert set(every["scores"]) == set(loaded.labels) and sum(every["scores"].values()) == pytest.approx(1, abs=1e-5)
+    assert loaded.predict(str(tmp_path / "pictures" / "a.png"), top_k=3) == answer
+    assert loaded.predict(tmp_path / "pictures", top_k=3) == [answer, answer]
     explained = loaded.predict([picture], explain="gradients")[0]["explanation"]
     assert isinstance(explained, File) and Pillow.open(io.BytesIO(explained.data)).size[0] >= 64
     with pytest.raises(UsageError, match="attention"):

@@ -201,14 +201,15 @@ class ClassificationConfig:
 class ClassificationOptions:
     """How a classifier answers."""
 
-    top: int = 5
-    """Classes to name with their probabilities, likeliest first."""
+    top_k: int = 0
+    """Classes to name with their probabilities, likeliest first; 0 for all."""
     explain: Literal["none", "gradients", "attention"] = "none"
     """Add a picture of where the answer comes from: integrated gradients, or attention rollout for Vision Transformers."""
 
     def __post_init__(self) -> None:
-        """Refuse an answer without classes."""
-        _require_positive(self, "top")
+        """Refuse a number below 0."""
+        if self.top_k < 0:
+            raise ValueError(f"top_k: must be at least 0, found {self.top_k}")
 
 
 @dataclass(frozen=True, kw_only=True)

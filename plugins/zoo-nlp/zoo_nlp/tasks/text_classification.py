@@ -59,12 +59,12 @@ class TextClassification(TextTask):
         return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
-        """The likeliest label of each input, its probability, and the probabilities of all labels, likeliest first.
+        """The likeliest label of each input, its probability, and the probabilities of all, or of the likeliest `top_k`.
 
         Raises `DataError` for an input longer than the model reads.
         """
         logits = text_logits(self, inputs, truncate=options.truncate)
-        return [ranked_answer(self.labels, row.softmax(-1).tolist()) for row in logits]
+        return [ranked_answer(self.labels, row.softmax(-1).tolist(), options.top_k) for row in logits]
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """The most frequent label, and logistic regression on TF-IDF."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo_core.training.answering import AnsweringTask
-from zoo_nlp.configs import ClassificationOptions
+from zoo_nlp.configs import ClassificationOptions, TextRegressionOptions
 from zoo_nlp.tasks.common import TextTask, text_logits
 
 _REMEDY = "zoo finetune with --task text-classification gives it a head for one label"
@@ -19,7 +19,7 @@ class TextMultiLabel(AnsweringTask, TextTask):
     remedy = _REMEDY
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
-        """The labels above one half, and the probability of each label, likeliest first.
+        """The labels above one half, and the probabilities of all, or of the likeliest `top_k`.
 
         Raises `DataError` for an input longer than the model reads.
         """
@@ -28,7 +28,9 @@ class TextMultiLabel(AnsweringTask, TextTask):
             scores = dict(zip(self.labels, row.sigmoid().tolist(), strict=True))
             ranked = sorted(scores, key=lambda label: -scores[label])
             chosen = [label for label in ranked if scores[label] > 0.5]
-            answers.append({"labels": chosen, "scores": {label: scores[label] for label in ranked}})
+            answers.append(
+                {"labels": chosen, "scores": {label: scores[label] for label in ranked[: options.top_k or None]}}
+            )
         return answers
 
 
@@ -38,7 +40,7 @@ class TextRegression(AnsweringTask, TextTask):
     name = "text-regression"
     remedy = _REMEDY
 
-    def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
+    def predict(self, inputs: Sequence[Any], options: TextRegressionOptions) -> list[dict[str, Any]]:
         """The value of each label by name, and as `value` where there is one. Raises as the others do."""
         rows = [row.tolist() for row in text_logits(self, inputs, truncate=options.truncate)]
         answers = [{"values": dict(zip(self.labels, row, strict=True))} for row in rows]

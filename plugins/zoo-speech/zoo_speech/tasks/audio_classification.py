@@ -81,7 +81,7 @@ class AudioClassification(EncoderTask):
         }
 
     def predict(self, inputs: Sequence[Any], options: AudioClassificationOptions) -> list[dict[str, Any]]:
-        """The likeliest label of each recording and the probabilities of the likeliest few. Raises `DataError`.
+        """The likeliest label of each recording and the probabilities of all, or of the likeliest `top_k`. Raises `DataError`.
 
         With `picture`, also the beginning of what was heard.
         """
@@ -91,7 +91,7 @@ class AudioClassification(EncoderTask):
             heard = [self.preprocessor.heard(item, number) for number, item in numbered]
             with serving(self.model):
                 probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
-            found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
+            found = [ranked_answer(self.labels, row, options.top_k) for row in probabilities.tolist()]
             if options.picture:
                 for answer, samples in zip(found, heard, strict=True):
                     title = f"{answer['label']}, {answer['score']:.0%}"

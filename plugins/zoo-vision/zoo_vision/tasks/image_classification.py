@@ -67,7 +67,7 @@ class ImageClassification(ImageTask):
         return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
-        """The likeliest label of each picture and the probabilities of the likeliest few.
+        """The likeliest label of each picture and the probabilities of all, or of the likeliest `top_k`.
 
         With `explain`, also an `explanation`: the picture, brighter and redder where the answer comes from.
         """
@@ -75,7 +75,7 @@ class ImageClassification(ImageTask):
         for images in self.batches(inputs):
             with serving(self.model):
                 probabilities = self.model(self.preprocessor.normalise(images)).float().softmax(-1)
-            found = [ranked_answer(self.labels, row, options.top) for row in probabilities.tolist()]
+            found = [ranked_answer(self.labels, row, options.top_k) for row in probabilities.tolist()]
             if options.explain != "none":
                 overlays = self._explained(images, probabilities.argmax(-1), options.explain)
                 for answer, overlay in zip(found, overlays, strict=True):
