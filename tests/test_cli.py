@@ -30,7 +30,7 @@ from zoo_core.specs import RunInfo
 ESCAPE = "\x1b"
 
 DOCUMENTED = {
-    "list", "search", "show", "recipes", "pretrain", "finetune", "evaluate", "predict",
+    "list", "search", "show", "recipes", "pretrain", "finetune", "resume", "evaluate", "predict",
     "verify", "plugin list", "doctor", "data list", "data fetch", "import", "export",
 }  # fmt: skip
 

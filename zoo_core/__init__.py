@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_core.factory import load as load
     from zoo_core.factory import open_zoo as open_zoo
     from zoo_core.factory import pipeline as pipeline
+    from zoo_core.factory import resume as resume
     from zoo_core.factory import train as train
     from zoo_core.fetch import Fetcher as Fetcher
     from zoo_core.hookspecs import hookimpl as hookimpl
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "zoo_core.build": ("Adaptation",),
     "zoo_core.errors": ("ArchMismatch", "CorruptFile", "DataError", "RecipeError", "UsageError", "ZooError"),
-    "zoo_core.factory": ("Loaded", "create_model", "evaluate", "list_models", "load", "open_zoo", "pipeline", "train"),
+    "zoo_core.factory": (
+        "Loaded", "create_model", "evaluate", "list_models", "load", "open_zoo", "pipeline", "resume", "train",
+    ),
     "zoo_core.fetch": ("Fetcher",),
     "zoo_core.hookspecs": ("hookimpl",),
     "zoo_core.recipe": ("load_recipe",),

@@ -13,6 +13,7 @@ from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, Usa
 from zoo_core.inputs import expanded
 from zoo_core.plugins import PluginHost
 from zoo_core.registry import Registry, read_verified
+from zoo_core.runs.claim import RECIPE
 from zoo_core.schema import dump_yaml, parse_yaml
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def open_folder(folder: Path) -> Checkpoint:
     if (folder / "model" / CARD).is_file():
         folder = folder / "model"
     path = folder / CARD
+    if not path.is_file() and (folder / RECIPE).is_file():
+        raise UsageError(f"{folder} is a run that isn't finished", hint=f"go on with it: zoo resume {folder}")
     if not path.is_file():
         raise CorruptFile(f"{folder} holds no {CARD}", hint="zoo import FOLDER reads the folders of other libraries")
     document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=CardError)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.card import Card, Metric, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
-from zoo_core.errors import DataError, UnknownName, UsageError
+from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
 from zoo_core.finetune import data_choice
-from zoo_core.inputs import expand
+from zoo_core.inputs import expand, expanded
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe, load_recipe
 from zoo_core.registry import Registry
+from zoo_core.runs.claim import RECIPE, claimed
 from zoo_core.schema import build as typed
 from zoo_core.settings import Training
 from zoo_core.specs import Head, TaskSpec
@@ -253,14 +254,29 @@ def train(
 
     The run's folder is `runs/<name>` unless one is given. Both pretraining and fine-tuning are recipes.
     """
-    from zoo_core.training.folder import new_folder, newest_folder
-    from zoo_core.training.run import train as run
-
     zoo = _zoo(zoo)
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides, zoo.host)
-    usual = newest_folder if resume else new_folder
-    place = usual(resolved.name, Path("runs")) if folder is None else Path(folder)
-    return run(resolved, host=zoo.host, registry=zoo.registry, folder=place, resume=resume, reporter=reporter)
+    place = None if folder is None else expanded(folder)
+    # Before torch is imported: a folder that is taken is refused at once.
+    with claimed(resolved.name, place, resumes=resume) as claim:
+        from zoo_core.training.run import train as run
+
+        return run(resolved, host=zoo.host, registry=zoo.registry, claim=claim, reporter=reporter)
+
+
+def resume(
+    folder: str | Path, *, overrides: Sequence[str] = (), reporter: Reporter | None = None, zoo: Zoo | None = None
+) -> RunResult:
+    """Go on with the run in a folder, by the recipe that is stored there, and end with the bits of an undisturbed run.
+
+    `overrides` may change what no weight depends on: `log_every`, `save_every`, `keep`, `workers`, `evaluate_samples`,
+    `skip_nonfinite`. Raises `ResumeError` for a folder without a run, a run that is finished, in use or not the same any
+    more, as after a change of its data.
+    """
+    path = expanded(folder)
+    if not (path / RECIPE).is_file():
+        raise ResumeError(f"{path} holds no run", hint="name the folder of a run, like runs/NAME")
+    return train(path / RECIPE, overrides=overrides, folder=path, resume=True, reporter=reporter, zoo=zoo)
 
 
 def evaluate(

@@ -234,6 +234,15 @@ def make_folder(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def claim_folder(path: Path) -> bool:
+    """Make a folder whose name must be free: of all who try it exactly one gets True. Raises `DiskError`."""
+    with _explained(path), suppress(FileExistsError):
+        system.mkdir(path)
+        sync_folder(path.parent)
+        return True
+    return False
+
+
 def remove_file(path: Path) -> None:
     """Remove a file, durably. Raises `DiskError`."""
     with _explained(path):

@@ -41,7 +41,7 @@ def run_zoo(work: Workload, feed: Callable[[Dataset], Dataset]) -> tuple[Prepare
         prepared = prepare(recipe, work.host, hardware, None, None)
         files = RunFolder(Path(folder) / "run")
         run = Run(recipe, prepared, hardware, files, work.host, SilentReporter(), stop)
-        run.begin(resume=False)
+        run.begin()
         prepared.train = feed(prepared.train)
         run.work()
         lines = [json.loads(line)["train"] for line in files.metrics.read_text().splitlines()]

@@ -237,7 +237,7 @@ def watched_run(resolved: Recipe, host: PluginHost, folder: Path) -> str:
         hardware = Hardware(resolved.training)
         prepared = prepare(resolved, host, hardware, None, None)
         run = Run(resolved, prepared, hardware, RunFolder(folder), host, SilentReporter(), stop)
-        run.begin(resume=False)
+        run.begin()
         every, inner, step_of = resolved.training.log_every, run._after_step, run.loop._step
 
         def watched_step(step: int, done: Any) -> None:

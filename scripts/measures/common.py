@@ -17,7 +17,7 @@ from zoo_core.errors import UnknownName
 from zoo_core.fetch import Fetcher, data_root
 from zoo_core.plugins import Provided
 from zoo_core.recipe import load_recipe
-from zoo_core.training.folder import new_folder, newest_folder
+from zoo_core.runs.claim import newest_run
 
 RUNS = Path("runs")
 
@@ -28,7 +28,7 @@ def run(recipe: Any, overrides: list[str] | None = None) -> Card | None:
     resolved = recipe if not isinstance(recipe, str | dict) else load_recipe(recipe, overrides or [], zoo.host)
     fetch(resolved.data.provided)
     reporter = PlainReporter(output_for(sys.stderr, {}))
-    return registered(resolved.name) or train(resolved, folder=new_folder(resolved.name, RUNS), reporter=reporter).card
+    return registered(resolved.name) or train(resolved, reporter=reporter).card
 
 
 def fetch(data: Provided) -> None:
@@ -70,14 +70,14 @@ def registered(name: str) -> Card | None:
 
 def data_wait(name: str) -> float:
     """Median share of the step that the newest run of that name spent waiting for data."""
-    lines = (newest_folder(name, RUNS) / "metrics.jsonl").read_text().splitlines()
+    lines = (newest_run(name, RUNS) / "metrics.jsonl").read_text().splitlines()
     trained = [row["train"] for row in map(json.loads, lines) if "train" in row]
     return statistics.median(figures["data_wait"] for figures in trained)
 
 
 def evaluations(name: str, metric: str) -> dict[str, float]:
     """A figure by the step of each evaluation of the newest run of that name."""
-    lines = (newest_folder(name, RUNS) / "metrics.jsonl").read_text().splitlines()
+    lines = (newest_run(name, RUNS) / "metrics.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if "evaluation" in row]
     return {str(row["step"]): row["evaluation"][metric] for row in rows}
 

@@ -119,6 +119,21 @@ def test_a_run_leaves_the_processes_it_was_launched_with(
             dist.destroy_process_group()
 
 
+def test_resume_goes_on_as_the_message_says(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        kills = iter([signal.SIGTERM])
+        patched.setattr(PlainReporter, "logged", lambda *_: [os.kill(os.getpid(), number) for number in kills])
+        stopped = zoo("pretrain", "coins")
+    assert stopped.code == 143 and "continue with: zoo resume runs/toy_tiny.coins" in stopped.err
+    unfinished = zoo("predict", "runs/toy_tiny.coins", "1")
+    assert unfinished.code == 2 and "zoo resume runs/toy_tiny.coins" in unfinished.err
+    refused = zoo("resume", "runs/toy_tiny.coins", "seed=9")
+    assert refused.code == 6 and "training.seed" in refused.err and "Traceback" not in refused.err
+    resumed = zoo("resume", "runs/toy_tiny.coins", "log_every=1", "--json")
+    assert resumed.code == 0 and resumed.data["checkpoint"] == "toy_tiny.coins@1" and resumed.data["next"]
+    assert zoo("resume", "runs").code == 6
+
+
 def test_stream_shows_pieces(zoo: Zoo) -> None:
     assert zoo("pretrain", "coins", "steps=1").code == 0
     ask = ("predict", "toy_tiny.coins", "--task", "spelling")

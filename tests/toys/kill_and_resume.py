@@ -30,18 +30,10 @@ def run(shape: str, root: Path, folder: Path, workers: int) -> int:
     """One run to its end, or as far as it is let; the exit code."""
     made = recipe(shape, steps=60, save_every=4, evaluate_every=20, ema_decay=0.9, accumulation=2, workers=workers)
     try:
-        train(made, folder=folder, zoo=toy_zoo(root / "home"), resume=resumable(folder))
+        train(made, folder=folder, zoo=toy_zoo(root / "home"), resume=(folder / "recipe.yaml").exists())
     except Interrupted as stop:
         return stop.exit_code
     return 0
-
-
-def resumable(folder: Path) -> bool:
-    """Whether the run got as far as its recipe; if not, there is nothing to go on from and the folder is cleared."""
-    if (folder / "recipe.yaml").exists():
-        return True
-    shutil.rmtree(folder, ignore_errors=True)
-    return False
 
 
 def forked(

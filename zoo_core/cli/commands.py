@@ -116,7 +116,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="key=value", help="settings of the recipe, like steps=200 or lr=1e-3"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on with the newest run of this name; see: zoo resume")
     parser.add_argument("--folder", help="folder of the run (default: runs/NAME)")
     parser.add_argument("--name", help="name to register the checkpoint under (default: the recipe's)")
     parser.add_argument("--print-recipe", action="store_true", help="print the resolved recipe and stop")
@@ -125,6 +125,16 @@ def _run(parser: argparse.ArgumentParser) -> None:
 def _pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe file, or the name of one from: zoo recipes")
     _run(parser)
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="the folder of a run that was stopped or killed")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="key=value",
+        help="what no weight depends on: log_every, save_every, keep, workers, evaluate_samples, skip_nonfinite",
+    )
 
 
 def _data_of_the_user(parser: argparse.ArgumentParser) -> None:
@@ -234,7 +244,7 @@ COMMANDS = (
         name="pretrain",
         group=TRAIN,
         summary="Train a model from a recipe and register the checkpoint.",
-        examples=("zoo pretrain my_recipe.yaml steps=200 lr=1e-3", "zoo pretrain my_recipe.yaml --resume"),
+        examples=("zoo pretrain my_recipe.yaml steps=200 lr=1e-3", "zoo pretrain my_recipe.yaml --folder runs/mine"),
         target="zoo_core.cli.train:pretrain",
         arguments=_pretrain,
         exits=(4, 5, 6, 143),
@@ -249,6 +259,15 @@ COMMANDS = (
         ),
         target="zoo_core.cli.train:finetune",
         arguments=_finetune,
+        exits=(4, 5, 6, 143),
+    ),
+    Command(
+        name="resume",
+        group=TRAIN,
+        summary="Go on with a run that was stopped or killed, to the same bits.",
+        examples=("zoo resume runs/mood_tiny.tweets", "zoo resume runs/mood_tiny.tweets workers=4"),
+        target="zoo_core.cli.train:resume",
+        arguments=_resume,
         exits=(4, 5, 6, 143),
     ),
     Command(

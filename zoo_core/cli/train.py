@@ -1,10 +1,10 @@
-"""`zoo pretrain` and `zoo finetune`: from words to a recipe, through the run, to what came of it."""
+"""`zoo pretrain`, `zoo finetune` and `zoo resume`: from words to a recipe, through the run, to what came of it."""
 
 from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.cli.render import Output, duration, measured_with, metric_rows, question
@@ -12,7 +12,10 @@ from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from zoo_core.card import Card
+    from zoo_core.plugins import PluginHost
     from zoo_core.recipe import Recipe
+    from zoo_core.training.report import Reporter
     from zoo_core.training.run import RunResult
 
 _ROLE = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
@@ -43,6 +46,16 @@ def finetune(arguments: Namespace, session: Session) -> Answer:
     return _carry_out(recipe, arguments, session)
 
 
+def resume(arguments: Namespace, session: Session) -> Answer:
+    """Go on with the run in a folder."""
+    from zoo_core.factory import resume as continued
+
+    return _reported(
+        lambda reporter: continued(arguments.folder, overrides=arguments.settings, reporter=reporter, zoo=session.zoo),
+        session,
+    )
+
+
 def parse_columns(words: Sequence[str]) -> dict[str, str]:
     """`input=body,label=stars` as role to column; a comma inside a column's name stays. Raises `UsageError`."""
     columns: dict[str, str] = {}
@@ -60,20 +73,34 @@ def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer
     if arguments.print_recipe:
         return Answer(document=recipe.to_data, show=lambda output: output.line(recipe.to_yaml().rstrip("\n")))
     from zoo_core.factory import train
-    from zoo_core.training.hardware import leave_ranks
+
+    return _reported(
+        lambda reporter: train(
+            recipe, folder=arguments.folder, resume=arguments.resume, reporter=reporter, zoo=session.zoo
+        ),
+        session,
+    )
+
+
+def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer:
+    """A run watched from its start to its end, or what it was stopped by."""
     from zoo_core.training.interrupt import Interrupted
 
     reporter = session.reporter()
     try:
-        result = train(recipe, folder=arguments.folder, resume=arguments.resume, reporter=reporter, zoo=session.zoo)
+        result = work(reporter)
     except Interrupted:  # all ranks alike
+        from zoo_core.training.hardware import leave_ranks
+
         leave_ranks()
         raise
     finally:
         reporter.close()
+    from zoo_core.training.hardware import leave_ranks
+
     if not leave_ranks() or result.card is None:
         raise SystemExit(0)
-    return _answer(result, _next_steps(recipe, result.card.name))
+    return _answer(result, _next_steps(result.card, session.host))
 
 
 def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
@@ -111,7 +138,8 @@ def _facts(result: RunResult) -> dict[str, str | None]:
     }
 
 
-def _next_steps(recipe: Recipe, name: str) -> list[str]:
-    spec = recipe.task.provided.spec
-    steps = [question(name, spec)] if spec.outputs else []
-    return steps if spec.labelled else [*steps, f"zoo finetune {name} --task TASK --data DATA"]
+def _next_steps(card: Card, host: PluginHost) -> list[str]:
+    recipe = card.recipe or {}
+    spec = host.find("task", recipe["task"]["name"]).spec
+    steps = [question(card.name, spec)] if spec.outputs else []
+    return steps if spec.labelled else [*steps, f"zoo finetune {card.name} --task TASK --data DATA"]

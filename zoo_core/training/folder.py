@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from zoo_core import fs
 from zoo_core.errors import CorruptFile, ResumeError
 from zoo_core.recipe import Recipe
+from zoo_core.runs import identity
+from zoo_core.runs.claim import RECIPE
+from zoo_core.runs.identity import Identity
+from zoo_core.schema import parse_yaml
 from zoo_core.training import state
 from zoo_core.training.meter import rounded
-
-FREE = ("log_every", "save_every", "keep", "workers", "evaluate_samples")
-"""Settings of `training` that a resumed run may change, because no weight depends on them."""
 
 
 class RunFolder:
@@ -23,7 +24,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe = path / "recipe.yaml"
+        self.recipe = path / RECIPE
+        self.identity = path / "identity.json"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "log.txt"
         self.checkpoints = path / "checkpoints"
@@ -31,16 +33,46 @@ class RunFolder:
         self.preprocessor = path / "preprocessor"
         self.curve = path / "curve.png"
 
-    def start(self, recipe: Recipe, preprocessor: Mapping[str, bytes]) -> None:
+    def start(self, recipe: Recipe, preprocessor: Mapping[str, bytes], what: Identity) -> None:
         """Lay out a new run, or anew one that was stopped before its first checkpoint."""
         for folder in (self.path, self.checkpoints, self.artifacts):
             fs.make_folder(folder)
+        self.sweep()
         if preprocessor and not self.preprocessor.exists():
             fs.commit_folder(self.path, self.preprocessor.name, {name: [data] for name, data in preprocessor.items()})
         self.rewind(-1)
+        identity.write(self.identity, what)
         # Last, so that a folder with a recipe has everything that resuming takes.
         fs.write_file(self.recipe, recipe.to_yaml().encode())
         fs.append_line(self.log, f"{_now()} started {recipe.name}")
+
+    def take_up(self, step: int, what: Identity) -> None:
+        """Make the folder as it was when the checkpoint of `step` was saved, but for the log."""
+        self.sweep()
+        self.rewind(step)
+        if not self.identity.exists():
+            identity.write(self.identity, what)
+
+    def origin(self) -> Identity:
+        """What the run in the folder is; of one that noted less, as much as its checkpoints say. Raises `CorruptFile`."""
+        kept = identity.read(self.identity)
+        if kept:
+            return kept
+        run = identity.new_run()
+        for step in reversed(state.steps(self.checkpoints)):
+            with suppress(CorruptFile):
+                facts = state.read_facts(self.checkpoints / state.folder_name(step))
+                recipe, data, versions = facts["recipe"], facts["data"], facts["versions"]
+                return Identity(run=run, recipe=recipe, data=data, preprocessor=None, init=None, environment=versions)
+        text = fs.read_bytes(self.recipe, limit=1 << 20)
+        recipe = parse_yaml(text, where=str(self.recipe), error=ResumeError).data
+        return Identity(run=run, recipe=recipe, data=None, preprocessor=None, init=None, environment={})
+
+    def sweep(self) -> None:
+        """Remove what a process that was killed left half-written."""
+        for folder in (self.path, self.checkpoints, self.artifacts):
+            if folder.is_dir():
+                fs.sweep(folder)
 
     def kept_preprocessor(self) -> dict[str, bytes]:
         """The preprocessor's files that the run started with."""
@@ -91,52 +123,12 @@ def new_folder(name: str, parent: Path) -> Path:
     return path
 
 
-def newest_folder(name: str, parent: Path) -> Path:
-    """The newest run of that name, to resume. Raises `ResumeError` if there is none."""
-    paths = [path for path in parent.glob(f"{name}*") if _number(path.name, name) and (path / "recipe.yaml").is_file()]
-    if not paths:
-        raise ResumeError(f"{parent} has no run of {name} to resume", hint="name its folder with --folder")
-    return max(paths, key=lambda path: _number(path.name, name))
-
-
-def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: Path) -> None:
-    """Raise `ResumeError` with the differences if the recipe is not the one that the run started with."""
-    differences = list(_differences(_without_free(old), _without_free(new), ""))
-    if differences:
-        raise ResumeError(
-            f"{where} was started with another recipe:\n  " + "\n  ".join(differences[:10]),
-            hint="resume without overrides, or start a new run",
-        )
-
-
 def final_digest(path: Path) -> str:
     """sha256 of the newest training checkpoint's tensors: two runs that ended the same way share it."""
     steps = state.steps(path / "checkpoints")
     if not steps:
         raise CorruptFile(f"{path} has no checkpoints")
     return str(state.read_facts(path / "checkpoints" / state.folder_name(steps[-1]))["sha256"])
-
-
-def _without_free(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    training = {key: value for key, value in recipe["training"].items() if key not in FREE}
-    return {**recipe, "training": training, "summary": ""}
-
-
-def _differences(old: Any, new: Any, place: str) -> list[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
-        for key in sorted({*old, *new}):
-            found += _differences(old.get(key), new.get(key), f"{place}.{key}" if place else str(key))
-        return found
-    same = list(old) == list(new) if isinstance(old, list | tuple) and isinstance(new, list | tuple) else old == new
-    return [] if same else [f"{place}: {old} then, {new} now"]
-
-
-def _number(folder: str, name: str) -> int:
-    if folder == name:
-        return 1
-    rest = folder.removeprefix(f"{name}-")
-    return int(rest) if rest.isdigit() else 0
 
 
 def _step_of(line: str) -> int:

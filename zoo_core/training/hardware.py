@@ -191,6 +191,14 @@ class Hardware:
         dist.all_reduce(total)
         return total
 
+    def share(self, text: str) -> str:
+        """Rank 0's text, on every rank."""
+        if self.ranks == 1:
+            return text
+        box = [text]
+        dist.broadcast_object_list(box, 0)
+        return box[0]
+
     def wait(self) -> None:
         """Let every rank come to this point."""
         if self.ranks > 1:

@@ -13,6 +13,8 @@ class Stop:
     """Whether a signal asked the run to stop."""
 
     signal: int | None = None
+    advice: str = ""
+    """What to type to go on; empty before there is anything to go on with."""
 
     @property
     def exit_code(self) -> int:
@@ -38,7 +40,9 @@ def watching() -> Iterator[Stop]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.signal is not None:
-            raise Interrupted(128 + number, "stopped at once; the last complete checkpoint stands")
+            raise Interrupted(
+                128 + number, f"stopped at once; the last complete checkpoint stands; {stop.advice}".rstrip("; ")
+            )
         stop.signal = number
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

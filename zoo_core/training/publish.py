@@ -89,13 +89,11 @@ def rivals(task: Task, data: Data, samples: Sequence[Any]) -> dict[str, dict[str
     return task.baselines(data.samples("train"), samples) if "train" in data.splits() else {}
 
 
-def data_record(recipe_data: Any, data: Data) -> DataRecord:
-    """Which data this was."""
+def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
+    """Which data this was; `digest` was taken when it was read."""
     spec = recipe_data.provided.spec
     splits = {split: len(data.samples(split)) for split in data.splits()}
-    return DataRecord(
-        name=recipe_data.id, digest=data.digest(), license=spec.license, source=spec.source, splits=splits
-    )
+    return DataRecord(name=recipe_data.id, digest=digest, license=spec.license, source=spec.source, splits=splits)
 
 
 def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tuple[Metric, ...]:
@@ -137,7 +135,7 @@ def _card(
         files=(),
         parameters=build.parameter_count(prepared.task.model, prepared.published),
         parent=parent,
-        data=data_record(recipe.data, prepared.data),
+        data=data_record(recipe.data, prepared.data, prepared.data_digest),
         recipe=recipe.to_data(),
         seed=recipe.training.seed,
         environment=describe_environment(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,18 +15,21 @@ from torch import Tensor
 from zoo_core import build, fs
 from zoo_core.card import Card
 from zoo_core.checkpoint import open_checkpoint
-from zoo_core.environment import describe_environment
-from zoo_core.errors import NonFiniteLoss, ResumeError, UsageError
+from zoo_core.environment import describe_computation
+from zoo_core.errors import NonFiniteLoss, ResumeError
 from zoo_core.plot import draw_learning_curve
 from zoo_core.plugins import PluginHost, model_name
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
+from zoo_core.runs import identity
+from zoo_core.runs.claim import Claim
+from zoo_core.runs.identity import Identity
 from zoo_core.specs import RunInfo
 from zoo_core.training import optim, state
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
 from zoo_core.training.evaluate import evaluate, micro_batch
-from zoo_core.training.folder import RunFolder, refuse_changes
+from zoo_core.training.folder import RunFolder
 from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.interrupt import Interrupted, Stop, watching
 from zoo_core.training.loop import Loop, Moment
@@ -33,6 +37,7 @@ from zoo_core.training.order import Cursor, training_batches
 from zoo_core.training.publish import measure_final, publish
 from zoo_core.training.report import Reporter, SilentReporter
 from zoo_core.training.setup import Prepared, Start, prepare
+from zoo_core.training.snapshot import Snapshot
 from zoo_core.training.state import Facts
 
 
@@ -56,31 +61,27 @@ def train(
     *,
     host: PluginHost,
     registry: Registry,
-    folder: Path,
-    resume: bool = False,
+    claim: Claim,
     reporter: Reporter | None = None,
 ) -> RunResult:
-    """Run a recipe to its end, register the checkpoint and return what came of it.
+    """Run a recipe to its end in the claimed folder, register the checkpoint and return what came of it.
 
-    A signal lets the step finish, saves a checkpoint and raises `Interrupted`. Raises `ResumeError` when `folder` holds
-    another run, `NonFiniteLoss` when more updates are non-finite than the recipe allows; the folder then still holds
-    the last good checkpoint.
+    A signal lets the step finish, saves a checkpoint and raises `Interrupted`. Raises `ResumeError` when the folder holds
+    another run, which is then left as it was, and `NonFiniteLoss` when more updates are non-finite than the recipe allows;
+    the folder then still holds the last good checkpoint.
     """
-    files = RunFolder(folder)
-    if not resume and folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty", hint="resume it, or name another folder")
-    if resume and not files.recipe.is_file():
-        raise ResumeError(f"{folder} holds no run", hint="leave --resume out, or name the run's folder")
-    if resume and (folder / "model").exists():
-        raise ResumeError(f"{folder} is finished", hint=f"its checkpoint is in {folder / 'model'}")
     with torch_settings(recipe.training), watching() as stop:
         hardware = Hardware(recipe.training)
+        files = RunFolder(Path(hardware.share(str(claim.folder))))
+        kept = files.origin() if claim.resumes else None
+        if kept:
+            identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
         start = _start(recipe, host, registry)
-        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if resume else None)
+        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"
         try:
-            run.begin(resume=resume)
+            run.begin(kept, start.reference if start else "")
             run.work()
             result = run.finish(registry, start)
             status = "finished"
@@ -139,6 +140,8 @@ class Run:
         self.skipped = 0
         self.owes_evaluation = False
         self.saved: int | None = None
+        self.snapshot = Snapshot(self.model, self.ema, prepared.updates)
+        self.identity: Identity | None = None
         self.began, self.began_cpu = time.perf_counter(), time.process_time()
         self.info = RunInfo(
             name=recipe.name,
@@ -150,13 +153,24 @@ class Run:
             extra=recipe.to_data(),
         )
 
-    def begin(self, *, resume: bool) -> None:
-        """Lay out the folder, or take up the newest checkpoint in it."""
-        if resume and state.steps(self.files.checkpoints):
-            self._resume()
+    def begin(self, kept: Identity | None = None, init: str = "") -> None:
+        """Lay out the folder, or take up the newest checkpoint in it; `kept` is what the run in the folder is, `init` which
+        checkpoint it starts from. A folder that can't be continued is left as it was."""
+        what = self._identity(kept, init)
+        if kept:
+            identity.refuse_changes(kept, what, self.files.path)
+        found = state.newest(self.files.checkpoints) if kept and state.steps(self.files.checkpoints) else None
+        if found and found[0].world != self.hardware.ranks:
+            raise ResumeError(
+                f"{self.files.path} ran on {found[0].world} rank(s), now there are {self.hardware.ranks}",
+                hint=f"torchrun --nproc_per_node={found[0].world} -m zoo_core resume {self.files.path}",
+            )
+        self.identity, self.stop.advice = what, f"continue with: {self._resume_command}"
+        if found:
+            self._resume(*found)
         elif self.hardware.is_main:
             preprocessor = self.prepared.preprocessor
-            self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {})
+            self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {}, what)
             self.files.keep_artifacts(0, self.prepared.task.preview(self.prepared.train))
         self.hardware.wait()
         if self.hardware.is_main:
@@ -165,7 +179,22 @@ class Run:
                 self._message(notice)
             if self.prepared.adaptation and not self.prepared.adaptation.exact:
                 self._message(f"{self.recipe.init}: {self.prepared.adaptation.describe()}")
+            then = found[0].versions if found else kept.environment if kept else what.environment
+            if changed := identity.changed_environment(then, what.environment):
+                self._message(changed)
             self._notify("zoo_run_started")
+
+    def _identity(self, kept: Identity | None, init: str) -> Identity:
+        recipe, preprocessor = self.recipe, self.prepared.preprocessor
+        plugins = {part.provided.plugin for part in (recipe.task, recipe.data)} | {self.prepared.model_id.plugin}
+        return Identity(
+            run=kept.run if kept else identity.new_run(),
+            recipe=recipe.to_data(),
+            data=self.prepared.data_digest,
+            preprocessor=identity.files_digest(preprocessor.files() if preprocessor else {}),
+            init=init,
+            environment=describe_computation(self.hardware.describe(), plugins),
+        )
 
     def work(self) -> None:
         """Run the loop from where the run stands."""
@@ -190,7 +219,7 @@ class Run:
         step = self.best.step if self.best.step is not None else self.first
         if self.best.step is not None and self.best.step != self.saved:
             best = state.read(self.files.checkpoints / state.folder_name(self.best.step))
-            self._restore_model(best[1])
+            self.snapshot.restore_model(best[1])
         with self.ema.applied() if self.ema else nullcontext():
             final, card = measure_final(self.recipe, self.prepared, self.hardware), None
             if self.hardware.is_main:
@@ -226,7 +255,7 @@ class Run:
 
     def end(self, status: Literal["finished", "stopped", "failed"]) -> None:
         """Tell everyone that the run is over."""
-        if self.hardware.is_main and self.files.path.is_dir():
+        if self.hardware.is_main and self.identity:
             self.files.say(status)
             self._notify("zoo_run_ended", status=status)
             self.reporter.ended(status)
@@ -248,7 +277,7 @@ class Run:
         if saves or improved:
             self._save(step)
         if stopping:
-            raise Interrupted(self.stop.exit_code or 143, f"stopped at step {step}; continue with --resume")
+            raise Interrupted(self.stop.exit_code or 143, f"stopped at step {step}; {self.stop.advice}")
         return self.best.lost_patience
 
     def _log(self, step: int) -> None:
@@ -294,6 +323,7 @@ class Run:
         if self.saved == step:
             return
         self.saved = step
+        assert self.identity is not None
         if self.hardware.is_main:
             facts = Facts(
                 step=step,
@@ -305,54 +335,34 @@ class Run:
                 owes_evaluation=self.owes_evaluation,
                 skipped=self.skipped,
                 world=self.hardware.ranks,
-                data=self.prepared.data.digest(),
+                data=self.prepared.data_digest,
                 recipe=self.recipe.to_data(),
                 optimizers={word: optim.optimizer_scalars(u.optimizer) for word, u in self.prepared.updates.items()},
-                versions=describe_environment(),
+                versions=dict(self.identity.environment),
             )
-            folder = state.save(self.files.checkpoints, facts, self._tensors())
+            folder = state.save(self.files.checkpoints, facts, self.snapshot.tensors())
             state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best.step)
             self._notify("zoo_checkpoint_saved", step=step, folder=folder)
         self.hardware.wait()
         self.loop.meter.restart()
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{name}": tensor for name, tensor in build.weights(self.model).items()}
-        if self.ema:
-            tensors.update({f"ema.{name}": tensor for name, tensor in self.ema.tensors().items()})
-        for word, update in self.prepared.updates.items():
-            found = optim.optimizer_tensors(update.optimizer)
-            tensors.update({f"optimizer.{word}.{name}": tensor for name, tensor in found.items()})
-        return tensors
-
-    def _resume(self) -> None:
-        facts, tensors, passed = state.newest(self.files.checkpoints)
-        refuse_changes(facts.recipe, self.recipe.to_data(), self.files.path)
-        if facts.world != self.hardware.ranks:
-            raise ResumeError(f"{self.files.path} ran on {facts.world} rank(s), now there are {self.hardware.ranks}")
-        if facts.data != self.prepared.data.digest():
-            raise ResumeError(f"{self.files.path}: the data changed since the run was started")
-        self._restore_model(tensors)
-        for word, update in self.prepared.updates.items():
-            mine = _below(tensors, f"optimizer.{word}.")
-            optim.restore_optimizer(update.optimizer, mine, facts.optimizers[word])
+    def _resume(self, facts: Facts, tensors: Mapping[str, Tensor], passed: Mapping[int, str]) -> None:
+        self.snapshot.restore(facts, tensors)
         self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
         self.best.step, self.best.value, self.best.worse = facts.best_step, facts.best_value, facts.worse
         self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
         if self.hardware.is_main:
+            assert self.identity is not None
             for step, reason in passed.items():
                 self._message(f"passed over a damaged checkpoint: {reason}")
                 # Its step comes again, and its place must be free then.
                 fs.remove_folder(self.files.checkpoints / state.folder_name(step))
-            fs.sweep(self.files.checkpoints)
-            self.files.rewind(facts.step)
+            self.files.take_up(facts.step, self.identity)
             self._message(f"resumed at step {facts.step}")
 
-    def _restore_model(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, own in build.weights(self.model).items():
-            own.copy_(tensors[f"model.{name}"])
-        if self.ema:
-            self.ema.restore(_below(tensors, "ema."))
+    @property
+    def _resume_command(self) -> str:
+        return f"zoo resume {shlex.quote(str(self.files.path))}"
 
     def _draw(self, baselines: Mapping[str, Mapping[str, float]]) -> None:
         by_metric: dict[str, dict[str, float]] = {}
@@ -382,7 +392,3 @@ class Run:
         self.host.notify(hook, run=self.info, **facts)
         for warning in self.host.warnings[known:]:
             self._message(warning)
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

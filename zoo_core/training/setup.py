@@ -51,6 +51,8 @@ class Prepared:
     head: Head
     labels: tuple[str, ...]
     data: Data
+    data_digest: str
+    """Which data this is, taken once: the files may change while the run goes on."""
     task: Task
     preprocessor: Preprocessor | None
     adaptation: Adaptation | None
@@ -72,6 +74,7 @@ def prepare(
     """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
     data = open_data(recipe.data, host)
     train = data.samples("train")
+    digest = data.digest()
     provided, size, config = _architecture(recipe, host, start)
     preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
     if preprocessor and (start is None or recipe.preprocessor):
@@ -112,6 +115,7 @@ def prepare(
         head=head,
         labels=labels,
         data=data,
+        data_digest=digest,
         task=task,
         preprocessor=preprocessor,
         adaptation=adaptation,

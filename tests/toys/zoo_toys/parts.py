@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo_core import Data, Dataset, Head, Phase, SampleKey, StepOutput, Task, TaskContext
+from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
 
 
 class Mlp(nn.Module):
@@ -106,8 +108,30 @@ class Points(Data):
         return points
 
     def digest(self) -> str:
-        """Of the configuration, which says it all."""
-        return hashlib.sha256(repr(self.config).encode()).hexdigest()
+        """Of the configuration, which says it all but for what is in the file."""
+        file = Path(self.config.file).read_bytes() if self.config.file else b""
+        return hashlib.sha256(repr(self.config).encode() + file).hexdigest()
+
+
+class Scale(Preprocessor):
+    """The largest coordinate, learned from the training points."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    @classmethod
+    def fit(cls, config: Any, samples: Iterable[Any]) -> Self:
+        """Look at every point."""
+        return cls(config.margin * max(abs(x) for sample in samples for x in sample.place))
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """From one number."""
+        return cls(json.loads(files["scale.json"])["scale"])
+
+    def files(self) -> dict[str, bytes]:
+        """One number."""
+        return {"scale.json": json.dumps({"scale": self.scale}).encode()}
 
 
 class PointSet(Dataset):

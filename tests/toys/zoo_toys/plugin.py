@@ -47,6 +47,15 @@ class PointsConfig:
     """Spread of the noise that each draw of a training sample gets."""
     poison: int = -1
     """Number of a training sample that is not finite; none if negative."""
+    file: str = ""
+    """A file that belongs to the data and whose bytes are part of its digest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScaleConfig:
+    """How the scale of points is learned."""
+
+    margin: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +90,19 @@ def zoo_models() -> list[ModelSpec]:
             layers=r"blocks\.(\d+)\.",
             adapt="zoo_toys.parts:adapt_mlp",
             license="Apache-2.0",
+        ),
+        ModelSpec(
+            name="scaled",
+            summary="perceptron on scaled points",
+            target="zoo_toys.parts:build_mlp",
+            config=MlpConfig,
+            preprocessor="zoo_toys.parts:Scale",
+            preprocessor_config=ScaleConfig,
+            modality="points",
+            sizes={"tiny": {}},
+            tasks=("point-classification",),
+            head=("head.",),
+            backbone="body.",
         ),
         ModelSpec(
             name="pair",

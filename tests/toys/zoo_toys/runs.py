@@ -26,9 +26,14 @@ def toy_zoo(root: Path, *others: EntryPoint) -> Zoo:
 
 
 def recipe(shape: str, **training: Any) -> dict[str, Any]:
-    """A recipe as plain data; `shape` is `single`, `adversarial` or `sequence`."""
+    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial` or `sequence`."""
     parts: Mapping[str, Any] = {
         "single": {"model": {"name": "mlp_tiny"}, "task": {"name": "point-classification"}, "data": {"name": "points"}},
+        "scaled": {
+            "model": {"name": "scaled_tiny"},
+            "task": {"name": "point-classification"},
+            "data": {"name": "points"},
+        },
         "adversarial": {
             "model": {"name": "pair_tiny"},
             "task": {"name": "point-generation"},
