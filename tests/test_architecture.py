@@ -30,7 +30,7 @@ FLOORS = (
     ("trial", "runs.claim"),
     ("plugins", "tensors", "tables", "plot"),
     ("store", "registry", "data.images"),
-    ("data.pixels",),
+    ("data.pixels", "data.survey"),
     ("fetch", "recipe"),
     ("training.task", "build", "checkpoint", "runs.identity"),
     ("finetune", "exchange"),
@@ -169,8 +169,8 @@ WORDS = re.compile(
     r"\b(text|texts|tokens?|tokenizers?|images?|pixels?|audio|speech|bert|gpt2?|vit|whisper|gan|transformers|timm|huggingface|sentences?)\b",
     re.IGNORECASE,
 )
-SPOKEN = {"errors", "specs", "hookspecs", "training.task", "data.images", "data.pixels"}
-"""Where an example may name a modality; the last two decode a format of files, as `tables` does, whatever it is for."""
+SPOKEN = {"errors", "specs", "hookspecs", "training.task", "data.images", "data.pixels", "data.survey"}
+"""Where an example may name a modality; the last three read a format of files, as `tables` does, whatever it is for."""
 
 
 @pytest.mark.parametrize("path", sources(CORE), ids=lambda path: str(path.relative_to(ROOT)))

@@ -141,5 +141,5 @@ def _card(
         environment=describe_environment(),
         metrics=metrics,
         training=training,
-        notes="\n".join(prepared.data.notices),
+        notes="\n".join(prepared.notices),
     )

@@ -175,7 +175,7 @@ class Run:
         self.hardware.wait()
         if self.hardware.is_main:
             self.reporter.started(self.info, self._facts())
-            for notice in self.prepared.data.notices:
+            for notice in self.prepared.notices:
                 self._message(notice)
             if self.prepared.adaptation and not self.prepared.adaptation.exact:
                 self._message(f"{self.recipe.init}: {self.prepared.adaptation.describe()}")

@@ -66,6 +66,8 @@ class Prepared:
     published: frozenset[str]
     """Names of the architecture's tensors; a buffer that the task adds to the model for its training isn't among them,
     so it is part of the run and not of the checkpoint that the run registers."""
+    notices: tuple[str, ...]
+    """What the user should know of the data, and of what the preprocessor leaves of it."""
 
 
 def prepare(
@@ -126,6 +128,7 @@ def prepare(
         updates=_updates(recipe, host, task, provided),
         frozen=frozen,
         published=published,
+        notices=(*data.notices, *(preprocessor.notices(train) if preprocessor else ())),
     )
 
 

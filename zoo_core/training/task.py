@@ -113,6 +113,10 @@ class Preprocessor(ABC):
         """Fields of the model's configuration that follow from the preprocessor, like `vocab_size`."""
         return {}
 
+    def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
+        """What of raw samples like these a model doesn't get to see, a line each, for the log and the card; looks at a few."""
+        return ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:

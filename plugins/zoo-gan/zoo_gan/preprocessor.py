@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from zoo_core.data import survey
 from zoo_core.data.pixels import pixels_of
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.schema import build, to_data
@@ -69,6 +70,12 @@ class PictureReader(Preprocessor):
     def model_config(self) -> dict[str, Any]:
         """`image_size` and `channels`."""
         return {"image_size": self.image_size, "channels": self.channels}
+
+    def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
+        """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
+        found = survey.survey(samples)
+        kept = found.square if found else 1.0
+        return survey.notices(found, channels=self.channels, side=self.image_size, kept=kept)
 
     def fitted(self, array: Pixels) -> Tensor:
         """uint8 (C, S, S): transparency laid on the background, the middle square, resized. Raises `DataError`."""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core import create_model, load, open_zoo
+from zoo_core import create_model, load, open_zoo, train
 from zoo_core.errors import UsageError
 from zoo_core.exchange import export_folder
 from zoo_core.factory import Zoo
@@ -59,6 +60,36 @@ def test_another_head_other_channels_and_feature_maps_from_its_weights(zoo: Zoo)
         assert model(torch.zeros(1, 3, 28, 28)).shape == (1, 5)
         maps = create_model(NAME, pretrained=True, features_only=True, zoo=zoo)(torch.zeros(1, 1, 28, 28))
     assert [tuple(part.shape[1:]) for part in maps][-1] == (160, 4, 4)
+
+
+def photos(root: Path) -> Path:
+    draw = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (root / label).mkdir(parents=True)
+        for number in range(20):
+            pixels = draw.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number}.png")
+    return root
+
+
+def test_colour_photos_on_a_small_grey_checkpoint_are_told_of(zoo: Zoo, tmp_path: Path) -> None:
+    recipe = {
+        "init": NAME,
+        "task": {"name": "image-classification"},
+        "data": {"name": "labelled-image", "path": str(photos(tmp_path / "photos")), "test_fraction": 0},
+        "training": {"steps": 1, "batch_size": 4},
+    }
+    train({**recipe, "name": "resnet_nano.grey"}, folder=tmp_path / "grey", zoo=zoo)
+    assert zoo.registry.find("resnet_nano.grey").card.notes.splitlines() == [
+        "colours are read as grey: 24 of 24 pictures looked at have some",
+        "25% of a picture's area is cut off at its edges, on average",
+        "pictures of 160 x 120 pixels are reduced to 28 x 28",
+    ]
+    larger = {"in_chans": 3, "img_size": 32, "crop_mode": "squash"}
+    train({**recipe, "name": "resnet_nano.colour", "preprocessor": larger}, folder=tmp_path / "colour", zoo=zoo)
+    assert zoo.registry.find("resnet_nano.colour").card.notes == ""
+    reader = load("resnet_nano.colour", zoo=zoo).task.preprocessor
+    assert isinstance(reader, ImagePreprocessor) and len(reader.mean) == 3 and 0.4 < min(reader.mean) < 0.6
 
 
 def test_labels_it_knows_by_name_keep_their_rows(zoo: Zoo) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from zoo_core.data import survey
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
@@ -91,13 +92,26 @@ class ImagePreprocessor(Preprocessor):
         return {IMAGE_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
-        """The same with other settings, like another `img_size`. Raises `UsageError` for what is none, or can't be."""
+        """The same with other settings, like another `img_size`; for other channels mean and std are measured anew.
+
+        Raises `UsageError` for what is no setting, or can't be.
+        """
         values = {**to_data(self.config), **settings}
-        return type(self)(build(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError))
+        if values["in_chans"] != self.in_chans and "mean" not in settings:
+            values["mean"] = values["std"] = ()
+        return self.fit(build(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError), samples)
 
     def model_config(self) -> dict[str, Any]:
         """`img_size` and `in_chans`."""
         return {"img_size": self.img_size, "in_chans": self.in_chans}
+
+    def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
+        """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
+        found = survey.survey(samples)
+        kept = 1.0
+        if found and self.crop_mode != "squash":
+            kept = (self.img_size / self._resized) ** 2 * found.square
+        return survey.notices(found, channels=self.in_chans, side=self.img_size, kept=kept)
 
     def channels(self, array: Pixels) -> Pixels:
         """The picture (H, W, in_chans): alpha laid on the background, grey and RGB by luminance (ITU-R 601).
