@@ -40,7 +40,7 @@ FLOORS = (
     ("training.meter",),
     ("training.evaluate", "training.loop", "training.folder"),
     ("training.setup", "training.snapshot"),
-    ("training.publish",),
+    ("training.publish", "runs.rows"),
     ("training.run",),
     ("factory",),
     ("cli", "testing"),

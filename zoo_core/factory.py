@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core.card import Card, Metric, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
-from zoo_core.finetune import data_choice
 from zoo_core.inputs import expand, expanded
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe, load_recipe
@@ -279,50 +278,59 @@ def resume(
     return train(path / RECIPE, overrides=overrides, folder=path, resume=True, reporter=reporter, zoo=zoo)
 
 
+class Evaluation(NamedTuple):
+    """What an evaluation found."""
+
+    metrics: list[Metric]
+    """Each with its baselines."""
+    artifacts: dict[str, bytes]
+    """Files that show what was found, by name."""
+    notes: tuple[str, ...]
+    """What was left out and why, and which rows were measured."""
+
+
 def evaluate(
     name_or_path: str | Path,
     data: str,
     *,
-    split: str = "test",
+    split: str | None = None,
     columns: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     batch_size: int = 32,
     zoo: Zoo | None = None,
-) -> tuple[list[Metric], dict[str, bytes]]:
-    """Metrics of a checkpoint on a split, each beside its baselines, and the files the evaluation leaves."""
+) -> Evaluation:
+    """Metrics of a checkpoint, each beside its baselines, on a split or on all rows of a file that has no splits.
+
+    Baselines learn from what the model was trained on, where that can be had.
+    """
+    from zoo_core.runs.rows import rows_to_measure
     from zoo_core.training.hardware import Hardware
     from zoo_core.training.publish import measure
-    from zoo_core.training.setup import open_data
 
     zoo = _zoo(zoo)
     loaded = load(name_or_path, zoo=zoo)
-    values = {**data_choice(loaded.provided_task, data, columns or {}, zoo.host), **(settings or {})}
-    provided = zoo.host.find("data", values.pop("name"))
-    opened = open_data(Component(provided=provided, config=typed(provided.config, values, where="data")), zoo.host)
-    if split not in opened.splits():
-        raise UnknownName("split", split, opened.splits(), where=provided.id)
+    named = {"columns": columns or {}, "settings": settings or {}}
+    rows = rows_to_measure(loaded.card, loaded.provided_task, data, zoo.host, split=split, **named)
     hardware = Hardware(Training(steps=1))
     loaded.model.to(hardware.device)
-    if loaded.labels and opened.labels and set(opened.labels) - set(loaded.labels):
-        strange = ", ".join(sorted(set(opened.labels) - set(loaded.labels)))
-        raise DataError(
-            f"{provided.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first"
-        )
-    found, baselines = measure(loaded.task, opened, split, hardware, batch_size=batch_size)
+    if loaded.labels and set(rows.data.labels) - set(loaded.labels):
+        strange = ", ".join(sorted(set(rows.data.labels) - set(loaded.labels)))
+        raise DataError(f"{rows.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first")
+    found, baselines = measure(loaded.task, rows.data, rows.split, hardware, batch_size=batch_size)
     instruments = loaded.task.instruments()
     metrics = [
         Metric(
             name=metric,
             value=value,
-            data=provided.id,
-            split=split,
+            data=rows.id,
+            split=rows.split,
             samples=found.samples,
             baselines={rival: figures[metric] for rival, figures in baselines.items() if metric in figures},
             measured_with=instruments.get(metric, ""),
         )
         for metric, value in found.metrics.items()
     ]
-    return metrics, found.artifacts
+    return Evaluation(metrics, found.artifacts, rows.notes)
 
 
 def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from zoo_core.card import looks_like_path
 from zoo_core.checkpoint import open_checkpoint
-from zoo_core.errors import DataError, UnknownName
+from zoo_core.data.options import SplitOptions
+from zoo_core.errors import AmbiguousName, DataError, UnknownName
 from zoo_core.inputs import place_of
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import OPTIMIZER, Recipe, load_recipe
@@ -20,8 +21,8 @@ from zoo_core.specs import TaskSpec
 def data_choice(provided: Provided, text: str, columns: Mapping[str, str], host: PluginHost) -> dict[str, Any]:
     """The data section of a recipe for what a user named: a data set, or a file or folder of their own.
 
-    A file goes to the reader whose samples the task takes and whose configuration has a `path`; `columns` names, by
-    role, the columns to read. Raises `UnknownName` and `DataError` with what would work.
+    A file goes to the reader whose samples the task takes and whose configuration has a `path`, and is split by class where
+    it has no splits; `columns` names, by role, the columns to read. Raises `UnknownName` and `DataError` with what would work.
     """
     task: TaskSpec = provided.spec
     sets = [one for one in host.all("data") if one.spec.kind in task.data]
@@ -41,8 +42,24 @@ def data_choice(provided: Provided, text: str, columns: Mapping[str, str], host:
         raise DataError(
             f"no plugin reads files for the task {task.name}", hint=f"data sets: {', '.join(sorted(names))}"
         )
-    reader = readers[0]
-    return {"name": reader.id, "path": text, **_column_settings(reader, columns)}
+    reader = _reader(readers, provided, text)
+    rule = {"split_rule": "stratified"} if issubclass(reader.config, SplitOptions) else {}
+    return {"name": reader.id, "path": text, **rule, **_column_settings(reader, columns)}
+
+
+def _reader(readers: Sequence[Provided], provided: Provided, text: str) -> Provided:
+    """The reader of the task's own plugin before any other's, and of its kinds of data the first that is read.
+
+    Raises `AmbiguousName` where two are equally near.
+    """
+    kinds = provided.spec.data
+    nearness = {one.id: (one.plugin != provided.plugin, kinds.index(one.spec.kind)) for one in readers}
+    nearest = min(nearness.values())
+    found = [one for one in readers if nearness[one.id] == nearest]
+    if len(found) > 1:
+        names = " or ".join(one.id for one in found)
+        raise AmbiguousName(f"{text} could be read by {names}", hint=f"--data {found[0].id} data.path={text}")
+    return found[0]
 
 
 def finetune_recipe(

@@ -59,7 +59,7 @@ def czech() -> dict[str, Any]:
     """Whisper's English model on Czech, before and after fine-tuning."""
     imported(WHISPER)
     tuned = facts(run("whisper_tiny_en_czech"))
-    before, _ = evaluate(WHISPER, "czech", batch_size=8)
+    before, *_ = evaluate(WHISPER, "czech", batch_size=8)
     rates = {metric.name: round(metric.value, 4) for metric in before}
     return {
         "claim": "fine-tuning helps: Whisper tiny.en, which knows English only, on held-out lines of Czech dialogue",

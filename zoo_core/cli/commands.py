@@ -158,7 +158,9 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="NAME", help="a checkpoint")
     _data_of_the_user(parser)
-    parser.add_argument("--split", default="test", help="split to evaluate (default: %(default)s)")
+    parser.add_argument(
+        "--split", help="split to measure, or all (default: all rows of data without splits, else test)"
+    )
     parser.add_argument("--output", metavar="FOLDER", help="keep what the evaluation leaves, like a confusion matrix")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of the data")
 

@@ -43,7 +43,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.training.hardware import leave_ranks
 
     columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
-    metrics, artifacts = factory.evaluate(
+    metrics, artifacts, notes = factory.evaluate(
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
     if not leave_ranks():
@@ -60,7 +60,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
         for line in measured_with(metrics):
             output.line(line)
 
-    return Answer(document=lambda: [asdict(metric) for metric in metrics], show=show)
+    return Answer(document=lambda: [asdict(metric) for metric in metrics], show=show, notes=notes)
 
 
 def predict(arguments: Namespace, session: Session) -> Answer:

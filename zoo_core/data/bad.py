@@ -121,8 +121,10 @@ def twice(samples: Mapping[str, list[tuple[str, str]]]) -> tuple[str, ...]:
     notices = []
     if repeated:
         first = " and ".join(where for where, _ in repeated[0][:2])
-        notices.append(f"{len(repeated):,} samples occur more than once and share a split (first: {printable(first)})")
+        notices.append(
+            f"samples that occur more than once, and share a split: {len(repeated):,} (first: {printable(first)})"
+        )
     if split:
         told = "; ".join(", ".join(f"{label!r} at {where}" for where, label in found[:4]) for found in split[:SHOWN])
-        notices.append(f"{len(split):,} samples occur with different labels: {printable(told)}")
+        notices.append(f"samples that occur with different labels: {len(split):,} ({printable(told)})")
     return tuple(notices)

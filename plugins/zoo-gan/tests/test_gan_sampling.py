@@ -206,7 +206,7 @@ def test_the_network_that_scores_were_measured_with_is_named_beside_them(
     assert reference.startswith("resnet_nano.fashion@sha256:")
     assert result.card is not None
     assert {metric.name: metric.measured_with for metric in result.card.metrics} == dict.fromkeys(SCORES, reference)
-    metrics, _ = evaluate("dcgan_tiny.judged", "digits", zoo=zoo)
+    metrics, *_ = evaluate("dcgan_tiny.judged", "digits", zoo=zoo)
     assert {metric.measured_with for metric in metrics} == {reference}
     monkeypatch.setenv("ZOO_HOME", str(home / "home"))
     assert main(["show", "dcgan_tiny.judged"]) == 0
@@ -229,7 +229,7 @@ def test_generated_classes_are_judged_where_the_judge_knows_them(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(scores, "judge_of", lambda name: _Counts())
-    metrics, _ = evaluate("dcgan_tiny.classes", "digits", zoo=zoo)
+    metrics, *_ = evaluate("dcgan_tiny.classes", "digits", zoo=zoo)
     found = {metric.name: metric for metric in metrics}
     assert set(found) == SCORES | {"class_accuracy"}
     share = found["class_accuracy"]

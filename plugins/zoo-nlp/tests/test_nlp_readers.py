@@ -70,8 +70,8 @@ def test_a_messy_table_is_read_but_for_its_bad_rows(tmp_path: Path) -> None:
     assert f"{path}: not UTF-8, read as cp1252; encoding= names another" in told
     assert f"4 of 129 rows of {path} left out: 2 the text is empty ({path}:12, {path}:22), 1 the label is empty" in told
     assert "labels that look alike are different classes: 'Good', 'good'" in told
-    assert f"2 samples occur more than once and share a split (first: {path}:62 and {path}:64)" in told
-    assert f"1 samples occur with different labels: 'bad' at {path}:72, 'good' at {path}:74" in told
+    assert f"samples that occur more than once, and share a split: 2 (first: {path}:62 and {path}:64)" in told
+    assert f"samples that occur with different labels: 1 ('bad' at {path}:72, 'good' at {path}:74)" in told
     samples = [sample for split in data.splits() for sample in data.samples(split)]
     texts = {sample.text: sample.label for sample in samples}
     assert len(samples) == 125 and texts['"quoted; semicolon", line\nbreak'] == "bad"

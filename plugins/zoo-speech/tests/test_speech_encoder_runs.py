@@ -115,7 +115,7 @@ def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path) -> No
     loaded = load("whisper_tiny_en.classes", zoo=zoo)
     answer = loaded.predict(str(folder / "high" / "0.wav"), picture=True)
     assert answer["label"] == "high" and answer["picture"].suffix == ".png"
-    metrics, _ = evaluate("whisper_tiny_en.classes", str(folder), settings={"test_fraction": 0.5}, zoo=zoo)
+    metrics, *_ = evaluate("whisper_tiny_en.classes", str(folder), settings={"test_fraction": 0.5}, zoo=zoo)
     assert next(one for one in metrics if one.name == "accuracy").value >= 0.8
     embedded = load("whisper_tiny_en.classes", task=FEATURES, zoo=zoo).predict(str(folder / "low" / "0.wav"))
     assert len(embedded["embedding"]) == 32

@@ -471,7 +471,7 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert result.card is not None and result.card.labels == LABELS
-    metrics, artifacts = evaluate("resnet_nano.shapes", str(tmp_path / "pictures"), split="train", zoo=zoo)
+    metrics, artifacts, _ = evaluate("resnet_nano.shapes", str(tmp_path / "pictures"), split="train", zoo=zoo)
     assert {metric.name for metric in metrics} == {"accuracy", "macro_f1", "loss"} and "confusion.png" in artifacts
 
 
