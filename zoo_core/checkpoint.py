@@ -69,13 +69,12 @@ def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
 
 def open_folder(folder: Path) -> Checkpoint:
     """The checkpoint in a folder: a card and the files it lists. A run's folder answers with the checkpoint it made."""
-    if (folder / "model" / CARD).is_file():
-        folder = folder / "model"
-    path = folder / CARD
-    if not path.is_file() and (folder / RECIPE).is_file():
+    place = card_folder(folder)
+    if place is None and (folder / RECIPE).is_file():
         raise UsageError(f"{folder} is a run that isn't finished", hint=f"go on with it: zoo resume {folder}")
-    if not path.is_file():
+    if place is None:
         raise CorruptFile(f"{folder} holds no {CARD}", hint="zoo import FOLDER reads the folders of other libraries")
+    folder, path = place, place / CARD
     document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=CardError)
     card = parse_card(document.data, document.where, document.lines)
 
@@ -86,6 +85,11 @@ def open_folder(folder: Path) -> Checkpoint:
         return read_verified(folder / name, entry)
 
     return Checkpoint(card=card, read=read)
+
+
+def card_folder(folder: Path) -> Path | None:
+    """The folder of the card that a checkpoint's or a run's folder holds; None where it holds none."""
+    return next((place for place in (folder / "model", folder) if (place / CARD).is_file()), None)
 
 
 def pack(

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zoo_core import build, fs, hub, tensors
 from zoo_core.card import WEIGHTS, Card, valid_name
-from zoo_core.checkpoint import open_checkpoint, pack
+from zoo_core.checkpoint import open_checkpoint, open_folder, pack
 from zoo_core.environment import describe_environment
-from zoo_core.errors import CorruptFile, PluginError, StoreError, UnknownName, UsageError
+from zoo_core.errors import PluginError, StoreError, UnknownName, UsageError
 from zoo_core.fetch import Fetcher
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.registry import Registry
 from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
 from zoo_core.specs import Head
+from zoo_core.storage.folders import ForeignFolder
 from zoo_core.training.task import Foreign, Interop
 
-_SMALL = 64 << 20
-"""Configurations and vocabularies are smaller than this; anything larger in a folder is left alone."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SLACK = 64 << 20
+"""Bytes of tensors that a folder may hold beside a model's own."""
 
 
 def import_folder(
@@ -33,28 +40,18 @@ def import_folder(
     if not valid_name(name):
         raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
     provided, interop = _interop(model, host)
-    paths = {path.name: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
-    # Modules behind a model have folders of their own.
-    paths |= {f"{path.parent.name}/{path.name}": path for path in sorted(folder.glob("*/config.json"))}
-    if WEIGHTS not in paths:
-        for path in paths.values():
-            if path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"):
-                tensors.refuse_unsafe(path)
-        raise CorruptFile(f"{folder} holds no {WEIGHTS}")
-    small = {
-        file: fs.read_bytes(path, limit=_SMALL)
-        for file, path in paths.items()
-        if path.is_file() and path.suffix in (".json", ".txt", ".model") and path.stat().st_size <= _SMALL
-    }
-    foreign = interop.read(small)
-    loaded = tensors.load(fs.read_into(paths[WEIGHTS]), where=str(paths[WEIGHTS]))
-    ours = interop.convert(loaded)
+    place = ForeignFolder(folder)
+    weights = place.weights()
+    foreign = interop.read(place.small_files())
     config = typed(provided.config, dict(foreign.config), where=f"{folder}: configuration")
+    loaded = weights.load(most=_most_bytes(host, provided, config, foreign.head))
+    notices = [*foreign.notices, *_precision(loaded, folder)]
+    ours = tensors.widened(interop.convert(loaded))
     built, _ = build.build_from(host, provided, config, foreign.head, ours, adaptable=False)
     others = foreign.preprocessor.files() if foreign.preprocessor else {}
     blank = Card(
         name=name,
-        summary=f"imported from {origin or 'a folder'}, {len(paths)} files",
+        summary=f"imported from {origin or 'a folder'}, {len(place.paths)} files",
         plugin=provided.plugin,
         model=provided.id,
         config=to_data(config),
@@ -66,10 +63,22 @@ def import_folder(
         files=(),
         parameters=build.parameter_count(built),
         environment=describe_environment(),
-        notes="\n".join(foreign.notices),
+        notes="\n".join(notices),
     )
     card, files = pack(blank, build.weights(built), others)
     return registry.register(card, files)
+
+
+def import_checkpoint(folder: Path, *, name: str, registry: Registry) -> Card:
+    """Register a checkpoint of another store, or of a run, from its own folder; its card stays as it is but for `name`.
+
+    Raises what `open_folder` raises, and `DigestMismatch` for a file that the card doesn't describe.
+    """
+    if name and not valid_name(name):
+        raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
+    checkpoint = open_folder(folder)
+    card = replace(checkpoint.card, name=name or checkpoint.card.name, version=None)
+    return registry.register(card, {entry.path: [checkpoint.read(entry.path)] for entry in card.files})
 
 
 def packaged_checkpoints(host: PluginHost) -> dict[str, Provided]:
@@ -93,9 +102,8 @@ def import_hub(source: str, *, model: str, name: str, host: PluginHost, registry
     """Download `hub:owner/name[@revision]` and register it under `name`; raises as `hub.download` and `import_folder`."""
     _interop(model, host)
     with tempfile.TemporaryDirectory(prefix="zoo-hub-") as folder:
-        hub.download(source, Path(folder))
-        card = import_folder(Path(folder), model=model, name=name, host=host, registry=registry, origin=source)
-    return card
+        place = hub.download(source, Path(folder))
+        return import_folder(place, model=model, name=name, host=host, registry=registry, origin=source)
 
 
 def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:
@@ -117,6 +125,27 @@ def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry
     files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
     fs.make_folder(folder.parent)
     return fs.commit_folder(folder.parent, folder.name, files)
+
+
+def _most_bytes(host: PluginHost, provided: Provided, config: Any, head: Head) -> int:
+    """Bytes that the tensors of a model may have in a file: twice its own in double precision, as tied tensors are spelled
+    out and some parts are left out here, and some masks that are computed."""
+    with build.parameters_on_meta():
+        model = build.build_fresh(host, provided, config, head)
+    return _SLACK + 2 * sum(8 * tensor.numel() for tensor in build.weights(model).values())
+
+
+def _precision(loaded: Mapping[str, Tensor], folder: Path) -> list[str]:
+    """What the user should know of the tensors' numbers. Raises `UsageError` for those that only their library unfolds."""
+    floating = {name: tensor for name, tensor in loaded.items() if tensor.is_floating_point()}
+    for name, tensor in floating.items():
+        if tensor.element_size() < 2:
+            raise UsageError(
+                f"{folder}: tensor {name!r} has the numbers of {str(tensor.dtype).removeprefix('torch.')}",
+                hint="save the model in float32 or float16 with the library that wrote it",
+            )
+    half = sum(tensor.element_size() == 2 for tensor in floating.values())
+    return [f"{half} tensors of half precision are kept in float32"] if half else []
 
 
 def _interop(model: str, host: PluginHost) -> tuple[Provided, Interop]:

@@ -101,7 +101,7 @@ def read_into(path: Path, *, limit: int | None = None) -> bytearray:
     Raises `DiskError` where it is missing, unreadable or not a regular file (a symbolic link isn't), and `CorruptFile`
     where it has more than `limit` bytes or is cut short while it is read.
     """
-    with _opened(path, limit) as (descriptor, size):
+    with opened(path, limit) as (descriptor, size):
         buffer = bytearray(size)
         view = memoryview(buffer)
         filled = 0
@@ -128,7 +128,7 @@ def digest_of(*chunks: Buffer) -> str:
 def digest_file(path: Path, *, limit: int | None = None) -> tuple[str, int]:
     """sha256 in hex and size in bytes, read in constant memory. Raises what `read_into` raises."""
     sha256, total = hashlib.sha256(), 0
-    with _opened(path, limit) as (descriptor, _):
+    with opened(path, limit) as (descriptor, _):
         block = memoryview(bytearray(_BLOCK))
         while count := system.read(descriptor, block):
             sha256.update(block[:count])
@@ -287,7 +287,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, limit: int | None) -> Iterator[tuple[int, int]]:
+def opened(path: Path, limit: int | None) -> Iterator[tuple[int, int]]:
     """Descriptor and size of a regular file; never blocks on a pipe, never follows a link."""
     with _explained(path):
         _demand_regular(path.lstat())

@@ -15,6 +15,7 @@ from zoo_core.card import Card, FileEntry, Reference, natural_key, parse_referen
 from zoo_core.catalogue import CATALOGUE, find_catalogue, present, read_card, read_registry
 from zoo_core.errors import (
     AmbiguousName,
+    CorruptFile,
     DigestMismatch,
     DiskError,
     MissingPlugin,
@@ -303,10 +304,13 @@ class Registry:
 
 def read_verified(path: Path, entry: FileEntry) -> bytearray:
     """The file's bytes, which are those on the card. Raises `DigestMismatch`, `DiskError`, `CorruptFile`."""
-    buffer = fs.read_into(path)
+    hint = "the file was changed or damaged; nothing was loaded"
+    try:
+        buffer = fs.read_into(path, limit=entry.size)
+    except CorruptFile as error:
+        raise DigestMismatch(f"{error.message} by the card", hint=hint) from None
     digest = fs.digest_of(buffer)
     if (digest, len(buffer)) != (entry.sha256, entry.size):
-        hint = "the file was changed or damaged; nothing was loaded"
         raise DigestMismatch(_mismatch(path, entry, digest, len(buffer)), hint=hint)
     return buffer
 

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from zoo_core import fs
+from zoo_core.data.kinds import HEAD as _HEAD
+from zoo_core.data.kinds import kind_of
 from zoo_core.errors import CorruptFile, StoreError, UnsafeFormat, nearest
 from zoo_core.fs import Buffer
+from zoo_core.storage.heads import read_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,21 +93,54 @@ def check_header(buffer: Buffer, *, where: str = "safetensors") -> dict[str, Ten
 
     Raises `CorruptFile`, which names the tensor, and `UnsafeFormat` for a file of another, dangerous kind.
     """
-    head = bytes(buffer[:16])
-    _refuse_head(where, head)
-    if len(head) < 8:
-        raise CorruptFile(f"{where}: truncated header, {len(buffer)} bytes in all")
+    return _checked(bytes(buffer[: 8 + MAX_HEADER]), len(buffer), where)
+
+
+def check_file(path: Path) -> dict[str, TensorInfo]:
+    """`check_header` of a file, of which only the header is read: its tensors fill it to the last byte.
+
+    Raises `DiskError` too.
+    """
+    head, size = read_head(path, _HEAD)
     length = int.from_bytes(head[:8], "little")
+    if _HEAD - 8 < length <= MAX_HEADER:
+        head, size = read_head(path, 8 + length)
+    return _checked(head, size, str(path))
+
+
+def read_file(path: Path) -> bytearray:
+    """A safetensors file for `load`, read whole once its header says that the file is what it should be.
+
+    Raises what `check_file` raises.
+    """
+    check_file(path)
+    return fs.read_into(path)
+
+
+def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with half precision in single, in which everything is trained and most processors compute."""
+    import torch
+
+    half = (torch.float16, torch.bfloat16)
+    return {name: tensor.float() if tensor.dtype in half else tensor for name, tensor in tensors.items()}
+
+
+def _checked(start: bytes, size: int, where: str) -> dict[str, TensorInfo]:
+    """The tensors of a file of `size` bytes that begins with `start`, its header or more."""
+    _refuse_head(where, start[:_HEAD])
+    if len(start) < 8:
+        raise CorruptFile(f"{where}: truncated header, {size} bytes in all")
+    length = int.from_bytes(start[:8], "little")
     if length > MAX_HEADER:
         raise CorruptFile(f"{where}: a header of {length} bytes, more than the {MAX_HEADER} that are allowed")
-    if length > len(buffer) - 8:
-        raise CorruptFile(f"{where}: truncated header, {len(buffer) - 8} of {length} bytes")
-    entries = _parse(bytes(buffer[8 : 8 + length]), where)
+    if length > size - 8:
+        raise CorruptFile(f"{where}: truncated header, {size - 8} of {length} bytes")
+    entries = _parse(start[8 : 8 + length], where)
     _check_metadata(entries.pop("__metadata__", {}), where)
     if len(entries) > MAX_TENSORS:
         raise CorruptFile(f"{where}: {len(entries)} tensors, more than the {MAX_TENSORS} that are allowed")
     infos = {name: _entry(name, entry, 8 + length, where) for name, entry in entries.items()}
-    _check_layout(infos, 8 + length, len(buffer), where)
+    _check_layout(infos, 8 + length, size, where)
     return infos
 
 
@@ -158,6 +195,8 @@ def _refuse_head(where: str, head: bytes) -> None:
     for magic, kind in _UNSAFE_HEADS:
         if head.startswith(magic):
             _refuse(where, f"it is {kind}, and such files may run code when they are read")
+    if (found := kind_of(head)) is not None:
+        raise CorruptFile(f"{where}: {found.name}, where tensors are expected", hint=found.hint)
 
 
 def _refuse(where: str, reason: str) -> NoReturn:

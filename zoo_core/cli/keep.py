@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.card import Card, looks_like_path
-from zoo_core.checkpoint import open_folder
+from zoo_core.checkpoint import card_folder, open_folder
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, UsageError
@@ -74,13 +74,17 @@ def _row(card: Card, problems: list[str]) -> Row:
 
 
 def import_folder(arguments: Namespace, session: Session) -> Answer:
-    """Register a folder of another library, or a checkpoint that a package ships."""
+    """Register a folder of another library or of another store, or a checkpoint that a package ships."""
     from zoo_core import exchange
     from zoo_core.fetch import Fetcher, data_root
 
     source, host, registry = arguments.source, session.host, session.registry
     remote = source.startswith(PREFIX)
-    if remote or looks_like_path(source) or Path(source).is_dir():
+    if not remote and (place := card_folder(expanded(source))) is not None:
+        if arguments.model:
+            raise UsageError(f"{source} holds a card, which names its model", hint="leave --model out")
+        card = exchange.import_checkpoint(place, name=arguments.name or "", registry=registry)
+    elif remote or looks_like_path(source) or Path(source).is_dir():
         if not (arguments.model and arguments.name):
             raise UsageError(f"zoo import {source} needs --model FAMILY and --name NAME", hint="zoo import --help")
         parts = {"model": arguments.model, "name": arguments.name}

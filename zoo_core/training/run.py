@@ -25,6 +25,7 @@ from zoo_core.runs import identity
 from zoo_core.runs.claim import Claim
 from zoo_core.runs.identity import Identity
 from zoo_core.specs import RunInfo
+from zoo_core.tensors import widened
 from zoo_core.training import optim, state
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
@@ -100,7 +101,7 @@ def _start(recipe: Recipe, host: PluginHost, registry: Registry) -> Start | None
     return Start(
         reference=checkpoint.reference,
         card=checkpoint.card,
-        tensors=checkpoint.tensors(),
+        tensors=widened(checkpoint.tensors()),
         preprocessor=checkpoint.preprocessor(host),
     )
 

@@ -67,7 +67,7 @@ def save(parent: Path, facts: Facts, state: Mapping[str, Tensor]) -> Path:
 def read(folder: Path) -> tuple[Facts, dict[str, Tensor]]:
     """A checkpoint whose every byte is the one that was written; `StoreError` otherwise."""
     facts = read_facts(folder)
-    buffer = fs.read_into(folder / _TENSORS)
+    buffer = tensors.read_file(folder / _TENSORS)
     if fs.digest_of(buffer) != facts.pop("sha256"):
         raise CorruptFile(f"{folder / _TENSORS} is not what was saved")
     return Facts(**facts), tensors.load(buffer, where=str(folder / _TENSORS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from zoo_nlp.foreign_fields import BERT, GPT2, MARIAN
 from zoo_nlp.interop import BertInterop, TransformersInterop
 from zoo_nlp.preprocessor import TextPreprocessor
 
+from zoo_core.checkpoint import open_checkpoint, write_folder
 from zoo_core.contract.fields import FieldRules
-from zoo_core.errors import CorruptFile, UsageError, ZooError
-from zoo_core.exchange import export_folder, import_folder
+from zoo_core.errors import CorruptFile, DigestMismatch, UsageError, ZooError
+from zoo_core.exchange import export_folder, import_checkpoint, import_folder
 from zoo_core.factory import Loaded, Zoo, load, open_zoo
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "movie", "the", "a"]
@@ -285,3 +287,67 @@ def test_rules_name_no_field_twice() -> None:
         parts: list[str] = [*rules.read, *rules.fixed, *rules.harmless, *rules.advice]
         assert len(parts) == len(set(parts))
     assert issubclass(BertInterop, TransformersInterop)
+
+
+def test_shards_pointers_and_half_precision_come_in_whole(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", tokenizer, id2label={0: "neg", 1: "pos"})
+    expected = theirs(folder, TEXT)
+    model = BertForSequenceClassification.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="4KB")
+    assert not (folder / "model.safetensors").exists()
+    assert imported(folder, zoo).predict([TEXT])[0]["scores"] == pytest.approx(expected, abs=1e-6)
+    model.half().save_pretrained(tmp_path / "half")
+    tokenizer.save_pretrained(tmp_path / "half")
+    ours = imported(tmp_path / "half", zoo)
+    assert {parameter.dtype for parameter in ours.model.parameters()} == {torch.float32}
+    assert "tensors of half precision are kept in float32" in ours.card.notes
+    assert ours.predict([TEXT])[0]["scores"] == pytest.approx(theirs(tmp_path / "half", TEXT), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_hidden_layers": 10**7}, r"layers: expected at most 512 \(ZOO_MAX_LAYERS raises it\), found 10000000"),
+        ({"hidden_size": 10**9, "num_attention_heads": 1}, r"hidden_size: expected at most .*ZOO_MAX_SIZE"),
+        ({"vocab_size": 2**31}, r"vocab_size: expected at most .*ZOO_MAX_SIZE"),
+        ({"max_position_embeddings": 10**12}, r"max_length: expected at most .*ZOO_MAX_SIZE"),
+        ({"intermediate_size": 10**12}, r"feed_forward: expected at most .*ZOO_MAX_SIZE"),
+    ],
+)
+def test_sizes_that_nobody_has_are_refused_before_anything_is_built(
+    changes: dict[str, Any], message: str, tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    edited(folder, "config.json", **changes)
+    with pytest.raises(ZooError, match=message):
+        imported(folder, zoo)
+
+
+def test_weights_of_a_larger_model_are_refused_by_their_size(
+    tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    size = 200 << 20
+    header = json.dumps({"bert.x": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size)
+    with pytest.raises(CorruptFile, match=r"209,715,200 bytes of tensors, where the configuration asks for"):
+        imported(folder, zoo)
+
+
+def test_a_checkpoint_of_another_store_keeps_its_card(zoo: Zoo, tmp_path: Path) -> None:
+    bundled = open_checkpoint("bert_tiny.sentiment", zoo.registry)
+    files = {entry.path: [bundled.read(entry.path)] for entry in bundled.card.files}
+    folder = write_folder(tmp_path, "model", bundled.card, files)
+    card = import_checkpoint(tmp_path, name="bert_tiny.again", registry=zoo.registry)
+    assert replace(card, name=bundled.card.name, version=bundled.card.version) == replace(
+        bundled.card, files=card.files
+    )
+    assert card.metrics and card.labels == bundled.card.labels
+    assert load("bert_tiny.again", zoo=zoo).predict([TEXT]) == load("bert_tiny.sentiment", zoo=zoo).predict([TEXT])
+    damaged = folder / "tokenizer.json"
+    damaged.write_bytes(damaged.read_bytes() + b" ")
+    with pytest.raises(DigestMismatch, match=r"tokenizer.json"):
+        import_checkpoint(folder, name="bert_tiny.bad", registry=zoo.registry)

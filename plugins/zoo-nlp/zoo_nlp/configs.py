@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zoo_core.contract.sizes import require_layers, require_sizes
 from zoo_core.schema import FieldError
 
 CLASSIFICATION = "text-classification"
 MULTI_LABEL = "text-multi-label"
 REGRESSION = "text-regression"
+_TABLE = 1 << 22
+"""Most numbers in a table of sinusoids."""
 SCORING = (CLASSIFICATION, MULTI_LABEL, REGRESSION)
 """Tasks with one number for each label: probabilities of one label, of each by itself, or the values themselves."""
 
@@ -26,6 +29,7 @@ class _Vocabulary:
     def __post_init__(self) -> None:
         """Refuse what no model could be built from."""
         _require(self, "vocab_size", "at least 1", self.vocab_size >= 1)
+        require_sizes(self, "vocab_size")
         _require(self, "pad_id", f"a token below vocab_size {self.vocab_size}", 0 <= self.pad_id < self.vocab_size)
 
 
@@ -52,6 +56,7 @@ class BertConfig(_Vocabulary):
         """Refuse what no model could be built from."""
         super().__post_init__()
         _require_transformer(self)
+        require_sizes(self, "feed_forward")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +115,10 @@ class MarianConfig(_Vocabulary):
         super().__post_init__()
         _require(self, "eos_id", f"a token below vocab_size {self.vocab_size}", 0 <= self.eos_id < self.vocab_size)
         _require_transformer(self)
+        require_sizes(self, "feed_forward")
+        # The table is computed, so it takes memory before any weight is read.
+        size = self.max_length * self.hidden_size
+        _require(self, "max_length", f"at most {_TABLE} numbers with hidden_size {self.hidden_size}", size <= _TABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +137,7 @@ class LSTMConfig(_Vocabulary):
     def __post_init__(self) -> None:
         """Refuse what no model could be built from."""
         super().__post_init__()
+        require_sizes(self, "embedding_size", "hidden_size")
         for name in ("embedding_size", "hidden_size"):
             _require(self, name, "at least 1", getattr(self, name) >= 1)
         _require(self, "dropout", "at least 0 and below 1", 0 <= self.dropout < 1)
@@ -342,6 +352,8 @@ def _require(config: Any, name: str, expected: str, holds: bool) -> None:
 
 
 def _require_transformer(config: BertConfig | GPT2Config | MarianConfig) -> None:
+    require_layers(config, "layers")
+    require_sizes(config, "hidden_size", "max_length")
     for name in ("hidden_size", "layers", "heads", "max_length"):
         _require(config, name, "at least 1", getattr(config, name) >= 1)
     _require(config, "hidden_size", f"a multiple of heads {config.heads}", config.hidden_size % config.heads == 0)

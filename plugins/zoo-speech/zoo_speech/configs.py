@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zoo_core.contract.sizes import require_layers, require_sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class WhisperConfig:
@@ -37,6 +39,8 @@ class WhisperConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no model could be built from."""
+        require_layers(self, "encoder_layers", "decoder_layers")
+        require_sizes(self, "vocab_size", "n_mels", "hidden_size", "feed_forward", "max_frames", "max_length")
         for name in ("n_mels", "hidden_size", "encoder_layers", "decoder_layers", "heads", "feed_forward"):
             require(self, name, "at least 1", getattr(self, name) >= 1)
         require(self, "hidden_size", f"a multiple of {self.heads} heads, and even", self.hidden_size % self.heads == 0)
@@ -94,6 +98,9 @@ class Wav2Vec2Config:
 
     def __post_init__(self) -> None:
         """Refuse what no model could be built from."""
+        require_layers(self, "layers")
+        require_sizes(self, "vocab_size", "hidden_size", "feed_forward", "position_kernel", "codes", "code_size")
+        require_sizes(self, "conv_widths", "conv_kernels", "conv_strides", "embedding_size")
         counts = {len(self.conv_widths), len(self.conv_kernels), len(self.conv_strides)}
         require(self, "conv_widths", "as many as conv_kernels and conv_strides, at least one", len(counts) == 1)
         every = (*self.conv_widths, *self.conv_kernels, *self.conv_strides)

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zoo_core.contract.sizes import require_layers, require_sizes
+from zoo_core.storage.budgets import LAYERS, SIZE
+
+_BLOCKS = frozenset(("depth", "depths", "layers", "num_layers", "num_blocks"))
+"""timm's arguments that count blocks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
@@ -43,6 +49,11 @@ class ViTConfig:
     def __post_init__(self) -> None:
         """Refuse shapes that don't divide."""
         _require_positive(self, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads", "decoder_dim")
+        require_layers(self, "depth", "decoder_depth")
+        require_sizes(self, "img_size", "in_chans", "embed_dim", "decoder_dim")
+        patches = (self.img_size // self.patch_size) ** 2
+        if patches > SIZE.limit():
+            raise ValueError(f"img_size: expected {SIZE.expected()} patches, found {patches:,}")
         if self.img_size % self.patch_size:
             raise ValueError(f"img_size: {self.img_size} is no multiple of patch_size {self.patch_size}")
         if self.embed_dim % self.num_heads:
@@ -77,6 +88,8 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         """Refuse other than four stages."""
         _require_positive(self, "img_size", "in_chans")
+        require_layers(self, "layers")
+        require_sizes(self, "img_size", "in_chans", "channels")
         if len(self.layers) != 4 or len(self.channels) != 4 or min(self.layers + self.channels) < 1:
             raise ValueError("layers and channels: four whole numbers above 0 each, one a stage")
 
@@ -105,8 +118,14 @@ class TimmConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that could not be built."""
         _require_positive(self, "in_chans")
+        require_sizes(self, "in_chans")
         if self.img_size is not None:
+            require_sizes(self, "img_size")
             _require_positive(self, "img_size")
+        for name, value in self.model_args.items():
+            budget = LAYERS if name in _BLOCKS else SIZE
+            if _largest(value) > budget.limit():
+                raise ValueError(f"model_args: {name}: expected {budget.expected()}, found {value!r:.80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +292,15 @@ class NTXentConfig:
         """Refuse what can't divide."""
         if not self.temperature > 0:
             raise ValueError(f"temperature: must be above 0, found {self.temperature}")
+
+
+def _largest(value: Any) -> float:
+    """The largest number in an argument, or 0."""
+    if isinstance(value, Mapping):
+        return max((_largest(item) for item in value.values()), default=0)
+    if isinstance(value, list | tuple):
+        return max((_largest(item) for item in value), default=0)
+    return value if isinstance(value, int | float) else 0
 
 
 def _require_positive(config: Any, *names: str) -> None:
