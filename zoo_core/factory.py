@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from zoo_core.answers import answer_each
 from zoo_core.card import Card, Metric, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
@@ -150,14 +151,21 @@ class Loaded:
         spec: TaskSpec = self.provided_task.spec
         return spec
 
-    def predict(self, inputs: Any, **options: Any) -> Any:
+    def predict(self, inputs: Any, *, on_error: Literal["raise", "skip"] = "raise", **options: Any) -> Any:
         """Answers for raw inputs: a list for a list or a folder of files, one answer for one input.
 
-        Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones.
+        Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones. An input that can't be
+        answered raises `DataError`; with `on_error="skip"` the others are answered all the same, and it gets a dict of
+        `error`, which names its place, and `hint`.
         """
+        if on_error not in ("raise", "skip"):
+            raise UsageError(f'on_error must be "raise" or "skip", found {on_error!r}')
         given = inputs if isinstance(inputs, list) else [inputs]
-        items = list(expand(given, self.task_spec.suffixes))
-        answers = self.task.predict(items, self.options(options))
+        items, asked = list(expand(given, self.task_spec.suffixes)), self.options(options)
+        if on_error == "skip":
+            answers = [answer for _, answer in answer_each(lambda some: self.task.predict(some, asked), items)]
+        else:
+            answers = self.task.predict(items, asked)
         return answers if isinstance(inputs, list) or items != given else answers[0]
 
     def stream(self, item: Any, **options: Any) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         answer.show(session.output)
         for note in answer.notes:
             session.errors.line(note)
-    return answer.exit_code
+    return answer.exit_code if isinstance(answer.exit_code, int) else answer.exit_code()
 
 
 def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:

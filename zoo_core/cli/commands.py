@@ -13,7 +13,7 @@ Arguments = Callable[[argparse.ArgumentParser], None]
 
 EXIT_CODES = {
     0: "done",
-    1: "something went wrong, or a check found something broken",
+    1: "something went wrong, a check found something broken, or some inputs could not be answered",
     2: "a wrong argument, name, recipe or combination of them",
     3: "a plugin is missing, broken, incompatible or in conflict",
     4: "data that is missing, unreadable, malformed or empty",
@@ -283,7 +283,7 @@ COMMANDS = (
         ),
         target="zoo_core.cli.infer:predict",
         arguments=_predict,
-        exits=(4, 5),
+        exits=(1, 4, 5),
     ),
     Command(
         name="evaluate",

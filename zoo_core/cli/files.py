@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import fs
+from zoo_core.answers import Prediction, is_failure
 from zoo_core.training.task import File
-
-Prediction = dict[str, Any]
 
 OVERVIEW = 64
 """Answers that an overview shows; the others are not held in memory for it."""
@@ -29,7 +28,7 @@ class Keeper:
         """The answers with each `File` in them written as `<number>-<field>.<suffix>`, and its path instead."""
         shown: list[Prediction] = []
         for number, (item, answer) in enumerate(answers, start=1):
-            if len(shown) < OVERVIEW:
+            if len(shown) < OVERVIEW and not is_failure(answer):
                 shown.append(answer)
             yield item, {name: _kept(value, self.folder, f"{number:04d}-{name}") for name, value in answer.items()}
         together = self.overview(shown) if len(shown) > 1 else {}

@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from zoo_core.cli.render import Output, measured_with, metric_rows, number
+from zoo_core.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
+from zoo_core.cli.render import EMPTY, Output, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.cli.train import parse_columns
+from zoo_core.data.lines import MAX_LINE
 from zoo_core.errors import DataError, UsageError
 from zoo_core.inputs import expand, expanded
 from zoo_core.schema import build, parse_override
@@ -23,18 +25,16 @@ if TYPE_CHECKING:
     from zoo_core.plugins import Provided
     from zoo_core.specs import TaskSpec
 
-BATCH = 32
-"""Inputs that are answered together."""
-
 _SHOWN = 20
 """Rows of a mapping that are shown."""
+
+PARTLY = 1
+"""What the program exits with where some inputs were answered and others could not be."""
 
 STDIN = "-"
 """The input that stands for the lines of stdin."""
 
 _OPTION = re.compile(r"[a-z_][a-z0-9_]*=.*", re.DOTALL)
-
-Prediction = dict[str, Any]
 
 
 def evaluate(arguments: Namespace, session: Session) -> Answer:
@@ -83,17 +83,23 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.training.folder import new_folder
 
     loaded = factory.load(arguments.model, task=arguments.task, zoo=session.zoo)
-    named = expand(_all_inputs(words, arguments.file, session.stdin), loaded.task_spec.suffixes)
-    inputs = islice(named, arguments.limit)
+    named = _all_inputs(words, arguments.file, session.stdin, loaded.task_spec.suffixes)
+    inputs, tally = islice(named, arguments.limit), Tally(session.errors)
     if arguments.stream:
         if arguments.json:
             raise UsageError("--stream shows pieces and --json prints one document; give one of them")
-        return Answer(document=list, show=lambda output: _stream(loaded, inputs, options, output))
+        return Answer(
+            document=list,
+            show=lambda output: _stream(loaded, inputs, options, output, tally),
+            exit_code=tally.exit_code,
+        )
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
     folder = Path(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
     keeper = Keeper(folder, loaded.task.overview)
-    answers = keeper.keep(_answers(loaded, inputs, options, batch))
+    asked = loaded.options(options)
+    answered = answer_each(lambda some: loaded.task.predict(some, asked), inputs, batch=batch)
+    answers = keeper.keep(tally.count(answered))
     display = _show_each if listed else _show_lines
 
     def document() -> list[dict[str, Any]]:
@@ -104,7 +110,37 @@ def predict(arguments: Namespace, session: Session) -> Answer:
         for path in keeper.overviews:
             session.errors.line(f"all together: {path}")
 
-    return Answer(document=document, show=show)
+    return Answer(document=document, show=show, exit_code=tally.exit_code)
+
+
+class Tally:
+    """Names each input that could not be answered as soon as it is known, and decides what the program exits with."""
+
+    def __init__(self, errors: Output) -> None:
+        self.errors = errors
+        self.answered = self.failed = 0
+        self._hints: set[str] = set()
+
+    def count(self, answers: Iterable[tuple[str, Prediction]]) -> Iterator[tuple[str, Prediction]]:
+        """The answers as they come; each hint is shown once."""
+        for item, answer in answers:
+            if is_failure(answer):
+                self.failed += 1
+                self.errors.line(f"error: {answer['error']}")
+                if answer["hint"] and answer["hint"] not in self._hints:
+                    self._hints.add(answer["hint"])
+                    self.errors.line(answer["hint"])
+            else:
+                self.answered += 1
+            yield item, answer
+        if self.failed and self.answered:
+            self.errors.line(f"{self.failed:,} of {self.failed + self.answered:,} inputs could not be answered")
+
+    def exit_code(self) -> int:
+        """0 where all were answered, 1 where some were, the code of bad data where none was."""
+        if not self.failed:
+            return 0
+        return PARTLY if self.answered else DataError.exit_code
 
 
 def _check_options(task: Provided, options: dict[str, Any]) -> None:
@@ -134,47 +170,84 @@ def _numbers(count: int | None, task: TaskSpec) -> list[str]:
     return list(map(str, range(count or 0)))
 
 
-def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO) -> Iterator[str]:
-    """The inputs in the order given: words, lines of stdin where a word is `-`, then lines of the file."""
+def _all_inputs(
+    words: Sequence[str], file: str | None, stdin: TextIO, suffixes: tuple[str, ...]
+) -> Iterator[str | Unreadable]:
+    """The inputs in the order given: words, folders among them as their files, lines of stdin where a word is `-`, then
+    lines of the file."""
     for word in words:
         if word == STDIN:
             yield from _lines(stdin)
-        else:
-            yield word
+            continue
+        try:
+            yield from expand([word], suffixes)
+        except DataError as error:
+            yield Unreadable(word, error)
     if file is not None:
-        from zoo_core.tables import read_lines
-
-        yield from read_lines(expanded(file))
+        yield from _lines_of(expanded(file))
 
 
-def _lines(stdin: TextIO) -> Iterator[str]:
-    """Lines of stdin without their ends. Raises `DataError` with the line for bytes that are no UTF-8."""
-    for count, line in enumerate(stdin.buffer, start=1):
+def _lines_of(path: Path) -> Iterator[str | Unreadable]:
+    """Lines of a file without their ends; one that isn't UTF-8 is an input that can't be read."""
+    from zoo_core.data.bad import Fault, Faults
+    from zoo_core.data.lines import numbered_lines
+
+    waiting: list[Fault] = []
+
+    class Waiting(Faults):
+        def add(self, where: str, what: str, hint: str = "") -> None:
+            waiting.append(Fault(where, what, hint))
+
+    def unreadable() -> Iterator[Unreadable]:
+        while waiting:
+            fault = waiting.pop(0)
+            yield Unreadable(fault.where, DataError(str(fault), hint=fault.hint))
+
+    for _, line in numbered_lines(path, "utf-8", Waiting()):
+        yield from unreadable()
+        yield line.rstrip("\r\n")
+    yield from unreadable()
+
+
+def _lines(stdin: TextIO) -> Iterator[str | Unreadable]:
+    """Lines of stdin without their ends; one that isn't UTF-8 or is too long is an input that can't be read."""
+    count = 0
+    while line := stdin.buffer.readline(MAX_LINE + 1):
+        count += 1
+        if len(line) > MAX_LINE and not line.endswith(b"\n"):
+            while not line.endswith(b"\n") and (line := stdin.buffer.readline(MAX_LINE)):
+                pass
+            error = DataError(f"stdin:{count}: longer than {MAX_LINE:,} bytes", hint="cut it into lines")
+            yield Unreadable(f"stdin:{count}", error)
+            continue
         try:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError:
-            raise DataError(f"stdin:{count}: not valid UTF-8", hint="convert it to UTF-8") from None
+            error = DataError(f"stdin:{count}: not valid UTF-8", hint="convert it to UTF-8")
+            yield Unreadable(f"stdin:{count}", error)
 
 
-def _answers(
-    loaded: Loaded, inputs: Iterable[str], options: dict[str, Any], batch: int
-) -> Iterator[tuple[str, Prediction]]:
-    """Inputs with their answers, as soon as each batch of them is known."""
-    waiting = iter(inputs)
-    while chunk := list(islice(waiting, batch)):
-        yield from zip(chunk, loaded.predict(chunk, **options), strict=True)
+def _stream(loaded: Loaded, inputs: Iterable[Any], options: dict[str, Any], output: Output, tally: Tally) -> None:
+    def streamed() -> Iterator[tuple[str, Prediction]]:
+        for place, item in enumerate(inputs):
+            try:
+                if isinstance(item, Unreadable):
+                    raise item.error
+                for piece in loaded.stream(item, **options):
+                    output.piece(piece)
+                answer: Prediction = {}
+            except DataError as error:
+                answer = failure(place, error)
+            output.line()
+            yield str(item), answer
 
-
-def _stream(loaded: Loaded, inputs: Iterable[str], options: dict[str, Any], output: Output) -> None:
-    for item in inputs:
-        for piece in loaded.stream(item, **options):
-            output.piece(piece)
-        output.line()
+    for _ in tally.count(streamed()):
+        pass
 
 
 def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
     """Answers to inputs that were typed: bare words, a block for one input, a table of the plain fields for several."""
-    known = [(item, _chosen(answer, outputs)) for item, answer in answers]
+    known = [(item, _chosen(answer, outputs)) for item, answer in answers if not is_failure(answer)]
     plain = [(item, _plain(answer)) for item, answer in known]
     if all(list(map(type, answer.values())) == [str] for _, answer in known):
         for _, answer in known:
@@ -217,6 +290,9 @@ def _show_nested(key: str, value: Any, output: Output) -> None:
 def _show_lines(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
     """Answers to lines: one line each, in order, fields two spaces apart, so that they can be pasted beside the input."""
     for _, answer in answers:
+        if is_failure(answer):
+            output.line(EMPTY)
+            continue
         chosen = _chosen(answer, outputs)
         fields = [" ".join(_cell(value).split()) for value in (_plain(chosen) or chosen).values()]
         output.line("  ".join(fields))

@@ -27,7 +27,8 @@ class Answer:
     """Writes the answer for people."""
     notes: tuple[str, ...] = ()
     """Lines for stderr after the answer: what was left out, what to type next."""
-    exit_code: int = 0
+    exit_code: int | Callable[[], int] = 0
+    """What the program exits with; a function where only the shown answer tells."""
 
 
 class Session:

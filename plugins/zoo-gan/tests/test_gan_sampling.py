@@ -18,7 +18,7 @@ from zoo_gan.sampling import Walk, asked, between, project, seeded_latents
 from zoo_core import evaluate, load, open_zoo, train
 from zoo_core.checkpoint import open_checkpoint
 from zoo_core.cli import main
-from zoo_core.errors import UsageError
+from zoo_core.errors import DataError, UsageError
 from zoo_core.factory import Loaded, Zoo
 from zoo_core.training.task import File
 
@@ -155,7 +155,7 @@ def test_a_conditional_generator_names_the_class_of_a_picture_and_of_a_walk(zoo:
 
 
 def test_what_is_no_picture_and_settings_that_can_not_be_are_refused(generator: Loaded) -> None:
-    with pytest.raises(UsageError, match="'nowhere' is no number, no walk and no file") as caught:
+    with pytest.raises(DataError, match="'nowhere' is no number, no walk and no file") as caught:
         generator.predict(["nowhere"])
     assert "3..7" in caught.value.hint
     for setting in ({"frames": 1}, {"iterations": -1}, {"starts": 0}, {"starts": 257}):

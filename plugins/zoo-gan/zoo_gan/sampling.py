@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
+from zoo_core.errors import DataError
 
-_WALK = re.compile(r"(\d+)\.\.(\d+)")
+_WALK = re.compile(r"(\d{1,40})\.\.(\d{1,40})")
+MAX_SEED = 2**63 - 1
+"""What torch's generators take."""
 CANDIDATES = 256
 """Random latents of which a projection starts from the best."""
 _STEP = 0.1
@@ -30,22 +32,32 @@ class Walk(NamedTuple):
     last: int
 
 
-def asked(item: Any, seed: int) -> int | Walk | None:
-    """What an input asks for: the seed of a sample, counted from `seed`, a `Walk`, or None for anything else."""
+def asked(item: Any, seed: int, place: int = 0) -> int | Walk | None:
+    """What the input at `place`, from 0, asks for: the seed of a sample, counted from `seed`, a `Walk`, or None for
+    anything else. Raises `DataError` for a seed that is too large to draw with."""
     text = str(item) if isinstance(item, str | int) and not isinstance(item, bool) else ""
-    if text.isdecimal():
-        return seed + int(text)
+    if re.fullmatch(r"\d{1,40}", text):
+        return _seed(seed + int(text), place)
     if walk := _WALK.fullmatch(text):
-        return Walk(seed + int(walk[1]), seed + int(walk[2]))
+        return Walk(_seed(seed + int(walk[1]), place), _seed(seed + int(walk[2]), place))
     return None
 
 
+def _seed(number: int, place: int) -> int:
+    if number > MAX_SEED:
+        raise DataError(f"input {place + 1}: the number of a sample is at most {MAX_SEED}, found {number}")
+    return number
+
+
 def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
-    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `UsageError` for anything else."""
-    seeds = [asked(item, seed) for item in inputs]
-    for item, found in zip(inputs, seeds, strict=True):
+    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `DataError` for anything else."""
+    seeds = [asked(item, seed, place) for place, item in enumerate(inputs)]
+    for place, (item, found) in enumerate(zip(inputs, seeds, strict=True)):
         if not isinstance(found, int):
-            raise UsageError(f"{str(item)!r} is no number of a sample", hint="a generator is asked by numbers: 0 1 2")
+            raise DataError(
+                f"input {place + 1}: {str(item)!r} is no number of a sample",
+                hint="a generator is asked by numbers: 0 1 2",
+            )
     return [found for found in seeds if isinstance(found, int)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UnknownName, UsageError
+from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.inputs import expanded
 from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
@@ -105,7 +105,7 @@ class ImageGeneration(AdversarialTask):
         that the generator makes, its `latent` and how far it is: `difference`, the mean squared one of values from -1
         to 1, beside the best of 256 random latents. Raises `DataError` for what is no picture, `UnknownName` for a class.
         """
-        wanted = [sampling.asked(item, options.seed) for item in inputs]
+        wanted = [sampling.asked(item, options.seed, place) for place, item in enumerate(inputs)]
         numbers = [place for place, one in enumerate(wanted) if isinstance(one, int)]
         answers: dict[int, dict[str, Any]] = {}
         for start in range(0, len(numbers), _SERVED):
@@ -119,7 +119,7 @@ class ImageGeneration(AdversarialTask):
             if isinstance(one, sampling.Walk):
                 answers[place] = self._walk(one, options)
             elif one is None:
-                _require_file(item)
+                _require_file(item, place)
                 answers[place] = self._project(self.preprocessor.read(item, place), options)
         return [answers[place] for place in range(len(inputs))]
 
@@ -245,10 +245,11 @@ class ImageGeneration(AdversarialTask):
             yield self.preprocessor.denormalise(made), labels
 
 
-def _require_file(item: Any) -> None:
+def _require_file(item: Any, place: int) -> None:
     if isinstance(item, str) and not expanded(item).exists():
-        raise UsageError(
-            f"{item!r} is no number, no walk and no file", hint="ask for samples 0 1 2, a walk 3..7, or photo.png"
+        raise DataError(
+            f"input {place + 1}: {item!r} is no number, no walk and no file",
+            hint="ask for samples 0 1 2, a walk 3..7, or photo.png",
         )
 
 
