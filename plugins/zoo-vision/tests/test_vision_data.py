@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,12 +150,12 @@ def test_pictures_are_known_by_content_and_what_is_left_out_is_counted(tmp_path:
         (tmp_path / "dog" / name).write_bytes(b"\0\5\x16\7")
     data = labelled(tmp_path, validation_fraction=0, test_fraction=0)
     assert everything(numbers(data)) == [*range(20), 100, 101]
-    assert data.notices == (
+    assert data.notices[:3] == (
         f"1 are pictures by content, whatever their ending (first: {tmp_path}/cat/scan.dat)",
         f"1 left out: no pictures by ending or content (first: {tmp_path}/cat/sound.wav)",
         f"2 left out: hidden, or left by a system (first: {tmp_path}/dog/._0000.png)",
     )
-    assert read_images(Images(path=str(tmp_path))).notices == data.notices
+    assert read_images(Images(path=str(tmp_path))).notices == data.notices[:3]
     everywhere = read_images(Images(path=f"{tmp_path}/**/*.png", validation=0))
     assert everything(numbers(everywhere)) == list(range(20))
 
@@ -180,6 +181,15 @@ def test_tables_in_a_folder_are_the_splits_that_they_are_named_for(tmp_path: Pat
     data = numbers(read_labelled_images(LabelledImages(path=str(tmp_path / "tables"))))
     assert sorted(data["test"]) == list(range(14, 20))
     assert sorted(data["train"] + data["validation"]) == list(range(14))
+
+
+def test_tables_beside_a_folder_of_pictures_are_its_splits(tmp_path: Path) -> None:
+    fill(tmp_path / "images", range(6))
+    for split, chosen in (("train", range(4)), ("Test", range(4, 6))):
+        rows = "".join(f"images/{number:04}.png,{'cat' if number % 2 else 'dog'}\n" for number in chosen)
+        (tmp_path / f"{split}.csv").write_text("path,label\n" + rows)
+    data = labelled(tmp_path, validation_fraction=0)
+    assert numbers(data) == {"train": [0, 1, 2, 3], "test": [4, 5]} and data.labels == ("cat", "dog")
 
 
 def test_folders_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
@@ -232,6 +242,39 @@ def test_the_digest_follows_bytes_and_labels(tmp_path: Path) -> None:
     assert len({before, relabelled, labelled(tmp_path).digest()}) == 3
 
 
+def test_copies_and_labels_that_look_alike_are_told(tmp_path: Path) -> None:
+    fill(tmp_path / "Cat", [1, 2, 3])
+    fill(tmp_path / "cat", [4, 5, 3])
+    shutil.copy(tmp_path / "cat" / "0004.png", tmp_path / "cat" / "copy.png")
+    notices = labelled(tmp_path).notices
+    assert any("2 samples occur more than once" in notice for notice in notices)
+    assert any("1 samples occur with different labels: 'Cat' at " in notice for notice in notices)
+    assert "labels that look alike are different classes: 'Cat', 'cat'" in notices
+
+
+def test_every_class_can_have_its_share_of_every_split(tmp_path: Path) -> None:
+    fill(tmp_path / "often", range(90))
+    fill(tmp_path / "seldom", range(100, 110))
+    data = labelled(tmp_path, split_rule="stratified")
+    counts = {split: data.samples(split).labels().count("seldom") for split in data.splits()}
+    assert counts == {"train": 8, "validation": 1, "test": 1} and everything(numbers(data))[-1] == 109
+    assert "samples by class (train/validation/test): often 72/9/9, seldom 8/1/1" in data.notices
+    again = labelled(tmp_path, split_rule="stratified", split_seed=1)
+    assert numbers(again) != numbers(data) and len(again.samples("test")) == 10
+
+
+def test_a_folder_for_evaluation_stays_whole_and_may_have_one_class(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", range(7))
+    data = labelled(tmp_path, split_rule="none")
+    assert numbers(data) == {"all": list(range(7))}
+
+
+def test_few_pictures_leave_no_split_empty(tmp_path: Path) -> None:
+    assert {split: len(found) for split, found in numbers(labelled(two_classes(tmp_path, 6))).items()} == {
+        "train": 4, "validation": 1, "test": 1
+    }  # fmt: skip
+
+
 # ---- bad files
 
 
@@ -241,12 +284,14 @@ def spoil(root: Path) -> None:
     os.mkfifo(root / "dog" / "pipe.png")
 
 
-def test_one_error_names_the_first_bad_file_and_counts_them(tmp_path: Path) -> None:
+def test_one_error_names_the_bad_files_and_counts_them(tmp_path: Path) -> None:
     spoil(two_classes(tmp_path, 100))
-    with pytest.raises(DataError, match=r"cat/0000\.png: not a picture.* \(2 of 101 pictures are bad\)") as caught:
+    with pytest.raises(
+        DataError, match=r"2 of 101 pictures of .* are bad:\n  .*cat/0000\.png: not a picture"
+    ) as caught:
         labelled(tmp_path)
-    assert "bad: skip" in caught.value.hint
-    with pytest.raises(DataError, match=r"pipe\.png: not an ordinary file.* \(1 of 51 pictures are bad\)"):
+    assert "pipe.png: not an ordinary file" in caught.value.message and "bad=skip" in caught.value.hint
+    with pytest.raises(DataError, match=r"pipe\.png: not an ordinary file.* \(1 of 51 pictures of .* are bad\)"):
         read_images(Images(path=f"{tmp_path}/dog"))
 
 
@@ -254,10 +299,12 @@ def test_skipping_decodes_all_and_tells_what_it_left_out(tmp_path: Path) -> None
     spoil(two_classes(tmp_path, 100))
     data = labelled(tmp_path, bad="skip")
     assert everything(numbers(data)) == list(range(2, 100))
-    (notice,) = data.notices
-    assert notice.startswith("3 of 101 pictures of ") and "1 not a picture (first: " in notice
-    assert "1 truncated (first: " in notice and "1 missing or no ordinary file (first: " in notice
-    with pytest.raises(DataError, match=r"3 of 101 pictures are bad, more than the share of 0\.02 that max_bad allows"):
+    left, _ = data.notices
+    assert left.startswith("3 of 101 pictures of ") and "1 not a picture (" in left
+    assert "1 truncated (" in left and "1 missing or no ordinary file (" in left
+    with pytest.raises(
+        DataError, match=r"3 of 101 pictures of .* bad, more than the share of 0\.02 that max_bad allows"
+    ):
         labelled(tmp_path, bad="skip", max_bad=0.02)
 
 
@@ -267,7 +314,7 @@ def test_frames_and_bits_that_are_not_kept_are_told(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
     Pillow.fromarray(np.full((4, 4), 4000, np.uint16)).save(tmp_path / "dog" / "deep.png")
     for bad in ("error", "skip"):
-        several, deep = labelled(tmp_path, bad=bad).notices
+        several, deep, *_ = labelled(tmp_path, bad=bad).notices
         assert several.startswith("1 with several frames: the first is read (first: ") and "moving.gif" in several
         assert deep.startswith("1 of 16-bit grey: 0 to 65,535 become 0 to 255, or 0 to 4,095") and "deep.png" in deep
 
@@ -276,7 +323,7 @@ def test_all_bad_is_never_skipped(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="2 of 2 pictures are bad"):
+    with pytest.raises(DataError, match=r"2 of 2 pictures of .* are bad"):
         labelled(tmp_path, bad="skip", max_bad=0.99)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import fs
+from zoo_core.data.options import SplitOptions
+from zoo_core.data.splitting import make_splits
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
-from zoo_core.splits import SPLITS, in_order, split_by_hash, subset_by_hash
+from zoo_core.splits import SPLITS, in_order, subset_by_hash
 from zoo_core.training.task import Data
 from zoo_vision.data_configs import Subset
 from zoo_vision.holders import Packed, Pictures, Stacked
@@ -67,9 +69,11 @@ class ImageData(Data):
         return self._digest
 
 
-def by_hash(pictures: Pictures, validation: float, test: float) -> dict[str, Pictures]:
-    """Splits by the sha256 of the pictures' content, so that a copy never crosses; only those with a share above 0."""
-    places = split_by_hash(map(bytes.fromhex, pictures.digests()), validation, test)
+def divided(pictures: Pictures, options: SplitOptions, validation: float, test: float) -> dict[str, Pictures]:
+    """Splits by the rule of `options`, a copy never crossing; only those with a share above 0."""
+    keys = pictures.digests()
+    digests = list(map(bytes.fromhex, keys))
+    places = make_splits(keys, options, validation, test, labels=pictures.labels(), digests=digests)
     return {split: pictures.take(numbers) for split, numbers in places.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.data.options import SplitOptions
 from zoo_core.splits import check_share, check_shares, check_subset
 
 
@@ -32,7 +33,7 @@ class Images:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledImages:
+class LabelledImages(SplitOptions):
     """Labelled pictures. Give `path`, which is split by hash unless it has splits of its own, or give the splits."""
 
     path: str = ""
@@ -51,9 +52,9 @@ class LabelledImages:
     labels: tuple[str, ...] = ()
     """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
     validation_fraction: float = 0.1
-    """Share of the validation split where it is made by hash."""
+    """Share of the validation split where it is made."""
     test_fraction: float = 0.1
-    """Share of the test split where it is made by hash."""
+    """Share of the test split where it is made."""
     train_samples: int | None = None
     """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
     subset_seed: int = 0
@@ -77,7 +78,7 @@ class LabelledImages:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchvisionSet:
+class TorchvisionSet(SplitOptions):
     """A data set as torchvision knows it."""
 
     set: str
@@ -87,7 +88,7 @@ class TorchvisionSet:
     download: bool = False
     """Whether torchvision may download it into `root`."""
     validation_fraction: float = 0.1
-    """Share of the training split that is held out by hash where the data set has no validation split."""
+    """Share of the training split that is held out where the data set has no validation split."""
     test_fraction: float = 0.1
     """The same for the test split."""
     train_samples: int | None = None

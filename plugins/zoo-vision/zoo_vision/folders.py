@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo_core.data.files import is_pattern, matches, tables_of_folder
 from zoo_core.data.folders import Wanted, class_folders, files_below
 from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
 from zoo_core.data.kinds import kind_of
 from zoo_core.errors import DataError
 from zoo_core.inputs import expanded, is_hidden
+from zoo_core.splits import split_of_file
 from zoo_core.tables import TABLES, suffix_of
 from zoo_vision.holders import Files, Pictures, Stacked
 from zoo_vision.idx import read_idx
@@ -40,32 +42,25 @@ def is_raster(head: bytes) -> bool:
 _PICTURES = Wanted(noun="pictures", suffixes=SUFFIXES, content=is_raster)
 
 
-def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
-    """The files directly in a folder, or those that a pattern finds, with these suffixes, sorted. May be none."""
-    place = expanded(path)
-    if is_pattern(path):
-        anchor = Path(place.anchor)
-        found = sorted(anchor.glob(str(place.relative_to(anchor))))
-    else:
-        found = sorted(place.iterdir())
-    visible = (file for file in found if not is_hidden(file.name))
-    return [file for file in visible if suffix_of(file) in suffixes and not file.is_dir()]
-
-
-def is_pattern(path: str) -> bool:
-    """Whether a path is one of many."""
-    return any(sign in path for sign in "*?[") and not expanded(path).exists()
+def pictures_of(path: str) -> list[Path]:
+    """The pictures that a path names by itself or by a pattern; none for a folder or a table."""
+    named = matches(path) if is_pattern(path) else [expanded(path)]
+    return [file for file in named if file.name.lower().endswith(SUFFIXES) and not file.is_dir()]
 
 
 def tables_in(path: str) -> list[Path]:
-    """The tables that a path speaks of: itself, those of a pattern, or those of a folder without folders in it."""
-    place = expanded(path)
+    """The tables that a path speaks of: itself, those of a pattern, all of a folder without folders in it, or those that
+    are named as splits beside folders that aren't."""
     if is_pattern(path):
-        return find_files(path, TABLES)
+        return [file for file in matches(path) if suffix_of(file) in TABLES]
+    place = expanded(path)
     if not place.is_dir():
         return [place] if suffix_of(place) in TABLES else []
-    folders = [child for child in place.iterdir() if child.is_dir() and not is_hidden(child.name)]
-    return [] if folders else find_files(path, TABLES)
+    inside = sorted(child for child in place.iterdir() if not is_hidden(child.name))
+    folders = [child for child in inside if child.is_dir()]
+    tables = [child for child in inside if suffix_of(child) in TABLES and not child.is_dir()]
+    named = [table for table in tables if split_of_file(table.name)]
+    return tables_of_folder(folders, named, TABLES) if folders else tables
 
 
 def idx_files(place: Path) -> dict[str, dict[str, Path]]:

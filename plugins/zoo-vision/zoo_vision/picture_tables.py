@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo_core.data.labels import class_of, label_name
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
-from zoo_core.tables import parquet_rows, parquet_schema, read_table, suffix_of
+from zoo_core.tables import class_names, parquet_rows, parquet_schema, read_table, suffix_of
 from zoo_vision.holders import Encoded, Files, Pictures
 
 MAX_BYTES = 4 << 30
@@ -53,7 +53,7 @@ def _paths(tables: Sequence[Path], image_column: str, label_column: str, names: 
     paths: list[str] = []
     labels: list[str] = []
     for table in tables:
-        classes = _classes(table, label_column) if suffix_of(table) == ".parquet" else ()
+        classes = class_names(table, label_column)
         columns = {"path": _column(table, image_column)} | ({"label": label_column} if label_column else {})
         for row in read_table(table, columns):
             where = f"{table}:{row.line}"
@@ -61,19 +61,19 @@ def _paths(tables: Sequence[Path], image_column: str, label_column: str, names: 
                 raise DataError(f"{where}: the path is empty")
             paths.append(str(table.parent / expanded(row.values["path"])))
             if label_column:
-                labels.append(_label(where, row.values["label"].strip(), classes or names))
+                labels.append(_label(where, row.values["label"], classes or names))
     return Pictures(Files(paths), labels if label_column else None)
 
 
-def _label(where: str, label: str, names: Sequence[str]) -> str:
+def _label(where: str, written: str, names: Sequence[str]) -> str:
     """The name of a class: its own, or that of its number."""
+    label = label_name(written)
     if not label:
         raise DataError(f"{where}: the label is empty")
-    if label in names or not (label.isascii() and label.isdecimal() and len(label) < 10):
-        return label
-    if names and int(label) >= len(names):
-        raise DataError(f"{where}: label {label}, but there are only {len(names)} names of classes")
-    return names[int(label)] if names else label
+    try:
+        return class_of(label, names)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def _column(table: Path, given: str) -> str:
@@ -95,19 +95,9 @@ def _holds_bytes(table: Path, image_column: str) -> bool:
     return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _classes(table: Path, column: str) -> tuple[str, ...]:
-    """Names of the classes in Hugging Face's metadata; empty where it has none."""
-    try:
-        told = json.loads((parquet_schema(table).metadata or {}).get(b"huggingface", b"{}"))
-        names = told["info"]["features"][column]["names"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ()
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
-
-
 def _rows(table: Path, image_column: str, label_column: str, names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
     """Place, bytes and label of every row; a few rows at a time, so that a lying file can't fill the memory."""
-    classes = _classes(table, label_column) or tuple(names)
+    classes = class_names(table, label_column) or tuple(names)
     columns = [image_column, *([label_column] if label_column else [])]
     for number, values in parquet_rows(table, columns, together=_ROWS):
         where = f"{table}: row {number}"

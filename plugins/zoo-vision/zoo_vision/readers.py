@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
+from zoo_core.data.bad import Faults, Policy, settle, twice
+from zoo_core.data.files import is_pattern
 from zoo_core.data.images import Header, Problem, header_of, picture_problem
-from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
+from zoo_core.data.labels import alike
+from zoo_core.data.options import SplitOptions
+from zoo_core.data.splitting import class_notices
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file, tables_by_split
-from zoo_vision.data import ImageData, by_hash, subset
+from zoo_vision.data import ImageData, divided, subset
 from zoo_vision.data_configs import Images, LabelledImages
 from zoo_vision.folders import (
     WHOLE,
     Found,
-    find_files,
     idx_files,
-    is_pattern,
     labelled_folder,
     labelled_idx,
+    pictures_of,
     plain_folder,
     plain_idx,
     tables_in,
@@ -33,28 +35,24 @@ from zoo_vision.holders import Files, Pictures
 from zoo_vision.picture_tables import read_pictures
 
 
-class Policy(Protocol):
-    """What a configuration says about bad pictures."""
-
-    @property
-    def bad(self) -> str:
-        """`error` or `skip`."""
-
-    @property
-    def max_bad(self) -> float:
-        """Share up to which `skip` goes on."""
-
-
 class Shares(Policy, Protocol):
     """What a configuration says about splits, besides."""
 
     @property
+    def split_rule(self) -> Literal["hash", "stratified", "none"]:
+        """How splits are made."""
+
+    @property
+    def split_seed(self) -> int:
+        """Chooses among those that the rule can make."""
+
+    @property
     def validation_fraction(self) -> float:
-        """Share of the validation split where it is made by hash."""
+        """Share of the validation split where it is made."""
 
     @property
     def test_fraction(self) -> float:
-        """Share of the test split where it is made by hash."""
+        """Share of the test split where it is made."""
 
     @property
     def train_samples(self) -> int | None:
@@ -69,7 +67,7 @@ def read_images(config: Images) -> ImageData:
     """Pictures of the user's files as `Image`, with a share held out for validation."""
     found = _plain(config.path, config.image_column)
     checked, notices = check(found.splits, config, where=config.path)
-    splits = by_hash(checked[WHOLE], config.validation, 0.0)
+    splits = divided(checked[WHOLE], SplitOptions(), config.validation, 0.0)
     return ImageData(config.path, splits, read=[checked[WHOLE]], notices=found.notices + notices)
 
 
@@ -97,65 +95,56 @@ def assemble(name: str, found: Found, labels: Sequence[str], config: Shares) -> 
     for pictures in checked.values():
         _check_labels(pictures, labels)
     known = tuple(labels) or in_order(label for pictures in checked.values() for label in set(pictures.labels()))
-    if len(known) < 2:
+    options = SplitOptions(split_rule=config.split_rule, split_seed=config.split_seed)
+    if len(known) < 2 and options.split_rule != "none":
         raise DataError(f"{name}: every label is {known[0]!r}; two are needed to tell apart")
-    if WHOLE in checked:
-        splits = by_hash(checked[WHOLE], config.validation_fraction, config.test_fraction)
-    elif "validation" in checked:
-        splits = dict(checked)
-    else:
-        splits = {**by_hash(checked["train"], config.validation_fraction, 0.0), **checked_only(checked, "test")}
-    splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
-    return ImageData(name, splits, known, read=checked.values(), notices=found.notices + notices)
+    splits = {split: pictures for split, pictures in checked.items() if split != WHOLE}
+    if "validation" not in splits and (not splits or options.split_rule != "none"):
+        test = 0.0 if splits else config.test_fraction
+        whole = checked[WHOLE] if WHOLE in checked else splits.pop("train")
+        splits = {**divided(whole, options, config.validation_fraction, test), **splits}
+        notices += class_notices({split: pictures.labels() for split, pictures in splits.items()})
+    if "train" in splits:
+        splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
+    told = (*found.notices, *notices, *alike(known), *_twice(checked.values()))
+    return ImageData(name, splits, known, read=checked.values(), notices=told)
 
 
-def checked_only(splits: Mapping[str, Pictures], name: str) -> dict[str, Pictures]:
-    """The one split, where there is one."""
-    return {name: splits[name]} if name in splits else {}
-
-
-class _BadOne(NamedTuple):
-    split: str
-    place: int
-    name: str
-    problem: Problem
+def _twice(read: Iterable[Pictures]) -> tuple[str, ...]:
+    """Notices of copies, and of copies that have different labels."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for pictures in read:
+        for place, (key, label) in enumerate(zip(pictures.digests(), pictures.labels(), strict=True)):
+            found.setdefault(key, []).append((pictures.name(place), label))
+    return twice(found)
 
 
 def check(splits: Mapping[str, Pictures], policy: Policy, *, where: str) -> tuple[dict[str, Pictures], tuple[str, ...]]:
     """The splits without their bad pictures, and what was left out.
 
-    With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for a bad picture,
-    or for more of them than `max_bad` allows.
+    With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for bad pictures, or
+    for more of them than `max_bad` allows.
     """
-    found: list[_BadOne] = []
+    faults = Faults()
+    kept: dict[str, Pictures] = {}
     seen: list[tuple[str, Header]] = []
     for split, pictures in splits.items():
+        good = []
         for place in range(len(pictures)):
-            source = pictures.source(place)
-            if isinstance(source, np.ndarray):
-                continue
-            look = header_of(source)
+            source, name = pictures.source(place), pictures.name(place)
+            look = None if isinstance(source, np.ndarray) else header_of(source)
             problem = look if isinstance(look, Problem) else None
-            if isinstance(look, Header):
-                seen.append((pictures.name(place), look))
+            if isinstance(look, Header) and not isinstance(source, np.ndarray):
+                seen.append((name, look))
                 problem = picture_problem(source) if policy.bad == "skip" else None
             if problem:
-                found.append(_BadOne(split, place, pictures.name(place), problem))
-    total = sum(map(len, splits.values()))
-    told = _converted(seen)
-    if not found:
-        return dict(splits), told
-    if policy.bad == "error":
-        raise _first(found[0], f"{len(found):,} of {total:,} pictures are bad")
-    if len(found) > policy.max_bad * total:
-        counts = f"{len(found):,} of {total:,} pictures are bad"
-        raise _first(found[0], f"{counts}, more than the share of {policy.max_bad} that max_bad allows")
-    left = {split: {one.place for one in found if one.split == split} for split in splits}
-    kept = {
-        split: pictures.take(place for place in range(len(pictures)) if place not in left[split])
-        for split, pictures in splits.items()
-    }
-    return kept, (f"{len(found):,} of {total:,} pictures of {printable(where)} left out: {_reasons(found)}", *told)
+                said = problem.reason if policy.bad == "skip" else problem.message.removeprefix(f"{name}: ")
+                faults.add(name, said, problem.hint)
+            else:
+                good.append(place)
+        kept[split] = pictures if len(good) == len(pictures) else pictures.take(good)
+    left = settle(faults, sum(map(len, kept.values())), policy, what="pictures", where=where)
+    return kept, (*left, *_converted(seen))
 
 
 def _converted(seen: Sequence[tuple[str, Header]]) -> tuple[str, ...]:
@@ -169,18 +158,6 @@ def _converted(seen: Sequence[tuple[str, Header]]) -> tuple[str, ...]:
         scale = "0 to 65,535 become 0 to 255, or 0 to 4,095 where no pixel is brighter"
         notices.append(f"{len(deep):,} of 16-bit grey: {scale} (first: {printable(deep[0])})")
     return tuple(notices)
-
-
-def _first(bad: _BadOne, counts: str) -> DataError:
-    message = bad.problem.message.removeprefix(f"{bad.name}: ")
-    hint = "\n".join(filter(None, (bad.problem.hint, "bad: skip leaves bad pictures out, up to the share max_bad")))
-    return DataError(f"{bad.name}: {message} ({counts})", hint=hint)
-
-
-def _reasons(found: Sequence[_BadOne]) -> str:
-    counts = Counter(one.problem.reason for one in found)
-    first = {one.problem.reason: printable(one.name) for one in reversed(found)}
-    return ", ".join(f"{count:,} {reason} (first: {first[reason]})" for reason, count in counts.most_common())
 
 
 def _check_labels(pictures: Pictures, labels: Sequence[str]) -> None:
@@ -207,14 +184,9 @@ def _plain(path: str, image_column: str) -> Found:
         return plain_idx(place)
     if place.is_dir() and not tables_in(path):
         return plain_folder(place)
-    pictures = find_files(path, SUFFIXES) if is_pattern(path) else _itself(place)
-    if pictures:
+    if pictures := pictures_of(path):
         return Found({WHOLE: Pictures(Files(map(str, pictures)))})
     return Found({WHOLE: read_pictures(_tables(path), image_column, "", ())})
-
-
-def _itself(place: Path) -> Iterable[Path]:
-    return [place] if place.name.lower().endswith(SUFFIXES) else []
 
 
 def _tables(path: str) -> list[Path]:
