@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -114,13 +115,14 @@ def test_a_non_finite_gradient_changes_neither_weights_nor_state(name: str, bad:
     update = update_of(name, w, lr=0.1, clip_norm=1.0)
     w.grad = torch.full((2, 2), 0.5)
     update.step(torch.tensor(1.0))
-    before = {name: t.clone() for name, t in optim.optimizer_tensors(update.optimizer).items()} | {
-        "": w.detach().clone()
-    }
+
+    def tensors() -> dict[str, torch.Tensor]:
+        return optim.pack_optimizer(update.optimizer, "")[1] | {"": w.detach()}
+
+    before = {name: tensor.clone() for name, tensor in tensors().items()}
     w.grad = torch.tensor([[0.5, bad], [0.5, 0.5]])
     assert not update.step(torch.tensor(1.0)).finite
-    after = optim.optimizer_tensors(update.optimizer) | {"": w.detach()}
-    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in tensors().items())
     w.grad = torch.full((2, 2), 0.5)
     assert update.step(torch.tensor(1.0)).finite
     assert not torch.equal(w.detach(), before[""])
@@ -169,9 +171,8 @@ def test_optimizer_state_survives_a_round_trip(name: str) -> None:
     go(one, first, 2)
     two, second = fresh()
     two.data.copy_(one.data)
-    optim.restore_optimizer(
-        second.optimizer, optim.optimizer_tensors(first.optimizer), optim.optimizer_scalars(first.optimizer)
-    )
+    tree, tensors = optim.pack_optimizer(first.optimizer, "")
+    optim.restore_optimizer(second.optimizer, json.loads(json.dumps(tree)), tensors)
     go(one, first, 3)
     go(two, second, 3)
     assert torch.equal(one, two)

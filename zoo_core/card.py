@@ -203,6 +203,11 @@ class Card:
             and _digests(self) == _digests(other)
         )
 
+    def same_run(self, other: Card) -> bool:
+        """Whether one run made both, of the same files."""
+        run = self.training.get("run")
+        return bool(run) and run == other.training.get("run") and _digests(self) == _digests(other)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:

@@ -167,7 +167,13 @@ class Registry:
         )
 
     def register(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]]) -> Card:
-        """Add a checkpoint to the user's store, under a version that its name has in no layer yet."""
+        """Add a checkpoint to the user's store, under a version that its name has in no layer yet.
+
+        What a run registered already isn't registered again by the same run: a resume after a kill finds its card.
+        """
+        for stored in self.store.cards():
+            if stored.name == card.name and stored.same_run(card):
+                return stored
         elsewhere = [entry.card.version or 0 for entry in self._entries() if entry.card.name == card.name]
         return self.store.add(card, files, above=max(elsewhere, default=0))
 

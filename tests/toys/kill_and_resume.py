@@ -17,13 +17,13 @@ import traceback
 from pathlib import Path
 
 import torch
-from zoo_toys.runs import recipe, toy_zoo
+from zoo_toys.runs import STATEFUL, recipe, toy_zoo
 
 from zoo_core.factory import train
 from zoo_core.training.folder import final_digest
 from zoo_core.training.interrupt import Interrupted
 
-SHAPES = ("single", "adversarial", "sequence")
+SHAPES = ("single", "adversarial", "sequence", *(name for name, _, _ in STATEFUL))
 
 
 def run(shape: str, root: Path, folder: Path, workers: int) -> int:

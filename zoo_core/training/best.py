@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
+
+from zoo_core.errors import PluginError
 
 
 @dataclass
 class Best:
     """The best value of the metric that a task watches."""
 
-    direction: str
+    direction: Literal["min", "max"]
     """Whether `min` or `max` is better."""
     patience: int | None = None
     """Evaluations without improvement after which a run stops; None for never."""
@@ -19,6 +22,14 @@ class Best:
     value: float | None = None
     worse: int = 0
     """Evaluations since then."""
+
+    def __post_init__(self) -> None:
+        """Refuse a word that says neither."""
+        if self.direction not in ("min", "max"):
+            raise PluginError(
+                f"the task's monitor says {self.direction!r}, where 'min' or 'max' was expected",
+                hint="Task.monitor is (metric, 'min') or (metric, 'max')",
+            )
 
     def improved(self, step: int, value: float) -> bool:
         """Take an evaluation in; whether it is the best so far. No number is worse than any."""

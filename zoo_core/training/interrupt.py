@@ -32,7 +32,10 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def watching() -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM for the time of a run; in other threads than the main one signals stay as they are."""
+    """Catch SIGINT, SIGTERM and SIGHUP for the time of a run, but for a SIGHUP that nohup had ignored.
+
+    In other threads than the main one signals stay as they are.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -45,7 +48,8 @@ def watching() -> Iterator[Stop]:
             )
         stop.signal = number
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, *hangup)}
     try:
         yield stop
     finally:

@@ -64,6 +64,8 @@ class Loop:
         self._factor: float | None = None
         kept = task.model.state_dict().keys()
         self._buffers = [buffer for name, buffer in task.model.named_buffers() if name in kept]
+        # Where no update may be skipped the run ends before such buffers are saved, and needs no copies.
+        self._guarded = self._buffers if training.skip_nonfinite else []
 
     def run(self, batches: Iterator[Step], start: int, after_step: Callable[[Moment], bool]) -> int:
         """Train from step `start` (from 0) until the planned steps are done or `after_step` says to stop."""
@@ -99,6 +101,7 @@ class Loop:
         update, meter = self.updates[phase.optimizer], self.meter.phases[phase.name]
         modules = self.modules if phase.double_backward else self.compiled
         self._wake(phase.trains)
+        before = [buffer.clone() for buffer in self._guarded]
         total: Tensor | None = None
         for micro, batch in enumerate(micro_batches):
             words = (self.training.seed, step, number, micro, self.hardware.rank)
@@ -108,12 +111,16 @@ class Loop:
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
             weight = self._weight(output.weight)
             meter.add(output, weight)
+            # Adds 0, or NaN for a loss that isn't finite: on every rank the update is then left out.
+            weight = weight + 0.0 * output.loss_sum.detach().to(weight.dtype)
             total = weight if total is None else total + weight
         assert total is not None
         trained = [p for name in phase.trains for p in self._trained[name]]
         norms = update.step(self.hardware.reduce_gradients(phase.name, trained, total))
         update.zero_grad()
         meter.add_update(norms.norm, norms.finite)
+        for buffer, kept in zip(self._guarded, before, strict=True):
+            buffer.copy_(torch.where(norms.finite, buffer, kept))
         if self.hardware.ranks > 1:
             self._share_buffers()
 

@@ -22,21 +22,18 @@ class PhaseMeter:
         self.phase = phase
         # Counts outgrow what float32 can count; mps has nothing wider.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        self.names: tuple[str, ...] = ()
-        self.sums: Tensor | None = None
+        self.sums: dict[tuple[str, ...], Tensor] = {}
+        """Loss, weight and metrics, by the names of the metrics: a step may give others than the one before."""
         self.norms: Tensor | None = None
         self.updates = 0
-        self._figures: list[tuple[Tensor, ...]] = []
+        self._figures: dict[tuple[str, ...], list[tuple[Tensor, ...]]] = {}
         self._updates: list[tuple[Tensor, Tensor]] = []
 
     def add(self, output: StepOutput, weight: Tensor) -> None:
         """Add a micro-batch."""
-        names = tuple(output.metrics)
-        if names != self.names:
-            self._figures.clear()
-            self.names, self.sums = names, None
-        self._figures.append((output.loss_sum.detach(), weight, *(m.detach() for m in output.metrics.values())))
-        if len(self._figures) >= _PENDING:
+        rows = self._figures.setdefault(tuple(output.metrics), [])
+        rows.append((output.loss_sum.detach(), weight, *(m.detach() for m in output.metrics.values())))
+        if len(rows) >= _PENDING:
             self._fold()
 
     def add_update(self, norm: Tensor, finite: Tensor) -> None:
@@ -47,33 +44,49 @@ class PhaseMeter:
             self._fold()
 
     def take(self, prefix: str) -> tuple[dict[str, float], int]:
-        """Read means since the last call and the number of updates that were skipped as non-finite; the one host sync."""
+        """Read means since the last call and the number of updates that were skipped as non-finite; the host waits here.
+
+        A metric is a mean over the units of the micro-batches that gave it.
+        """
         self._fold()
-        if self.sums is None or self.norms is None or not self.updates:
+        if not self.sums or self.norms is None or not self.updates:
             return {}, 0
-        sums, (norm, skipped) = self.sums.tolist(), self.norms.tolist()
-        total = sums[1] or 1.0
-        metrics = {f"{prefix}loss": sums[0] / total}
-        for name, value in zip(self.names, sums[2:], strict=True):
-            metrics[f"{prefix}{name}"] = value / total
+        (norm, skipped), totals = self.norms.tolist(), dict[str, list[float]]()
+        for names, sums in self.sums.items():
+            loss, weight, *values = sums.tolist()
+            for name, value in (("loss", loss), *zip(names, values, strict=True)):
+                held = totals.setdefault(name, [0.0, 0.0])
+                held[0] += value
+                held[1] += weight
+        metrics = {f"{prefix}{name}": value / (weight or 1.0) for name, (value, weight) in totals.items()}
         metrics[f"{prefix}grad_norm"] = norm / max(1.0, self.updates - skipped)
-        metrics[f"{prefix}units"] = sums[1]
-        self.sums = self.norms = None
-        self.updates = 0
+        metrics[f"{prefix}units"] = totals["loss"][1]
+        self.sums, self.norms, self.updates = {}, None, 0
         return metrics, int(skipped)
 
     def _fold(self) -> None:
         """Sum what waits."""
-        if self._figures:
-            rows = torch.stack([value.float() for row in self._figures for value in row]).view(len(self._figures), -1)
+        for names, figures in self._figures.items():
+            rows = torch.stack([value.float() for row in figures for value in row]).view(len(figures), -1)
             total = rows.sum(0, dtype=self.dtype)
-            self.sums = total if self.sums is None else self.sums + total
-            self._figures.clear()
+            self.sums[names] = self.sums[names] + total if names in self.sums else total
+        self._figures.clear()
         if self._updates:
             norms, finite = (torch.stack(column) for column in zip(*self._updates, strict=True))
             found = torch.stack([norms.where(finite, 0.0).sum(), (~finite).sum().float()])
             self.norms = found if self.norms is None else self.norms + found
             self._updates.clear()
+
+
+class Clock:
+    """Seconds of a run, those before it was resumed among them: by the wall, and of the processor."""
+
+    def __init__(self, seconds: float = 0.0, cpu_seconds: float = 0.0) -> None:
+        self._since = seconds - time.perf_counter(), cpu_seconds - time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        """The sums until now."""
+        return self._since[0] + time.perf_counter(), self._since[1] + time.process_time()
 
 
 class Meter:

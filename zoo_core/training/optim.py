@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo_core.errors import RecipeError
+from zoo_core.errors import RecipeError, ResumeError
+from zoo_core.training.packing import pack, unpack
 
 Groups = list[dict[str, Any]]
 """torch parameter groups; each also has `names`, the parameters' names in order."""
@@ -104,6 +106,8 @@ class Update:
         self.clip_norm = clip_norm
         self.parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         self.fused = isinstance(optimizer, FUSED) and all(group.get("fused") for group in optimizer.param_groups)
+        if has_modes(optimizer):
+            optimizer.train()  # type: ignore[attr-defined]
 
     def set_lr(self, factor: float) -> None:
         """Scale every group's base rate."""
@@ -204,46 +208,95 @@ def _can_fuse(groups: Groups) -> bool:
     return kinds <= {"cpu"} or kinds <= {"cuda"}
 
 
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as `<state name>.<parameter name>` to tensor."""
-    tensors = {}
-    for name, parameter in _named(optimizer):
-        for key, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                tensors[f"{key}.{name}"] = value
-    return tensors
+def pack_optimizer(optimizer: Optimizer, where: str) -> tuple[Any, dict[str, Tensor]]:
+    """The whole `state_dict` as JSON and tensors by number. Raises `Unpackable`, naming what a checkpoint can't hold."""
+    tree, tensors = pack(optimizer.state_dict(), where)
+    return tree, {str(number): tensor for number, tensor in enumerate(tensors)}
 
 
-def optimizer_scalars(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
-    """The optimizer's state that isn't tensors, by parameter name; JSON-able."""
-    scalars: dict[str, dict[str, Any]] = {}
-    for name, parameter in _named(optimizer):
-        rest = {k: v for k, v in optimizer.state.get(parameter, {}).items() if not isinstance(v, Tensor)}
-        if rest:
-            scalars[name] = rest
-    return scalars
+def restore_optimizer(optimizer: Optimizer, tree: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `pack_optimizer` took out, to the bit. Raises `ResumeError` where it is another optimizer's.
+
+    torch casts floating-point state to its parameter's type on the way in, so that is put back as it was saved.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    device = parameters[0].device
+    state = unpack(
+        tree, [tensors[str(number)] for number in range(len(tensors))], lambda t, host: _put(t, host, device)
+    )
+    names = [group["names"] for group in optimizer.param_groups]
+    if [group.get("names") for group in state["param_groups"]] != names:
+        raise ResumeError("the checkpoint's optimizer trains other parameters", hint="resume with what started the run")
+    try:
+        optimizer.load_state_dict(state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResumeError(f"the optimizer doesn't take its state back: {error}") from error
+    on_device = _steps_on_device(optimizer)
+    for key, value in state["state"].items():
+        if isinstance(key, int) and key < len(parameters):
+            optimizer.state[parameters[key]] = _placed(value, parameters[key], on_device)
+        else:
+            optimizer.state[key] = value
 
 
-def restore_optimizer(
+def _put(tensor: Tensor, host: bool, device: torch.device) -> Tensor:
+    # Loaded tensors are views on the file's bytes.
+    return tensor.clone() if host else tensor.to(device)
+
+
+def _placed(value: Any, parameter: nn.Parameter, on_device: bool) -> Any:
+    """One parameter's state on its device, in its memory order where it has its shape."""
+    if isinstance(value, dict):
+        return {key: _placed(item, parameter, on_device) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_placed(item, parameter, on_device) for item in value)
+    if not isinstance(value, Tensor):
+        return value
+    # Adam's step count is 0-d and lives on the host unless the optimizer is fused or capturable.
+    device = parameter.device if value.ndim or on_device else value.device
+    like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty(value.shape)
+    return like.to(device=device, dtype=value.dtype).copy_(value)
+
+
+def restore_first_format(
     optimizer: Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Put back what `optimizer_tensors` and `optimizer_scalars` took out."""
-    parameters = dict(_named(optimizer))
+    """Put back the state of a parameter each, as training checkpoints of format 1 hold it."""
+    named = {
+        name: parameter
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["names"], group["params"], strict=True)
+    }
     for key, tensor in tensors.items():
         state, name = key.split(".", 1)
-        parameter = parameters[name]
-        # Adam's step count is 0-d and lives on the host unless the optimizer is fused or capturable.
-        device = parameter.device if tensor.ndim or _steps_on_device(optimizer) else torch.device("cpu")
-        like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty(tensor.shape)
-        optimizer.state[parameter][state] = like.to(device=device, dtype=tensor.dtype).copy_(tensor)
+        optimizer.state[named[name]][state] = _placed(tensor, named[name], _steps_on_device(optimizer))
     for name, values in scalars.items():
-        optimizer.state[parameters[name]].update(values)
+        optimizer.state[named[name]].update(values)
+
+
+@contextmanager
+def evaluation_mode(optimizers: Iterable[Optimizer]) -> Iterator[None]:
+    """The weights that an optimizer wants to be judged by, where it keeps others to train with (Defazio et al., 2024,
+    arXiv:2405.15682, schedule-free); afterwards the weights are the same to the bit."""
+    several = [optimizer for optimizer in optimizers if has_modes(optimizer)]
+    parameters = [p for optimizer in several for group in optimizer.param_groups for p in group["params"]]
+    kept = [p.detach().clone() for p in parameters]
+    for optimizer in several:
+        optimizer.eval()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for optimizer in several:
+            optimizer.train()  # type: ignore[attr-defined]
+        with torch.no_grad():
+            for parameter, before in zip(parameters, kept, strict=True):
+                parameter.copy_(before)
+
+
+def has_modes(optimizer: Optimizer) -> bool:
+    """Whether an optimizer trains with other weights than it is judged by."""
+    return all(callable(getattr(optimizer, mode, None)) for mode in ("train", "eval"))
 
 
 def _steps_on_device(optimizer: Optimizer) -> bool:
     return any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
-
-
-def _named(optimizer: Optimizer) -> Iterable[tuple[str, nn.Parameter]]:
-    for group in optimizer.param_groups:
-        yield from zip(group["names"], group["params"], strict=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +12,6 @@ from torch import Tensor
 
 from zoo_core import build, fs
 from zoo_core.card import Card
-from zoo_core.checkpoint import open_checkpoint
-from zoo_core.environment import describe_computation
 from zoo_core.errors import NonFiniteLoss, ResumeError
 from zoo_core.plot import draw_learning_curve
 from zoo_core.plugins import PluginHost, model_name
@@ -25,21 +21,23 @@ from zoo_core.runs import identity
 from zoo_core.runs.claim import Claim
 from zoo_core.runs.identity import Identity
 from zoo_core.specs import RunInfo
-from zoo_core.tensors import widened
-from zoo_core.training import optim, state
+from zoo_core.training import state
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
 from zoo_core.training.evaluate import evaluate, micro_batch
 from zoo_core.training.folder import RunFolder
+from zoo_core.training.guards import Guards
 from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.interrupt import Interrupted, Stop, watching
 from zoo_core.training.loop import Loop, Moment
+from zoo_core.training.meter import Clock
 from zoo_core.training.order import Cursor, training_batches
 from zoo_core.training.publish import measure_final, publish
 from zoo_core.training.report import Reporter, SilentReporter
-from zoo_core.training.setup import Prepared, Start, prepare
+from zoo_core.training.setup import Prepared, Start, identity_of, open_start, prepare
 from zoo_core.training.snapshot import Snapshot
 from zoo_core.training.state import Facts
+from zoo_core.training.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ def train(
         kept = files.origin() if claim.resumes else None
         if kept:
             identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
-        start = _start(recipe, host, registry)
+        start = open_start(recipe, host, registry, kept.init if kept else None)
         prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"
@@ -92,18 +90,6 @@ def train(
             raise
         finally:
             run.end(status)
-
-
-def _start(recipe: Recipe, host: PluginHost, registry: Registry) -> Start | None:
-    if not recipe.init:
-        return None
-    checkpoint = open_checkpoint(recipe.init, registry)
-    return Start(
-        reference=checkpoint.reference,
-        card=checkpoint.card,
-        tensors=widened(checkpoint.tensors()),
-        preprocessor=checkpoint.preprocessor(host),
-    )
 
 
 class Run:
@@ -141,9 +127,11 @@ class Run:
         self.skipped = 0
         self.owes_evaluation = False
         self.saved: int | None = None
-        self.snapshot = Snapshot(self.model, self.ema, prepared.updates)
+        statistics = Statistics(prepared, hardware, training.seed)
+        self.snapshot = Snapshot(prepared.task, self.ema, prepared.updates, statistics)
+        self.guards = Guards(prepared.task, self.snapshot, self._message)
         self.identity: Identity | None = None
-        self.began, self.began_cpu = time.perf_counter(), time.process_time()
+        self.clock = Clock()
         self.info = RunInfo(
             name=recipe.name,
             folder=str(files.path),
@@ -157,7 +145,7 @@ class Run:
     def begin(self, kept: Identity | None = None, init: str = "") -> None:
         """Lay out the folder, or take up the newest checkpoint in it; `kept` is what the run in the folder is, `init` which
         checkpoint it starts from. A folder that can't be continued is left as it was."""
-        what = self._identity(kept, init)
+        what = identity_of(self.recipe, self.prepared, self.hardware, kept.run if kept else identity.new_run(), init)
         if kept:
             identity.refuse_changes(kept, what, self.files.path)
         found = state.newest(self.files.checkpoints) if kept and state.steps(self.files.checkpoints) else None
@@ -185,18 +173,6 @@ class Run:
                 self._message(changed)
             self._notify("zoo_run_started")
 
-    def _identity(self, kept: Identity | None, init: str) -> Identity:
-        recipe, preprocessor = self.recipe, self.prepared.preprocessor
-        plugins = {part.provided.plugin for part in (recipe.task, recipe.data)} | {self.prepared.model_id.plugin}
-        return Identity(
-            run=kept.run if kept else identity.new_run(),
-            recipe=recipe.to_data(),
-            data=self.prepared.data_digest,
-            preprocessor=identity.files_digest(preprocessor.files() if preprocessor else {}),
-            init=init,
-            environment=describe_computation(self.hardware.describe(), plugins),
-        )
-
     def work(self) -> None:
         """Run the loop from where the run stands."""
         prepared, hardware = self.prepared, self.hardware
@@ -211,17 +187,18 @@ class Run:
         )
         if self.owes_evaluation:
             self._evaluate(self.first)
+        if self.first == 0:
+            self.guards.first_look()
         if not self.best.lost_patience:
             self.loop.run(batches, self.first, self._after_step)
 
     def finish(self, registry: Registry, start: Start | None) -> RunResult:
         """Take the best weights, measure them on the test split beside their rivals, and register them."""
-        seconds, cpu_seconds = time.perf_counter() - self.began, time.process_time() - self.began_cpu
+        seconds, cpu_seconds = self.clock.read()
         step = self.best.step if self.best.step is not None else self.first
         if self.best.step is not None and self.best.step != self.saved:
-            best = state.read(self.files.checkpoints / state.folder_name(self.best.step))
-            self.snapshot.restore_model(best[1])
-        with self.ema.applied() if self.ema else nullcontext():
+            self.snapshot.restore(*state.read(self.files.checkpoints / state.folder_name(self.best.step)))
+        with self.snapshot.judged():
             final, card = measure_final(self.recipe, self.prepared, self.hardware), None
             if self.hardware.is_main:
                 # Before the checkpoint's folder, which says that the run is finished.
@@ -243,6 +220,7 @@ class Run:
                         "cpu_seconds": round(cpu_seconds, 1),
                         "device": self.hardware.describe(),
                         "ranks": self.hardware.ranks,
+                        "run": self.identity.run if self.identity else "",
                     },
                 )
         return RunResult(
@@ -264,6 +242,7 @@ class Run:
     def _after_step(self, moment: Moment) -> bool:
         step, training = moment.step, self.recipe.training
         self.first, self.cursor = step, moment.done.cursor
+        self.guards.after_step(step)
         last = step == self.prepared.steps
         logs = step % training.log_every == 0 or last
         # Ranks must stop together, so they agree when they log; alone, a signal is seen after any step.
@@ -293,8 +272,8 @@ class Run:
             self._notify("zoo_step_logged", step=step, metrics=metrics)
         if self.skipped > self.recipe.training.skip_nonfinite:
             raise NonFiniteLoss(
-                f"step {step}: {self.skipped} update(s) had a non-finite gradient and were left out",
-                hint="lower optimizer.lr, or allow some with training.skip_nonfinite; the last checkpoint is sound",
+                f"step {step}: {self.skipped} update(s) had a non-finite loss or gradient and were left out",
+                hint=f"lower optimizer.lr, or allow some: {self._allow_some()}",
             )
 
     def _evaluate(self, step: int) -> bool:
@@ -302,7 +281,7 @@ class Run:
         prepared, training = self.prepared, self.recipe.training
         assert prepared.evaluation is not None
         batch_size, batch_cost = micro_batch(training, self.hardware.ranks)
-        with self.ema.applied() if self.ema else nullcontext():
+        with self.snapshot.judged():
             found = evaluate(
                 prepared.task,
                 prepared.evaluation,
@@ -323,9 +302,12 @@ class Run:
     def _save(self, step: int) -> None:
         if self.saved == step:
             return
+        self.guards.before_save(step, self.saved)
         self.saved = step
         assert self.identity is not None
         if self.hardware.is_main:
+            tensors, optimizers = self.snapshot.take()
+            seconds, cpu_seconds = self.clock.read()
             facts = Facts(
                 step=step,
                 epoch=self.cursor.epoch,
@@ -338,10 +320,12 @@ class Run:
                 world=self.hardware.ranks,
                 data=self.prepared.data_digest,
                 recipe=self.recipe.to_data(),
-                optimizers={word: optim.optimizer_scalars(u.optimizer) for word, u in self.prepared.updates.items()},
+                optimizers=optimizers,
                 versions=dict(self.identity.environment),
+                seconds=seconds,
+                cpu_seconds=cpu_seconds,
             )
-            folder = state.save(self.files.checkpoints, facts, self.snapshot.tensors())
+            folder = state.save(self.files.checkpoints, facts, tensors)
             state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best.step)
             self._notify("zoo_checkpoint_saved", step=step, folder=folder)
         self.hardware.wait()
@@ -349,6 +333,7 @@ class Run:
 
     def _resume(self, facts: Facts, tensors: Mapping[str, Tensor], passed: Mapping[int, str]) -> None:
         self.snapshot.restore(facts, tensors)
+        self.clock = Clock(facts.seconds, facts.cpu_seconds)
         self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
         self.best.step, self.best.value, self.best.worse = facts.best_step, facts.best_value, facts.worse
         self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
@@ -364,6 +349,11 @@ class Run:
     @property
     def _resume_command(self) -> str:
         return f"zoo resume {shlex.quote(str(self.files.path))}"
+
+    def _allow_some(self) -> str:
+        if self.saved is None:
+            return f"training.skip_nonfinite={self.skipped}"
+        return f"{self._resume_command} skip_nonfinite={self.skipped} goes on from step {self.saved}, which is sound"
 
     def _draw(self, baselines: Mapping[str, Mapping[str, float]]) -> None:
         by_metric: dict[str, dict[str, float]] = {}

@@ -11,13 +11,18 @@ from torch import Tensor
 
 from zoo_core import build as building
 from zoo_core.build import Adaptation
-from zoo_core.card import Card
+from zoo_core.card import Card, looks_like_path
+from zoo_core.checkpoint import open_checkpoint
+from zoo_core.environment import describe_computation
 from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe
+from zoo_core.registry import Registry
+from zoo_core.runs.identity import Identity, files_digest
 from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
 from zoo_core.specs import Head
+from zoo_core.tensors import widened
 from zoo_core.training import optim
 from zoo_core.training.freezing import freeze
 from zoo_core.training.hardware import Hardware
@@ -68,6 +73,20 @@ class Prepared:
     so it is part of the run and not of the checkpoint that the run registers."""
     notices: tuple[str, ...]
     """What the user should know of the data, and of what the preprocessor leaves of it."""
+
+
+def open_start(recipe: Recipe, host: PluginHost, registry: Registry, kept: str | None) -> Start | None:
+    """The checkpoint that a run starts from; `kept` is the reference to it that a run which is resumed began with."""
+    if not recipe.init:
+        return None
+    # A newer version of the name, registered since, is another checkpoint.
+    checkpoint = open_checkpoint((not looks_like_path(recipe.init) and kept) or recipe.init, registry)
+    return Start(
+        reference=checkpoint.reference,
+        card=checkpoint.card,
+        tensors=widened(checkpoint.tensors()),
+        preprocessor=checkpoint.preprocessor(host),
+    )
 
 
 def prepare(
@@ -129,6 +148,19 @@ def prepare(
         frozen=frozen,
         published=published,
         notices=(*data.notices, *(preprocessor.notices(train) if preprocessor else ())),
+    )
+
+
+def identity_of(recipe: Recipe, prepared: Prepared, hardware: Hardware, run: str, init: str) -> Identity:
+    """What a run is; `run` is its own name and `init` the checkpoint that it starts from."""
+    plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, recipe.data.provided.plugin}
+    return Identity(
+        run=run,
+        recipe=recipe.to_data(),
+        data=prepared.data_digest,
+        preprocessor=files_digest(prepared.preprocessor.files() if prepared.preprocessor else {}),
+        init=init,
+        environment=describe_computation(hardware.describe(), plugins),
     )
 
 

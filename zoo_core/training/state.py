@@ -13,8 +13,9 @@ from torch import Tensor
 from zoo_core import fs, tensors
 from zoo_core.errors import CorruptFile, ResumeError, StoreError
 
-FORMAT = 1
-"""Version of the layout; a newer one is refused."""
+FORMAT = 2
+"""Version of the layout that is written; 1 held of an optimizer only what belongs to one parameter, and is read. A newer one
+is refused."""
 
 _TENSORS, _FACTS = "state.safetensors", "state.json"
 
@@ -43,10 +44,15 @@ class Facts:
     """Digest of the data."""
     recipe: dict[str, Any]
     """The resolved recipe."""
-    optimizers: dict[str, dict[str, dict[str, Any]]]
-    """Optimizer state that isn't tensors, by optimizer and parameter."""
+    optimizers: dict[str, Any]
+    """Optimizer state less its tensors, by optimizer, as `packing` writes it."""
     versions: dict[str, str]
     """Versions of what computed it."""
+    seconds: float = 0.0
+    """Time the run took until here, over all its resumes; 0 where format 1 didn't say."""
+    cpu_seconds: float = 0.0
+    format: int = FORMAT
+    """Version of the layout."""
 
 
 def folder_name(step: int) -> str:
@@ -58,7 +64,6 @@ def save(parent: Path, facts: Facts, state: Mapping[str, Tensor]) -> Path:
     """Commit a checkpoint; it exists if and only if its folder does. Raises `DiskError`, leaving the older ones alone."""
     chunks = tensors.dump(state)
     body = asdict(facts)
-    body["format"] = FORMAT
     body["sha256"] = fs.digest_of(*chunks)
     body["digest"] = fs.digest_of(_canonical(body))
     return fs.commit_folder(parent, folder_name(facts.step), {_TENSORS: chunks, _FACTS: [_canonical(body)]})
@@ -79,12 +84,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         body = json.loads(fs.read_bytes(path))
         digest = body.pop("digest")
-        version = body.pop("format")
+        version = body["format"]
     except (ValueError, KeyError, AttributeError) as error:
         raise CorruptFile(f"{path} is not a checkpoint's description: {error}") from None
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise ResumeError(f"{path} has format {version}; this zoo reads {FORMAT}", hint="upgrade zoo-core")
-    if digest != fs.digest_of(_canonical({**body, "format": version})):
+    if digest != fs.digest_of(_canonical(body)):
         raise CorruptFile(f"{path} is not what was saved")
     return dict(body)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -200,7 +200,7 @@ class Task(ABC):
     """Everything that is particular to one way of learning."""
 
     phases: tuple[Phase, ...] = (Phase(name="train"),)
-    monitor: tuple[str, str] = ("loss", "min")
+    monitor: tuple[str, Literal["min", "max"]] = ("loss", "min")
     """The evaluation metric that chooses the best checkpoint, and whether `min` or `max` is better."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:

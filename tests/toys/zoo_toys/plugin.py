@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core import DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
 
 zoo_api = (1, 0)
+
+STATEFUL = {
+    "mean-teacher": "MeanTeacher",
+    "undeclared": "Undeclared",
+    "queue": "Queue",
+    "late": "Late",
+    "closed": "Closed",
+    "drawn": "Drawn",
+    "counting": "Counting",
+    "lower": "Lower",
+    "sometimes": "Sometimes",
+    "infinite": "Infinite",
+}
+"""Tasks that keep state, or misbehave, by name."""
+
+OPTIMIZERS = {"grouped": "Grouped", "schedule-free": "ScheduleFree", "opaque": "Opaque", "hidden": "Hidden"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +100,7 @@ def zoo_models() -> list[ModelSpec]:
             config=MlpConfig,
             modality="points",
             sizes={"tiny": {}, "wide": {"hidden": 64}},
-            tasks=("point-classification",),
+            tasks=("point-classification", *STATEFUL),
             head=("head.",),
             backbone="body.",
             layers=r"blocks\.(\d+)\.",
@@ -100,7 +116,7 @@ def zoo_models() -> list[ModelSpec]:
             preprocessor_config=ScaleConfig,
             modality="points",
             sizes={"tiny": {}},
-            tasks=("point-classification",),
+            tasks=("point-classification", *STATEFUL),
             head=("head.",),
             backbone="body.",
         ),
@@ -165,4 +181,30 @@ def zoo_tasks() -> list[TaskSpec]:
             data=("frames",),
             labelled=False,
         ),
+        *(
+            TaskSpec(
+                name=name,
+                summary="points, with state",
+                target=f"zoo_toys.stateful:{cls}",
+                data=("points",),
+                labelled=True,
+                loss="cross-entropy",
+                loss_inputs=("logits", "labels"),
+            )
+            for name, cls in STATEFUL.items()
+        ),
+    ]
+
+
+@hookimpl
+def zoo_optimizers() -> list[OptimizerSpec]:
+    """Optimizers that keep state in other places than torch's."""
+    return [
+        OptimizerSpec(
+            name=name,
+            summary="a toy",
+            target=f"zoo_toys.optimizers:{cls}",
+            config="zoo_toys.optimizers:ToyOptimizerConfig",
+        )
+        for name, cls in OPTIMIZERS.items()
     ]

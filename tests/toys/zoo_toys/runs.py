@@ -25,8 +25,17 @@ def toy_zoo(root: Path, *others: EntryPoint) -> Zoo:
     return Zoo(host, Registry(host, store, catalogue=catalogue, folder=root))
 
 
+STATEFUL = (
+    ("batch-norm", "point-classification", "sgd"),
+    ("grouped", "point-classification", "grouped"),
+    ("schedule-free", "point-classification", "schedule-free"),
+    ("teacher", "mean-teacher", "adamw"),
+)
+"""Shapes of runs with batch normalisation: their names, tasks and optimizers."""
+
+
 def recipe(shape: str, **training: Any) -> dict[str, Any]:
-    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial` or `sequence`."""
+    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial`, `sequence` or one of `STATEFUL`."""
     parts: Mapping[str, Any] = {
         "single": {"model": {"name": "mlp_tiny"}, "task": {"name": "point-classification"}, "data": {"name": "points"}},
         "scaled": {
@@ -44,10 +53,20 @@ def recipe(shape: str, **training: Any) -> dict[str, Any]:
             "task": {"name": "frame-transcription"},
             "data": {"name": "frames"},
         },
+        **{
+            name: {
+                "model": {"name": "mlp_tiny", "normalise": True},
+                "task": {"name": task},
+                "data": {"name": "points"},
+                "optimizer": {"name": optimizer},
+            }
+            for name, task, optimizer in STATEFUL
+        },
     }[shape]
+    named = parts.get("optimizer", {})
     return {
         "name": f"toy_tiny.{shape}",
         **{key: dict(value) for key, value in parts.items()},
-        "optimizer": {"lr": 0.01, "weight_decay": 0.01},
+        "optimizer": {"lr": 0.01, "weight_decay": 0.01, **named},
         "training": {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, **training},
     }

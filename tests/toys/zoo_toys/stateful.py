@@ -1,0 +1,152 @@
+"""Tasks that keep state beside the model: declared, as it should be, and in each of the ways in which it gets lost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_core import StepOutput, TaskContext
+from zoo_toys.parts import Classification
+
+
+def follow(teacher: nn.Module, model: nn.Module) -> None:
+    """Move the teacher towards the model, through `.data`, which leaves no version behind."""
+    for slow, fast in zip(teacher.parameters(), model.parameters(), strict=True):
+        slow.data.mul_(0.9).add_(fast.data, alpha=0.1)
+
+
+class MeanTeacher(Classification):
+    """A student that is drawn to a teacher, which follows it (Tarvainen and Valpola, 2017, arXiv:1703.01780)."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.teacher = copy.deepcopy(context.model).requires_grad_(False)
+        self.scale = torch.ones(2)  # a constant is no state
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The teacher is declared."""
+        return {"model": self.model, "teacher": self.teacher}
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """Cross-entropy and the distance from the teacher's answers."""
+        output = super().step(phase, modules, batch)
+        with torch.no_grad():
+            follow(self.teacher, self.model)
+            wanted = self.teacher(batch["points"])
+        drawn = (modules["model"](batch["points"]) - wanted).square().sum()
+        return output._replace(loss_sum=output.loss_sum + drawn)
+
+
+class Undeclared(MeanTeacher):
+    """The same, and nobody is told of the teacher."""
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The model alone."""
+        return {"model": self.model}
+
+
+class _Leaky(Classification):
+    """Changes something at every step."""
+
+    def change(self, logits: Tensor) -> None:
+        """What is forgotten."""
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """Cross-entropy."""
+        self.change(modules["model"](batch["points"]).detach())
+        return super().step(phase, modules, batch)
+
+
+class Queue(_Leaky):
+    """Binds a new tensor to its attribute."""
+
+    queue = None
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.queue = torch.zeros(2, 2)
+
+    def change(self, logits: Tensor) -> None:
+        """The newest answers."""
+        self.queue = torch.cat([logits[:1], self.queue[:1]])
+
+
+class Late(_Leaky):
+    """Makes its state in the first step."""
+
+    def change(self, logits: Tensor) -> None:
+        """Sums."""
+        self.__dict__.setdefault("sums", torch.zeros(2)).add_(logits.sum(0))
+
+
+class Closed(_Leaky):
+    """Keeps a tensor in a closure."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        held = torch.zeros(2)
+        self.remember = lambda logits: held.data.add_(logits.sum(0))
+
+    def change(self, logits: Tensor) -> None:
+        """Through the closure."""
+        self.remember(logits)
+
+
+class Drawn(_Leaky):
+    """Draws from a generator of its own."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.dice = {"numpy": np.random.default_rng(0)}
+
+    def change(self, logits: Tensor) -> None:
+        """A number."""
+        self.dice["numpy"].random()
+
+
+class Counting(_Leaky):
+    """Counts, which is worth a warning."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.count = 0
+
+    def change(self, logits: Tensor) -> None:
+        """One more."""
+        self.count += 1
+
+
+class Lower(Classification):
+    """Watches its loss in a direction that isn't one."""
+
+    monitor = ("loss", "lower")  # type: ignore[assignment]
+
+
+class Sometimes(Classification):
+    """Gives a metric in some steps only."""
+
+    steps = 0
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """Accuracy, and every other time the number of samples."""
+        output = super().step(phase, modules, batch)
+        self.steps += 1
+        more = {"ones": output.metrics["accuracy"] * 0 + output.weight} if self.steps % 2 else {}
+        return output._replace(metrics={**output.metrics, **more})
+
+
+class Infinite(Classification):
+    """A loss that is infinite at its fourth step, with gradients that are not."""
+
+    steps = 0
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+        """Cross-entropy, and infinity added to it."""
+        output = super().step(phase, modules, batch)
+        self.steps += 1
+        return output._replace(loss_sum=output.loss_sum + torch.inf) if self.steps == 4 else output

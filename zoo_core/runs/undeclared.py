@@ -1,0 +1,157 @@
+"""State that changes while a run trains and is in no checkpoint: found by looking twice, before it can be lost."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo_core.training.task import Data, Dataset, Preprocessor
+
+MOST = 200_000
+"""Objects that one look visits; what lies beyond isn't judged."""
+
+_PASSED = (
+    str,
+    bytes,
+    bytearray,
+    type(None),
+    type,
+    types.ModuleType,
+    torch.dtype,
+    torch.device,
+    Data,
+    Dataset,
+    Preprocessor,
+)
+_OF_A_TASK = ("config", "preprocessor")
+_OF_AN_OPTIMIZER = ("state", "param_groups", "defaults", "grad_scale", "found_inf")
+
+Look = dict[str, tuple[str, Any]]
+"""By place: `tensor`, `array`, `generator` or `number`, and what stands for its content."""
+
+
+def look(roots: Mapping[str, Any], saved: Iterable[Tensor]) -> Look:
+    """What the roots hold, through attributes, collections, closures and bound methods, less the tensors that are saved.
+
+    Contents are compared and not versions or identities, since `teacher.data.mul_()` changes neither.
+    """
+    known = {tensor.untyped_storage().data_ptr() for tensor in saved if tensor.device.type != "meta"} - {0}
+    found: Look = {}
+    # Held until the end, so that no number of an object is given to another.
+    seen: dict[int, Any] = {}
+    waiting = list(roots.items())
+    while waiting and len(seen) < MOST:
+        place, value = waiting.pop()
+        if isinstance(value, bool | int | float | complex):
+            found[place] = ("number", value)
+            continue
+        if id(value) in seen or isinstance(value, _PASSED):
+            continue
+        seen[id(value)] = value
+        if isinstance(value, Tensor):
+            if value.device.type != "meta" and value.untyped_storage().data_ptr() not in known:
+                found[place] = ("tensor", _of_tensor(value.detach()))
+        elif (content := _content(value)) is not None:
+            found[place] = content
+        else:
+            waiting += [(f"{place}{name}", part) for name, part in _parts(value)]
+    return found
+
+
+def changed(before: Look, after: Look) -> tuple[list[str], list[str]]:
+    """Places whose tensors, arrays and generators differ, and places whose plain numbers do; what is new isn't judged."""
+    places = [place for place in before if place in after and not _same(before[place], after[place])]
+    numbers = [place for place in places if before[place][0] == after[place][0] == "number"]
+    return [place for place in places if place not in numbers], numbers
+
+
+def _same(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
+    return one == other or (one[1] != one[1] and other[1] != other[1])  # NaN is NaN
+
+
+def _content(value: Any) -> tuple[str, Any] | None:
+    """Kind and content of an object that is looked at as a whole."""
+    if isinstance(value, np.ndarray):
+        return None if value.dtype.hasobject else ("array", _digest(np.ascontiguousarray(value).view(np.uint8).data))
+    if isinstance(value, np.generic):
+        return "number", value.item()
+    if isinstance(value, torch.Generator):
+        return "generator", _of_tensor(value.get_state())
+    if isinstance(value, np.random.Generator):
+        return "generator", repr(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState | random.Random):
+        state = value.get_state() if isinstance(value, np.random.RandomState) else value.getstate()
+        return "generator", repr(state)
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What an object holds, with how one writes it behind the object's own place."""
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", part) for key, part in list(value.items())[:MOST] if not isinstance(key, Tensor))
+    elif isinstance(value, list | tuple | set | frozenset | deque):
+        yield from ((f"[{number}]", part) for number, part in enumerate(list(value)[:MOST]))
+    elif isinstance(value, functools.partial):
+        yield from ((".func", value.func), (".args", value.args), (".keywords", value.keywords))
+    elif isinstance(value, types.MethodType):
+        yield from (("", value.__self__), ("", value.__func__))
+    elif isinstance(value, types.FunctionType):
+        yield from _closed_over(value)
+        yield from ((".__defaults__", value.__defaults__), (".__kwdefaults__", value.__kwdefaults__))
+    elif isinstance(value, nn.Module):
+        yield from _of_module(value)
+    else:
+        yield from _attributes(value)
+
+
+def _closed_over(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield f".{name}", cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+
+
+def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    for kind in ("_parameters", "_buffers", "_modules"):
+        yield from ((f".{name}", part) for name, part in getattr(module, kind).items())
+    hidden = {name for name in vars(module) if name.startswith("_") and "hook" in name}
+    skipped = hidden | {"_parameters", "_buffers", "_modules", "training", "config"}
+    yield from ((f".{name}", part) for name, part in vars(module).items() if name not in skipped)
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    skipped = _OF_AN_OPTIMIZER if isinstance(value, Optimizer) else _OF_A_TASK
+    if isinstance(value, Optimizer):
+        skipped = (*skipped, *(name for name in vars(value) if "hook" in name))
+    for name, part in getattr(value, "__dict__", {}).items():
+        if name not in skipped:
+            yield f".{name}", part
+    for cls in type(value).__mro__:
+        slots = getattr(cls, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            part = getattr(value, name, None) if name not in ("__dict__", "__weakref__") else None
+            if part is not None:
+                yield f".{name}", part
+
+
+def _of_tensor(tensor: Tensor) -> str:
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return f"{tensor.layout}"
+    host = tensor.cpu().contiguous()
+    kind = f"{tensor.dtype}{tuple(tensor.shape)}"
+    return kind + _digest(host.view(-1).view(torch.uint8).numpy().data if host.numel() else b"")
+
+
+def _digest(data: Any) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
