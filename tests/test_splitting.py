@@ -52,6 +52,7 @@ def test_a_unit_is_in_one_split_and_no_split_is_empty_where_two_units_are_there(
     homes = [{units[place] for place in numbers} for numbers in places.values()]
     assert sum(map(len, homes)) == 30 == len(set.union(*homes)) and sum(map(len, places.values())) == 360
     assert all(make_splits(["a", "a", "b", "c"], options, 0.1, 0.1).values())
+    assert all(make_splits(["a", "b", "c"], options, 0.0, 0.9).values())
     assert make_splits(["a", "a"], options, 0.1, 0.0) == {"train": [0, 1], "validation": []}
 
 

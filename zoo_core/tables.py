@@ -83,7 +83,13 @@ def header_of(path: Path, options: TableOptions = _STRICT) -> list[str]:
     if suffix_of(path) == ".parquet":
         return list(parquet_schema(path).names)
     if suffix_of(path) == ".jsonl":
-        return list(dict.fromkeys(name for _, record in records(path, Faults(), options.encoding) for name in record))
+        faults = Faults()
+        names = list(dict.fromkeys(name for _, record in records(path, faults, options.encoding) for name in record))
+        if faults.first and not names:
+            raise DataError(str(faults.first[0]), hint=faults.first[0].hint)
+        if not names:
+            raise DataError(f"{path}: no rows")
+        return names
     return next(_delimited_records(path, (), Faults(), options), (0, []))[1]
 
 

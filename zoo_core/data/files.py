@@ -54,18 +54,15 @@ def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
 def tables_of_folder(folders: Sequence[Path], files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
     """The tables that describe what lies in a folder, from the folders and the files directly in it; may be none.
 
-    Those are `metadata.*` and `manifest.*`; else tables that are named as splits, unless the folders are splits themselves;
-    else all, in a folder of nothing but tables.
+    Those are `metadata.*` and `manifest.*`; else all, in a folder of nothing but tables; else those that are named as splits,
+    unless the folders are splits themselves.
     """
     tables = [file for file in files if suffix_of(file) in suffixes and file.is_file()]
     describing = [table for table in tables if table.name.lower().partition(".")[0] in _DESCRIBING]
     if describing:
         return describing
+    if not folders and len(tables) == len(files):
+        return tables
     named = [table for table in tables if split_of_file(table.name)]
-    if any(split_of_file(table.name) == "train" for table in named) and set(folders_by_split(_names(folders))) <= {""}:
-        return named
-    return tables if len(tables) == len(files) and not folders else []
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    return [folder.name for folder in folders]
+    trained = any(split_of_file(table.name) == "train" for table in named)
+    return named if trained and set(folders_by_split(folder.name for folder in folders)) <= {""} else []

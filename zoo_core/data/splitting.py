@@ -117,12 +117,14 @@ def _stratified(
 
 
 def _filled(places: dict[str, list[int]], digests: Sequence[bytes]) -> dict[str, list[int]]:
-    """A split that has a share but got nothing gets the training unit with the least digest, if two are there."""
+    """A split that has a share but got nothing gets the unit with the least digest of the split with most, if it has two."""
     for split in [split for split in places if not places[split]]:
-        spare = sorted({digests[place] for place in places["train"]})
-        if split != "train" and len(spare) > 1:
-            places[split] = [place for place in places["train"] if digests[place] == spare[0]]
-            places["train"] = [place for place in places["train"] if digests[place] != spare[0]]
+        units = {name: sorted({digests[place] for place in numbers}) for name, numbers in places.items()}
+        giver = max(units, key=lambda name: len(units[name]))
+        if len(units[giver]) > 1:
+            spare = units[giver][0]
+            places[split] = [place for place in places[giver] if digests[place] == spare]
+            places[giver] = [place for place in places[giver] if digests[place] != spare]
     return places
 
 

@@ -150,10 +150,10 @@ def test_hidden_transcripts_are_not_read(tmp_path: Path) -> None:
 def test_recordings_beside_class_folders_are_told(tmp_path: Path) -> None:
     for label in ("no", "yes"):
         fill(tmp_path / label, ["1.wav", "2.wav"])
-    assert labelled(tmp_path, **WHOLE).notices == ()
+    assert labelled(tmp_path, **WHOLE).notices == ("samples by class (train): no 2, yes 2",)
     fill(tmp_path, [f"{n}.wav" for n in range(4)])
     (tmp_path / "README.md").write_text("x")
-    (notice,) = labelled(tmp_path, **WHOLE).notices
+    notice, _ = labelled(tmp_path, **WHOLE).notices
     assert notice == f"5 left out: beside the folders of classes (first: {tmp_path}/0.wav)"
 
 
@@ -165,7 +165,7 @@ def test_classes_may_look_hidden_and_recordings_are_known_by_content(tmp_path: P
     (tmp_path / "no" / "Thumbs.db").write_bytes(b"x")
     data = labelled(tmp_path, **WHOLE)
     assert data.labels == ("_unknown_", "no") and len(data.samples("train")) == 5
-    assert data.notices == (
+    assert data.notices[:-1] == (
         f"1 left out: no class (first: {tmp_path}/_background_noise_)",
         f"1 left out: hidden, or left by a system (first: {tmp_path}/no/Thumbs.db)",
         f"1 are recordings by content, whatever their ending (first: {tmp_path}/no/3.sound)",
@@ -213,3 +213,39 @@ def test_texts_may_have_endings_in_capitals(tmp_path: Path) -> None:
     (tmp_path / "X1.txt").write_text("one")
     data = transcribed(tmp_path, **WHOLE)
     assert [sample.text for sample in data.samples("train")] == ["zero", "one"]  # type: ignore[attr-defined]
+
+
+def test_tables_beside_the_folder_of_their_recordings_are_read(tmp_path: Path) -> None:
+    """As most corpora ship: clips/ and a table for each split."""
+    fill(tmp_path / "clips", [f"{number}.wav" for number in range(6)])
+    for number, name in enumerate(("train", "dev", "test")):
+        rows = [
+            f'{{"path": "clips/{2 * number + one}.wav", "label": "{label}"}}' for one, label in enumerate(("no", "yes"))
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    (tmp_path / "README.md").write_text("x")
+    data = labelled(tmp_path)
+    assert data.labels == ("no", "yes") and {split: len(data.samples(split)) for split in data.splits()} == {
+        "validation": 2, "test": 2, "train": 2,
+    }  # fmt: skip
+
+
+def test_what_is_evaluated_is_not_split(tmp_path: Path) -> None:
+    for number in range(5):
+        fill(tmp_path / "no", [f"{number}.wav"])
+    data = labelled(tmp_path, split_rule="none")
+    assert data.splits() == ("all",) and len(data.samples("all")) == 5 and data.labels == ("no",)
+    assert read_recordings(Recordings(path=str(tmp_path), split_rule="none")).splits() == ("all",)
+
+
+def test_every_class_has_its_share_and_every_speaker_one_split(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"{number}.wav").write_bytes(wav_bytes(np.full(80, number / 200, np.float32), 8000))
+    rows = ["path;label;speaker"] + [f"{n}.wav;{'rare' if n % 10 == 0 else 'often'};s{n // 4}" for n in range(100)]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    data = labelled(tmp_path, split_rule="stratified")
+    homes = [{sample.name.split("/")[-1] for sample in data.samples(split)} for split in data.splits()]
+    speakers = [{int(name.split(".")[0]) // 4 for name in names} for names in homes]
+    assert sum(map(len, speakers)) == 25 and all(any(int(n.split(".")[0]) % 10 == 0 for n in names) for names in homes)
+    other = labelled(tmp_path, split_rule="stratified", split_seed=2)
+    assert [sample.name for sample in other.samples("test")] != [sample.name for sample in data.samples("test")]

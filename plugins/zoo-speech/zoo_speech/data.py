@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import NamedTuple, overload
 
 from zoo_core import fs
+from zoo_core.data.options import SplitOptions
+from zoo_core.data.splitting import joined, make_splits
 from zoo_core.errors import DataError, DigestMismatch, StoreError, UnknownName
 from zoo_core.fetch import data_root
-from zoo_core.splits import SPLITS, in_order, split_by_hash, subset_by_hash
+from zoo_core.splits import SPLITS, in_order, subset_by_hash
 from zoo_core.tables import read_table
 from zoo_core.training.task import Data
 from zoo_speech.audio import Limits
@@ -147,38 +149,18 @@ class SpeechData(Data):
         return self._digest
 
 
-def by_hash(rows: Sequence[Row], groups: Sequence[str], validation: float, test: float) -> dict[str, list[Row]]:
-    """Splits by the sha256 of each row's group, rows that are copies being of one group.
-
-    A split that has a share but would get nothing gets the training group with the least sha256, if two are there.
-    """
-    joined = joined_copies([row.key() for row in rows], groups)
-    digests = [hashlib.sha256(group.encode()).digest() for group in joined]
-    places = split_by_hash(digests, validation, test)
-    for split in [split for split in places if not places[split]]:
-        spare = sorted({digests[place] for place in places["train"]})
-        if split != "train" and len(spare) > 1:
-            places[split] = [place for place in places["train"] if digests[place] == spare[0]]
-            places["train"] = [place for place in places["train"] if digests[place] != spare[0]]
+def divided(
+    rows: Sequence[Row],
+    groups: Sequence[str],
+    options: SplitOptions,
+    validation: float,
+    test: float,
+    labels: Sequence[str] = (),
+) -> dict[str, list[Row]]:
+    """Splits by the rule of `options`; rows of one group, and rows that are copies, share one."""
+    units = joined([row.key() for row in rows], groups)
+    places = make_splits(units, options, validation, test, labels=labels)
     return {split: [rows[place] for place in numbers] for split, numbers in places.items()}
-
-
-def joined_copies(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """The group of each recording, groups that share a recording being made one; the recording itself where it has none."""
-    named = [group or key for key, group in zip(keys, groups, strict=True)]
-    parent = {name: name for name in named}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    first: dict[str, str] = {}
-    for key, name in zip(keys, named, strict=True):
-        one, other = sorted((root(first.setdefault(key, name)), root(name)))
-        parent[other] = one
-    return [root(name) for name in named]
 
 
 def subset(rows: Sequence[Row], count: int | None, seed: int, *, where: str) -> list[Row]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_core.data.options import SplitOptions, TableOptions, check_bad, check_paths, check_table
 from zoo_core.splits import check_share, check_shares, check_subset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recordings:
+class Recordings(SplitOptions, TableOptions):
     """Recordings without labels from the user's files. Relative paths start at the working folder."""
 
     path: str
@@ -19,7 +20,7 @@ class Recordings:
     root: str = ""
     """Folder that relative paths in tables start at, instead of the table's own."""
     validation: float = 0.05
-    """Share that is held out, by a hash of the recording's bytes, so that copies stay together; 0 for none."""
+    """Share that is held out, copies staying together; 0 for none."""
     bad: Literal["error", "skip"] = "error"
     """`error`: one bad row or header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
     max_bad: float = 0.05
@@ -30,11 +31,12 @@ class Recordings:
         if not self.path:
             raise ValueError("path: give a folder, a pattern or a table")
         check_share("validation", self.validation)
-        _check_max_bad(self.max_bad)
+        check_bad(self.max_bad)
+        check_table(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscribedRecordings:
+class TranscribedRecordings(SplitOptions, TableOptions):
     """Recordings with what is said in them. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
@@ -63,9 +65,9 @@ class TranscribedRecordings:
     """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `recording`: only copies
     stay together."""
     validation_fraction: float = 0.1
-    """Share of the validation split where it is made by hash."""
+    """Share of the validation split where it is made."""
     test_fraction: float = 0.1
-    """Share of the test split where it is made by hash."""
+    """Share of the test split where it is made."""
     train_samples: int | None = None
     """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
     subset_seed: int = 0
@@ -77,14 +79,15 @@ class TranscribedRecordings:
 
     def __post_init__(self) -> None:
         """Refuse paths and shares that contradict each other."""
-        _check_paths(self.path, self.train, self.validation, self.test)
+        check_paths(self.path, self.train, self.validation, self.test)
         check_shares(self.validation_fraction, self.test_fraction)
         check_subset(self.train_samples)
-        _check_max_bad(self.max_bad)
+        check_bad(self.max_bad)
+        check_table(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledRecordings:
+class LabelledRecordings(SplitOptions, TableOptions):
     """Labelled recordings. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
@@ -110,9 +113,9 @@ class LabelledRecordings:
     """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `label`: no label is, for
     voices that aren't trained on; `recording`: only copies stay together."""
     validation_fraction: float = 0.1
-    """Share of the validation split where it is made by hash."""
+    """Share of the validation split where it is made."""
     test_fraction: float = 0.1
-    """Share of the test split where it is made by hash."""
+    """Share of the test split where it is made."""
     train_samples: int | None = None
     """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
     subset_seed: int = 0
@@ -124,12 +127,13 @@ class LabelledRecordings:
 
     def __post_init__(self) -> None:
         """Refuse paths, shares and labels that contradict each other."""
-        _check_paths(self.path, self.train, self.validation, self.test)
+        check_paths(self.path, self.train, self.validation, self.test)
         check_shares(self.validation_fraction, self.test_fraction)
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise ValueError("labels: at least two, all different")
         check_subset(self.train_samples)
-        _check_max_bad(self.max_bad)
+        check_bad(self.max_bad)
+        check_table(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +179,3 @@ class Voices(Subset):
         super().__post_init__()
         if not 2 <= self.fewest <= self.most:
             raise ValueError(f"fewest: from 2 to most, {self.most}, found {self.fewest}")
-
-
-def _check_paths(path: str, train: str, validation: str, test: str) -> None:
-    if bool(path) == bool(train):
-        raise ValueError("path or train: give exactly one of them")
-    if path and (validation or test):
-        raise ValueError("validation and test go with train; path is split by itself")
-
-
-def _check_max_bad(share: float) -> None:
-    if not 0 <= share < 1:
-        raise ValueError(f"max_bad: must be from 0 to below 1, found {share}")

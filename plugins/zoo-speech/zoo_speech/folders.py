@@ -5,52 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from zoo_core.data import folders
+from zoo_core.data.bad import Fault
+from zoo_core.data.files import is_pattern, matches, tables_of_folder
 from zoo_core.data.kinds import kind_of
 from zoo_core.errors import DataError, printable
-from zoo_core.inputs import expanded, files_below, is_hidden, place_of
+from zoo_core.inputs import files_below, is_hidden, place_of
 from zoo_core.splits import folders_by_split
 from zoo_core.tables import TABLES, read_lines, suffix_of
 from zoo_speech.containers import SUFFIXES
 from zoo_speech.data import Row
 
-
-class Problem(NamedTuple):
-    """Why something is no sample."""
-
-    name: str
-    reason: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
-
-_METADATA = ("metadata", "manifest")
 _CHAPTER = ".trans.txt"
 _COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 """Names of Speech Commands' files, which begin with the speaker."""
 
 
-def is_pattern(path: str) -> bool:
-    """Whether a path is one of many."""
-    return any(sign in path for sign in "*?[") and not place_of(path).exists()
-
-
 def tables_of(path: str) -> list[Path]:
-    """The tables that a path speaks of: itself, those of a pattern, a folder's `metadata.*` or `manifest.*`, or those of a
-    folder that has nothing else."""
+    """The tables that a path speaks of: itself, those of a pattern, or those that describe what lies in a folder."""
     if is_pattern(path):
-        return [file for file in _matches(path) if suffix_of(file) in TABLES]
+        return [file for file in matches(path) if suffix_of(file) in TABLES]
     place = place_of(path)
     if not place.is_dir():
         return [place] if suffix_of(place) in TABLES else []
-    folders, files = _inside(place)
-    tables = [file for file in files if suffix_of(file) in TABLES and file.is_file()]
-    named = [table for table in tables if table.name.lower().partition(".")[0] in _METADATA]
-    return named or (tables if tables == files and not folders else [])
+    return tables_of_folder(*_inside(place), TABLES)
 
 
 def recordings_of(path: str) -> list[Path]:
@@ -59,7 +38,7 @@ def recordings_of(path: str) -> list[Path]:
     if not is_pattern(path):
         place = place_of(path)
         return [] if place.is_dir() or not place.name.lower().endswith(SUFFIXES) else [place]
-    files = _recordings(_matches(path))
+    files = _recordings(matches(path))
     if not files:
         raise DataError(f"{path}: neither recordings nor tables there")
     return files
@@ -86,14 +65,14 @@ def recordings_below(folder: Path) -> tuple[list[Row], tuple[str, ...]]:
     return [Row(Path(file), file) for file in files], notices
 
 
-def transcripts(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]:
+def transcripts(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Fault]]], tuple[str, ...]]:
     """Recordings below a folder with their texts, from `x.txt` beside `x.flac` or from LibriSpeech's `.trans.txt` files,
     by the folder's splits.
 
     What has no counterpart is a problem: a recording without a text, or a line without a recording.
     """
     parts, notices = parts_of(folder)
-    found: dict[str, tuple[list[Row], list[Problem]]] = {split: ([], []) for split in parts}
+    found: dict[str, tuple[list[Row], list[Fault]]] = {split: ([], []) for split in parts}
     for split, places in parts.items():
         for place in places:
             files = files_below(place, SUFFIXES)
@@ -103,7 +82,7 @@ def transcripts(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Problem]]
     return found, notices
 
 
-def class_folders(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]:
+def class_folders(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Fault]]], tuple[str, ...]]:
     """Recordings below a folder for each class, by the folder's splits. Raises `DataError`."""
     found = folders.class_folders(folder, _RECORDINGS)
     return {split: ([_labelled(*file) for file in files], []) for split, files in found.splits.items()}, found.notices
@@ -126,17 +105,17 @@ _RECORDINGS = folders.Wanted(
 """Speech Commands keeps noise to mix in beside its words."""
 
 
-def _beside(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Problem]) -> None:
+def _beside(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Fault]) -> None:
     for file in files:
         texts = (file.with_suffix(".txt"), file.with_suffix(".TXT"))
         text = next((text for text in texts if text.is_file()), None)
         if text:
             rows.append(Row(file, str(file), text=" ".join(" ".join(read_lines(text)).split())))
         else:
-            problems.append(Problem(str(file), f"no text, {texts[0].name} is missing", _HINT))
+            problems.append(Fault(str(file), f"no text, {texts[0].name} is missing", _HINT))
 
 
-def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Problem]) -> None:
+def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Fault]) -> None:
     """LibriSpeech: `1272-128104.trans.txt` has a line `1272-128104-0000 TEXT` for each recording beside it.
 
     The first of the three numbers is the speaker.
@@ -151,11 +130,11 @@ def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], 
                 continue
             found = recordings.pop((chapter.parent, name), [])
             if not found:
-                problems.append(Problem(f"{chapter}:{line}", f"no recording {name!r} beside it"))
+                problems.append(Fault(f"{chapter}:{line}", f"no recording {name!r} beside it"))
             for file in found:
                 rows.append(Row(file, str(file), text=" ".join(text.split()), speaker=name.split("-")[0]))
     left = (file for files in recordings.values() for file in files)
-    problems += [Problem(str(file), "no text in a .trans.txt beside it", _HINT) for file in left]
+    problems += [Fault(str(file), "no text in a .trans.txt beside it", _HINT) for file in left]
 
 
 _HINT = "give texts beside the recordings, or a table with paths and texts"
@@ -178,16 +157,3 @@ def _recordings(files: Sequence[Path]) -> list[Path]:
 def _left_out(folder: Path, left: Sequence[Path], beside: str) -> tuple[str, ...]:
     told = ", ".join(child.name for child in left[:3]) + (" ..." if len(left) > 3 else "")
     return (printable(f"{len(left):,} left out of {folder}, beside {beside}: {told}"),) if left else ()
-
-
-def _matches(path: str) -> list[Path]:
-    """What a pattern finds, without what is hidden below the folder that it starts at."""
-    place = expanded(path)
-    parts = place.relative_to(place.anchor).parts
-    plain = next(number for number, part in enumerate(parts) if any(sign in part for sign in "*?["))
-    start = Path(place.anchor, *parts[:plain])
-    try:
-        found = sorted(file for file in start.glob(str(Path(*parts[plain:]))) if not file.is_dir())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a pattern that can be followed: {getattr(error, 'strerror', error)}") from None
-    return [file for file in found if not any(map(is_hidden, file.relative_to(start).parts))]

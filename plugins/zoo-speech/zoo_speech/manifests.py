@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo_core.data.bad import Fault, Faults
+from zoo_core.data.labels import class_of, label_name
+from zoo_core.data.options import TableOptions
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
-from zoo_core.tables import parquet_rows, parquet_schema, read_lines, read_table, suffix_of
+from zoo_core.tables import (
+    class_names,
+    header_of,
+    parquet_rows,
+    parquet_schema,
+    records,
+    row_name,
+    scan_table,
+    string_of,
+    suffix_of,
+)
 from zoo_speech.audio import Limits
 from zoo_speech.data import Row
-from zoo_speech.folders import Problem
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "audio": ("path", "audio", "audio_filepath", "audio_path", "audio_file", "file_name", "filename", "file", "wav"),
@@ -35,41 +45,44 @@ _TOLD = ("text", "speaker", "language", "label")
 _OFFSET = "offset"
 
 
-def read_manifests(tables: Sequence[Path], columns: Mapping[str, str], root: str) -> tuple[list[Row], list[Problem]]:
-    """The rows of tables, in their order, and what can't be a row.
+def read_manifests(
+    tables: Sequence[Path], columns: Mapping[str, str], root: str, options: TableOptions
+) -> tuple[list[Row], list[Fault], tuple[str, ...]]:
+    """The rows of tables, in their order, what can't be a row, and what there is to tell.
 
     `columns` has the roles that are asked for and the columns that the user gave, or nothing. Paths are relative to `root`
     or to the table; .parquet may have the bytes of sound files, as Hugging Face writes them. Raises `DataError`, naming
     table and row, for what can't be read, and for segments of recordings.
     """
     rows: list[Row] = []
-    problems: list[Problem] = []
+    problems = _Problems()
     total = 0
     for table in tables:
-        found = find_columns(table, columns)
+        found = find_columns(table, columns, options)
         make = _of_bytes if _holds_bytes(table, found["audio"]) else _of_path
+        names = class_names(table, found["label"]) if "label" in found else ()
         place = expanded(root) if root else table.parent
-        for line, values in _values(table, found):
-            where = f"{table}: row {line}" if suffix_of(table) == ".parquet" else f"{table}:{line}"
+        for line, values in _values(table, found, problems, options):
+            where = row_name(table, line)
             _refuse_segments(where, values.get(_OFFSET))
             try:
-                row = _told(make(table, where, values["audio"], place), values)
+                row = _told(make(table, where, values["audio"], place), values, names)
             except DataError as error:
-                problems.append(Problem(where, error.message, error.hint))
+                problems.add(where, error.message, error.hint)
                 continue
             rows.append(row)
             total += len(row.data)
             if total > MAX_BYTES:
                 raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of recordings", hint="unpack them to files")
-    return rows, problems
+    return rows, problems.all, tuple(problems.notices)
 
 
-def find_columns(table: Path, columns: Mapping[str, str]) -> dict[str, str]:
+def find_columns(table: Path, columns: Mapping[str, str], options: TableOptions) -> dict[str, str]:
     """The column of each role that the table has: the one that the user gave, or the first with a usual name.
 
     NeMo's `offset` comes along. Raises `DataError` for a missing column of those that are needed, and for two of one name.
     """
-    names = header(table)
+    names = header_of(table, options)
     found = {}
     for role, given in columns.items():
         column = given or next((name for name in NAMES[role] if name in names), "")
@@ -87,34 +100,30 @@ def find_columns(table: Path, columns: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def header(table: Path) -> list[str]:
-    """The names of a table's columns; in .jsonl those of all its rows, any of which may lack some."""
-    if suffix_of(table) == ".parquet":
-        return list(parquet_schema(table).names)
-    if suffix_of(table) == ".jsonl":
-        return list(dict.fromkeys(name for _, record in _records(table) for name in record))
-    next(iter(read_table(table, {})))  # refuses what isn't one
-    first = next(line for line in read_lines(table) if line.strip())
-    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if suffix_of(table) == ".tsv" else {}
-    return next(csv.reader([first], **quoting))  # type: ignore[arg-type]
+class _Problems(Faults):
+    """Keeps all that is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Fault] = []
+
+    def add(self, where: str, what: str, hint: str = "") -> None:
+        """A row that can't be one."""
+        self.all.append(Fault(where, what, hint))
 
 
-def _values(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _values(
+    table: Path, columns: Mapping[str, str], faults: Faults, options: TableOptions
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The number and the values by role of each row; None where it has none."""
     if suffix_of(table) not in (".jsonl", ".parquet"):
-        yield from read_table(table, columns)
+        yield from scan_table(table, columns, faults, options)
         return
     wanted = sorted(set(columns.values()))
-    rows = _records(table) if suffix_of(table) == ".jsonl" else parquet_rows(table, wanted, together=_ROWS)
+    parquet = suffix_of(table) == ".parquet"
+    rows = parquet_rows(table, wanted, together=_ROWS) if parquet else records(table, faults, options.encoding)
     for number, values in rows:
         yield number, {role: values.get(column) for role, column in columns.items()}
-
-
-def _records(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The objects of a .jsonl with their lines, numbers as they were written."""
-    lines = (line for line in read_lines(table) if line.strip())
-    for row, content in zip(read_table(table, {}), lines, strict=False):  # the former refuses what isn't an object
-        yield row.line, json.loads(content, parse_int=str, parse_float=str)
 
 
 def _holds_bytes(table: Path, column: str) -> bool:
@@ -147,26 +156,23 @@ def _of_path(table: Path, where: str, audio: Any, place: Path) -> Row:
     return Row(file, f"{where}: {file}")
 
 
-def _told(row: Row, values: Mapping[str, Any]) -> Row:
+def _told(row: Row, values: Mapping[str, Any], names: Sequence[str]) -> Row:
     told = {role: " ".join(_string(role, values.get(role, "")).split()) for role in _TOLD}
+    try:
+        label = class_of(label_name(told["label"]), names)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     row = row._replace(text=told["text"], speaker=told["speaker"])
-    return row._replace(language=told["language"], label=told["label"])
+    return row._replace(language=told["language"], label=label)
 
 
 def _string(role: str, value: Any) -> str:
     if value is None and role not in NEEDED:
         return ""
-    if value is None or isinstance(value, bool | bytes | list | dict):
-        kind = "nothing" if value is None else type(value).__name__
-        raise DataError(f"the {role} must be a string or a number, found {kind}")
-    text = str(value)
-    if "\0" in text:
-        raise DataError(f"the {role} contains a NUL character")
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"the {role} contains half a surrogate pair at {error.start}") from None
-    return text
+        return string_of(value)
+    except ValueError as error:
+        raise DataError(f"the {role} {error}") from None
 
 
 def _refuse_segments(where: str, offset: Any) -> None:

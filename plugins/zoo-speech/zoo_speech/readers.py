@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from zoo_core.errors import DataError, printable
+from zoo_core.data.bad import Fault, Faults, Policy, settle
+from zoo_core.data.labels import alike
+from zoo_core.data.options import SplitOptions
+from zoo_core.data.splitting import class_notices
+from zoo_core.errors import DataError
 from zoo_core.inputs import place_of
 from zoo_core.splits import in_order
 from zoo_core.tables import check_file, suffix_of, tables_by_split
 from zoo_speech.audio import check_audio, read_audio
 from zoo_speech.containers import SUFFIXES
-from zoo_speech.data import Row, SpeechData, by_hash, labelled, recording, subset, utterance
+from zoo_speech.data import Row, SpeechData, divided, labelled, recording, subset, utterance
 from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
 from zoo_speech.folders import (
-    Problem,
     class_folders,
     recordings_below,
     recordings_of,
@@ -26,18 +29,6 @@ from zoo_speech.manifests import read_manifests
 
 WHOLE = ""
 """The name of what has no splits of its own."""
-
-
-class Policy(Protocol):
-    """What a configuration says about bad recordings."""
-
-    @property
-    def bad(self) -> str:
-        """`error` or `skip`."""
-
-    @property
-    def max_bad(self) -> float:
-        """Share up to which `skip` goes on."""
 
 
 class Places(Policy, Protocol):
@@ -64,12 +55,20 @@ class Places(Policy, Protocol):
         """`speaker`, `label` or `recording`."""
 
     @property
+    def split_rule(self) -> Literal["hash", "stratified", "none"]:
+        """How splits are made."""
+
+    @property
+    def split_seed(self) -> int:
+        """Chooses among those that the rule can make."""
+
+    @property
     def validation_fraction(self) -> float:
-        """Share of the validation split where it is made by hash."""
+        """Share of the validation split where it is made."""
 
     @property
     def test_fraction(self) -> float:
-        """Share of the test split where it is made by hash."""
+        """Share of the test split where it is made."""
 
     @property
     def train_samples(self) -> int | None:
@@ -84,7 +83,7 @@ class Found(NamedTuple):
     """What a folder or table has: rows, and what can't be one."""
 
     rows: list[Row]
-    problems: list[Problem]
+    problems: list[Fault]
     notices: tuple[str, ...] = ()
 
 
@@ -92,14 +91,14 @@ def read_recordings(config: Recordings) -> SpeechData:
     """Recordings of the user's files as `Recording`, with a share held out for validation."""
     columns = {"audio": config.audio_column}
     if tables := tables_of(config.path):
-        found = Found(*read_manifests(tables, columns, config.root))
+        found = Found(*read_manifests(tables, columns, config.root, config))
     elif files := recordings_of(config.path):
         found = Found([Row(file, str(file)) for file in files], [])
     else:
         rows, told = recordings_below(_folder(config.path))
         found = Found(rows, [], told)
     checked, notices = check({WHOLE: found}, config, lambda row: "", where=config.path)
-    splits = by_hash(checked[WHOLE], [""] * len(checked[WHOLE]), config.validation, 0.0)
+    splits = divided(checked[WHOLE], [""] * len(checked[WHOLE]), config, config.validation, 0.0)
     return SpeechData(config.path, splits, recording, read=[checked[WHOLE]], notices=notices)
 
 
@@ -113,7 +112,7 @@ def read_transcribed_recordings(config: TranscribedRecordings) -> SpeechData:
     }
 
     def read(path: str) -> dict[str, Found]:
-        return _found(path, lambda tables: read_manifests(tables, columns, config.root), transcripts)
+        return _found(path, lambda tables: read_manifests(tables, columns, config.root, config), transcripts)
 
     def spoken(found: Found) -> Found:
         return found._replace(rows=[row._replace(language=row.language or config.language) for row in found.rows])
@@ -130,24 +129,26 @@ def read_labelled_recordings(config: LabelledRecordings) -> SpeechData:
     columns = {"audio": config.audio_column, "label": config.label_column, "speaker": config.speaker_column}
 
     def read(path: str) -> dict[str, Found]:
-        return _found(path, lambda tables: read_manifests(tables, columns, config.root), class_folders)
+        return _found(path, lambda tables: read_manifests(tables, columns, config.root, config), class_folders)
 
     def problem(row: Row) -> str:
         if not row.label:
             return "the label is empty"
-        if config.labels and row.label not in config.labels:
-            raise DataError(f"{row.name}: label {row.label!r} is not one of {', '.join(config.labels)}")
-        return ""
+        unknown = config.labels and row.label not in config.labels
+        return f"label {row.label!r} is not one of {', '.join(config.labels)}" if unknown else ""
 
     name = config.path or config.train
     checked, notices = check(_splits(config, read), config, problem, where=name)
     labels = config.labels or in_order(row.label for rows in checked.values() for row in rows)
-    if len(labels) < 2:
+    if len(labels) < 2 and config.split_rule != "none":
         raise DataError(f"{name}: every label is {labels[0]!r}; two are needed to tell apart")
     made, told = _made(checked, config, name)
     # Labels of which some are trained on and others tested have no common numbers.
     numbered = () if config.split == "label" else labels
-    return SpeechData(name, made, labelled, numbered, read=checked.values(), notices=notices + told)
+    given = set(made) <= set(checked)
+    counts = () if given else class_notices({split: [row.label for row in rows] for split, rows in made.items()})
+    told = (*notices, *told, *counts, *alike(labels))
+    return SpeechData(name, made, labelled, numbered, read=checked.values(), notices=told)
 
 
 def check(
@@ -159,46 +160,37 @@ def check(
     with `bad: skip` every recording decoded. Raises `DataError` for a bad row, or for more of them than `max_bad` allows.
     """
     kept: dict[str, list[Row]] = {}
-    bad: list[Problem] = []
+    faults = Faults()
     for split, found in splits.items():
-        bad += found.problems
+        for known in found.problems:
+            faults.add(*known)
         kept[split] = []
         for row in found.rows:
             told = problem(row)
-            if fault := Problem(row.name, told) if told else _sound_problem(row, policy.bad):
-                bad.append(fault)
+            if fault := Fault(row.name, told) if told else _sound_problem(row, policy.bad):
+                faults.add(*fault)
             else:
                 kept[split].append(row)
     notices = tuple(notice for found in splits.values() for notice in found.notices)
-    total = len(bad) + sum(map(len, kept.values()))
-    if bad and policy.bad == "error":
-        counts = f"{len(bad):,} of {total:,} recordings are bad"
-        hint = "\n".join(filter(None, (bad[0].hint, "bad: skip leaves bad ones out, up to the share max_bad")))
-        raise DataError(f"{bad[0]} ({counts})", hint=hint)
-    if len(bad) > policy.max_bad * total:
-        share = f"more than the share of {policy.max_bad} that max_bad allows"
-        raise DataError(f"{bad[0]} ({len(bad):,} of {total:,} recordings are bad, {share})", hint=bad[0].hint)
-    if bad:
-        first = printable(str(bad[0]))
-        notices += (f"{len(bad):,} of {total:,} recordings of {printable(where)} left out (first: {first})",)
+    notices += settle(faults, sum(map(len, kept.values())), policy, what="recordings", where=where)
     for split, rows in kept.items():
         if not rows:
             raise DataError(f"{where}: no recordings{f' in {split}' if split else ''}")
     return kept, notices
 
 
-def _sound_problem(row: Row, bad: str) -> Problem | None:
+def _sound_problem(row: Row, bad: str) -> Fault | None:
     try:
         (check_audio if bad == "error" else read_audio)(row.source(), name=row.name)
     except DataError as error:
-        return Problem(row.name, error.message.removeprefix(f"{row.name}: "), error.hint)
+        return Fault(row.name, error.message.removeprefix(f"{row.name}: "), error.hint)
     return None
 
 
 def _found(
     path: str,
-    read_tables: Callable[[Sequence[Path]], tuple[list[Row], list[Problem]]],
-    read_folders: Callable[[Path], tuple[dict[str, tuple[list[Row], list[Problem]]], tuple[str, ...]]],
+    read_tables: Callable[[Sequence[Path]], tuple[list[Row], list[Fault], tuple[str, ...]]],
+    read_folders: Callable[[Path], tuple[dict[str, tuple[list[Row], list[Fault]]], tuple[str, ...]]],
 ) -> dict[str, Found]:
     """What a path has, by the splits of its own or as `WHOLE`."""
     if tables := tables_of(path):
@@ -228,18 +220,23 @@ def _made(checked: Mapping[str, list[Row]], config: Places, name: str) -> tuple[
     given = {split: rows for split, rows in checked.items() if split != WHOLE}
     notices: tuple[str, ...] = ()
     splits = given
-    if "validation" not in given:
+    if "validation" not in given and (not given or config.split_rule != "none"):
         rows = checked.get(WHOLE) or checked["train"]
         groups = [{"speaker": row.speaker, "label": row.label}.get(config.split, "") for row in rows]
         if unknown := groups.count(""):  # a speaker who is sometimes named could be on both sides
             if any(groups):
                 notices = (f"{unknown:,} of {len(rows):,} recordings without a speaker: split by recording",)
             groups = [""] * len(rows)
-        made = by_hash(rows, groups, config.validation_fraction, 0.0 if given else config.test_fraction)
+        shares = (config.validation_fraction, 0.0 if given else config.test_fraction)
+        options = SplitOptions(split_rule=config.split_rule, split_seed=config.split_seed)
+        labels = [] if config.split == "label" else [row.label for row in rows]
+        made = divided(rows, groups, options, *shares, labels)
         _refuse_empty(made, groups, config.split, name)
         splits = {**made, **{split: given[split] for split in given if split != "train"}}
         if any(groups):
             notices = (_shared(made, config.split),)
+    if "train" not in splits:
+        return splits, notices
     train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
     return {**splits, "train": train}, notices
 

@@ -18,8 +18,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from zoo_core.data.splitting import joined
 from zoo_core.splits import SPLITS
-from zoo_speech.data import Row, SpeechData, joined_copies, labelled, of_languages, prepared_rows, subset
+from zoo_speech.data import Row, SpeechData, labelled, of_languages, prepared_rows, subset
 from zoo_speech.data_configs import Voices
 from zoo_speech.sources import PARTS
 
@@ -95,7 +96,7 @@ def _split(rows: Sequence[Row]) -> dict[str, list[Row]]:
     voices = dict.fromkeys(row.label for row in rows)
     spoken: Mapping[str, set[str]] = {voice: {row.language for row in rows if row.label == voice} for voice in voices}
     pairs = [(voice, language) for voice in voices for language in sorted(spoken[voice])]
-    groups = dict(zip(pairs, joined_copies(*map(list, zip(*pairs, strict=True))), strict=True)) if pairs else {}
+    groups = dict(zip(pairs, joined(*map(list, zip(*pairs, strict=True))), strict=True)) if pairs else {}
     of_voice = {voice: groups[voice, min(spoken[voice])] for voice in voices}
     sizes = Counter(of_voice.values())
     several = sorted(
