@@ -72,8 +72,8 @@ class ManifestFirst(Store):
     def _put(self, entry: Any, chunks: Any) -> None:
         pass
 
-    def _publish(self, card: Card, text: str, above: int) -> Card:
-        registered = super()._publish(card, text, above)
+    def _publish(self, card: Card, above: int) -> Card:
+        registered = super()._publish(card, above)
         for entry in card.files:
             super()._put(entry, NEW[entry.path])
         return registered

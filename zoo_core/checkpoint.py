@@ -109,3 +109,8 @@ def write_folder(parent: Path, name: str, card: Card, files: Mapping[str, Sequen
     """Commit a checkpoint folder that `open_folder` reads."""
     text = dump_yaml(card_to_data(card)).encode()
     return fs.commit_folder(parent, name, {**files, CARD: [text]})
+
+
+def rewrite_card(folder: Path, card: Card) -> None:
+    """Put the card of a checkpoint folder in the place of the one there, whose files it must list."""
+    fs.write_file(folder / CARD, dump_yaml(card_to_data(card)).encode())

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core.answers import answer_each
-from zoo_core.card import Card, Metric, looks_like_path
+from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
 from zoo_core.inputs import expand, expanded
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo_core.build import Adaptation
+    from zoo_core.runs.measure import Evaluation
     from zoo_core.training.report import Reporter
     from zoo_core.training.run import RunResult
     from zoo_core.training.task import Preprocessor, Task
@@ -286,17 +287,6 @@ def resume(
     return train(path / RECIPE, overrides=overrides, folder=path, resume=True, reporter=reporter, zoo=zoo)
 
 
-class Evaluation(NamedTuple):
-    """What an evaluation found."""
-
-    metrics: list[Metric]
-    """Each with its baselines."""
-    artifacts: dict[str, bytes]
-    """Files that show what was found, by name."""
-    notes: tuple[str, ...]
-    """What was left out and why, and which rows were measured."""
-
-
 def evaluate(
     name_or_path: str | Path,
     data: str,
@@ -311,9 +301,9 @@ def evaluate(
 
     Baselines learn from what the model was trained on, where that can be had.
     """
+    from zoo_core.runs.measure import measure
     from zoo_core.runs.rows import rows_to_measure
     from zoo_core.training.hardware import Hardware
-    from zoo_core.training.publish import measure
 
     zoo = _zoo(zoo)
     loaded = load(name_or_path, zoo=zoo)
@@ -324,21 +314,7 @@ def evaluate(
     if loaded.labels and set(rows.data.labels) - set(loaded.labels):
         strange = ", ".join(sorted(set(rows.data.labels) - set(loaded.labels)))
         raise DataError(f"{rows.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first")
-    found, baselines = measure(loaded.task, rows.data, rows.split, hardware, batch_size=batch_size)
-    instruments = loaded.task.instruments()
-    metrics = [
-        Metric(
-            name=metric,
-            value=value,
-            data=rows.id,
-            split=rows.split,
-            samples=found.samples,
-            baselines={rival: figures[metric] for rival, figures in baselines.items() if metric in figures},
-            measured_with=instruments.get(metric, ""),
-        )
-        for metric, value in found.metrics.items()
-    ]
-    return Evaluation(metrics, found.artifacts, rows.notes)
+    return measure(loaded.task, rows, hardware, batch_size=batch_size)
 
 
 def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:

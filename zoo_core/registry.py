@@ -74,6 +74,9 @@ class Shelf(Protocol):
     def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]], *, above: int = 0) -> Card:
         """Register a checkpoint under a version above `above`."""
 
+    def amend(self, card: Card) -> Card:
+        """Add baselines and notes to a registered card."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -176,6 +179,10 @@ class Registry:
                 return stored
         elsewhere = [entry.card.version or 0 for entry in self._entries() if entry.card.name == card.name]
         return self.store.add(card, files, above=max(elsewhere, default=0))
+
+    def amend(self, card: Card) -> Card:
+        """Add baselines and notes to a card in the user's store; its bytes, figures and identity stay."""
+        return self.store.amend(card)
 
     def read(self, entry: Entry, path: str) -> bytearray:
         """The bytes of one file of the checkpoint, checked in full against the card.

@@ -77,13 +77,21 @@ class Training:
     evaluate_split: str = "validation"
     """Split for evaluation during training and for choosing the best checkpoint."""
     evaluate_samples: int | None = None
-    """Most samples per evaluation during training; the final one takes all."""
+    """Most samples per evaluation during training, spread over the split; the final one takes all."""
     test_split: str = "test"
     """Split for the final figures; `evaluate_split` where the data has no such split."""
     workers: int = 0
     """Processes that encode samples; can't change the result."""
     skip_nonfinite: int = 0
     """Steps with a non-finite gradient that may be skipped before the run fails."""
+    baselines: Literal["auto", "off"] = "auto"
+    """Whether the final figures stand beside those of trivial methods, which are computed after the checkpoint is
+    registered."""
+    extras: Literal["auto", "off"] = "auto"
+    """Whether anything is made after the checkpoint is registered: baselines, and pictures of the final evaluation."""
+    extras_timeout: float = 180.0
+    """Seconds that a baseline, a picture, a preview or an observer may take; what takes longer is left out, and all that
+    is made after the checkpoint is registered takes at most twice as long, and three minutes to be loaded."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is allocated."""
@@ -104,6 +112,8 @@ class Training:
         _require(0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1", self.layer_decay)
         _require(self.workers >= 0, "workers", "at least 0", self.workers)
         _require(self.skip_nonfinite >= 0, "skip_nonfinite", "at least 0", self.skip_nonfinite)
+        timeout = self.extras_timeout
+        _require(math.isfinite(timeout) and timeout > 0, "extras_timeout", "above 0", timeout)
         _require(
             self.batch_size % self.accumulation == 0,
             "accumulation",

@@ -1,4 +1,4 @@
-"""The user's checkpoint store: bytes under their digest, and one manifest for each name and version, never overwritten."""
+"""The user's checkpoint store: bytes under their digest, and one manifest for each name and version, that only grows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Store:
 
     A checkpoint exists if and only if its manifest does. Any number of processes may read and add at the same time, and
     no promise rests on a lock: an object's name is its digest, and a manifest is created by a link, which fails where the
-    name is taken. Nothing that was added is ever changed or removed.
+    name is taken. Nothing that was added is ever changed or removed; `amend` adds baselines and notes to a manifest.
     """
 
     def __init__(self, root: Path) -> None:
@@ -67,12 +67,27 @@ class Store:
         entries = tuple(_entry(name, chunks) for name, chunks in sorted(files.items()))
         try:
             card = replace(card, version=None, files=entries)
-            text = _text(card)
+            _text(card)
         except ValueError as error:
             raise CardError(f"{card.name}: {error}") from error
         for entry in entries:
             self._put(entry, files[entry.path])
-        return self._publish(card, text, above)
+        return self._publish(card, above)
+
+    def amend(self, card: Card) -> Card:
+        """Add baselines of metrics, and notes below those there are, to the registered card of the same name and version.
+
+        Whoever reads the manifest meanwhile finds the old one or the new one. Raises `CardError` for a card that differs
+        in anything else, `UnknownName` for one that isn't registered, and `DiskError`.
+        """
+        held = self.get(f"{card.name}@{card.version}")
+        if not _amends(held, card):
+            raise CardError(
+                f"{card.full_name}: it differs from the registered card", hint="only baselines and notes can be added"
+            )
+        path = self._versions(card.name)[held.version or 0]
+        fs.write_file(path, _text(card).encode())
+        return _card(path)
 
     def cards(self) -> list[Card]:
         """All registered cards by name and version. A damaged manifest is left out here and named by `damaged`."""
@@ -159,16 +174,16 @@ class Store:
         else:
             fs.write_file(path, *chunks, mode=0o444)
 
-    def _publish(self, card: Card, text: str, above: int) -> Card:
+    def _publish(self, card: Card, above: int) -> Card:
         folder = self.root / "manifests" / card.name
         fs.make_folder(folder)
         fs.sweep(folder)
         while True:
             versions = self._versions(card.name)
             for version in sorted(versions, reverse=True):
-                if _text_of(versions[version]) == text:
+                if (held := _undamaged(versions[version])) and _amends(card, replace(held, version=None)):
                     fs.sync_folder(folder)
-                    return _card(versions[version])
+                    return held
             path = folder / f"{max(above, *versions, 0) + 1}.json"
             registered = replace(card, version=int(path.stem))
             if fs.publish_new(path, _text(registered).encode()):
@@ -267,12 +282,25 @@ def _text(card: Card) -> str:
     return text
 
 
-def _text_of(path: Path) -> str:
-    """The manifest's text less its version, for comparing; empty for a damaged one."""
+def _amends(card: Card, later: Card) -> bool:
+    """Whether `later` is the card, or says the same with more baselines and with notes below."""
+    bare, other = (
+        replace(one, notes="", metrics=tuple(replace(metric, baselines={}) for metric in one.metrics))
+        for one in (card, later)
+    )
+    grown = all(
+        now.baselines.items() >= before.baselines.items()
+        for before, now in zip(card.metrics, later.metrics, strict=False)
+    )
+    noted = not card.notes or later.notes == card.notes or later.notes.startswith(card.notes + "\n")
+    return grown and noted and _text(bare) == _text(other)
+
+
+def _undamaged(path: Path) -> Card | None:
     try:
-        return _text(replace(_card(path), version=None))
+        return _card(path)
     except StoreError:
-        return ""
+        return None
 
 
 def _card(path: Path) -> Card:

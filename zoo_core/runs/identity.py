@@ -14,7 +14,10 @@ from zoo_core.errors import CorruptFile, ResumeError, ZooError
 from zoo_core.plugins import PluginHost
 from zoo_core.recipe import Recipe, load_recipe
 
-FREE = ("log_every", "save_every", "keep", "workers", "evaluate_samples", "skip_nonfinite")
+FREE = (
+    *("log_every", "save_every", "keep", "workers", "evaluate_samples", "skip_nonfinite"),
+    *("baselines", "extras", "extras_timeout"),
+)
 """Settings of `training` that a resumed run may change: no weight of a run that ends depends on them."""
 
 FORMAT = 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core.errors import DataError
+from zoo_core.runs.guard import Attempt, attempt
 from zoo_core.settings import Training
 from zoo_core.training.hardware import Hardware, Sum
 from zoo_core.training.order import evaluation_batches
@@ -31,18 +33,15 @@ def evaluate(
     batch_cost: int | None = None,
     workers: int = 0,
 ) -> Evaluated:
-    """Metrics and artifacts of a task on a data set, without gradients and with the modules in evaluation mode.
+    """Metrics of a task on a data set, without gradients and with the modules in evaluation mode.
 
     Random draws are keyed by the batch, and what the batches leave comes together in their order, so two evaluations of
     the same weights agree to the bit, and those on several ranks agree with one but for the rounding of sums. Metrics
-    are the main rank's; artifacts are made there alone.
+    are the main rank's.
     """
     if len(dataset) == 0:
         raise DataError("the evaluation split is empty")
     modules = task.modules()
-    modes = [(part, part.training) for module in modules.values() for part in module.modules()]
-    for module in modules.values():
-        module.eval()
     batches = evaluation_batches(
         dataset,
         batch_size=batch_size,
@@ -52,23 +51,33 @@ def evaluate(
         workers=workers,
     )
     parts = _Parts()
+    with inference(modules):
+        for turn, batch in enumerate(batches):
+            number = turn * hardware.ranks + hardware.rank
+            reseed(key(0, number, 0), hardware.device)
+            with hardware.autocast():
+                found = task.evaluate(modules, move(batch, hardware.device))
+            parts.add(number, found)
+        whole = hardware.gather(parts.sums, parts.lists)
+        return Evaluated(hardware.from_main(lambda: task.summarize(whole)), whole, len(dataset))
+
+
+def artifacts(task: Task, found: Evaluated, *, seconds: float) -> Attempt[dict[str, bytes]]:
+    """The files that a task makes of an evaluation, or why it made none; for the main rank only."""
+    modules = task.modules()
+    with inference(modules):
+        return attempt(lambda: task.artifacts(modules, found.gathered), seconds)
+
+
+@contextmanager
+def inference(modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """The modules in evaluation mode and without gradients, and each part back in its own mode afterwards."""
+    modes = [(part, part.training) for module in modules.values() for part in module.modules()]
+    for module in modules.values():
+        module.eval()
     try:
         with torch.no_grad():
-            for turn, batch in enumerate(batches):
-                number = turn * hardware.ranks + hardware.rank
-                reseed(key(0, number, 0), hardware.device)
-                with hardware.autocast():
-                    found = task.evaluate(modules, move(batch, hardware.device))
-                parts.add(number, found)
-            whole = hardware.gather(parts.sums, parts.lists)
-            artifacts: dict[str, bytes] = {}
-
-            def conclude() -> dict[str, float]:
-                metrics = task.summarize(whole)
-                artifacts.update(task.artifacts(modules, whole))
-                return metrics
-
-            return Evaluated(hardware.from_main(conclude), artifacts, len(dataset))
+            yield
     finally:
         for part, training in modes:
             part.training = training

@@ -1,15 +1,15 @@
-"""The end of a run: final figures beside their rivals', the card that states them, and the registered checkpoint."""
+"""The end of a run: final figures, the card that states them, the registered checkpoint, and what is added to its card."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoo_core import build
 from zoo_core.card import Card, DataRecord, Metric
-from zoo_core.checkpoint import pack, write_folder
+from zoo_core.checkpoint import pack, rewrite_card, write_folder
 from zoo_core.environment import describe_environment
 from zoo_core.errors import TrainingError
 from zoo_core.recipe import Recipe
@@ -18,7 +18,7 @@ from zoo_core.schema import to_data
 from zoo_core.training.evaluate import evaluate, micro_batch
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.setup import Prepared
-from zoo_core.training.task import Data, Evaluated, Task
+from zoo_core.training.task import Data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,6 @@ class Final:
     """The split that they are of; empty where the data has none to measure on."""
     metrics: dict[str, float]
     samples: int
-    baselines: dict[str, dict[str, float]]
-    artifacts: dict[str, bytes]
 
 
 def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Final:
@@ -38,12 +36,11 @@ def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Fin
     splits = prepared.data.splits()
     split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
     if not split:
-        return Final(split="", metrics={}, samples=0, baselines={}, artifacts={})
+        return Final(split="", metrics={}, samples=0)
     size, cost = micro_batch(recipe.training, hardware.ranks)
-    found, baselines = measure(prepared.task, prepared.data, split, hardware, batch_size=size, batch_cost=cost)
-    return Final(
-        split=split, metrics=found.metrics, samples=found.samples, baselines=baselines, artifacts=found.artifacts
-    )
+    dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
+    found = evaluate(prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost)
+    return Final(split=split, metrics=found.metrics, samples=found.samples)
 
 
 def publish(
@@ -74,19 +71,19 @@ def publish(
     return card
 
 
-def measure(
-    task: Task, data: Data, split: str, hardware: Hardware, *, batch_size: int, batch_cost: int | None = None
-) -> tuple[Evaluated, dict[str, dict[str, float]]]:
-    """Metrics of a task on a split, and those of its trivial rivals, which learn from the training split."""
-    samples = data.samples(split)
-    dataset = task.dataset(samples, train=False)
-    found = evaluate(task, dataset, hardware=hardware, batch_size=batch_size, batch_cost=batch_cost)
-    return found, rivals(task, data, samples)
-
-
-def rivals(task: Task, data: Data, samples: Sequence[Any]) -> dict[str, dict[str, float]]:
-    """What trivial methods reach on the samples; empty where the data has nothing for them to learn from."""
-    return task.baselines(data.samples("train"), samples) if "train" in data.splits() else {}
+def annotate(
+    card: Card, baselines: Mapping[str, Mapping[str, float]], notes: Sequence[str], registry: Registry, *, folder: Path
+) -> Card:
+    """Put on the registered card, and on that of `folder/model`, what was found out after it was registered."""
+    metrics = tuple(
+        replace(metric, baselines=_of_metric(metric.name, baselines) or metric.baselines) for metric in card.metrics
+    )
+    later = replace(card, metrics=metrics, notes="\n".join(filter(None, (card.notes, *notes))))
+    if later == card:
+        return card
+    amended = registry.amend(later)
+    rewrite_card(folder / "model", amended)
+    return amended
 
 
 def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
@@ -105,11 +102,14 @@ def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tu
             split=final.split,
             seed=recipe.training.seed,
             samples=final.samples,
-            baselines={rival: round(figures[name], 6) for rival, figures in final.baselines.items() if name in figures},
             measured_with=instruments.get(name, ""),
         )
         for name, value in final.metrics.items()
     )
+
+
+def _of_metric(name: str, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {baseline: round(figures[name], 6) for baseline, figures in baselines.items() if name in figures}
 
 
 def _card(

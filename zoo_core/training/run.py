@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,18 +14,20 @@ from torch import Tensor
 from zoo_core import build, fs
 from zoo_core.card import Card
 from zoo_core.errors import NonFiniteLoss, ResumeError
-from zoo_core.plot import draw_learning_curve
 from zoo_core.plugins import PluginHost, model_name
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.runs import identity
+from zoo_core.runs.baselines import left_out
 from zoo_core.runs.claim import Claim
+from zoo_core.runs.finishing import complete
+from zoo_core.runs.guard import TimeUp, attempt, time_limit
 from zoo_core.runs.identity import Identity
 from zoo_core.specs import RunInfo
 from zoo_core.training import state
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
-from zoo_core.training.evaluate import evaluate, micro_batch
+from zoo_core.training.evaluate import artifacts, evaluate, micro_batch
 from zoo_core.training.folder import RunFolder
 from zoo_core.training.guards import Guards
 from zoo_core.training.hardware import Hardware, torch_settings
@@ -50,7 +53,7 @@ class RunResult:
     metrics: Mapping[str, float]
     """Final figures on the test split."""
     baselines: Mapping[str, Mapping[str, float]]
-    """The same figures of trivial rivals, by their names."""
+    """The same figures of trivial methods, by their names."""
     steps: int
     seconds: float
 
@@ -160,7 +163,10 @@ class Run:
         elif self.hardware.is_main:
             preprocessor = self.prepared.preprocessor
             self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {}, what)
-            self.files.keep_artifacts(0, self.prepared.task.preview(self.prepared.train))
+            made = attempt(lambda: self.prepared.task.preview(self.prepared.train), self.recipe.training.extras_timeout)
+            if made.problem:
+                self._message(left_out("the preview", made.problem))
+            self.files.keep_artifacts(0, made.value or {})
         self.hardware.wait()
         if self.hardware.is_main:
             self.reporter.started(self.info, self._facts())
@@ -193,7 +199,7 @@ class Run:
             self.loop.run(batches, self.first, self._after_step)
 
     def finish(self, registry: Registry, start: Start | None) -> RunResult:
-        """Take the best weights, measure them on the test split beside their rivals, and register them."""
+        """Take the best weights, measure them on the test split, register them, and see to what follows."""
         seconds, cpu_seconds = self.clock.read()
         step = self.best.step if self.best.step is not None else self.first
         if self.best.step is not None and self.best.step != self.saved:
@@ -203,9 +209,6 @@ class Run:
             if self.hardware.is_main:
                 # Before the checkpoint's folder, which says that the run is finished.
                 self.files.record(self.first, "test", final.metrics)
-                self.files.keep_artifacts(self.first, final.artifacts)
-                self.files.keep_artifacts(self.first, self.prepared.task.retrospect(self.files.kept_artifacts()))
-                self._draw(final.baselines)
                 card = publish(
                     self.recipe,
                     self.prepared,
@@ -223,11 +226,17 @@ class Run:
                         "run": self.identity.run if self.identity else "",
                     },
                 )
+        baselines: Mapping[str, Mapping[str, float]] = {}
+        if card is not None:
+            card, baselines = complete(
+                card, recipe=self.recipe, host=self.host, registry=registry, files=self.files, split=final.split,
+                step=self.first, stop=self.stop, say=self._message,
+            )  # fmt: skip
         return RunResult(
             folder=self.files.path,
             card=card,
             metrics=final.metrics,
-            baselines=final.baselines,
+            baselines=baselines,
             steps=self.first,
             seconds=seconds,
         )
@@ -290,10 +299,13 @@ class Run:
                 batch_cost=batch_cost,
                 workers=training.workers,
             )
+            made = artifacts(prepared.task, found, seconds=training.extras_timeout) if self.hardware.is_main else None
         improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
-        if self.hardware.is_main:
+        if self.hardware.is_main and made is not None:
             self.files.record(step, "evaluation", found.metrics)
-            self.files.keep_artifacts(step, found.artifacts)
+            self.files.keep_artifacts(step, made.value or {})
+            if made.problem:
+                self._message(left_out(f"step {step}: pictures of the evaluation", made.problem))
             self.reporter.evaluated(step, found.metrics)
             self._notify("zoo_step_logged", step=step, metrics=found.metrics)
         self.loop.meter.restart()
@@ -355,13 +367,6 @@ class Run:
             return f"training.skip_nonfinite={self.skipped}"
         return f"{self._resume_command} skip_nonfinite={self.skipped} goes on from step {self.saved}, which is sound"
 
-    def _draw(self, baselines: Mapping[str, Mapping[str, float]]) -> None:
-        by_metric: dict[str, dict[str, float]] = {}
-        for rival, figures in baselines.items():
-            for metric, value in figures.items():
-                by_metric.setdefault(metric, {})[rival] = value
-        draw_learning_curve(self.files.metrics, self.files.curve, title=self.recipe.name, baselines=by_metric)
-
     def _facts(self) -> dict[str, str]:
         prepared = self.prepared
         return {
@@ -380,6 +385,7 @@ class Run:
 
     def _notify(self, hook: str, **facts: Any) -> None:
         known = len(self.host.warnings)
-        self.host.notify(hook, run=self.info, **facts)
+        with suppress(TimeUp), time_limit(self.recipe.training.extras_timeout):
+            self.host.notify(hook, run=self.info, **facts)
         for warning in self.host.warnings[known:]:
             self._message(warning)

@@ -13,6 +13,7 @@ from zoo_core import build as building
 from zoo_core.build import Adaptation
 from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import open_checkpoint
+from zoo_core.data.spread import spread
 from zoo_core.environment import describe_computation
 from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.plugins import PluginHost, Provided
@@ -243,8 +244,7 @@ def _evaluation(recipe: Recipe, data: Data, task: Task) -> Dataset | None:
     if split not in data.splits():
         return None
     samples = data.samples(split)
-    limit = recipe.training.evaluate_samples
-    return task.dataset(samples[:limit] if limit else samples, train=False)
+    return task.dataset(spread(samples, recipe.training.evaluate_samples), train=False)
 
 
 def _layers(host: PluginHost, task: Task, provided: Provided) -> str | LayerGroups:

@@ -22,6 +22,9 @@ from zoo_core.specs import Head
 Batch = Any
 """A tree of dicts, lists and tuples whose tensors the loop moves to the device."""
 
+Baseline = Callable[[], Mapping[str, float]] | Mapping[str, float]
+"""What a trivial method reaches: its metrics by name, or a function that computes them."""
+
 Loss = Callable[..., tuple[Tensor, Tensor]]
 """`(*inputs) -> (loss_sum, weight)`, both 0-d; inputs as declared by the `LossSpec`."""
 
@@ -238,8 +241,11 @@ class Task(ABC):
         """The answer for one raw input piece by piece; a task that can't stream yields it whole."""
         yield str(self.predict([item], options)[0])
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Metrics of trivial rivals (majority class, unigram, copying) by name, from raw samples of both splits."""
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
+        """Trivial methods (majority class, unigram, copying) by name, from raw samples of both splits.
+
+        Each is a function without arguments that gives its metrics, so that one that can't be computed spoils no other.
+        """
         return {}
 
     def preview(self, dataset: Dataset) -> dict[str, bytes]:
@@ -269,7 +275,8 @@ class Evaluated(NamedTuple):
     """The outcome of an evaluation."""
 
     metrics: dict[str, float]
-    artifacts: dict[str, bytes]
+    gathered: Mapping[str, Tensor | list[Any]]
+    """What `Task.evaluate` gave, over all batches and ranks; pictures are made from it."""
     samples: int
 
 

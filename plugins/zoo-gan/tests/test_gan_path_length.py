@@ -35,7 +35,7 @@ PLANE: dict[str, Any] = {
     "task": {"name": "point-generation", "path_length": 2.0, "path_length_every": 2},
     "data": {"name": "plane-points", "samples": 400},
     "optimizer": {"name": "sgd", "lr": 1.0e-2},
-    "training": {"steps": 8, "batch_size": 32, "evaluate_every": 3, "save_every": 3, "log_every": 2},
+    "training": {"steps": 8, "batch_size": 32, "evaluate_every": 3, "save_every": 3, "log_every": 2, "extras": "off"},
 }
 CLASSES: dict[str, Any] = {
     "name": "dcgan_tiny.paths",
@@ -44,7 +44,7 @@ CLASSES: dict[str, Any] = {
     "task": {"name": "class-conditional-image-generation", "path_length": 2.0},
     "data": {"name": "digits", "train_samples": 32},
     "optimizer": {"name": "sgd", "lr": 1.0e-2},
-    "training": {"steps": 1, "batch_size": 16},
+    "training": {"steps": 1, "batch_size": 16, "extras": "off"},
 }
 PAIRED: dict[str, Any] = {
     "name": "pix2pix_tiny.paths",
@@ -53,7 +53,7 @@ PAIRED: dict[str, Any] = {
     "task": {"name": "image-to-image", "path_length": 2.0},
     "data": {"name": "digits", "train_samples": 32},
     "optimizer": {"name": "sgd", "lr": 1.0e-2},
-    "training": {"steps": 1, "batch_size": 16},
+    "training": {"steps": 1, "batch_size": 16, "extras": "off"},
 }
 
 

@@ -29,7 +29,7 @@ DIGITS: dict[str, Any] = {
     "task": {"name": "image-generation"},
     "data": {"name": "digits", "train_samples": 96},
     "optimizer": {"name": "adam", "lr": 5.0e-3},
-    "training": {"steps": 40, "batch_size": 32, "evaluate_every": 20},
+    "training": {"steps": 40, "batch_size": 32, "evaluate_every": 20, "extras": "off"},
 }
 CLASSES: dict[str, Any] = {
     **DIGITS,
@@ -45,7 +45,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """With a generator, a conditional one, and the run folders of both."""
     root = tmp_path_factory.mktemp("sampling")
     zoo = open_zoo({"ZOO_HOME": str(root / "home")})
-    for recipe in (DIGITS, CLASSES):
+    for recipe in ({**DIGITS, "training": {**DIGITS["training"], "extras": "auto"}}, CLASSES):
         train(recipe, folder=root / recipe["name"], zoo=zoo)
     return zoo
 
@@ -200,7 +200,12 @@ def test_the_network_that_scores_were_measured_with_is_named_beside_them(
     zoo: Zoo, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     task = {**DIGITS["task"], "features": "resnet_nano.fashion"}
-    recipe = {**DIGITS, "name": "dcgan_tiny.judged", "task": task, "training": {"steps": 1, "batch_size": 32}}
+    recipe = {
+        **DIGITS,
+        "name": "dcgan_tiny.judged",
+        "task": task,
+        "training": {"steps": 1, "batch_size": 32, "extras": "off"},
+    }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     reference = open_checkpoint("resnet_nano.fashion", zoo.registry).reference
     assert reference.startswith("resnet_nano.fashion@sha256:")

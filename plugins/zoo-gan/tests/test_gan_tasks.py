@@ -38,7 +38,15 @@ PLANE: dict[str, Any] = {
     "task": {"name": "point-generation", "r1": 0.1, "r1_every": 2},
     "data": {"name": "plane-points", "samples": 400},
     "optimizer": {"name": "adam", "lr": 1.0e-3},
-    "training": {"steps": 8, "batch_size": 32, "evaluate_every": 4, "save_every": 3, "log_every": 2, "ema_decay": 0.9},
+    "training": {
+        "steps": 8,
+        "batch_size": 32,
+        "evaluate_every": 4,
+        "save_every": 3,
+        "log_every": 2,
+        "ema_decay": 0.9,
+        "extras": "off",
+    },
 }
 DIGITS: dict[str, Any] = {
     "name": "dcgan_tiny.digits",
@@ -47,7 +55,7 @@ DIGITS: dict[str, Any] = {
     "task": {"name": "image-generation"},
     "data": {"name": "digits", "train_samples": 96},
     "optimizer": {"name": "adam", "lr": 1.0e-3},
-    "training": {"steps": 3, "batch_size": 32, "evaluate_every": 3},
+    "training": {"steps": 3, "batch_size": 32, "evaluate_every": 3, "extras": "off"},
 }
 
 
@@ -175,7 +183,9 @@ def test_one_mode_is_one_in_twenty_five_and_lost_points_are_of_no_quality() -> N
 
 
 def test_points_are_answers_to_numbers_and_the_same_ones_every_time(zoo: Zoo, tmp_path: Path) -> None:
-    result = train(changed(PLANE, name="plane_gan_tiny.answers"), folder=tmp_path / "run", zoo=zoo)
+    result = train(
+        changed(PLANE, name="plane_gan_tiny.answers", training={"extras": "auto"}), folder=tmp_path / "run", zoo=zoo
+    )
     assert set(result.baselines) == {"real points", "one Gaussian"}
     assert result.baselines["real points"]["high_quality"] > 0.95 > result.baselines["one Gaussian"]["high_quality"]
     assert any(path.name.endswith("-points.png") for path in (tmp_path / "run" / "artifacts").iterdir())
@@ -190,7 +200,7 @@ def test_points_are_answers_to_numbers_and_the_same_ones_every_time(zoo: Zoo, tm
 
 
 def test_a_generator_of_pictures_leaves_grids_and_answers_with_files(zoo: Zoo, tmp_path: Path) -> None:
-    result = train(DIGITS, folder=tmp_path / "run", zoo=zoo)
+    result = train(changed(DIGITS, training={"extras": "auto"}), folder=tmp_path / "run", zoo=zoo)
     assert set(result.metrics) == {"fid", "kid", "precision", "recall"}
     assert result.baselines["real pictures"]["fid"] < result.baselines["untrained generator"]["fid"]
     names = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}

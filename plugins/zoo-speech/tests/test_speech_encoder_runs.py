@@ -150,7 +150,7 @@ def test_a_run_on_voices(zoo: Zoo, folder: Path, tmp_path: Path) -> None:
         "data": {"name": "labelled-speech", "train": str(folder), "validation": str(folder), "test": str(folder)},
         "loss": {"name": "additive-angular-margin", "scale": 15.0, "margin": 0.1},
         "optimizer": {"name": "adamw", "lr": 2e-3},
-        "training": {"steps": 6, "batch_size": 6, "evaluate_every": 6, "freeze": ["backbone"]},
+        "training": {"steps": 6, "batch_size": 6, "evaluate_every": 6, "freeze": ["backbone"], "extras": "off"},
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert result.metrics["eer"] < 0.3
@@ -174,7 +174,7 @@ def test_a_crop_that_is_longer_than_the_window_stops_a_run(zoo: Zoo, folder: Pat
         "task": {"name": CLASSES, "crop_seconds": 1.5},
         "data": {"name": "labelled-speech", "path": str(folder)},
         "optimizer": {"name": "adamw", "lr": 3e-3},
-        "training": {"steps": 1, "batch_size": 6},
+        "training": {"steps": 1, "batch_size": 6, "extras": "off"},
     }
     with pytest.raises(UsageError, match=r"task\.crop_seconds is 1\.5, but the model hears 1 s at once"):
         train(recipe, folder=tmp_path / "run", zoo=zoo)

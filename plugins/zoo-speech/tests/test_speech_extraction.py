@@ -80,7 +80,7 @@ def test_a_pretrained_checkpoint_embeds_although_it_answers_nothing_itself(tmp_p
         "task": {"name": "wav2vec2-pretraining", "distractors": 2},
         "data": {"name": "speech", "path": str(tmp_path), "validation": 0.0},
         "optimizer": {"name": "adamw", "lr": 1e-3},
-        "training": {"steps": 1, "batch_size": 2},
+        "training": {"steps": 1, "batch_size": 2, "extras": "off"},
     }
     train(recipe, folder=tmp_path / "run", zoo=zoo)
     loaded = load("wav2vec2_tiny.noise", task="speech-feature-extraction", zoo=zoo)

@@ -302,7 +302,7 @@ DIGITS: dict[str, Any] = {
     "task": {"name": "image-classification"},
     "data": {"name": "digits", "train_samples": 320},
     "optimizer": {"lr": 1.0e-2},
-    "training": {"steps": 20, "batch_size": 32, "evaluate_every": 10, "log_every": 5},
+    "training": {"steps": 20, "batch_size": 32, "evaluate_every": 10, "log_every": 5, "extras": "off"},
 }
 
 
@@ -314,7 +314,7 @@ def sections(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_classifier_learns_digits_and_leaves_pictures_of_what_it_did(zoo: Zoo, tmp_path: Path) -> None:
-    longer = {"steps": 60, "evaluate_every": 20}
+    longer = {"steps": 60, "evaluate_every": 20, "extras": "auto"}
     result = train(sections(training=longer), folder=tmp_path / "run", zoo=zoo)
     assert result.metrics["accuracy"] > 0.5 > 2 * result.baselines["majority"]["accuracy"]
     artifacts = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}
@@ -364,7 +364,7 @@ def test_pretraining_without_labels_then_a_probe_of_the_frozen_backbone_changes_
         "task": {"name": "image-classification"},
         "data": {"name": "digits", "train_samples": 64},
         "optimizer": {"lr": 0.1},
-        "training": {"steps": 6, "batch_size": 16, "freeze": ["backbone"]},
+        "training": {"steps": 6, "batch_size": 16, "freeze": ["backbone"], "extras": "off"},
     }
     train(probe, folder=tmp_path / "probe", zoo=zoo)
     before = weights(create_model("resnet_nano.contrast", pretrained=True, zoo=zoo))
@@ -376,7 +376,8 @@ def test_pretraining_without_labels_then_a_probe_of_the_frozen_backbone_changes_
 
 
 def test_layer_decay_and_masked_pretraining_run_through_recipes(zoo: Zoo, tmp_path: Path) -> None:
-    masked = sections(name="vit_nano.masked", task={"name": "masked-image-modeling"}, training={"steps": 3})
+    few = {"steps": 3, "extras": "auto"}
+    masked = sections(name="vit_nano.masked", task={"name": "masked-image-modeling"}, training=few)
     masked["model"] = {"name": "vit_nano", "patch_size": 2, "depth": 2}
     result = train(masked, folder=tmp_path / "masked", zoo=zoo)
     assert result.metrics["loss"] > 0 and "each patch's mean" in result.baselines
@@ -388,7 +389,7 @@ def test_layer_decay_and_masked_pretraining_run_through_recipes(zoo: Zoo, tmp_pa
         "init": "vit_nano.masked",
         "task": {"name": "image-classification"},
         "data": {"name": "digits", "train_samples": 64},
-        "training": {"steps": 2, "batch_size": 16, "layer_decay": 0.5},
+        "training": {"steps": 2, "batch_size": 16, "layer_decay": 0.5, "extras": "off"},
     }
     assert train(tuned, folder=tmp_path / "tuned", zoo=zoo).card is not None
 
@@ -403,7 +404,7 @@ def test_finetuning_at_another_size_changes_the_preprocessor_and_the_model(zoo: 
         "preprocessor": {"img_size": 12},
         "task": {"name": "image-classification"},
         "data": {"name": "digits", "train_samples": 64},
-        "training": {"steps": 1, "batch_size": 16},
+        "training": {"steps": 1, "batch_size": 16, "extras": "off"},
     }
     train(larger, folder=tmp_path / "larger", zoo=zoo)
     loaded = load("vit_nano.larger", zoo=zoo)
@@ -467,7 +468,7 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
         "preprocessor": {"img_size": 16, "in_chans": 3},
         "task": {"name": "image-classification"},
         "data": {"name": "labelled-image", "path": str(tmp_path / "pictures"), "test_fraction": 0.3},
-        "training": {"steps": 4, "batch_size": 4},
+        "training": {"steps": 4, "batch_size": 4, "extras": "off"},
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert result.card is not None and result.card.labels == LABELS
@@ -488,7 +489,7 @@ def test_pictures_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Z
         "preprocessor": {"img_size": 16, "in_chans": 3},
         "task": {"name": "image-classification"},
         "data": {"name": "labelled-image", "path": str(tmp_path / "pictures"), "bad": "skip"},
-        "training": {"steps": 1, "batch_size": 4},
+        "training": {"steps": 1, "batch_size": 4, "extras": "off"},
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert result.card is not None and "left out: 1 truncated" in result.card.notes

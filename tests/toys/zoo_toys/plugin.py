@@ -100,7 +100,7 @@ def zoo_models() -> list[ModelSpec]:
             config=MlpConfig,
             modality="points",
             sizes={"tiny": {}, "wide": {"hidden": 64}},
-            tasks=("point-classification", *STATEFUL),
+            tasks=("point-classification", "careless-classification", *STATEFUL),
             head=("head.",),
             backbone="body.",
             layers=r"blocks\.(\d+)\.",

@@ -13,6 +13,8 @@ from zoo_core.plugins import PluginHost
 from zoo_core.registry import Registry
 from zoo_core.store import Store
 
+TRAINING = {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, "extras": "off"}
+
 
 def toy_zoo(root: Path, *others: EntryPoint) -> Zoo:
     """A zoo with the core, the toys and `others`, its store in `root`, its catalogue empty."""
@@ -35,7 +37,10 @@ STATEFUL = (
 
 
 def recipe(shape: str, **training: Any) -> dict[str, Any]:
-    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial`, `sequence` or one of `STATEFUL`."""
+    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial`, `sequence` or one of `STATEFUL`.
+
+    Extras, which take a process, are off.
+    """
     parts: Mapping[str, Any] = {
         "single": {"model": {"name": "mlp_tiny"}, "task": {"name": "point-classification"}, "data": {"name": "points"}},
         "scaled": {
@@ -68,5 +73,5 @@ def recipe(shape: str, **training: Any) -> dict[str, Any]:
         "name": f"toy_tiny.{shape}",
         **{key: dict(value) for key, value in parts.items()},
         "optimizer": {"lr": 0.01, "weight_decay": 0.01, **named},
-        "training": {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, **training},
+        "training": {**TRAINING, **training},
     }

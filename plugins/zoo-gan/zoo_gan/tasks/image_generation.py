@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo_core.data.spread import spread
 from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.inputs import expanded
 from zoo_core.training.classify import label_numbers
-from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
+from zoo_core.training.task import Baseline, Batch, Dataset, File, SampleKey, TaskContext, serving
 from zoo_gan import pictures, sampling, scores
 from zoo_gan.preprocessor import PictureReader
 from zoo_gan.task_configs import GenerationConfig, PictureSamplingOptions
@@ -87,16 +88,14 @@ class ImageGeneration(AdversarialTask):
         metrics = ("fid", "kid", "precision", "recall", *(["class_accuracy"] if self.judges_classes else []))
         return dict.fromkeys(metrics, self.judge.reference)
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Real pictures of the training split, the best that can be reached, and an untrained generator."""
         count = min(len(train), len(test))
-        chosen = [train[place * len(train) // count] for place in range(count)]
-        with serving(self.model):
-            real = self._looked_at(self._real_parts(test[:count]))
-            rivals = {"real pictures": self._looked_at(self._real_parts(chosen))}
-            if self._fresh is not None:
-                rivals["untrained generator"] = self._looked_at(self._untrained_parts(test[:count]))
-        return {name: self.summarize({**found, "real": real["made"]}) for name, found in rivals.items()}
+        known, real = spread(train, count), spread(test, count)
+        found: dict[str, Baseline] = {"real pictures": lambda: self._compared(self._real_parts(known), real)}
+        if self._fresh is not None:
+            found["untrained generator"] = lambda: self._compared(self._untrained_parts(real), real)
+        return found
 
     def predict(self, inputs: Sequence[Any], options: PictureSamplingOptions) -> list[dict[str, Any]]:
         """What each input asks for: the sample of a number, the walk of `3..7`, or the latent of a picture.
@@ -214,6 +213,12 @@ class ImageGeneration(AdversarialTask):
     def _right(self, images: Tensor, labels: Sequence[int]) -> list[bool]:
         seen = self.judge.classify(images)
         return [name == self.labels[number] for name, number in zip(seen, labels, strict=True)]
+
+    def _compared(self, parts: Iterable[tuple[Tensor, list[int]]], real: Sequence[Any]) -> dict[str, float]:
+        """Metrics of pictures as if they were generated, beside real ones."""
+        with serving(self.model):
+            seen = self._looked_at(self._real_parts(real))
+            return self.summarize({**self._looked_at(parts), "real": seen["made"]})
 
     def _looked_at(self, parts: Iterable[tuple[Tensor, list[int]]]) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = {"made": []}

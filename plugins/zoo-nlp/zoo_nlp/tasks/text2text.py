@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.errors import DataError
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, serving
+from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, serving
 from zoo_nlp import metrics
 from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
 from zoo_nlp.preprocessor import Tokens
@@ -190,11 +190,14 @@ class Translation(TextToText):
         """BLEU and chrF."""
         return metrics.translation(found, expected)
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Leaving the source as it is, and translating word by word with a dictionary learned from the pairs."""
         from zoo_nlp import baselines
 
-        return {"copy": baselines.copy_source(test), "word dictionary": baselines.word_dictionary(train, test)}
+        return {
+            "copy": lambda: baselines.copy_source(test),
+            "word dictionary": lambda: baselines.word_dictionary(train, test),
+        }
 
 
 class Summarization(TextToText):
@@ -204,10 +207,10 @@ class Summarization(TextToText):
         """ROUGE-1, ROUGE-2 and ROUGE-L."""
         return metrics.summarization(found, expected)
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The text's first sentence."""
         found = [pair.source.strip().split(". ", 1)[0] for pair in test]
-        return {"first sentence": metrics.summarization(found, [pair.target for pair in test])}
+        return {"first sentence": lambda: metrics.summarization(found, [pair.target for pair in test])}
 
 
 class Pairs(Dataset):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext
+from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
@@ -66,13 +66,13 @@ class TextClassification(TextTask):
         logits = text_logits(self, inputs, truncate=options.truncate)
         return [ranked_answer(self.labels, row.softmax(-1).tolist(), options.top_k) for row in logits]
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on TF-IDF."""
         from zoo_nlp import baselines
 
         return {
-            "majority": baselines.majority(train, test, self.labels),
-            "tf-idf + logistic regression": baselines.tfidf_logistic_regression(train, test, self.labels),
+            "majority": lambda: baselines.majority(train, test, self.labels),
+            "tf-idf + logistic regression": lambda: baselines.tfidf_logistic_regression(train, test, self.labels),
         }
 
     def artifacts(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
-from zoo_core.training.task import Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
+from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder
@@ -72,12 +72,12 @@ class AudioClassification(EncoderTask):
         figures = class_scores(sums["confusion"].cpu().numpy())
         return {**figures, "loss": float(sums["loss"] / sums["weight"])}
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on statistics of cepstral coefficients."""
         rate = self.preprocessor.sampling_rate
         return {
-            "majority": baselines.majority(train, test, self.labels),
-            "linear on MFCC statistics": baselines.linear_on_statistics(train, test, self.labels, rate),
+            "majority": lambda: baselines.majority(train, test, self.labels),
+            "linear on MFCC statistics": lambda: baselines.linear_on_statistics(train, test, self.labels, rate),
         }
 
     def predict(self, inputs: Sequence[Any], options: AudioClassificationOptions) -> list[dict[str, Any]]:

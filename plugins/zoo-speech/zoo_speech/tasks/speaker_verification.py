@@ -19,7 +19,7 @@ from zoo_core.errors import DataError, UsageError
 from zoo_core.inputs import expanded
 from zoo_core.splits import in_order
 from zoo_core.training.classify import label_numbers
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
+from zoo_core.training.task import Baseline, Batch, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.models.encoders import Encoder
@@ -92,12 +92,13 @@ class SpeakerVerification(EncoderTask):
         )
         return {"thresholds.txt": "".join(f"{line}\n" for line in lines).encode()}
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Guessing, and the cosine of standardised statistics of cepstral coefficients, in the same trials."""
         trials = self._trials([sample.label for sample in test], [sample.language for sample in test])
+        rate = self.preprocessor.sampling_rate
         return {
             "chance": {"eer": 0.5, "min_dcf": 1.0, "auc": 0.5},
-            "MFCC statistics": baselines.cosine_of_statistics(train, test, trials, self.preprocessor.sampling_rate),
+            "MFCC statistics": lambda: baselines.cosine_of_statistics(train, test, trials, rate),
         }
 
     def predict(self, inputs: Sequence[Any], options: SpeakerVerificationOptions) -> list[dict[str, Any]]:

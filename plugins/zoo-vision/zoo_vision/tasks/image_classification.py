@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
 from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
-from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
+from zoo_core.training.task import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, serving
 from zoo_vision import mixing, pictures
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs import ClassificationOptions
@@ -83,13 +83,13 @@ class ImageClassification(ImageTask):
             answers += found
         return answers
 
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
+    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and a linear model on pixels."""
         from zoo_vision import baselines
 
         return {
-            "majority": baselines.majority(train, test, self.labels),
-            "linear on pixels": baselines.linear_pixels(train, test, self.labels),
+            "majority": lambda: baselines.majority(train, test, self.labels),
+            "linear on pixels": lambda: baselines.linear_pixels(train, test, self.labels),
         }
 
     def artifacts(

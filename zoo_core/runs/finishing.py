@@ -1,0 +1,74 @@
+"""What a run does once its checkpoint is registered: extras, what they add to the card, and the learning curve.
+
+Nothing that happens here changes how the run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from zoo_core.card import Card
+from zoo_core.plot import draw_learning_curve
+from zoo_core.plugins import PluginHost
+from zoo_core.recipe import Recipe
+from zoo_core.registry import Registry
+from zoo_core.runs.baselines import left_out
+from zoo_core.runs.extras import NO_EXTRAS, Extras, job_for, limits, make_extras
+from zoo_core.runs.guard import attempt
+from zoo_core.training.folder import RunFolder
+from zoo_core.training.interrupt import Stop
+from zoo_core.training.publish import annotate
+
+_MINUTE = 60.0
+"""Seconds that adding to a registered card, or drawing its curve, may take."""
+_LONGEST = 300.0
+"""Seconds beyond their own limits after which the extras are given up, as where a file system hangs."""
+
+Figures = Mapping[str, Mapping[str, float]]
+
+
+def complete(
+    card: Card,
+    *,
+    recipe: Recipe,
+    host: PluginHost,
+    registry: Registry,
+    files: RunFolder,
+    split: str,
+    step: int,
+    stop: Stop,
+    say: Callable[[str], None],
+) -> tuple[Card, Figures]:
+    """The registered card with what was found out after it was registered, and the metrics of baselines.
+
+    `split` is that of the final figures, `step` the last one, and `say` takes a line for everything that is left out.
+    """
+    extras = _extras(recipe, host, files, split, step, stop)
+    for problem in extras.problems:
+        say(problem)
+    notes = (*extras.notes, *extras.problems)
+    added = attempt(lambda: annotate(card, extras.baselines, notes, registry, folder=files.path), _MINUTE)
+    if added.problem:
+        say(left_out("baselines of the card", added.problem))
+    drawn = attempt(lambda: _draw(files, recipe.name, extras.baselines), _MINUTE)
+    if drawn.problem:
+        say(left_out("the learning curve", drawn.problem))
+    return added.value or card, extras.baselines
+
+
+def _extras(recipe: Recipe, host: PluginHost, files: RunFolder, split: str, step: int, stop: Stop) -> Extras:
+    training = recipe.training
+    if training.extras == "off":
+        return NO_EXTRAS
+    job = job_for(files.path, host, split=split, step=step, baselines=training.baselines == "auto")
+    allowed = limits(training.extras_timeout)
+    made = attempt(lambda: make_extras(job, allowed, stop), 3 * training.extras_timeout + _LONGEST)
+    return made.value or Extras(baselines={}, problems=(left_out("extras", made.problem),))
+
+
+def _draw(files: RunFolder, title: str, baselines: Figures) -> None:
+    by_metric: dict[str, dict[str, float]] = {}
+    for name, figures in baselines.items():
+        for metric, value in figures.items():
+            by_metric.setdefault(metric, {})[name] = value
+    draw_learning_curve(files.metrics, files.curve, title=title, baselines=by_metric)
