@@ -70,6 +70,15 @@ class Statistics:
         tensors += [p for name, module in modules.items() if name not in trained for p in module.parameters()]
         return list({id(tensor): tensor.detach() for tensor in tensors}.values())
 
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Leave out a batch whose statistics are not finite, as its step was left out."""
+        own = [tensor for norm in self.norms for tensor in norm.buffers()]
+        before = [tensor.clone() for tensor in own]
+        yield
+        if not torch.stack([tensor.isfinite().all() for tensor in own]).all():
+            _put(own, before)
+
     def _measure(self) -> None:
         modules, prepared, hardware = self.task.modules(), self.prepared, self.hardware
         modes = [(part, part.training) for module in modules.values() for part in module.modules()]
@@ -87,7 +96,7 @@ class Statistics:
                     for place, phase in enumerate(self.task.phases):
                         reseed(key(self.seed, _MEASURING, number, micro, place, hardware.rank), hardware.device)
                         # With gradients, for a phase may take some of its own; nothing is propagated to a parameter.
-                        with hardware.autocast():
+                        with hardware.autocast(), self._sound():
                             self.task.step(phase.name, modules, move(batch, hardware.device))
         finally:
             for norm, momentum in zip(self.norms, momenta, strict=True):
