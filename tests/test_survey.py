@@ -48,7 +48,6 @@ def test_colours_edges_and_sizes_that_are_lost_are_told() -> None:
 
 @pytest.mark.parametrize("sample", [GREY, SAME, CLEAR])
 def test_nothing_is_told_where_nothing_is_lost(sample: Sample) -> None:
-    assert survey([sample]) is not None and notices(survey([sample]), channels=1, side=200, kept=1.0)[:1] != (
-        "colours are read as grey: 1 of 1 pictures looked at have some",
-    )
+    side = min(sample.image.shape[:2])
+    assert survey([sample]) is not None and notices(survey([sample]), channels=1, side=side, kept=1.0) == ()
     assert notices(survey([PHOTO]), channels=3, side=224, kept=0.95) == ()
