@@ -25,7 +25,7 @@ FLOORS = (
      "contract.fields", "storage.budgets", "data.labels", "data.options", "data.bad", "data.jsontext"),
     ("data.folders", "storage.heads"),
     ("schema", "data.splitting", "data.lines"),
-    ("card", "contract.sizes", "data.delimited", "data.files", "builtin"),
+    ("card", "contract.sizes", "data.delimited", "data.files", "data.parquet", "data.parquet_child", "builtin"),
     ("catalogue", "runs.lock"),
     ("trial", "runs.claim"),
     ("plugins", "tensors", "tables", "plot"),
@@ -60,7 +60,7 @@ DOORS = {
     "psutil": {"runs.extras"},
     "rich": {"cli"},
     "huggingface_hub": {"hub"},
-    "pyarrow": {"tables"},
+    "pyarrow": {"data.parquet", "data.parquet_child"},
     "PIL": {"data.images"},
 }
 """The one place of each third-party library in the core."""

@@ -178,7 +178,7 @@ def test_bombs_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for archive in (zip_of(tmp_path / "a.zip", {"x": zeros}), tar_of(tmp_path / "a.tgz", {"x": zeros})):
         with pytest.raises(DataError, match="unfolds to more than 1,048,576 bytes"):
             read_archive(archive)
-    monkeypatch.setattr(fetch, "MAX_BYTES", 8)
+    monkeypatch.setenv("ZOO_MAX_ARCHIVE", "8")
     with pytest.raises(DataError, match="member 'b' unfolds to more than 3 bytes"):
         read_archive(zip_of(tmp_path / "b.zip", {"a": HELLO, "b": HELLO}))
     monkeypatch.setattr(fetch, "MAX_MEMBERS", 3)

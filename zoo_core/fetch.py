@@ -19,12 +19,10 @@ from typing import IO, NamedTuple, Protocol
 
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UsageError
+from zoo_core.storage.budgets import ARCHIVE
 
 MAX_ARCHIVE = 1 << 30
 """Bytes of a downloaded archive."""
-
-MAX_BYTES = 2 << 30
-"""Bytes of all the members kept from one archive."""
 
 MAX_MEMBERS = 200_000
 """Members of one archive."""
@@ -199,7 +197,7 @@ def read_archive(path: Path, select: Sequence[str] = ("*",)) -> dict[str, bytes]
             name = _safe_name(path.name, member.name)
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in select):
                 continue
-            kept[name] = member.read(MAX_BYTES - total)
+            kept[name] = member.read(ARCHIVE.limit() - total)
             total += len(kept[name])
     except _DAMAGED as error:
         raise DataError(f"{path.name}: damaged archive: {error}") from None

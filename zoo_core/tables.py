@@ -15,9 +15,11 @@ from zoo_core.data.lines import FREE_BYTES as FREE_BYTES
 from zoo_core.data.lines import MAX_LINE as MAX_LINE
 from zoo_core.data.lines import MAX_RATIO as MAX_RATIO
 from zoo_core.data.lines import check_file as check_file
-from zoo_core.data.lines import numbered_lines, reason
+from zoo_core.data.lines import numbered_lines
 from zoo_core.data.lines import suffix_of as suffix_of
 from zoo_core.data.options import TableOptions
+from zoo_core.data.parquet import parquet_rows as parquet_rows
+from zoo_core.data.parquet import parquet_schema as parquet_schema
 from zoo_core.errors import DataError, nearest
 from zoo_core.splits import split_of_file
 
@@ -109,51 +111,6 @@ def records(path: Path, faults: Faults, encoding: str) -> Iterator[tuple[int, Ma
             faults.add(f"{path}:{line}", f"an object {{...}} expected on every line, found {_kind(record)}")
 
 
-def parquet_schema(path: Path) -> Any:
-    """Names and types of a Parquet file's columns, as pyarrow has them. Raises `DataError` for what isn't one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    check_file(path)
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {reason(error)}") from None
-
-
-def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Number, from 1, and values of every row, `together` of them read at once.
-
-    Raises `DataError`, naming the file, for columns that there are not, for fewer rows than are promised or none, and before
-    it costs memory for what unfolds to far more than the file's size.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    most = max(FREE_BYTES, MAX_RATIO * check_file(path))
-    bomb = DataError(f"{path}: unfolds to more than {MAX_RATIO} times its size")
-    number = size = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for column in columns:
-                _require(path, 0, column, file.schema_arrow.names)
-            if _promised(file.metadata, columns) > most:
-                raise bomb
-            for batch in file.iter_batches(batch_size=together, columns=list(columns)):
-                size += batch.nbytes  # beyond what was promised where rows share a value
-                if size > most:
-                    raise bomb
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, values
-            if number != file.metadata.num_rows:
-                raise DataError(f"{path}: {file.metadata.num_rows} rows promised, {number} found")
-            if not number:
-                raise DataError(f"{path}: no rows")
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {reason(error)}") from None
-
-
 def tables_by_split(tables: Sequence[Path]) -> dict[str, list[Path]]:
     """The tables of each split, as their names tell it: `test.csv`, `train-00000-of-00002.parquet`; all as "" if no two
     splits are told apart so. Raises `DataError` where that leaves open what some are for, or leaves nothing to train on."""
@@ -229,13 +186,6 @@ def _read_parquet(path: Path, columns: Mapping[str, str], faults: Faults, option
     for number, values in parquet_rows(path, sorted(set(columns.values())), together=4096):
         if (cells := _cells(f"{path}: row {number}", values, columns, faults)) is not None:
             yield Row(number, cells)
-
-
-def _promised(metadata: Any, columns: Sequence[str]) -> int:
-    """Bytes that the columns unfold to, as the file says."""
-    parts = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-    chunks = (part.column(place) for part in parts for place in range(part.num_columns))
-    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
 
 
 def _cells(where: str, values: Mapping[str, Any], columns: Mapping[str, str], faults: Faults) -> dict[str, str] | None:

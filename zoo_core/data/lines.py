@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 
 from zoo_core.data.bad import Faults
 from zoo_core.errors import DataError, nearest
+from zoo_core.storage.budgets import TABLE
 
 MAX_LINE = 10_000_000
 """Bytes of one line, and characters of one value: a longer one is not a row but a mistake or an attack."""
@@ -20,8 +21,8 @@ MAX_LINE = 10_000_000
 MAX_RATIO = 200
 """A compressed file may unfold to this many times its own size ..."""
 
-FREE_BYTES = 100_000_000
-"""... once it has unfolded to more than this."""
+FREE_BYTES = TABLE.usual
+"""... once it has unfolded to more than this, or what `ZOO_MAX_TABLE` says."""
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _FALLBACK = "cp1252"
@@ -106,7 +107,7 @@ def _opened(path: Path) -> BinaryIO:
 def _allowed(path: Path) -> int:
     """Bytes that a file may unfold to; one that isn't packed has what it has."""
     size = check_file(path)
-    return max(FREE_BYTES, MAX_RATIO * size) if path.name.lower().endswith(".gz") else 1 << 62
+    return max(TABLE.limit(), MAX_RATIO * size) if path.name.lower().endswith(".gz") else 1 << 62
 
 
 def _utf8_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:

@@ -46,5 +46,8 @@ class Budget:
 WEIGHTS = Budget(variable="ZOO_MAX_WEIGHTS", usual=64 << 30, what="bytes of all tensors of a folder to import")
 LAYERS = Budget(variable="ZOO_MAX_LAYERS", usual=512, what="blocks of a model, encoder and decoder each")
 SIZE = Budget(variable="ZOO_MAX_SIZE", usual=1 << 20, what="any other number of a model: widths, lengths, vocabularies")
+TABLE = Budget(variable="ZOO_MAX_TABLE", usual=100_000_000, what="bytes that a packed table may always unfold to")
+ROWS = Budget(variable="ZOO_MAX_ROWS", usual=128 << 20, what="bytes of memory in which the rows of a table are decoded")
+ARCHIVE = Budget(variable="ZOO_MAX_ARCHIVE", usual=2 << 30, what="bytes of all members kept from an archive")
 
-BUDGETS = (WEIGHTS, LAYERS, SIZE)
+BUDGETS = (WEIGHTS, LAYERS, SIZE, TABLE, ROWS, ARCHIVE)
