@@ -1,81 +1,40 @@
-"""Who reads a user's files: the task's own plugin first, by the order of the kinds that the task takes; never the alphabet."""
+"""What a fine-tuning run takes over from the checkpoint it starts from, and says of what it doesn't."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from zoo_toys.runs import recipe, toy_zoo
 
-from zoo_core.discovery import installed
-from zoo_core.errors import AmbiguousName
-from zoo_core.finetune import data_choice
-from zoo_core.plugins import PluginHost
-from zoo_core.testing.sites import on_path, write_plugin
-
-HEADER = """
-from dataclasses import dataclass
-from zoo_core.data.options import SplitOptions
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, TaskSpec
-zoo_api = (1, 0)
-
-@dataclass(frozen=True, kw_only=True)
-class Plain:
-    path: str
-
-@dataclass(frozen=True, kw_only=True)
-class Split(SplitOptions):
-    path: str
-
-@hookimpl
-def zoo_data():
-    return [DataSpec(name=n, summary="s", target="t:f", config=Split if n.startswith("split") else Plain, kind=k)
-            for n, k in READERS.items()]
-"""
-
-TASK = """
-@hookimpl
-def zoo_tasks():
-    return [TaskSpec(name="sorting", summary="s", target="t:f", data=("nuts", "bolts"), labelled=False)]
-"""
+from zoo_core.factory import load, train
+from zoo_core.finetune import changed_settings, finetune_recipe
+from zoo_core.recipe import load_recipe
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    with on_path(folder):
-        yield folder
+def test_settings_of_the_task_and_its_loss_are_the_checkpoints_and_changed_ones_are_told(tmp_path: Path) -> None:
+    zoo = toy_zoo(tmp_path / "home")
+    smoothed = {**recipe("single", steps=2), "loss": {"name": "cross-entropy", "label_smoothing": 0.2}}
+    card = train(smoothed, folder=tmp_path / "first", zoo=zoo).card
+    assert card is not None
+    task = "point-classification"
+    tuned = finetune_recipe(card.name, task, "points", {}, ["steps=1", "batch_size=16"], zoo.host, zoo.registry)
+    assert tuned.loss is not None and tuned.loss.config.label_smoothing == 0.2
+    assert changed_settings(card, tuned, zoo.host) == []
+    assert load(card.name, zoo=zoo).task.config == tuned.task.config
+
+    overrides = ["steps=1", "batch_size=16", "loss.label_smoothing=0.1"]
+    changed = finetune_recipe(
+        card.name, task, "points", {}, overrides, zoo.host, zoo.registry, register_as="toy_tiny.b"
+    )
+    assert changed.loss is not None and changed.loss.config.label_smoothing == 0.1
+    tuned_card = train(changed.to_data(), folder=tmp_path / "second", zoo=zoo).card
+    said = f"loss.label_smoothing: 0.2 in {card.full_name}, 0.1 here"
+    assert said in (tmp_path / "second" / "log.txt").read_text()
+    assert tuned_card is not None and said in tuned_card.notes
 
 
-def reader(site: Path, plugins: dict[str, dict[str, str]]) -> dict[str, object]:
-    """What is chosen where these plugins read these kinds; the task is that of `zoo-own`."""
-    for name, readers in plugins.items():
-        source = f"{HEADER}\nREADERS = {readers!r}\n" + (TASK if name == "zoo-own" else "")
-        write_plugin(site, name, source)
-    importlib.invalidate_caches()
-    host = PluginHost(installed([str(site)]))
-    (site / "x.csv").touch()
-    return data_choice(host.find("task", "sorting"), str(site / "x.csv"), {}, host)
-
-
-def test_the_order_of_the_tasks_kinds_decides_and_not_the_alphabet(site: Path) -> None:
-    assert reader(site, {"zoo-own": {"a": "bolts", "z": "nuts"}})["name"] == "zoo-own/z"
-
-
-def test_the_tasks_own_plugin_comes_first(site: Path) -> None:
-    found = reader(site, {"zoo-a": {"a": "nuts"}, "zoo-own": {"z": "bolts"}, "zoo-z": {"a": "nuts"}})
-    assert found["name"] == "zoo-own/z"
-
-
-def test_two_readers_that_are_equally_near_are_an_error(site: Path) -> None:
-    with pytest.raises(AmbiguousName, match="could be read by zoo-a/x or zoo-b/x") as caught:
-        reader(site, {"zoo-own": {}, "zoo-a": {"x": "nuts", "y": "bolts"}, "zoo-b": {"x": "nuts"}})
-    assert caught.value.hint.startswith("--data zoo-a/x data.path=")
-
-
-@pytest.mark.parametrize(("name", "rule"), [("split", "stratified"), ("plain", None)])
-def test_a_reader_that_can_splits_by_class(site: Path, name: str, rule: str | None) -> None:
-    assert reader(site, {"zoo-own": {name: "nuts"}}).get("split_rule") == rule
+def test_another_task_inherits_nothing(tmp_path: Path) -> None:
+    zoo = toy_zoo(tmp_path / "home")
+    card = train(recipe("adversarial", steps=2), folder=tmp_path / "run", zoo=zoo).card
+    assert card is not None
+    assert changed_settings(card, load_recipe(recipe("single"), (), zoo.host), zoo.host) == []

@@ -13,6 +13,7 @@ from zoo_core.answers import answer_each
 from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
+from zoo_core.finetune import trained_with
 from zoo_core.inputs import expand, expanded
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe, load_recipe
@@ -361,13 +362,20 @@ def _served(host: PluginHost, provided: Provided, task: str) -> str:
 
 def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Component, Component | None]:
     """The task as the checkpoint's recipe configured it, so that it is measured as it was trained."""
-    recipe = card.recipe or {}
-    stored = dict(recipe.get("task", {})) if recipe.get("task", {}).get("name") == provided.id else {}
-    stored.pop("name", None)
-    component = Component(provided=provided, config=typed(provided.config, stored, where=f"task of {card.full_name}"))
+    stored = trained_with(card, provided.id, host)
     spec: TaskSpec = provided.spec
-    if not spec.loss:
-        return component, None
-    values = dict(recipe["loss"]) if stored and "loss" in recipe else {"name": spec.loss}
-    loss = host.find("loss", values.pop("name"), [provided.plugin])
-    return component, Component(provided=loss, config=typed(loss.config, values, where=f"loss of {card.full_name}"))
+    parts = {"task": stored.get("task", (provided, {}))}
+    if spec.loss:
+        parts["loss"] = stored["loss"] if "loss" in stored else (host.find("loss", spec.loss, [provided.plugin]), {})
+    built = {
+        section: Component(
+            provided=one,
+            config=typed(
+                one.config,
+                {key: value for key, value in values.items() if key != "name"},
+                where=f"{section} of {card.full_name}",
+            ),
+        )
+        for section, (one, values) in parts.items()
+    }
+    return built["task"], built.get("loss")

@@ -7,10 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from zoo_core.card import looks_like_path
+from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import open_checkpoint
 from zoo_core.data.options import SplitOptions
-from zoo_core.errors import AmbiguousName, DataError, UnknownName
+from zoo_core.errors import AmbiguousName, DataError, UnknownName, ZooError
 from zoo_core.inputs import place_of
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import OPTIMIZER, Recipe, load_recipe
@@ -75,8 +75,9 @@ def finetune_recipe(
 ) -> Recipe:
     """The recipe that `zoo finetune` runs: from a checkpoint, to a task, on a data set or file.
 
-    Defaults are the usual ones for fine-tuning (AdamW, 3 epochs, rate 5e-5 for large and more for small models); the
-    task's spec can't change them, overrides can.
+    Settings of the task and of its loss are the checkpoint's where it was trained for the same task. Other defaults are the
+    usual ones for fine-tuning (AdamW, 3 epochs, rate 5e-5 for large and more for small models); the task's spec can't change
+    them, overrides can.
     """
     card = open_checkpoint(name, registry).card
     provided = host.find("task", task, [card.plugin])
@@ -90,6 +91,7 @@ def finetune_recipe(
             "summary": f"{card.name} fine-tuned for {provided.spec.name} on {stem}",
             "init": name,
             "task": {"name": provided.id},
+            **_inherited(card, provided, host),
             "data": chosen,
             "optimizer": {"name": OPTIMIZER, "lr": 5e-4 if small else 5e-5, "weight_decay": 0.01},
             "schedule": {"name": "linear", "warmup": 0.06},
@@ -98,6 +100,48 @@ def finetune_recipe(
         overrides,
         host,
     )
+
+
+def _inherited(card: Card, provided: Provided, host: PluginHost) -> dict[str, dict[str, Any]]:
+    """Sections `task` and `loss` of the recipe that a checkpoint was trained with, if its task was this one."""
+    stored = trained_with(card, provided.id, host)
+    return {
+        section: {"name": one.id, **{f.name: values[f.name] for f in fields(one.config) if f.name in values}}
+        for section, (one, values) in stored.items()
+    }
+
+
+def trained_with(card: Card, task: str, host: PluginHost) -> dict[str, tuple[Provided, Mapping[str, Any]]]:
+    """The task and the loss, each with its settings, that a checkpoint was trained with; empty for another task than `task`."""
+    found = {}
+    for section in ("task", "loss"):
+        values = (card.recipe or {}).get(section)
+        if not values:
+            continue
+        try:
+            one = host.find(section, values["name"], [card.plugin])
+        except ZooError:  # its plugin has gone
+            return {}
+        if section == "task" and one.id != task:
+            return {}
+        found[section] = (one, values)
+    return found
+
+
+def changed_settings(card: Card, recipe: Recipe, host: PluginHost) -> list[str]:
+    """How a run's task and loss differ from those that its checkpoint was trained with, a line for each setting."""
+    lines = []
+    for section, (one, values) in trained_with(card, recipe.task.id, host).items():
+        part = recipe.task if section == "task" else recipe.loss
+        if part is None:
+            continue
+        if part.id != one.id:
+            lines.append(f"{section}: {one.id} in {card.full_name}, {part.id} here")
+            continue
+        here = part.to_data()
+        different = [name for name in here if name != "name" and name in values and here[name] != values[name]]
+        lines += [f"{section}.{name}: {values[name]} in {card.full_name}, {here[name]} here" for name in different]
+    return lines
 
 
 def _column_settings(provided: Provided, columns: Mapping[str, str]) -> dict[str, str]:

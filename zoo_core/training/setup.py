@@ -16,6 +16,7 @@ from zoo_core.checkpoint import open_checkpoint
 from zoo_core.data.spread import spread
 from zoo_core.environment import describe_computation
 from zoo_core.errors import DataError, RecipeError, UsageError
+from zoo_core.finetune import changed_settings
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe
 from zoo_core.registry import Registry
@@ -148,7 +149,11 @@ def prepare(
         updates=_updates(recipe, host, task, provided),
         frozen=frozen,
         published=published,
-        notices=(*data.notices, *(preprocessor.notices(train) if preprocessor else ())),
+        notices=(
+            *data.notices,
+            *(preprocessor.notices(train) if preprocessor else ()),
+            *(changed_settings(start.card, recipe, host) if start else ()),
+        ),
     )
 
 
