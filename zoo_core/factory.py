@@ -13,10 +13,10 @@ from zoo_core.answers import answer_each
 from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
-from zoo_core.finetune import trained_with
+from zoo_core.finetune import configured_task
 from zoo_core.inputs import expand, expanded
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.recipe import Component, Recipe, load_recipe
+from zoo_core.recipe import Recipe, load_recipe
 from zoo_core.registry import Registry
 from zoo_core.runs.claim import RECIPE, claimed
 from zoo_core.schema import build as typed
@@ -227,7 +227,7 @@ def load(
         labels=card.labels,
         fresh=lambda: build.build_fresh(zoo.host, provided, config, head),
     )
-    component, loss = _task_of(card, task_provided, zoo.host)
+    component, loss = configured_task(card, task_provided, zoo.host)
     built = build_task(component, loss, zoo.host, context)
     if adaptation.initialised and not isinstance(built, AnsweringTask):
         raise headless
@@ -358,24 +358,3 @@ def _served(host: PluginHost, provided: Provided, task: str) -> str:
     if "/" in task and host.serves(provided, found := host.find("task", task)):
         return str(found.spec.name)
     raise UnknownName("task", task, provided.spec.tasks, where=provided.id)
-
-
-def _task_of(card: Card, provided: Provided, host: PluginHost) -> tuple[Component, Component | None]:
-    """The task as the checkpoint's recipe configured it, so that it is measured as it was trained."""
-    stored = trained_with(card, provided.id, host)
-    spec: TaskSpec = provided.spec
-    parts = {"task": stored.get("task", (provided, {}))}
-    if spec.loss:
-        parts["loss"] = stored["loss"] if "loss" in stored else (host.find("loss", spec.loss, [provided.plugin]), {})
-    built = {
-        section: Component(
-            provided=one,
-            config=typed(
-                one.config,
-                {key: value for key, value in values.items() if key != "name"},
-                where=f"{section} of {card.full_name}",
-            ),
-        )
-        for section, (one, values) in parts.items()
-    }
-    return built["task"], built.get("loss")

@@ -13,8 +13,9 @@ from zoo_core.data.options import SplitOptions
 from zoo_core.errors import AmbiguousName, DataError, UnknownName, ZooError
 from zoo_core.inputs import place_of
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.recipe import OPTIMIZER, Recipe, load_recipe
+from zoo_core.recipe import OPTIMIZER, Component, Recipe, load_recipe
 from zoo_core.registry import Registry
+from zoo_core.schema import build as typed
 from zoo_core.specs import TaskSpec
 
 
@@ -126,6 +127,27 @@ def trained_with(card: Card, task: str, host: PluginHost) -> dict[str, tuple[Pro
             return {}
         found[section] = (one, values)
     return found
+
+
+def configured_task(card: Card, provided: Provided, host: PluginHost) -> tuple[Component, Component | None]:
+    """The task as the checkpoint's recipe configured it, so that it is measured as it was trained."""
+    stored = trained_with(card, provided.id, host)
+    spec: TaskSpec = provided.spec
+    parts = {"task": stored.get("task", (provided, {}))}
+    if spec.loss:
+        parts["loss"] = stored["loss"] if "loss" in stored else (host.find("loss", spec.loss, [provided.plugin]), {})
+    built = {
+        section: Component(
+            provided=one,
+            config=typed(
+                one.config,
+                {key: value for key, value in values.items() if key != "name"},
+                where=f"{section} of {card.full_name}",
+            ),
+        )
+        for section, (one, values) in parts.items()
+    }
+    return built["task"], built.get("loss")
 
 
 def changed_settings(card: Card, recipe: Recipe, host: PluginHost) -> list[str]:
