@@ -237,3 +237,55 @@ def test_what_was_acknowledged_before_a_real_kill_is_there(tmp_path: Path) -> No
     there = found(Store(tmp_path))
     print(f"{len(acknowledged)} tried, {len(acknowledged)} ok; {len(there)} in the store")
     assert {f"{CARD.name}@{version}" for version in acknowledged} <= there.keys()
+
+
+@pytest.fixture(
+    params=[errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK], ids=lambda code: errno.errorcode[code]
+)
+def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(system: fs.System, source: Path, target: Path) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fs.System, "link", refused)
+
+
+def test_a_file_system_without_links_holds_a_store(linkless: None, tmp_path: Path) -> None:
+    assert fs.publish_new(tmp_path / "one", b"first") and not fs.publish_new(tmp_path / "one", b"second")
+    assert fs.read_bytes(tmp_path / "one") == b"first"
+    store = Store(tmp_path / "zoo")
+    assert [store.add(CARD, NEW).version, store.add(CARD, {"model.safetensors": [b"other"]}).version] == [1, 2]
+    assert found(store)[f"{CARD.name}@1"] == whole(NEW)
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize("linkless", [errno.EOPNOTSUPP], indirect=True, ids=["EOPNOTSUPP"])
+@pytest.mark.parametrize("scenario", [Add(), AddFirst()], ids=name)
+def test_without_links_a_crash_leaves_old_or_new_as_well(linkless: None, scenario: Scenario, tmp_path: Path) -> None:
+    demand(every_kill(scenario, tmp_path / "kills"), f"kills of {name(scenario)}")
+    demand(every_failure(scenario, tmp_path / "errors", error=errno.EIO), f"EIO in {name(scenario)}")
+    demand(every_power_loss(scenario, tmp_path / "losses", samples=4), f"power losses in {name(scenario)}")
+
+
+LINKLESS = """
+import errno, os
+from zoo_core import fs
+
+def refused(system, source, target):
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+fs.System.link = refused
+"""
+
+
+def test_without_links_exactly_one_of_several_processes_gets_a_name(tmp_path: Path) -> None:
+    writers = 4
+    versions = [
+        [int(word) for word in line.split()] for line in race(LINKLESS + WRITER, str(tmp_path), writers=writers)
+    ]
+    there = found(Store(tmp_path))
+    for n in range(3):
+        assert sorted(version[n] for version in versions) == list(range(1, writers + 1)), "one winner each"
+        for writer, version in enumerate(versions):
+            content = there[f"contested.n{n}@{version[n]}"]["model.safetensors"]
+            assert content == f"{writer} {n}".encode() * 50
+    assert len(there) == writers * 10 + writers * 3 + 3

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo_core.errors import CorruptFile, DiskError
+from zoo_core.system import System as System
+from zoo_core.system import explained as _explained
 
 Buffer = bytes | bytearray | memoryview
 """Bytes to write; a file is a sequence of them, so that large ones are never joined in memory."""
@@ -23,73 +25,14 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
+_UNLINKABLE = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+"""What a file system without hard links answers to one."""
+_UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system that knows no sync answers to one."""
+
 _BLOCK = 1 << 20
 _DAY = 24 * 60 * 60
 _TEMPORARY = re.compile(r"\.tmp-([0-9a-f]{8})-([0-9]+)-[0-9a-f]{16}")
-
-_REASONS = {
-    errno.ENOENT: ("no such file or folder", ""),
-    errno.EACCES: ("permission denied", "check its owner and mode, or choose another place"),
-    errno.EPERM: ("not permitted", "check its owner, or choose a place on a file system with hard links"),
-    errno.EROFS: ("the file system is read-only", "choose another place"),
-    errno.ELOOP: ("a symbolic link is not followed", "give the path of the file itself"),
-    errno.EEXIST: ("it already exists", "choose another name; nothing is overwritten"),
-    errno.ENOTEMPTY: ("it already exists", "choose another name; nothing is overwritten"),
-    errno.EIO: ("the disk failed (I/O error)", "don't trust this disk before it has been checked"),
-}
-
-
-class System:
-    """The system calls behind this module, one method each, so that a test can fail or kill any one of them."""
-
-    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
-        """A file descriptor."""
-        return os.open(path, flags, mode)
-
-    def read(self, descriptor: int, target: memoryview) -> int:
-        """Read up to `len(target)` bytes into `target`; 0 at the end of the file."""
-        return os.readv(descriptor, [target])
-
-    def write(self, descriptor: int, data: memoryview) -> int:
-        """Write up to `len(data)` bytes."""
-        return os.write(descriptor, data)
-
-    def fsync(self, descriptor: int) -> None:
-        """Make a file's bytes, or a folder's entries, survive a power loss."""
-        os.fsync(descriptor)
-
-    def truncate(self, descriptor: int, size: int) -> None:
-        """Cut the file to `size` bytes."""
-        os.ftruncate(descriptor, size)
-
-    def close(self, descriptor: int) -> None:
-        """Give the descriptor back."""
-        os.close(descriptor)
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Move, replacing a file."""
-        source.rename(target)
-
-    def link(self, source: Path, target: Path) -> None:
-        """A second name for a file; raises FileExistsError where the name is taken."""
-        target.hardlink_to(source)
-
-    def unlink(self, path: Path) -> None:
-        """Remove a file's name."""
-        path.unlink()
-
-    def mkdir(self, path: Path) -> None:
-        """Make one folder."""
-        path.mkdir()
-
-    def rmdir(self, path: Path) -> None:
-        """Remove one empty folder."""
-        path.rmdir()
-
-    def pid(self) -> int:
-        """Number of this process."""
-        return os.getpid()
-
 
 system = System()
 """What every function below calls; only a test replaces it."""
@@ -152,7 +95,8 @@ def write_file(path: Path, *chunks: Buffer, mode: int = 0o644) -> None:
 def publish_new(path: Path, data: Buffer) -> bool:
     """Create a file whose name must be free: of all the writers of one name exactly one gets True.
 
-    The others get False, and what is there is whole and durable. Raises `DiskError`.
+    The others get False, and what is there is whole and durable. Where the file system has no hard links, this holds
+    for the writers of one machine. Raises `DiskError`.
     """
     temporary = _temporary(path.parent)
     with _explained(path, needed=_size([data])), _discarded_on_failure(temporary):
@@ -162,10 +106,28 @@ def publish_new(path: Path, data: Buffer) -> bool:
             published = True
         except FileExistsError:
             published = False
-        system.unlink(temporary)
+        except OSError as error:
+            if error.errno not in _UNLINKABLE:
+                raise
+            published = _rename_new(temporary, path)
+        if os.path.lexists(temporary):
+            system.unlink(temporary)
         # Also for the loser: the winner may have died before its own sync.
         sync_folder(path.parent)
     return published
+
+
+def _rename_new(source: Path, target: Path) -> bool:
+    """Move a file to a name that must be free, under the lock of the folder; False where the name is taken."""
+    descriptor = system.open(target.parent, _FOLDER)
+    try:
+        system.lock(descriptor)
+        if os.path.lexists(target):
+            return False
+        system.rename(source, target)
+        return True
+    finally:
+        system.close(descriptor)
 
 
 def commit_folder(parent: Path, name: str, files: Mapping[str, Sequence[Buffer]]) -> Path:
@@ -243,6 +205,18 @@ def claim_folder(path: Path) -> bool:
     return False
 
 
+def probe(folder: Path) -> str:
+    """Why no file can be made in a folder that exists; nothing where one can."""
+    temporary = _temporary(folder)
+    try:
+        with _explained(folder), _discarded_on_failure(temporary):
+            _create(temporary, [b""], 0o644)
+            system.unlink(temporary)
+    except DiskError as error:
+        return error.message.removeprefix(f"{folder}: ")
+    return ""
+
+
 def remove_file(path: Path) -> None:
     """Remove a file, durably. Raises `DiskError`."""
     with _explained(path):
@@ -278,12 +252,17 @@ def sync_folder(path: Path) -> None:
         except PermissionError:
             return  # a folder one may write to but not list can't be opened, and so can't be synced
         try:
-            system.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that know no such thing
-                raise
+            _sync(descriptor)
         finally:
             system.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        system.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
 
 
 @contextmanager
@@ -316,7 +295,7 @@ def _create(path: Path, chunks: Sequence[Buffer], mode: int) -> None:
             view = memoryview(chunk)
             if view.nbytes:  # an empty view of several dimensions can't be cast
                 _write_all(descriptor, view.cast("B"))
-        system.fsync(descriptor)
+        _sync(descriptor)
     finally:
         system.close(descriptor)
 
@@ -384,17 +363,3 @@ def _remove(path: Path) -> None:
         system.rmdir(path)
     else:
         system.unlink(path)
-
-
-@contextmanager
-def _explained(path: Path, *, needed: int = 0) -> Iterator[None]:
-    """Turn the errors of the system into `DiskError`, which names the path and says what to do."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # ValueError: a path that no file system could hold
-        code = error.errno if isinstance(error, OSError) else None
-        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason, hint = f"no space left for {needed} bytes", "free some space or choose another disk"
-        else:
-            reason, hint = _REASONS.get(code or 0, (getattr(error, "strerror", None) or str(error), ""))
-        raise DiskError(f"{path}: {reason}", hint=hint) from error

@@ -28,6 +28,7 @@ from zoo_core.discovery import (
     stated_api,
 )
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName, nearest
+from zoo_core.machine import name_cache_folder, remedy_of
 from zoo_core.trial import HOOKS, KINDS, OBSERVERS, api_of, cause_of, mismatch_of, model_names, try_plugin
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Provided:
         """What `package.module:name` of the spec stands for, imported on first use. Raises `PluginError` with the cause."""
         place, _, attribute = target.partition(":")
         what = f"{self.id} ({self.plugin} {self.version}): target {target}"
+        name_cache_folder()
         try:
             module = importlib.import_module(place)
             found = getattr(module, attribute, None)
@@ -289,6 +291,8 @@ def _failed(record: PluginRecord, error: BaseException) -> PluginRecord:
 def _remedy(error: BaseException, plugin: str) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed: pip install --upgrade {plugin}"
+    if remedy := remedy_of(error):
+        return remedy
     return f"update {plugin}, uninstall it, or set {SWITCH}={plugin}"
 
 

@@ -24,6 +24,7 @@ from zoo_core.card import (
 )
 from zoo_core.errors import AmbiguousName, CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
 from zoo_core.inputs import expanded
+from zoo_core.machine import home_folder
 
 _MAX_MANIFEST = 4 << 20
 _MANIFEST = re.compile(r"([1-9][0-9]{0,8})\.json")
@@ -39,7 +40,7 @@ def home(environ: Mapping[str, str]) -> Path:
         return expanded(environ["ZOO_HOME"]).absolute()
     shared = Path(environ.get("XDG_DATA_HOME", ""))
     if not shared.is_absolute():  # the specification asks to ignore a relative one
-        shared = Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+        shared = home_folder(environ) / ".local" / "share"
     return shared / "zoo"
 
 

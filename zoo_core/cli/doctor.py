@@ -11,13 +11,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from zoo_core import fs
 from zoo_core.card import Card
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
-from zoo_core.errors import ZooError
+from zoo_core.errors import StoreError, ZooError
+from zoo_core.machine import home_folder, name_cache_folder, remedy_of, temporary_folder, user_name
+from zoo_core.trial import KINDS
 
 LITTLE_DISK = 1_000_000_000
 """Bytes below which free disk is worth a warning: a few checkpoints of a middle-sized run."""
+
+
+SHARED_MEMORY = Path("/dev/shm")
+LITTLE_SHARED_MEMORY = 100_000_000
+"""Bytes of shared memory below which workers may fail; Docker gives 64 MiB unless asked for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,15 @@ class Check:
 
 def doctor(arguments: Namespace, session: Session) -> Answer:
     """Look at everything, whatever is broken on the way; exit code 1 if anything is."""
-    parts: tuple[Callable[[Session], Iterator[Check]], ...] = (_versions, _device, _plugins, _store, _catalogue, _disk)
+    parts: tuple[Callable[[Session], Iterator[Check]], ...] = (
+        _versions,
+        _machine,
+        _device,
+        _plugins,
+        _store,
+        _catalogue,
+        _disk,
+    )
     checks = [check for part in parts for check in _guarded(part, session)]
     broken = [check for check in checks if check.state == "broken"]
 
@@ -69,14 +85,15 @@ def _versions(session: Session) -> Iterator[Check]:
 def _device(session: Session) -> Iterator[Check]:
     """What computes. Whatever an installed torch raises while it loads is what the user has to hear."""
     try:
+        name_cache_folder()
         import torch
 
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         detail = (
             f"{found.type} x {torch.accelerator.device_count()}" if found else f"cpu, {torch.get_num_threads()} threads"
         )
-    except (ImportError, OSError, RuntimeError) as error:
-        hint = "install torch again, from one index with everything that builds on it"
+    except (ImportError, OSError, RuntimeError, MemoryError) as error:
+        hint = remedy_of(error) or "install torch again, from one index with everything that builds on it"
         yield Check(name="device", state="broken", detail=f"torch does not load: {error}", hint=hint)
     else:
         yield Check(name="device", state="ok", detail=detail)
@@ -87,7 +104,10 @@ def _plugins(session: Session) -> Iterator[Check]:
         name, detail = f"plugin {record.name}", f"{record.version} {record.state}"
         if record.state == "active":
             odd = "; ".join(record.notes)
-            yield Check(name=name, state="warning" if odd else "ok", detail=detail, hint=odd)
+            if problem := _unimportable(record.name, session):
+                yield Check(name=name, state="broken", detail=f"{detail}, but a part can't be imported", hint=problem)
+            else:
+                yield Check(name=name, state="warning" if odd else "ok", detail=detail, hint=odd)
         elif record.state == "disabled":
             yield Check(name=name, state="ok", detail=detail)
         else:
@@ -101,20 +121,66 @@ def _plugins(session: Session) -> Iterator[Check]:
         )
 
 
+def _unimportable(plugin: str, session: Session) -> str:
+    """The first of the plugin's components that can't be imported, in the error's own words."""
+    for kind in KINDS:
+        for provided in session.host.all(kind):
+            if provided.plugin == plugin:
+                try:
+                    provided.resolve(provided.spec.target)
+                except ZooError as error:
+                    return f"{error.message}; {error.hint}"
+    return ""
+
+
+def _machine(session: Session) -> Iterator[Check]:
+    """What a bare container lacks; each is a warning where the zoo gets along without it."""
+    temporary, name, home = temporary_folder(), user_name(), home_folder(session.environ)
+    yield (
+        Check(name="temporary folder", state="ok", detail=temporary)
+        if temporary
+        else Check(
+            name="temporary folder", state="warning", detail="none", hint="set TMPDIR to one that can be written"
+        )
+    )
+    if not name:
+        yield Check(
+            name="user", state="warning", detail=f"number {os.getuid()} has no name", hint="set USER to any name"
+        )
+    if not home.is_dir():
+        hint = "" if session.environ.get("ZOO_HOME") else "set ZOO_HOME to keep checkpoints"
+        yield Check(name="home", state="warning", detail=f"{home} isn't there", hint=hint)
+    yield _shared_memory()
+
+
+def _shared_memory() -> Check:
+    """The loader's workers hand batches over in it."""
+    found = os.statvfs(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None
+    space = found.f_bavail * found.f_frsize if found else 0
+    if space >= LITTLE_SHARED_MEMORY:
+        return Check(name="shared memory", state="ok", detail=f"{size(space)} free at {SHARED_MEMORY}")
+    hint = "give the container more (--shm-size), or train with training.workers=0"
+    return Check(name="shared memory", state="warning", detail=f"{size(space)} free at {SHARED_MEMORY}", hint=hint)
+
+
 def _store(session: Session) -> Iterator[Check]:
     """The user's checkpoints: readable, and all their files there; `zoo verify --all` hashes them."""
     root = session.store.root
     cards = session.store.cards()
     missing = [f"{card.full_name}: {file.path}" for card in cards for file in card.files if not session.store.has(file)]
     damaged = session.store.damaged()
-    writable = os.access(_existing(root), os.W_OK)
+    place = _existing(root)
+    if not place.is_dir():
+        raise StoreError(f"{place} is not a folder", hint="set ZOO_HOME to one")
+    problem = fs.probe(place)
     detail = f"{root}, {len(cards)} checkpoints"
     if damaged:
         yield Check(name="store", state="broken", detail=f"{detail}, damaged manifests", hint="; ".join(damaged[:5]))
     elif missing:
         yield Check(name="store", state="broken", detail=f"{detail}, files missing", hint="; ".join(missing[:5]))
-    elif not writable:
-        yield Check(name="store", state="warning", detail=f"{detail}, read-only", hint="set ZOO_HOME to register any")
+    elif problem:
+        hint = "set ZOO_HOME to a folder that can be written, to keep checkpoints"
+        yield Check(name="store", state="warning", detail=f"{detail}, can't be written: {problem}", hint=hint)
     else:
         yield Check(name="store", state="ok", detail=detail)
 
@@ -160,4 +226,4 @@ def _disk(session: Session) -> Iterator[Check]:
 
 def _existing(path: Path) -> Path:
     """The nearest folder above a path that exists, the path itself included."""
-    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    return next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))

@@ -1,0 +1,69 @@
+"""What a bare machine or container lacks, and what to do about it: a user's name, a temporary folder, a home, memory."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import os
+import tempfile
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+NO_HOME = Path("/nonexistent")
+"""What Debian writes for a user without a home: it isn't there, and stays so."""
+
+
+def user_name() -> str:
+    """The user's name, or nothing where neither the environment nor the system's list of users has one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
+
+
+def temporary_folder() -> str:
+    """The folder for temporary files, or nothing where none can be written to."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return ""
+
+
+def home_folder(environ: Mapping[str, str]) -> Path:
+    """The user's home, or a folder that isn't there."""
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except (RuntimeError, KeyError):
+        return NO_HOME
+
+
+def name_cache_folder(environ: MutableMapping[str, str] | None = None) -> None:
+    """Name torch's cache folder where torch would fail to, because a user without a name or a machine without a temporary
+    folder makes importing it an error. Does nothing elsewhere, or where one is named."""
+    environ = os.environ if environ is None else environ
+    if _CACHE in environ:
+        return
+    place = temporary_folder()
+    if not place:
+        # Torch demands a folder that exists, and writes to it only when a model is compiled.
+        environ[_CACHE] = os.sep
+    elif not user_name():
+        environ[_CACHE] = str(Path(place, f"torchinductor_{os.getuid()}"))
+
+
+def remedy_of(error: BaseException) -> str:
+    """What to do about a failure that the machine caused; nothing for any other."""
+    words = str(error)
+    if "getpwuid" in words:
+        return "this user has no name: set USER to any name"
+    if "temporary directory" in words:
+        return "there is no temporary folder: set TMPDIR to a folder that can be written to"
+    if isinstance(error, MemoryError) or any(known in words for known in _MEMORY):
+        return "there is too little memory: raise the limit (ulimit -v, the container's) or free some"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE):
+        return f"the system says: {error.strerror}"
+    return ""
+
+
+_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory", "can't allocate memory")
