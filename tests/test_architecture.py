@@ -21,7 +21,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
     ("errors", "specs", "data.kinds"),
-    ("system", "machine"),
+    ("system", "machine", "arguments"),
     ("answers", "inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
      "contract.fields", "storage.budgets", "data.labels", "data.options", "data.bad", "data.jsontext"),
     ("data.folders", "storage.heads"),

@@ -61,6 +61,10 @@ def _answered(predict: Predict, items: Sequence[tuple[int, Any]]) -> Iterator[tu
         for part in (items[: len(items) // 2], items[len(items) // 2 :]):
             yield from _answered(predict, part)
         return
+    except SystemExit as left:
+        raise PluginError(
+            f"the task's predict called sys.exit({left.code!r})", hint="report it to its authors"
+        ) from left
     if len(answers) != len(items):
         raise PluginError(f"the task's predict gave {len(answers)} answers for {len(items)} inputs")
     yield from zip((place for place, _ in items), answers, strict=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core.answers import answer_each
+from zoo_core.arguments import demand_data, demand_labels, named
 from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import Checkpoint, open_checkpoint
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
@@ -97,11 +98,10 @@ def create_model(
     """
     from zoo_core import build
 
-    zoo = _zoo(zoo)
+    zoo, name = _zoo(zoo), named(name)
     # Some libraries' word for the same thing.
     count = config.pop("num_classes", num_labels)
-    if count is not None and labels and count != len(labels):
-        raise UsageError(f"num_labels is {count} but {len(labels)} labels are named")
+    demand_labels(count, labels)
     count = len(labels) if labels else count
     checkpoint = _checkpoint_or_none(name, zoo) if pretrained or "." in name or looks_like_path(name) else None
     if checkpoint is None:
@@ -198,7 +198,7 @@ def load(
     from zoo_core.training.task import TaskContext
 
     zoo = _zoo(zoo)
-    checkpoint = open_checkpoint(str(name_or_path), zoo.registry)
+    checkpoint = open_checkpoint(named(name_or_path), zoo.registry)
     card = checkpoint.card
     provided = zoo.host.find("model", card.model)
     wanted = task or card.task
@@ -307,6 +307,7 @@ def evaluate(
     from zoo_core.training.hardware import Hardware
 
     zoo = _zoo(zoo)
+    demand_data(data)
     loaded = load(name_or_path, zoo=zoo)
     named = {"columns": columns or {}, "settings": settings or {}}
     rows = rows_to_measure(loaded.card, loaded.provided_task, data, zoo.host, split=split, **named)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,11 +129,14 @@ class _Sections:
     training: Mapping[str, Any]
 
 
-def load_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str], host: PluginHost) -> Recipe:
-    """Resolve a recipe: a file, the name of one that a plugin ships, or plain data.
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), host: PluginHost | None = None
+) -> Recipe:
+    """Resolve a recipe: a file, the name of one that a plugin ships, or plain data; by the installed plugins, or `host`.
 
     Raises `RecipeError` with file, line and key for anything that could not run, `UnknownName` for unknown components.
     """
+    host = PluginHost.discover(os.environ) if host is None else host
     shipper: tuple[str, ...] = ()
     if isinstance(source, Mapping):
         data, where, lines = _plain(source), "recipe", dict[Place, int]()

@@ -8,12 +8,14 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import zoo_core
 from zoo_core.cli.commands import COMMANDS, Command
-from zoo_core.cli.session import Answer, Session
+from zoo_core.cli.session import Answer, Finished, Session
+from zoo_core.cli.streams import Answers, Notes, fill_closed_descriptors
 from zoo_core.errors import UnknownName, UsageError, ZooError, printable
+from zoo_core.machine import remedy_of
 
 UNEXPECTED, INTERRUPTED, PIPE_CLOSED = 70, 130, 141
 
@@ -21,47 +23,51 @@ UNEXPECTED, INTERRUPTED, PIPE_CLOSED = 70, 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, without the program's name, and return the exit code. Never raises, never shows a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_on_encoding(stream)
+    fill_closed_descriptors()
+    answers, notes = Answers(sys.stdout), Notes(sys.stderr)
     try:
         try:
-            return _run(words, os.environ)
+            return _run(words, os.environ, answers.as_text(), notes.as_text())
         finally:
             # A closed pipe shows here, while it can still be answered, and not at the interpreter's last flush.
-            sys.stdout.flush()
-    except SystemExit as finished:
-        return int(finished.code or 0)
+            answers.flush()
+    except Finished:
+        return 0
+    except SystemExit as left:
+        failure = Failure("PluginError", f"a plugin called sys.exit({left.code!r})", "report it to its authors", 3)
     except KeyboardInterrupt as stopped:
         # A run that stopped cleanly says with which code and where it stands.
         code = getattr(stopped, "exit_code", INTERRUPTED)
-        return _report(words, type(stopped).__name__, str(stopped) or "interrupted", "", code)
+        failure = Failure(type(stopped).__name__, str(stopped) or "interrupted", "", code)
     except BrokenPipeError:
-        _close_quietly(sys.stdout)
+        answers.drop()
         return PIPE_CLOSED
     except ZooError as error:
-        _debug(error)
-        return _report(words, type(error).__name__, error.message, error.hint, error.exit_code)
+        _debug(error, notes.as_text())
+        failure = Failure(type(error).__name__, error.message, error.hint, error.exit_code)
     except Exception as error:  # noqa: BLE001 - the border to the user: nothing may pass it as a traceback
-        _debug(error)
+        _debug(error, notes.as_text())
         message = f"unexpected {type(error).__name__}: {error}"
-        return _report(words, type(error).__name__, message, "run again with ZOO_DEBUG=1 for the traceback", UNEXPECTED)
+        hint = remedy_of(error) or "run again with ZOO_DEBUG=1 for the traceback"
+        failure = Failure(type(error).__name__, message, hint, UNEXPECTED)
+    return _report(words, failure, answers, notes)
 
 
-def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
+def _run(words: Sequence[str], environ: Mapping[str, str], answers: TextIO, notes: TextIO) -> int:
     """Find the command, parse its arguments, run it and show its answer."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(program_help())
+        print(program_help(), file=answers)
         return 0
     if words[0] == "--version":
-        print(f"zoo-core {zoo_core.__version__}")
+        print(f"zoo-core {zoo_core.__version__}", file=answers)
         return 0
     members = [command for command in COMMANDS if command.name.startswith(words[0] + " ")]
     if members and list(words[1:]) in (["-h"], ["--help"]):
-        print("\n".join(f"zoo {command.name}  {command.summary}" for command in members))
+        print("\n".join(f"zoo {command.name}  {command.summary}" for command in members), file=answers)
         return 0
     command, rest = find_command(words)
-    arguments = parse(command, rest)
-    session = Session(environ, sys.stdin, sys.stdout, sys.stderr)
+    arguments = parse(command, rest, answers)
+    session = Session(environ, sys.stdin or io.StringIO(), answers, notes)
     answer = _body(command)(arguments, session)
     if arguments.json:
         session.write_json(answer.document())
@@ -86,14 +92,14 @@ def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     raise UnknownName("command", words[0], known)
 
 
-def parse(command: Command, words: Sequence[str]) -> argparse.Namespace:
+def parse(command: Command, words: Sequence[str], output: TextIO | None = None) -> argparse.Namespace:
     """The command's arguments; `after` holds what stands behind `--`, which is never an option. Raises `UsageError`."""
     words = list(words)
     cut = _end_of_options(words)
     parser = command.parser()
     if {"-h", "--help"} & set(words[:cut]):
-        parser.print_help()
-        raise SystemExit(0)
+        parser.print_help(output)
+        raise Finished(0)
     # Left to itself argparse lays out the usage, for messages that this parser words itself.
     parser.usage = ""
     arguments = parser.parse_intermixed_args(words[:cut])
@@ -130,41 +136,31 @@ def _body(command: Command) -> Callable[[argparse.Namespace, Session], Answer]:
     return body  # type: ignore[no-any-return]
 
 
-def _debug(error: Exception) -> None:
+def _debug(error: Exception, notes: TextIO) -> None:
     """The traceback, for somebody who asked for it."""
     if os.environ.get("ZOO_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        traceback.print_exception(error, file=notes)
 
 
-def _report(words: Sequence[str], kind: str, message: str, hint: str, code: int) -> int:
+class Failure(NamedTuple):
+    """What went wrong, as `--json` states it."""
+
+    type: str
+    message: str
+    hint: str
+    exit_code: int
+
+
+def _report(words: Sequence[str], failure: Failure, answers: Answers, notes: Notes) -> int:
     """Show a failure on stderr and, for `--json`, as the one document on stdout; a stream that went away is no matter."""
-    failure = {"type": kind, "message": message, "hint": hint, "exit_code": code}
-    try:
-        if "--json" in words[: _end_of_options(words)]:
-            from zoo_core.cli.render import write_json
+    if "--json" in words[: _end_of_options(words)]:
+        from zoo_core.cli.render import write_json
 
-            write_json(sys.stdout, {"error": failure})
-        prefix = "" if kind in ("KeyboardInterrupt", "Interrupted") else "error: "
-        print(printable(f"{prefix}{message}\n{hint}".rstrip()), file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        _close_quietly(sys.stdout)
-        _close_quietly(sys.stderr)
-    return code
-
-
-def _never_fail_on_encoding(stream: TextIO) -> None:
-    """Let a terminal that knows few characters show escapes instead of failing."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
-
-
-def _close_quietly(stream: TextIO) -> None:
-    """Point the stream at nothing, so that the interpreter's last flush doesn't complain."""
-    with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory has no descriptor and no last flush
-        descriptor = stream.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+        with contextlib.suppress(BrokenPipeError, ZooError):
+            write_json(answers.as_text(), {"error": failure._asdict()})
+    prefix = "" if failure.type in ("KeyboardInterrupt", "Interrupted") else "error: "
+    notes.write(printable(f"{prefix}{failure.message}\n{failure.hint}".rstrip()) + "\n")
+    notes.flush()
+    return failure.exit_code

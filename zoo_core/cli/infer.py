@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from zoo_core.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
 from zoo_core.cli.render import EMPTY, Output, measured_with, metric_rows, number
-from zoo_core.cli.session import Answer, Session
+from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.data.lines import MAX_LINE
 from zoo_core.errors import DataError, UsageError
@@ -47,7 +47,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
     if not leave_ranks():
-        raise SystemExit(0)
+        raise Finished(0)
     if arguments.output:
         from zoo_core.cli.files import keep_artifacts
 

@@ -31,6 +31,10 @@ class Answer:
     """What the program exits with; a function where only the shown answer tells."""
 
 
+class Finished(SystemExit):
+    """The program is done early, with nothing to answer; any other `SystemExit` is a plugin's."""
+
+
 class Session:
     """One run of the program."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.cli.render import Output, duration, measured_with, metric_rows, question
-from zoo_core.cli.session import Answer, Session
+from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer
     from zoo_core.training.hardware import leave_ranks
 
     if not leave_ranks() or result.card is None:
-        raise SystemExit(0)
+        raise Finished(0)
     return _answer(result, _next_steps(result.card, session.host))
 
 
