@@ -77,6 +77,19 @@ class FirstFault(Faults):
         raise DataError(f"{where}: {what}", hint=hint)
 
 
+class AllFaults(Faults):
+    """Keeps every fault, for a reader that settles them together with what it finds later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Fault] = []
+
+    def add(self, where: str, what: str, hint: str = "") -> None:
+        """A sample that can't be one."""
+        super().add(where, what, hint)
+        self.all.append(Fault(where, what, hint))
+
+
 def settle(faults: Faults, kept: int, policy: Policy, *, what: str, where: str) -> tuple[str, ...]:
     """The notice of what was left out beside `kept` samples, if anything was.
 

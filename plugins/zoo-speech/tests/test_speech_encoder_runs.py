@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def classifier(zoo: Zoo, folder: Path, tmp_path_factory: pytest.TempPathFactory)
     return train(recipe, folder=tmp_path_factory.mktemp("runs") / "run", zoo=zoo)
 
 
-def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path) -> None:
+def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path, tmp_path: Path) -> None:
     assert classifier.metrics["accuracy"] >= 0.8 > classifier.baselines["majority"]["accuracy"]
     assert classifier.card.labels == LABELS and classifier.card.config["max_frames"] == 100
     assert "000000000-heard.png" in {path.name for path in (classifier.folder / "artifacts").iterdir()}
@@ -117,6 +118,10 @@ def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path) -> No
     assert answer["label"] == "high" and answer["picture"].suffix == ".png"
     metrics, *_ = evaluate("whisper_tiny_en.classes", str(folder), settings={"test_fraction": 0.5}, zoo=zoo)
     assert next(one for one in metrics if one.name == "accuracy").value >= 0.8
+    one_class = tmp_path / "mine"
+    shutil.copytree(folder / "high", one_class / "high")
+    whole, *_ = evaluate("whisper_tiny_en.classes", str(one_class), zoo=zoo)
+    assert {(one.split, one.samples) for one in whole} == {("all", len(list((folder / "high").iterdir())))}
     embedded = load("whisper_tiny_en.classes", task=FEATURES, zoo=zoo).predict(str(folder / "low" / "0.wav"))
     assert len(embedded["embedding"]) == 32
     with pytest.raises(UsageError, match="no head for automatic-speech-recognition"):

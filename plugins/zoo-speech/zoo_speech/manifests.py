@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data.bad import Fault, Faults
+from zoo_core.data.bad import AllFaults, Fault, Faults
 from zoo_core.data.labels import class_of, label_name
 from zoo_core.data.options import TableOptions
 from zoo_core.errors import DataError, nearest
@@ -55,7 +55,7 @@ def read_manifests(
     table and row, for what can't be read, and for segments of recordings.
     """
     rows: list[Row] = []
-    problems = _Problems()
+    problems = AllFaults()
     total = 0
     for table in tables:
         found = find_columns(table, columns, options)
@@ -98,18 +98,6 @@ def find_columns(table: Path, columns: Mapping[str, str], options: TableOptions)
     if twice := next((column for column in found.values() if names.count(column) > 1), ""):
         raise DataError(f"{table}: two columns are called {twice!r}", hint="rename one of them")
     return found
-
-
-class _Problems(Faults):
-    """Keeps all that is wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.all: list[Fault] = []
-
-    def add(self, where: str, what: str, hint: str = "") -> None:
-        """A row that can't be one."""
-        self.all.append(Fault(where, what, hint))
 
 
 def _values(

@@ -247,8 +247,8 @@ def test_copies_and_labels_that_look_alike_are_told(tmp_path: Path) -> None:
     fill(tmp_path / "cat", [4, 5, 3])
     shutil.copy(tmp_path / "cat" / "0004.png", tmp_path / "cat" / "copy.png")
     notices = labelled(tmp_path).notices
-    assert any("2 samples occur more than once" in notice for notice in notices)
-    assert any("1 samples occur with different labels: 'Cat' at " in notice for notice in notices)
+    assert any("that occur more than once, and share a split: 2 (first" in notice for notice in notices)
+    assert any("that occur with different labels: 1 ('Cat' at " in notice for notice in notices)
     assert "labels that look alike are different classes: 'Cat', 'cat'" in notices
 
 
@@ -267,6 +267,44 @@ def test_a_folder_for_evaluation_stays_whole_and_may_have_one_class(tmp_path: Pa
     fill(tmp_path / "cat", range(7))
     data = labelled(tmp_path, split_rule="none")
     assert numbers(data) == {"all": list(range(7))}
+
+
+def test_unlabelled_pictures_for_evaluation_stay_whole_too(tmp_path: Path) -> None:
+    data = read_images(Images(path=str(fill(tmp_path, range(4))), split_rule="none"))
+    assert numbers(data) == {"all": [0, 1, 2, 3]}
+
+
+def messy(folder: Path) -> Path:
+    """A table of 40 pictures of ten films, with semicolons, in cp1252, four of whose rows are bad."""
+    fill(folder, range(40))
+    rows = [f"{number:04}.png;{('café', 'bar')[number % 2]};film {number // 4}" for number in range(40)]
+    rows[3], rows[5], rows[7] = ";bar;film 0", "0005.png;;film 1", "0007.png;bar"
+    rows[9] = "0009.png;pub;film 2"
+    (folder / "table.csv").write_bytes("\r\n".join(["path;label;film", *rows]).encode("cp1252"))
+    return folder / "table.csv"
+
+
+def test_a_messy_table_lists_every_bad_row_with_its_line(tmp_path: Path) -> None:
+    path = messy(tmp_path)
+    with pytest.raises(DataError) as caught:
+        labelled(path, labels=("bar", "café"))
+    assert caught.value.message.splitlines() == [
+        f"4 of 40 pictures of {path} are bad:",
+        f"  {path}:5: the path is empty",
+        f"  {path}:7: the label is empty",
+        f"  {path}:9: 3 fields expected as in the header, found 2",
+        f"  {tmp_path}/0009.png: label 'pub' is not one of bar, café",
+    ]
+
+
+def test_a_messy_table_is_read_but_for_its_bad_rows_and_no_film_crosses(tmp_path: Path) -> None:
+    path = messy(tmp_path)
+    for rule in ("hash", "stratified"):
+        data = labelled(path, bad="skip", max_bad=0.5, group_column="film", split_rule=rule)
+        films = [{number // 4 for number in found} for found in numbers(data).values()]
+        assert sum(map(len, films)) == 10 and len(everything(numbers(data))) == 37
+    assert data.notices[0] == f"{path}: not UTF-8, read as cp1252; encoding= names another"
+    assert data.labels == ("bar", "café", "pub") and data.notices[1].startswith("3 of 40 pictures")
 
 
 def test_few_pictures_leave_no_split_empty(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -474,6 +475,12 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
     assert result.card is not None and result.card.labels == LABELS
     metrics, artifacts, _ = evaluate("resnet_nano.shapes", str(tmp_path / "pictures"), split="train", zoo=zoo)
     assert {metric.name for metric in metrics} == {"accuracy", "macro_f1", "loss"} and "confusion.png" in artifacts
+    one_class = tmp_path / "mine"
+    shutil.copytree(tmp_path / "pictures" / LABELS[0], one_class / LABELS[0])
+    whole, *_ = evaluate("resnet_nano.shapes", str(one_class), zoo=zoo)
+    assert {(metric.split, metric.samples) for metric in whole} == {
+        ("all", len(list((one_class / LABELS[0]).iterdir())))
+    }
 
 
 def test_pictures_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Zoo, tmp_path: Path) -> None:

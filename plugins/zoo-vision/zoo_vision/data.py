@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zoo_core import fs
 from zoo_core.data.options import SplitOptions
-from zoo_core.data.splitting import make_splits
+from zoo_core.data.splitting import joined, make_splits
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
 from zoo_core.splits import SPLITS, in_order, subset_by_hash
@@ -70,10 +70,12 @@ class ImageData(Data):
 
 
 def divided(pictures: Pictures, options: SplitOptions, validation: float, test: float) -> dict[str, Pictures]:
-    """Splits by the rule of `options`, a copy never crossing; only those with a share above 0."""
-    keys = pictures.digests()
-    digests = list(map(bytes.fromhex, keys))
-    places = make_splits(keys, options, validation, test, labels=pictures.labels(), digests=digests)
+    """Splits by the rule of `options`, a group and copies never crossing; only those with a share above 0."""
+    keys, groups = pictures.digests(), pictures.groups()
+    grouped = any(groups)
+    units = joined(keys, groups) if grouped else keys
+    digests = None if grouped else list(map(bytes.fromhex, keys))
+    places = make_splits(units, options, validation, test, labels=pictures.labels(), digests=digests)
     return {split: pictures.take(numbers) for split, numbers in places.items()}
 
 

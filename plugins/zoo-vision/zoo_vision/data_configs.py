@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo_core.data.options import SplitOptions
+from zoo_core.data.options import SplitOptions, TableOptions, check_bad, check_paths, check_table
 from zoo_core.splits import check_share, check_shares, check_subset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
+class Images(SplitOptions, TableOptions):
     """Pictures without labels from the user's files. Relative paths start at the working folder."""
 
     path: str
@@ -18,7 +18,7 @@ class Images:
     image_column: str = ""
     """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
     validation: float = 0.05
-    """Share that is held out, by a hash of the picture's bytes, so that copies stay together; 0 for none."""
+    """Share that is held out, copies staying together; 0 for none."""
     bad: Literal["error", "skip"] = "error"
     """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
     max_bad: float = 0.05
@@ -29,12 +29,13 @@ class Images:
         if not self.path:
             raise ValueError("path: give a folder, a pattern or a table")
         check_share("validation", self.validation)
-        _check_max_bad(self.max_bad)
+        check_table(self)
+        check_bad(self.max_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledImages(SplitOptions):
-    """Labelled pictures. Give `path`, which is split by hash unless it has splits of its own, or give the splits."""
+class LabelledImages(SplitOptions, TableOptions):
+    """Labelled pictures. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
     """A folder with a folder for each class, or with such folders below train, val and test; a table; a folder of tables,
@@ -42,13 +43,15 @@ class LabelledImages(SplitOptions):
     train: str = ""
     """Folder of classes or table of the training split, instead of `path`."""
     validation: str = ""
-    """The same for the validation split; without it, one is taken from the training split by hash."""
+    """The same for the validation split; without it, one is taken from the training split."""
     test: str = ""
     """The same for the test split; may be left out."""
     image_column: str = ""
     """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
     label_column: str = "label"
     """Column with the name or the number of the class."""
+    group_column: str = ""
+    """Column of tables with what a picture belongs to, like its film; no group is in two of the splits made here."""
     labels: tuple[str, ...] = ()
     """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
     validation_fraction: float = 0.1
@@ -66,15 +69,13 @@ class LabelledImages(SplitOptions):
 
     def __post_init__(self) -> None:
         """Refuse paths, shares and labels that contradict each other."""
-        if bool(self.path) == bool(self.train):
-            raise ValueError("path or train: give exactly one of them")
-        if self.path and (self.validation or self.test):
-            raise ValueError("validation and test go with train; path is split by itself")
+        check_paths(self.path, self.train, self.validation, self.test)
         check_shares(self.validation_fraction, self.test_fraction)
         if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
             raise ValueError("labels: at least two, all different")
         check_subset(self.train_samples)
-        _check_max_bad(self.max_bad)
+        check_table(self)
+        check_bad(self.max_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class TorchvisionSet(SplitOptions):
             raise ValueError("set and root: give the data set's class name and its folder")
         check_shares(self.validation_fraction, self.test_fraction)
         check_subset(self.train_samples)
-        _check_max_bad(self.max_bad)
+        check_bad(self.max_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +122,3 @@ class Subset:
     def __post_init__(self) -> None:
         """Refuse an empty training split."""
         check_subset(self.train_samples)
-
-
-def _check_max_bad(share: float) -> None:
-    if not 0 <= share < 1:
-        raise ValueError(f"max_bad: must be from 0 to below 1, found {share}")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo_core.data.bad import Fault
 from zoo_core.data.files import is_pattern, matches, tables_of_folder
 from zoo_core.data.folders import Wanted, class_folders, files_below
 from zoo_core.data.kinds import RASTER_SUFFIXES as SUFFIXES
@@ -31,6 +32,8 @@ class Found(NamedTuple):
 
     splits: dict[str, Pictures]
     notices: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """Rows of tables that can't be samples."""
 
 
 def is_raster(head: bytes) -> bool:

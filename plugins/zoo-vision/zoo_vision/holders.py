@@ -149,13 +149,20 @@ class Pictures(Sequence[Image]):
     """Samples in a fixed order, made when they are asked for: `Image`, or `LabelledImage` where there are labels."""
 
     def __init__(
-        self, holder: Holder, labels: Sequence[str] | None = None, numbers: Integers | Sequence[int] | None = None
+        self,
+        holder: Holder,
+        labels: Sequence[str] | None = None,
+        numbers: Integers | Sequence[int] | None = None,
+        groups: Sequence[str] | None = None,
     ) -> None:
-        """`labels` has one for each picture of the holder; `numbers` says which of them to have, by default all."""
-        if labels is not None and len(labels) != len(holder):
-            raise ValueError(f"{len(holder)} pictures, {len(labels)} labels")
+        """`labels` has one for each picture of the holder, and `groups` what it belongs to; `numbers` says which of them to
+        have, by default all."""
+        for given, what in ((labels, "labels"), (groups, "groups")):
+            if given is not None and len(given) != len(holder):
+                raise ValueError(f"{len(holder)} pictures, {len(given)} {what}")
         self._holder = holder
         self._labels = labels
+        self._groups = groups
         self._numbers = np.arange(len(holder)) if numbers is None else np.asarray(numbers, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -167,7 +174,7 @@ class Pictures(Sequence[Image]):
     def __getitem__(self, place: slice) -> Pictures: ...
     def __getitem__(self, place: int | slice) -> Image | Pictures:
         if isinstance(place, slice):
-            return Pictures(self._holder, self._labels, self._numbers[place])
+            return Pictures(self._holder, self._labels, self._numbers[place], self._groups)
         number = int(self._numbers[place])
         source, name = self._holder.source(number), self._holder.name(number)
         return (
@@ -176,18 +183,22 @@ class Pictures(Sequence[Image]):
 
     def take(self, places: Iterable[int]) -> Pictures:
         """The samples at these places, in their order."""
-        return Pictures(self._holder, self._labels, self._numbers[np.fromiter(places, dtype=np.int64)])
+        return Pictures(self._holder, self._labels, self._numbers[np.fromiter(places, dtype=np.int64)], self._groups)
 
     def labels(self) -> list[str]:
         """The label of each sample; empty where they have none."""
         return [] if self._labels is None else [self._labels[number] for number in self._numbers]
+
+    def groups(self) -> list[str]:
+        """What each sample must share a split with; empty names where nobody says."""
+        return [""] * len(self) if self._groups is None else [self._groups[number] for number in self._numbers]
 
     def relabelled(self, labels: Sequence[str]) -> Pictures:
         """The same pictures with other labels, one for each."""
         whole = [""] * len(self._holder)
         for number, label in zip(self._numbers, labels, strict=True):
             whole[number] = label
-        return Pictures(self._holder, whole, self._numbers)
+        return Pictures(self._holder, whole, self._numbers, self._groups)
 
     def source(self, place: int) -> Source:
         """What the sample at `place` is made from."""

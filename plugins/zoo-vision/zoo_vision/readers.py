@@ -8,11 +8,11 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from zoo_core.data.bad import Faults, Policy, settle, twice
+from zoo_core.data.bad import AllFaults, Fault, Faults, Policy, settle, twice
 from zoo_core.data.files import is_pattern
 from zoo_core.data.images import Header, Problem, header_of, picture_problem
 from zoo_core.data.labels import alike
-from zoo_core.data.options import SplitOptions
+from zoo_core.data.options import SplitOptions, TableOptions
 from zoo_core.data.splitting import class_notices
 from zoo_core.errors import DataError, printable
 from zoo_core.inputs import expanded
@@ -32,7 +32,7 @@ from zoo_vision.folders import (
     tables_in,
 )
 from zoo_vision.holders import Files, Pictures
-from zoo_vision.picture_tables import read_pictures
+from zoo_vision.picture_tables import Columns, read_pictures
 
 
 class Shares(Policy, Protocol):
@@ -65,9 +65,9 @@ class Shares(Policy, Protocol):
 
 def read_images(config: Images) -> ImageData:
     """Pictures of the user's files as `Image`, with a share held out for validation."""
-    found = _plain(config.path, config.image_column)
-    checked, notices = check(found.splits, config, where=config.path)
-    splits = divided(checked[WHOLE], SplitOptions(), config.validation, 0.0)
+    found = _plain(config.path, config)
+    checked, notices = check(found, config, where=config.path)
+    splits = divided(checked[WHOLE], config, config.validation, 0.0)
     return ImageData(config.path, splits, read=[checked[WHOLE]], notices=found.notices + notices)
 
 
@@ -78,6 +78,7 @@ def read_labelled_images(config: LabelledImages) -> ImageData:
     else:
         splits: dict[str, Pictures] = {}
         notices: tuple[str, ...] = ()
+        faults: tuple[Fault, ...] = ()
         for split, path in (("train", config.train), ("validation", config.validation), ("test", config.test)):
             if path:
                 part = _labelled(path, config)
@@ -85,15 +86,14 @@ def read_labelled_images(config: LabelledImages) -> ImageData:
                     raise DataError(f"{path}: it has splits of its own", hint="give it as path, not as train")
                 splits[split] = part.splits[WHOLE]
                 notices += part.notices
-        found = Found(splits, notices)
+                faults += part.faults
+        found = Found(splits, notices, faults)
     return assemble(config.path or config.train, found, config.labels, config)
 
 
 def assemble(name: str, found: Found, labels: Sequence[str], config: Shares) -> ImageData:
     """Labelled data of what was found: checked, the missing splits made by hash, the training split cut to size."""
-    checked, notices = check(found.splits, config, where=name)
-    for pictures in checked.values():
-        _check_labels(pictures, labels)
+    checked, notices = check(found, config, labels, where=name)
     known = tuple(labels) or in_order(label for pictures in checked.values() for label in set(pictures.labels()))
     options = SplitOptions(split_rule=config.split_rule, split_seed=config.split_seed)
     if len(known) < 2 and options.split_rule != "none":
@@ -119,19 +119,26 @@ def _twice(read: Iterable[Pictures]) -> tuple[str, ...]:
     return twice(found)
 
 
-def check(splits: Mapping[str, Pictures], policy: Policy, *, where: str) -> tuple[dict[str, Pictures], tuple[str, ...]]:
-    """The splits without their bad pictures, and what was left out.
+def check(
+    found: Found, policy: Policy, labels: Sequence[str] = (), *, where: str
+) -> tuple[dict[str, Pictures], tuple[str, ...]]:
+    """The splits without their bad pictures, and what was left out; a label is bad that is none of `labels`, where given.
 
     With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for bad pictures, or
     for more of them than `max_bad` allows.
     """
     faults = Faults()
+    for fault in found.faults:
+        faults.add(*fault)
     kept: dict[str, Pictures] = {}
     seen: list[tuple[str, Header]] = []
-    for split, pictures in splits.items():
+    for split, pictures in found.splits.items():
         good = []
-        for place in range(len(pictures)):
+        for place, label in enumerate(pictures.labels() or [""] * len(pictures)):
             source, name = pictures.source(place), pictures.name(place)
+            if labels and label not in labels:
+                faults.add(name, f"label {label!r} is not one of {', '.join(labels)}")
+                continue
             look = None if isinstance(source, np.ndarray) else header_of(source)
             problem = look if isinstance(look, Problem) else None
             if isinstance(look, Header) and not isinstance(source, np.ndarray):
@@ -160,25 +167,17 @@ def _converted(seen: Sequence[tuple[str, Header]]) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def _check_labels(pictures: Pictures, labels: Sequence[str]) -> None:
-    if not labels:
-        return
-    for place, label in enumerate(pictures.labels()):
-        if label not in labels:
-            raise DataError(f"{pictures.name(place)}: label {label!r} is not one of {', '.join(labels)}")
-
-
 def _labelled(path: str, config: LabelledImages) -> Found:
     place = expanded(path)
     if idx_files(place):
         return labelled_idx(place, config.labels)
     if place.is_dir() and not tables_in(path):
         return labelled_folder(place)
-    columns = (config.image_column, config.label_column, config.labels)
-    return Found({split: read_pictures(part, *columns) for split, part in tables_by_split(_tables(path)).items()})
+    columns = Columns(config.image_column, config.label_column, config.group_column)
+    return _tabled(tables_by_split(_tables(path)), columns, config.labels, config)
 
 
-def _plain(path: str, image_column: str) -> Found:
+def _plain(path: str, config: Images) -> Found:
     place = expanded(path)
     if idx_files(place):
         return plain_idx(place)
@@ -186,7 +185,15 @@ def _plain(path: str, image_column: str) -> Found:
         return plain_folder(place)
     if pictures := pictures_of(path):
         return Found({WHOLE: Pictures(Files(map(str, pictures)))})
-    return Found({WHOLE: read_pictures(_tables(path), image_column, "", ())})
+    return _tabled({WHOLE: _tables(path)}, Columns(config.image_column), (), config)
+
+
+def _tabled(
+    parts: Mapping[str, Sequence[Path]], columns: Columns, names: Sequence[str], options: TableOptions
+) -> Found:
+    faults = AllFaults()
+    splits = {split: read_pictures(part, columns, names, options, faults) for split, part in parts.items()}
+    return Found(splits, tuple(faults.notices), tuple(faults.all))
 
 
 def _tables(path: str) -> list[Path]:
