@@ -252,3 +252,21 @@ def test_temporaries_of_a_killed_run_are_swept(zoo: Zoo, tmp_path: Path) -> None
         (place / "-".join([*name[:2], "999999999", name[3]])).write_bytes(b"half")
     resume(folder, zoo=zoo)
     assert not list(folder.rglob(".tmp-*"))
+
+
+def toys(script: str, folder: Path, *words: str) -> str:
+    place = Path(__file__).parent / "toys"
+    environ = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(place / script), str(folder), *words]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_runs_started_together_and_resumed_twice_get_what_is_theirs(tmp_path: Path) -> None:
+    said = toys("together.py", tmp_path, "--pairs", "1", "--resumes", "1")
+    assert "1 pairs, 2 right; 1 double resumes, 1 refusals" in said
+
+
+def test_killed_runs_with_something_changed_are_refused(tmp_path: Path) -> None:
+    assert "3 tried, 3 refused, 3 with the same bits afterwards" in toys("changed.py", tmp_path, "--runs", "3")

@@ -112,7 +112,7 @@ class Loop:
             weight = self._weight(output.weight)
             meter.add(output, weight)
             # Adds 0, or NaN for a loss that isn't finite: on every rank the update is then left out.
-            weight = weight + 0.0 * output.loss_sum.detach().to(weight.dtype)
+            weight = torch.add(weight, output.loss_sum.detach().to(weight.dtype), alpha=0.0)
             total = weight if total is None else total + weight
         assert total is not None
         trained = [p for name in phase.trains for p in self._trained[name]]
