@@ -32,6 +32,7 @@ ESCAPE = "\x1b"
 DOCUMENTED = {
     "list", "search", "show", "recipes", "pretrain", "finetune", "resume", "evaluate", "predict",
     "verify", "plugin list", "doctor", "data list", "data fetch", "import", "export",
+    "alias", "rm", "gc",
 }  # fmt: skip
 
 

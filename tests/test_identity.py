@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 from zoo_toys.runs import recipe, toy_zoo
 
+from zoo_core import fs
+from zoo_core.card import card_to_data
 from zoo_core.catalogue import find_catalogue, read_registry
 from zoo_core.discovery import installed
 from zoo_core.errors import AmbiguousName, UnknownName
 from zoo_core.factory import create_model, list_models, load, pipeline, train
 from zoo_core.finetune import finetune_recipe
 from zoo_core.recipe import load_recipe
+from zoo_core.registry import package_folders
+from zoo_core.schema import dump_yaml
 from zoo_core.testing.sites import on_path, write_plugin
 
 SHADOWS = """
@@ -81,6 +85,8 @@ print(json.dumps({
     "loaded": {name: one if isinstance(one, str) else [one.name, one.provided_task.id] for name, one in loaded.items()},
     "tasks": [list_models(task=task, zoo=zoo) for task in ("text-classification", "zoo-nlp/text-classification")],
     "foreign": list_models(task="h07-shadow/text-classification", zoo=zoo),
+    "asked": attempt(lambda: list(load("h42-hijack/bert_tiny.sentiment", zoo=zoo).labels)),
+    "higher": attempt(lambda: zoo.registry.lookup("bert_tiny.sentiment@2").card.full_name),
 }))
 """
 
@@ -96,10 +102,21 @@ def child(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Plugins that list our names and point at our module."""
+    """Plugins that list our names, point at our module, and ship our checkpoints anew with labels reversed."""
     site = tmp_path_factory.mktemp("site")
     write_plugin(site, "h07-shadow", SHADOWS)
     write_plugin(site, "h24-thief", NOTHING, entries={"h24-thief": "zoo_nlp.plugin"})
+    hijack = write_plugin(site, "h42-hijack", NOTHING)
+    for official in read_registry(find_catalogue()):
+        card = replace(official, version=(official.version or 0) + 1, labels=official.labels[::-1])
+        fs.make_folder(hijack / "cards")
+        fs.write_file(hijack / "cards" / f"{card.name}.yaml", dump_yaml(card_to_data(card)).encode())
+        if card.name == "bert_tiny.sentiment":  # with its files; the others are nowhere
+            package = next(folder for folder in package_folders("zoo_nlp"))
+            fs.make_folder(hijack / "checkpoints" / card.name)
+            for file in card.files:
+                source = package / "checkpoints" / card.name / file.path
+                fs.write_file(hijack / "checkpoints" / card.name / file.path, fs.read_bytes(source))
     return site
 
 
@@ -129,6 +146,33 @@ def test_every_bundled_checkpoint_loads_with_its_own_task(seen: dict[str, Any]) 
     cards = {card.name: card for card in read_registry(find_catalogue())}
     assert seen["loaded"] == {name: [card.full_name, card.task] for name, card in cards.items()}
     assert seen["names"] == list(cards)
+
+
+def test_a_plugins_card_of_our_name_is_asked_for_with_the_plugin_in_front(seen: dict[str, Any]) -> None:
+    official = next(card for card in read_registry(find_catalogue()) if card.name == "bert_tiny.sentiment")
+    assert seen["asked"] == list(official.labels[::-1])
+    assert (
+        "bert_tiny.sentiment has the versions 1; plugin h42-hijack has h42-hijack/bert_tiny.sentiment" in seen["higher"]
+    )
+
+
+def test_the_listings_are_as_ever_and_doctor_names_each_intruder(site: Path, tmp_path: Path) -> None:
+    cards = read_registry(find_catalogue())
+    listed = child(site, tmp_path, "-m", "zoo_core", "list", "--json")
+    assert listed.stderr == "" and listed.returncode == 0
+    assert [(row["use"], row["layer"]) for row in json.loads(listed.stdout)] == [(c.name, "catalogue") for c in cards]
+    recipes = child(site, tmp_path, "-m", "zoo_core", "recipes", "--json")
+    assert len(json.loads(recipes.stdout)) == 25
+    found = json.loads(child(site, tmp_path, "-m", "zoo_core", "plugin", "list", "--json").stdout)
+    plugins = {row["name"]: row for row in found}
+    assert plugins["h24-thief"]["state"] == "conflict" and "zoo_nlp.plugin" in plugins["h24-thief"]["reason"]
+    shared = ["model bert", "loss cross-entropy", "task text-classification", "optimizer adamw"]
+    assert plugins["h07-shadow"]["shared"] == shared
+    checks = json.loads(child(site, tmp_path, "-m", "zoo_core", "doctor", "--json").stdout)["checks"]
+    for intruder in ("h07-shadow", "h24-thief", "h42-hijack"):
+        assert any(intruder in f"{check['name']} {check['detail']} {check['hint']}" for check in checks), intruder
+    bad = {check["name"] for check in checks if check["state"] == "broken"}
+    assert bad == {"plugin h24-thief"}
 
 
 def test_full_ids_and_short_names_filter_alike(seen: dict[str, Any]) -> None:

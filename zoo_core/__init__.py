@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from zoo_core.training.task import StepOutput as StepOutput
     from zoo_core.training.task import Task as Task
     from zoo_core.training.task import TaskContext as TaskContext
+    from zoo_core.upkeep import collect_garbage as collect_garbage
+    from zoo_core.upkeep import remove as remove
+    from zoo_core.upkeep import set_alias as set_alias
 
 _HOMES = {
     "zoo_core.build": ("Adaptation",),
@@ -66,6 +69,7 @@ _HOMES = {
         "Batch", "Data", "Dataset", "Foreign", "Interop", "Phase", "Preprocessor", "SampleKey", "StepOutput", "Task",
         "TaskContext",
     ),
+    "zoo_core.upkeep": ("collect_garbage", "remove", "set_alias"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

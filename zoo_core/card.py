@@ -13,6 +13,8 @@ from zoo_core.schema import AnyFloat, Document, FieldError, Place, build, locate
 
 CARD_SCHEMA = 1
 """Version of the card's format that this zoo-core writes and reads up to."""
+MAX_VERSION = 999_999_999
+"""The highest version that a checkpoint may have: what a reference and a manifest's file name have room for."""
 WEIGHTS = "model.safetensors"
 """Name of the file with a checkpoint's tensors."""
 
@@ -21,7 +23,7 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DISTRIBUTION = re.compile(r"(?=.{1,100}$)[a-z0-9]+(-[a-z0-9]+)*")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
-_REFERENCE = re.compile(r"([^@]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
+_REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
 
 
@@ -150,6 +152,8 @@ class Card:
             raise FieldError("name", f"{self.name[:80]!r} is not a checkpoint name: {NAME_RULE}")
         if self.version is not None:
             _check_at_least("version", self.version, 1)
+            if self.version > MAX_VERSION:
+                raise FieldError("version", f"expected a whole number up to {MAX_VERSION}, found {self.version}")
         if not _DISTRIBUTION.fullmatch(self.plugin):
             raise FieldError(
                 "plugin", f"{self.plugin[:80]!r} is not a distribution's name in lower case, like zoo-example"
@@ -219,6 +223,8 @@ class Reference:
     """The version asked for; None for the newest."""
     digest_prefix: str = ""
     """First digits, at least 8, of the weights' sha256; empty when the digest isn't asked for."""
+    place: str = ""
+    """The plugin or the layer to look in; empty for where the name belongs."""
 
     def matches(self, card: Card) -> bool:
         """Whether the card is what is asked for, or one of several."""
@@ -230,9 +236,10 @@ class Reference:
 
     def __str__(self) -> str:
         """The text that `parse_reference` reads."""
+        name = f"{self.place}/{self.name}" if self.place else self.name
         if self.digest_prefix:
-            return f"{self.name}@sha256:{self.digest_prefix}"
-        return self.name if self.version is None else f"{self.name}@{self.version}"
+            return f"{name}@sha256:{self.digest_prefix}"
+        return name if self.version is None else f"{name}@{self.version}"
 
 
 NAME_RULE = "lower-case letters, digits, '_' and '-', at most one '.' inside, at most 128 characters"
@@ -270,33 +277,6 @@ def parse_registered(document: Document, path: Place = ()) -> Card:
     return card
 
 
-def parse_registry(document: Document) -> list[Card]:
-    """The cards of a document of the form `{schema_version: 1, models: [card, ...]}`.
-
-    A card that is repeated counts once. Raises `CardError` with file and line for whatever breaks the schema, and for
-    two different checkpoints of one name and version.
-    """
-    data, where, lines = document.data, document.where, document.lines
-    if not isinstance(data, Mapping):
-        raise CardError(f"{where}: expected a mapping with the key models", hint="an empty one reads: models: []")
-    check_schema_version(data, where, lines)
-    for key in data:
-        if key not in ("schema_version", "models"):
-            raise CardError(f"{locate(where, (key,), lines)}: unknown key", hint="valid: models, schema_version")
-    if not isinstance(data.get("models", []), list):
-        raise CardError(f"{locate(where, ('models',), lines)}: expected a list of cards")
-    cards: dict[str, tuple[Card, int]] = {}
-    for index in range(len(data.get("models", []))):
-        card = parse_registered(document, ("models", index))
-        line = lines.get(("models", index), 0)
-        first, first_line = cards.setdefault(card.full_name, (card, line))
-        if not first.same_checkpoint(card):
-            place = locate(where, ("models", index), lines)
-            hint = "give one of them another version"
-            raise CardError(f"{place}: differs from the {card.full_name} on line {first_line}", hint=hint)
-    return [card for card, _ in cards.values()]
-
-
 def check_schema_version(
     data: Mapping[str, Any], where: str, lines: Mapping[Place, int] | None = None, path: Place = ()
 ) -> None:
@@ -323,13 +303,17 @@ def valid_name(name: str) -> bool:
 
 
 def parse_reference(text: str) -> Reference:
-    """`name`, `name@3` or `name@sha256:<at least 8 hex digits>`. Raises `UsageError` for anything else."""
+    """`name`, `name@3` or `name@sha256:<at least 8 hex digits>`, with a plugin or a layer and `/` in front or not.
+
+    Raises `UsageError` for anything else.
+    """
     match = _REFERENCE.fullmatch(text)
-    if match is None or not valid_name(match[1]):
+    if match is None or not valid_name(match[2]):
         raise UsageError(
             f"{text[:80]!r} is not a checkpoint's name", hint=f"name, name@3 or name@sha256:...; {NAME_RULE}"
         )
-    return Reference(name=match[1], version=int(match[2]) if match[2] else None, digest_prefix=match[3] or "")
+    version = int(match[3]) if match[3] else None
+    return Reference(name=match[2], version=version, digest_prefix=match[4] or "", place=match[1] or "")
 
 
 def looks_like_path(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from zoo_core import fs
@@ -13,10 +13,9 @@ from zoo_core.card import (
     check_schema_version,
     natural_key,
     parse_registered,
-    parse_registry,
 )
-from zoo_core.errors import CardError
-from zoo_core.schema import Document, dump_yaml, parse_yaml
+from zoo_core.errors import CardError, DiskError, StoreError
+from zoo_core.schema import Document, dump_yaml, locate, parse_yaml
 from zoo_core.yamltext import MAX_BYTES
 
 CATALOGUE = "registry.yaml"
@@ -35,6 +34,16 @@ def find_catalogue(package: Path = Path(__file__).parent) -> Path:
 def read_registry(path: Path) -> list[Card]:
     """The cards of a `registry.yaml`. Raises `CardError` with file and line, `DiskError`, `CorruptFile`."""
     return parse_registry(read_document(path))
+
+
+def read_cards(path: Path) -> tuple[list[Card], list[str]]:
+    """The cards of a `registry.yaml` that can be read, and what is wrong with each of the others."""
+    try:
+        found = list(parse_each(read_document(path)))
+    except StoreError as failure:
+        return [], [failure.message]
+    cards = [card for card in found if isinstance(card, Card)]
+    return cards, [failure.message for failure in found if isinstance(failure, CardError)]
 
 
 def read_card(path: Path) -> Card:
@@ -68,9 +77,62 @@ def write_registry(path: Path, cards: Iterable[Card]) -> None:
     fs.write_file(path, text)
 
 
+def parse_registry(document: Document) -> list[Card]:
+    """The cards of a document of the form `{schema_version: 1, models: [card, ...]}`.
+
+    A card that is repeated counts once. Raises `CardError` with file and line for whatever breaks the schema, and for
+    two different checkpoints of one name and version.
+    """
+    cards = []
+    for card in parse_each(document):
+        if isinstance(card, CardError):
+            raise card
+        cards.append(card)
+    return cards
+
+
+def parse_each(document: Document) -> Iterator[Card | CardError]:
+    """`parse_registry` with what is wrong with a card in its place; raises `CardError` where there is no list of cards."""
+    data, where, lines = document.data, document.where, document.lines
+    if not isinstance(data, Mapping):
+        raise CardError(f"{where}: expected a mapping with the key models", hint="an empty one reads: models: []")
+    check_schema_version(data, where, lines)
+    for key in data:
+        if key not in ("schema_version", "models"):
+            raise CardError(f"{locate(where, (key,), lines)}: unknown key", hint="valid: models, schema_version")
+    if not isinstance(data.get("models", []), list):
+        raise CardError(f"{locate(where, ('models',), lines)}: expected a list of cards")
+    cards: dict[str, tuple[Card, int]] = {}
+    for index in range(len(data.get("models", []))):
+        try:
+            card = parse_registered(document, ("models", index))
+        except CardError as failure:
+            yield failure
+            continue
+        line = lines.get(("models", index), 0)
+        first, first_line = cards.setdefault(card.full_name, (card, line))
+        if first is card:
+            yield card
+        elif not first.same_checkpoint(card):
+            place = locate(where, ("models", index), lines)
+            hint = "give one of them another version"
+            yield CardError(f"{place}: differs from the {card.full_name} on line {first_line}", hint=hint)
+
+
 def read_document(path: Path) -> Document:
     """A file of cards as plain data with line numbers."""
     return parse_yaml(fs.read_bytes(path, limit=MAX_BYTES), where=str(path), error=CardError)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none where there is no such folder. Raises `DiskError` for one that can't be read."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as failure:
+        hint = "check its owner and mode; what is in it is left out"
+        raise DiskError(f"{folder}: {failure.strerror or failure}", hint=hint) from failure
 
 
 def present(path: Path) -> bool:

@@ -55,7 +55,7 @@ def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
 
     Raises `UnknownName`, `AmbiguousName`, `MissingPlugin`; `CardError` or `CorruptFile` for a folder that isn't one.
     """
-    if looks_like_path(name_or_path):
+    if looks_like_path(name_or_path) and not registry.is_name(name_or_path):
         return open_folder(expanded(name_or_path.removeprefix("file:")))
     try:
         entry = registry.find(name_or_path)

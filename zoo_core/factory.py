@@ -65,9 +65,13 @@ def _zoo(zoo: Zoo | None) -> Zoo:
 def list_models(
     pattern: str = "*", *, task: str | None = None, modality: str | None = None, zoo: Zoo | None = None
 ) -> list[str]:
-    """Names of registered checkpoints that can be loaded, in natural order; `pattern` is a shell pattern."""
-    entries = _zoo(zoo).registry.cards(pattern, task=task or "", modality=modality or "")
-    return list(dict.fromkeys(entry.card.name for entry in entries if entry.available))
+    """Names of registered checkpoints that can be loaded, in natural order; `pattern` is a shell pattern.
+
+    A version of yours whose bare name belongs to another layer is listed as `name@version`.
+    """
+    registry = _zoo(zoo).registry
+    names = registry.names()
+    return [names.use(entry) for entry in registry.usual(pattern, task=task or "", modality=modality or "")]
 
 
 def create_model(
@@ -323,7 +327,7 @@ def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:
     try:
         return open_checkpoint(name, zoo.registry)
     except UnknownName:
-        if "." in name or looks_like_path(name):
+        if "." in name or (looks_like_path(name) and not zoo.registry.is_name(name)):
             raise
         return None
 

@@ -218,8 +218,8 @@ def probe(folder: Path) -> str:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, durably. Raises `DiskError`."""
-    with _explained(path):
+    """Remove a file, durably; one that is gone already is fine. Raises `DiskError`."""
+    with _explained(path), suppress(FileNotFoundError):
         system.unlink(path)
         sync_folder(path.parent)
 

@@ -148,6 +148,14 @@ class PluginHost:
         """Every component of a kind, sorted by id."""
         return list(self._components[kind])
 
+    def shared_names(self) -> dict[str, list[str]]:
+        """Names that several plugins list, as `task sort`, and the plugins; without an own plugin each needs its id."""
+        found: dict[str, list[str]] = {}
+        for kind in KINDS:
+            for one in self.all(kind):
+                found.setdefault(f"{kind} {one.spec.name}", []).append(one.plugin)
+        return {name: plugins for name, plugins in found.items() if len(plugins) > 1}
+
     def packages(self) -> dict[str, str]:
         """Distribution to top-level package of each active plugin."""
         return {record.name: record.module.partition(".")[0] for record in self.records if record.state == "active"}

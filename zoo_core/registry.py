@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
 from zoo_core import fs
+from zoo_core.aliases import read_aliases
 from zoo_core.card import Card, FileEntry, Reference, natural_key, parse_reference
-from zoo_core.catalogue import CATALOGUE, find_catalogue, present, read_card, read_registry
+from zoo_core.catalogue import CATALOGUE as CATALOGUE_FILE
+from zoo_core.catalogue import find_catalogue, present, read_card, read_cards
 from zoo_core.errors import (
     AmbiguousName,
     CorruptFile,
@@ -24,76 +25,8 @@ from zoo_core.errors import (
     UnknownName,
     nearest,
 )
-
-
-class PluginState(Protocol):
-    """What the registry asks of a plugin's record."""
-
-    @property
-    def name(self) -> str:
-        """Name of the distribution."""
-
-    @property
-    def state(self) -> str:
-        """`active`, or a word for why it isn't."""
-
-    @property
-    def reason(self) -> str:
-        """Why it isn't active, in a sentence."""
-
-
-class Host(Protocol):
-    """What the registry asks of the plugin host."""
-
-    @property
-    def records(self) -> Sequence[PluginState]:
-        """All installed plugins."""
-
-    def packages(self) -> Mapping[str, str]:
-        """Distribution to top-level package of every active plugin."""
-
-    def all(self, kind: str) -> Sequence[Any]:
-        """Every component of a kind."""
-
-
-class Shelf(Protocol):
-    """What the registry asks of the user's store."""
-
-    def cards(self) -> Sequence[Card]:
-        """All registered cards."""
-
-    def has(self, entry: FileEntry) -> bool:
-        """Whether the file's bytes are there."""
-
-    def read(self, entry: FileEntry) -> bytearray:
-        """The file's bytes, verified."""
-
-    def path_of(self, sha256: str) -> Path:
-        """Where the bytes with this digest lie."""
-
-    def add(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]], *, above: int = 0) -> Card:
-        """Register a checkpoint under a version above `above`."""
-
-    def amend(self, card: Card) -> Card:
-        """Add baselines and notes to a registered card."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A card, where it comes from and whether it can be used here."""
-
-    card: Card
-    """The card."""
-    layer: str
-    """`catalogue`, `plugin <distribution>`, `store` or `project`."""
-    where: str
-    """The file that holds the card; empty for the store."""
-    packages: tuple[Path, ...] = ()
-    """Package folders whose `checkpoints/<name>/` may hold its files."""
-    available: bool = True
-    """Whether it can be loaded here and now."""
-    why: str = ""
-    """Why it can't be loaded, and what to do; empty when it can."""
+from zoo_core.layers import CATALOGUE, PROJECT, STORE, Entry, Names
+from zoo_core.ports import Host, Shelf
 
 
 class Registry:
@@ -105,22 +38,68 @@ class Registry:
         self.store = store
         self.catalogue = catalogue or find_catalogue()
         self.folder = folder or Path.cwd()
-        self._plugin_problems: dict[str, str] = {}
+        self.notes: list[str] = []
+        """What whoever looked names up should know of the answers, one line each."""
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the cards that plugins ship, one message each; the other cards are not affected."""
-        _ = self._shipped
-        return list(self._plugin_problems.values())
+        """What is wrong with cards, one message each: those of the files, of plugins, of the store. The others go on."""
+        return [*self.card_problems, *(damaged.message for damaged in self.store.scan()[1])]
+
+    @property
+    def card_problems(self) -> list[str]:
+        """What is wrong with the cards of the files and of plugins."""
+        plugins = [f"{plugin}: {message}" for plugin, (_, messages) in self._shipped.items() for message in messages]
+        return [*self.file_problems, *plugins]
+
+    @property
+    def file_problems(self) -> list[str]:
+        """What is wrong with the cards of the catalogue and of the working folder's registry."""
+        return [*self._listed[1], *self._project[1]]
 
     def cards(self, pattern: str = "*", task: str | None = None, modality: str | None = None) -> list[Entry]:
-        """The entries whose name matches the shell pattern, every version of them, in natural order.
+        """The entries whose name matches the shell pattern, every version of them, in natural order."""
+        return self._filtered(self._entries(self.store.scan()[0]), pattern, task, modality)
 
-        Raises `CardError` with file and line for a malformed catalogue, project registry or manifest.
-        """
+    def usual(self, pattern: str = "*", task: str | None = None, modality: str | None = None) -> list[Entry]:
+        """Those of them that bare names mean, and the newest of the user's own that they don't; all can be loaded."""
+        return self._filtered(self.names().usual(), pattern, task, modality)
+
+    def names(self) -> Names:
+        """All entries and what each name means; the store is asked each time, as a run adds to it."""
+        cards, damaged = self.store.scan()
+        return Names(self._entries(cards), damaged, read_aliases(self.store.root))
+
+    def use(self, card: Card) -> str:
+        """What to type to ask for a registered checkpoint of the user's: its bare name where that means it."""
+        names = self.names()
+        same = (e for e in names.entries if e.card.version == card.version and e.card.same_checkpoint(card))
+        return next(map(names.use, same), card.full_name)
+
+    def owned_elsewhere(self, name: str) -> str:
+        """What whoever registers a checkpoint under the name of another layer's should know; empty for the user's own."""
+        layers = sorted(self.names().owners(name) - {STORE, PROJECT})
+        if not layers:
+            return ""
+        return (
+            f"{name} is a name of the {' and '.join(layers)}: what is registered gets the next version and is asked for "
+            f"as {name}@VERSION; {name} alone stays what it is (zoo alias moves it)"
+        )
+
+    def is_name(self, text: str) -> bool:
+        """Whether `text` asks for something by the plugin or the layer it is in, `plugin/name`, and is no path."""
+        place, slash, rest = text.partition("/")
+        known = {CATALOGUE, STORE, PROJECT, *(record.name for record in self.host.records)}
+        if not slash or "/" in rest or place not in known:
+            return False
+        if (self.folder / text).exists():
+            raise AmbiguousName(f"{text!r} is a name and a path", hint=f"write ./{text} for the path")
+        return True
+
+    def _filtered(self, entries: Iterable[Entry], pattern: str, task: str | None, modality: str | None) -> list[Entry]:
         return [
             entry
-            for entry in self._entries()
+            for entry in entries
             if fnmatchcase(entry.card.full_name if "@" in pattern else entry.card.name, pattern)
             and (not task or task in (entry.card.task_name, self.task_id(entry.card)))
             and (not modality or modality == entry.card.modality)
@@ -136,20 +115,19 @@ class Registry:
     def lookup(self, name: str) -> Entry:
         """The entry that `name`, `name@3` or `name@sha256:prefix` means, whether it can be loaded here or not.
 
-        Raises `UnknownName` with the nearest names, and `AmbiguousName` when two layers disagree about it or when a
-        folder of that name lies in the working folder.
+        Raises `UnknownName` with the nearest names, `CardError` for a damaged manifest, and `AmbiguousName` when two
+        layers disagree about it or when a folder of that name lies in the working folder.
         """
         reference = parse_reference(name)
-        entries = self._entries()
-        matches = [entry for entry in entries if reference.matches(entry.card)]
-        if not matches:
-            raise self._unknown(reference, entries)
-        newest = max(entry.card.version or 0 for entry in matches)
-        several = reference.digest_prefix and len({entry.card.digest for entry in matches}) > 1
-        chosen = [entry for entry in matches if several or entry.card.version == newest]
+        names = self.names()
+        chosen = names.meant(reference)
+        if not chosen:
+            raise self._unknown(reference, names)
         self._refuse_folder(reference, chosen[0])
         if len(chosen) > 1:
             raise _conflict(reference, chosen)
+        if (note := names.skipped(reference)) and note not in self.notes:
+            self.notes.append(note)
         return chosen[0]
 
     def find(self, name: str) -> Entry:
@@ -174,10 +152,10 @@ class Registry:
 
         What a run registered already isn't registered again by the same run: a resume after a kill finds its card.
         """
-        for stored in self.store.cards():
+        for stored in self.store.scan()[0]:
             if stored.name == card.name and stored.same_run(card):
                 return stored
-        elsewhere = [entry.card.version or 0 for entry in self._entries() if entry.card.name == card.name]
+        elsewhere = [entry.card.version or 0 for entry in self.names().held(Reference(name=card.name))]
         return self.store.add(card, files, above=max(elsewhere, default=0))
 
     def amend(self, card: Card) -> Card:
@@ -214,40 +192,48 @@ class Registry:
         return {plugin: package_folders(package) for plugin, package in self.host.packages().items()}
 
     @cached_property
-    def _listed(self) -> list[Entry]:
-        """The catalogue's entries."""
-        return self._from_file(self.catalogue, "catalogue")
+    def _listed(self) -> tuple[list[Card], list[str]]:
+        """The catalogue's cards, and what is wrong with others."""
+        return read_cards(self.catalogue)
 
     @cached_property
-    def _shipped(self) -> list[Entry]:
-        """The entries that plugins ship; what is wrong with one plugin's cards is noted and stays with that plugin."""
-        entries = []
+    def _shipped(self) -> dict[str, tuple[list[tuple[Card, str]], list[str]]]:
+        """By plugin: the cards it ships, each with its file, and what is wrong with others."""
+        found = {}
         for plugin, folders in sorted(self._places.items()):
+            cards, problems = [], []
             for path in sorted(path for folder in folders for path in (folder / "cards").glob("*.yaml")):
                 try:
-                    card = read_card(path)
+                    cards.append((read_card(path), str(path)))
                 except StoreError as failure:
-                    self._plugin_problems.setdefault(f"plugin {plugin}", f"{plugin}: {failure.message}")
-                    continue
-                entries.append(Entry(card=card, layer=f"plugin {plugin}", where=str(path), packages=folders))
-        return entries
+                    problems.append(failure.message)
+            found[plugin] = (cards, problems)
+        return found
 
     @cached_property
-    def _project(self) -> list[Entry]:
-        """The entries of the working folder's own registry."""
-        path = self.folder / CATALOGUE
+    def _project(self) -> tuple[list[Card], list[str]]:
+        """The cards of the working folder's own registry, and what is wrong with others."""
+        path = self.folder / CATALOGUE_FILE
         if not present(path) or (present(self.catalogue) and path.samefile(self.catalogue)):
-            return []
-        return self._from_file(path, "project")
+            return [], []
+        return read_cards(path)
 
-    def _from_file(self, path: Path, layer: str) -> list[Entry]:
-        return [Entry(card=card, layer=layer, where=str(path)) for card in read_registry(path)]
+    def _all(self, stored: Iterable[Card]) -> Iterator[Entry]:
+        """Every card of every layer, in the order of the layers."""
+        for card in self._listed[0]:
+            yield Entry(card=card, layer=CATALOGUE, where=str(self.catalogue))
+        for plugin, (cards, _) in self._shipped.items():
+            for card, where in cards:
+                yield Entry(card=card, layer=f"plugin {plugin}", where=where, packages=self._places[plugin])
+        for card in stored:
+            yield Entry(card=card, layer=STORE, where="")
+        for card in self._project[0]:
+            yield Entry(card=card, layer=PROJECT, where=str(self.folder / CATALOGUE_FILE))
 
-    def _entries(self) -> list[Entry]:
-        """All entries, one for each checkpoint, in natural order; the store is asked each time, as a run adds to it."""
-        stored = [Entry(card=card, layer="store", where="") for card in self.store.cards()]
+    def _entries(self, stored: Iterable[Card]) -> list[Entry]:
+        """All entries, one for each checkpoint, in natural order."""
         by_name: dict[tuple[str, int | None], list[Entry]] = {}
-        for entry in [*self._listed, *self._shipped, *stored, *self._project]:
+        for entry in self._all(stored):
             rivals = by_name.setdefault((entry.card.name, entry.card.version), [])
             packages = entry.packages or self._places.get(entry.card.plugin, ())
             for index, rival in enumerate(rivals):
@@ -258,15 +244,17 @@ class Registry:
             else:
                 rivals.append(replace(entry, packages=packages))
         ordered = sorted(by_name.items(), key=lambda item: (natural_key(item[0][0]), item[0][1] or 0))
-        return [self._judged(entry, rivals) for _, rivals in ordered for entry in rivals]
+        names = Names([entry for _, rivals in ordered for entry in rivals])
+        return [self._judged(entry, names.held(Reference(name=entry.card.name))) for entry in names.entries]
 
-    def _judged(self, entry: Entry, rivals: Sequence[Entry]) -> Entry:
-        """The entry with what keeps it from being loaded."""
+    def _judged(self, entry: Entry, held: Sequence[Entry]) -> Entry:
+        """The entry with what keeps it from being loaded; `held` are the entries that its name may mean."""
+        first = next((one for one in held if one.card.full_name == entry.card.full_name), entry)
+        differs = first is not entry and entry in held
         why = (
             self._inactive(entry.card.plugin)
-            or self._plugin_problems.get(entry.layer, "")
             or self._absent(entry)
-            or (f"differs between {' and '.join(rival.layer for rival in rivals)}" if len(rivals) > 1 else "")
+            or (f"differs from the {entry.card.full_name} of {first.layer}" if differs else "")
         )
         return replace(entry, available=not why, why=why) if why else entry
 
@@ -277,6 +265,10 @@ class Registry:
             if record.name == plugin:
                 return f"{plugin} is {record.state}: {record.reason}"
         return f"needs {plugin}: pip install {plugin}"
+
+    def here(self, entry: Entry) -> bool:
+        """Whether any of the checkpoint's files is on this machine."""
+        return any(self.store.has(file) or any(map(present, _candidates(entry, file))) for file in entry.card.files)
 
     def _absent(self, entry: Entry) -> str:
         """Which file is nowhere to be found; looks at names only."""
@@ -302,12 +294,19 @@ class Registry:
                 hint=f"write ./{name} for the folder, {entry.card.full_name} for the checkpoint",
             )
 
-    def _unknown(self, reference: Reference, entries: Iterable[Entry]) -> UnknownName:
-        names = sorted({entry.card.name for entry in entries}, key=natural_key)
-        same = [entry.card for entry in entries if entry.card.name == reference.name]
-        if same:
-            versions = ", ".join(str(card.version) for card in same)
-            hint = f"{reference.name} has the versions {versions}"
+    def _unknown(self, reference: Reference, known: Names) -> UnknownName:
+        names = sorted({entry.card.name for entry in known.entries}, key=natural_key)
+        same = [entry for entry in known.entries if entry.card.name == reference.name]
+        if same and (reference.version is not None or reference.digest_prefix) and not reference.place:
+            mine = ", ".join(str(entry.card.version) for entry in same if not known.foreign(entry))
+            hint = "; ".join(
+                [
+                    f"{reference.name} has the versions {mine}",
+                    *(f"{e.layer} has {known.use(e)}" for e in same if known.foreign(e)),
+                ]
+            )
+        elif same:
+            hint = f"there is {', '.join(known.use(entry) for entry in same)}"
         elif (self.folder / reference.name).is_dir():
             hint = f"write ./{reference.name} for the folder of that name"
         else:
@@ -352,9 +351,7 @@ def _conflict(reference: Reference, entries: Sequence[Entry]) -> AmbiguousName:
     )
     digests = dict.fromkeys(entry.card.digest[:16] for entry in entries)
     ways = " or ".join(f"{reference.name}@sha256:{digest}" for digest in digests)
-    hint = (
-        f"write {ways}"
-        if len(digests) == len(entries)
-        else "they share their weights: give one of them another version"
-    )
+    if len(digests) < len(entries):
+        ways = " or ".join(f"{entry.place}/{entry.card.full_name}" for entry in entries)
+    hint = f"write {ways}"
     return AmbiguousName(f"{reference} means different checkpoints: {shown}", hint=hint)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo_core import fs
 from zoo_core.card import (
+    MAX_VERSION,
     Card,
     FileEntry,
     Reference,
@@ -22,13 +25,16 @@ from zoo_core.card import (
     parse_reference,
     valid_name,
 )
+from zoo_core.catalogue import names_in
 from zoo_core.errors import AmbiguousName, CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
 from zoo_core.inputs import expanded
+from zoo_core.layers import Damaged
 from zoo_core.machine import home_folder
 
 _MAX_MANIFEST = 4 << 20
 _MANIFEST = re.compile(r"([1-9][0-9]{0,8})\.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REMOVED = ".removed"
 
 _Identity = tuple[int, int, int, int, int]
 """Device, inode, size, modification and change time: what changes when a file's bytes are written."""
@@ -49,7 +55,8 @@ class Store:
 
     A checkpoint exists if and only if its manifest does. Any number of processes may read and add at the same time, and
     no promise rests on a lock: an object's name is its digest, and a manifest is created by a link, which fails where the
-    name is taken. Nothing that was added is ever changed or removed; `amend` adds baselines and notes to a manifest.
+    name is taken. Nothing that was added is ever changed, but for baselines and notes that `amend` adds; `remove` takes a
+    manifest away and leaves `<version>.removed` in its place, so that its number never means anything else.
     """
 
     def __init__(self, root: Path) -> None:
@@ -73,7 +80,11 @@ class Store:
             raise CardError(f"{card.name}: {error}") from error
         for entry in entries:
             self._put(entry, files[entry.path])
-        return self._publish(card, above)
+        registered = self._publish(card, above)
+        for entry in entries:
+            if not self.has(entry):  # a collection took it in the instant between its look at the age and the removal
+                self._put(entry, files[entry.path])
+        return registered
 
     def amend(self, card: Card) -> Card:
         """Add baselines of metrics, and notes below those there are, to the registered card of the same name and version.
@@ -92,11 +103,37 @@ class Store:
 
     def cards(self) -> list[Card]:
         """All registered cards by name and version. A damaged manifest is left out here and named by `damaged`."""
-        return [found for found in self._scan() if isinstance(found, Card)]
+        return self.scan()[0]
 
     def damaged(self) -> list[str]:
-        """What is wrong with each manifest that can't be read."""
-        return [found.message for found in self._scan() if isinstance(found, StoreError)]
+        """What is wrong with each manifest, and each folder of them, that can't be read."""
+        return [damaged.message for damaged in self.scan()[1]]
+
+    def scan(self) -> tuple[list[Card], list[Damaged]]:
+        """All registered cards by name and version, and what can't be read, each item by itself."""
+        cards, damaged = [], []
+        for name, version, path in self._manifests():
+            try:
+                if isinstance(path, StoreError):
+                    raise path
+                cards.append(_card(path))
+            except StoreError as failure:
+                if isinstance(path, StoreError) or os.path.lexists(path):  # else `remove` was faster
+                    damaged.append(Damaged(name=name, version=version, message=failure.message))
+        return cards, damaged
+
+    def remove(self, name: str, version: int) -> None:
+        """Take a checkpoint out of the store; the bytes of its files stay until `collect`, its number is never used again.
+
+        Raises `UnknownName` where there is no such manifest, and `DiskError`.
+        """
+        versions = self._versions(name)
+        if version not in versions:
+            raise UnknownName(
+                "checkpoint", f"{name}@{version}", [f"{name}@{v}" for v in versions], where=str(self.root)
+            )
+        fs.publish_new(versions[version].with_suffix(_REMOVED), b"")
+        fs.remove_file(versions[version])
 
     def get(self, reference: Reference | str) -> Card:
         """The card of `name` (the newest), `name@version` or `name@sha256:prefix`.
@@ -172,6 +209,9 @@ class Store:
         if self._intact(entry):
             # Whoever wrote it may have died before its own sync.
             fs.sync_folder(path.parent)
+            with suppress(OSError):  # another user's file stays as old as it is
+                os.utime(path)
+            self._verified[entry.sha256] = _identity(path) or self._verified[entry.sha256]
         else:
             fs.write_file(path, *chunks, mode=0o444)
 
@@ -185,7 +225,11 @@ class Store:
                 if (held := _undamaged(versions[version])) and _amends(card, replace(held, version=None)):
                     fs.sync_folder(folder)
                     return held
-            path = folder / f"{max(above, *versions, 0) + 1}.json"
+            version = max(above, *versions, *self._removed(card.name), 0) + 1
+            if version > MAX_VERSION:
+                hint = "register it under another name"
+                raise CardError(f"{card.name}: there is no version above {MAX_VERSION} left", hint=hint)
+            path = folder / f"{version}.json"
             registered = replace(card, version=int(path.stem))
             if fs.publish_new(path, _text(registered).encode()):
                 return _card(path)
@@ -210,20 +254,13 @@ class Store:
             self._verified[entry.sha256] = before
 
     def _refuse_newer(self) -> None:
-        for path in self._manifests():
+        for _, _, path in self._manifests():
             try:
-                data = _data(path)
+                data = None if isinstance(path, StoreError) else _data(path)
             except StoreError:
                 continue  # `damaged` names it, and it is in nobody's way
             if isinstance(data, dict):
                 check_schema_version(data, f"the store can be read but not added to: {path}")
-
-    def _scan(self) -> Iterator[Card | StoreError]:
-        for path in self._manifests():
-            try:
-                yield _card(path)
-            except StoreError as error:
-                yield error
 
     def _by_digest(self, wanted: Reference, versions: Mapping[int, Path]) -> Card:
         cards = [_card(versions[version]) for version in sorted(versions)]
@@ -238,18 +275,30 @@ class Store:
         return matching[-1]
 
     def _names(self) -> list[str]:
-        folder = self.root / "manifests"
-        names = [path.name for path in folder.iterdir() if valid_name(path.name)] if folder.is_dir() else []
-        return sorted(names, key=natural_key)
+        return sorted(filter(valid_name, names_in(self.root / "manifests")), key=natural_key)
 
     def _versions(self, name: str) -> dict[int, Path]:
         folder = self.root / "manifests" / name
-        found = folder.iterdir() if folder.is_dir() else ()
-        return {int(match[1]): path for path in found if (match := _MANIFEST.fullmatch(path.name))}
+        return {int(match[1]): folder / entry for entry in names_in(folder) if (match := _MANIFEST.fullmatch(entry))}
 
-    def _manifests(self) -> Iterator[Path]:
-        for name in self._names():
-            yield from (path for _, path in sorted(self._versions(name).items()))
+    def _removed(self, name: str) -> list[int]:
+        found = map(Path, names_in(self.root / "manifests" / name))
+        return [int(path.stem) for path in found if path.suffix == _REMOVED and path.stem.isdecimal()]
+
+    def _manifests(self) -> Iterator[tuple[str, int | None, Path | StoreError]]:
+        """Name, version and file of each manifest; without a version what keeps a folder of them from being read."""
+        try:
+            names = self._names()
+        except StoreError as failure:
+            yield "", None, failure
+            return
+        for name in names:
+            try:
+                versions = sorted(self._versions(name).items())
+            except StoreError as failure:
+                yield name, None, failure
+                continue
+            yield from ((name, version, path) for version, path in versions)
 
 
 def _entry(name: str, chunks: Sequence[fs.Buffer]) -> FileEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from zoo_core.catalogue import write_registry
 from zoo_core.fs import digest_of
+from zoo_core.store import Store
 
 Zoo = Callable[..., Any]
 """Runs the program on its words and gives its `code`, `out`, `err` and, as JSON, `data`."""
@@ -171,3 +174,68 @@ def test_a_damaged_manifest_is_found(zoo: Zoo, cards: None, tmp_path: Path) -> N
 
 def test_verify_wants_names_or_all(zoo: Zoo) -> None:
     assert zoo("verify").code == 2 and zoo("verify", "x", "--all").code == 2
+
+
+def test_alias_rm_and_gc(zoo: Zoo, cards: None) -> None:
+    assert zoo("alias", "toy_tiny.coins").out.startswith("toy_tiny.coins means toy_tiny.coins@2 of the store")
+    moved = zoo("alias", "toy_tiny.coins", "1", "--json").data
+    assert moved["means"] == "toy_tiny.coins@1" and moved["alias"] and len(moved["history"]) == 1
+    refused = zoo("rm", "toy_tiny.coins@1")
+    assert refused.code == 2 and "zoo rm toy_tiny.coins@1 --force" in refused.err
+    assert zoo("alias", "toy_tiny.coins", "--clear").out.splitlines()[-1].endswith("taken back")
+    assert zoo("rm", "toy_tiny.coins@2", "--json").data == {"removed": ["toy_tiny.coins@2"]}
+    assert zoo("show", "toy_tiny.coins", "--json").data["version"] == 1
+    assert zoo("rm", "toy_tiny.coins@2").code == 2 and zoo("rm", "toy_tiny.coins").code == 2
+    assert zoo("gc", "--dry-run", "--json").data == {"objects": 0, "size": 0, "dry_run": True}
+    assert "files younger than 1 hour stay" in zoo("gc").out
+
+
+def test_a_name_that_is_the_catalogues_stays_so_when_a_run_registers_another(
+    zoo: Zoo, cards: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying a shipped recipe must not change what the documented examples answer."""
+    card = Store(tmp_path / "home").get("toy_tiny.coins@1")
+    write_registry(tmp_path / "registry.yaml", [card])
+    monkeypatch.setattr("zoo_core.registry.find_catalogue", lambda: tmp_path / "registry.yaml")
+    run = zoo("pretrain", "coins", "steps=1")
+    assert run.code == 0, run.err
+    assert "toy_tiny.coins is a name of the catalogue" in run.err
+    assert "next: zoo predict toy_tiny.coins@3 " in run.out
+    assert zoo("show", "toy_tiny.coins", "--json").data["version"] == 1
+    assert zoo("show", "toy_tiny.coins@3", "--json").data["version"] == 3
+    assert [row["use"] for row in zoo("list", "toy_tiny*", "--json").data] == ["toy_tiny.coins", "toy_tiny.coins@3"]
+    checks = {check["name"]: check for check in zoo("doctor", "--json").data["checks"]}
+    assert "zoo alias toy_tiny.coins 2" in checks["checkpoint toy_tiny.coins@2"]["hint"]
+
+
+def test_a_damaged_newest_version_is_named_and_the_older_still_works(zoo: Zoo, cards: None, tmp_path: Path) -> None:
+    (tmp_path / "home" / "manifests" / "toy_tiny.coins" / "2.json").write_text("{")
+    refused = zoo("show", "toy_tiny.coins")
+    assert refused.code == 5 and "2.json: not a manifest" in refused.err
+    assert "toy_tiny.coins means it; toy_tiny.coins@1 can still be asked for" in refused.err
+    assert zoo("show", "toy_tiny.coins@1").code == 0
+    listed = zoo("list")
+    assert listed.code == 0 and "left out: " in listed.err and "2.json: not a manifest" in listed.err
+
+
+@pytest.mark.parametrize("what", ["mode", "loop"])
+def test_a_folder_that_can_not_be_read_is_a_note(zoo: Zoo, cards: None, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "home" / "manifests" / "toy_tiny.coins"
+    if what == "mode" and os.geteuid() == 0:
+        pytest.skip("modes mean nothing to root")
+    if what == "loop":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(folder)
+    else:
+        folder.chmod(0o000)
+    try:
+        listed, shown, checked = zoo("list"), zoo("show", "toy_wide.dice"), zoo("doctor", "--json")
+        asked = zoo("show", "toy_tiny.coins")
+    finally:
+        if what == "mode":
+            folder.chmod(0o755)
+    assert listed.code == shown.code == 0 and "toy_wide.dice" in listed.out and "toy_tiny" not in listed.out
+    assert f"left out: {folder}: " in listed.err
+    assert asked.code == 5 and str(folder) in asked.err
+    (store,) = (check for check in checked.data["checks"] if check["name"] == "store")
+    assert store["state"] == "warning" and str(folder) in store["hint"]

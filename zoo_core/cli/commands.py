@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from zoo_core.cli import arguments
 from zoo_core.errors import UsageError, nearest
 
 Arguments = Callable[[argparse.ArgumentParser], None]
@@ -301,6 +302,33 @@ COMMANDS = (
         examples=("zoo verify mood_tiny.tweets", "zoo verify --all"),
         target="zoo_core.cli.keep:verify",
         arguments=_verify,
+        exits=(5,),
+    ),
+    Command(
+        name="alias",
+        group=KEEP,
+        summary="Say which version a bare name means; without a version, show it and its history.",
+        examples=("zoo alias mood_tiny.tweets", "zoo alias mood_tiny.tweets 2", "zoo alias mood_tiny.tweets --clear"),
+        target="zoo_core.cli.upkeep:alias",
+        arguments=arguments.alias,
+        exits=(5,),
+    ),
+    Command(
+        name="rm",
+        group=KEEP,
+        summary="Take versions out of your store; zoo gc frees their files.",
+        examples=("zoo rm mood_tiny.tweets@2",),
+        target="zoo_core.cli.upkeep:remove",
+        arguments=arguments.rm,
+        exits=(5,),
+    ),
+    Command(
+        name="gc",
+        group=KEEP,
+        summary="Free the files in your store that no checkpoint refers to.",
+        examples=("zoo gc --dry-run", "zoo gc"),
+        target="zoo_core.cli.upkeep:collect",
+        arguments=arguments.gc,
         exits=(5,),
     ),
     Command(

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from zoo_core import fs
-from zoo_core.card import Card
+from zoo_core.card import Card, Reference
+from zoo_core.cli.listing import elsewhere
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, ZooError
+from zoo_core.layers import Names
 from zoo_core.machine import home_folder, name_cache_folder, remedy_of, temporary_folder, user_name
 from zoo_core.trial import KINDS
 
@@ -112,6 +114,10 @@ def _plugins(session: Session) -> Iterator[Check]:
             yield Check(name=name, state="ok", detail=detail)
         else:
             yield Check(name=name, state="broken", detail=detail, hint=record.reason)
+    for name, plugins in session.host.shared_names().items():
+        ids = " or ".join(f"{plugin}/{name.partition(' ')[2]}" for plugin in plugins)
+        hint = f"write {ids} where neither is the own plugin"
+        yield Check(name=f"name {name}", state="ok", detail=f"of {' and '.join(plugins)}", hint=hint)
     if len(session.host.records) < 2:
         yield Check(
             name="plugins",
@@ -166,9 +172,10 @@ def _shared_memory() -> Check:
 def _store(session: Session) -> Iterator[Check]:
     """The user's checkpoints: readable, and all their files there; `zoo verify --all` hashes them."""
     root = session.store.root
-    cards = session.store.cards()
+    cards, found = session.store.scan()
     missing = [f"{card.full_name}: {file.path}" for card in cards for file in card.files if not session.store.has(file)]
-    damaged = session.store.damaged()
+    damaged = [one.message for one in found if one.version is not None]
+    unreadable = [one.message for one in found if one.version is None]
     place = _existing(root)
     if not place.is_dir():
         raise StoreError(f"{place} is not a folder", hint="set ZOO_HOME to one")
@@ -178,6 +185,9 @@ def _store(session: Session) -> Iterator[Check]:
         yield Check(name="store", state="broken", detail=f"{detail}, damaged manifests", hint="; ".join(damaged[:5]))
     elif missing:
         yield Check(name="store", state="broken", detail=f"{detail}, files missing", hint="; ".join(missing[:5]))
+    elif unreadable:
+        hint = f"{'; '.join(unreadable[:5])}; what is in it is left out"
+        yield Check(name="store", state="warning", detail=f"{detail}, a folder can't be read", hint=hint)
     elif problem:
         hint = "set ZOO_HOME to a folder that can be written, to keep checkpoints"
         yield Check(name="store", state="warning", detail=f"{detail}, can't be written: {problem}", hint=hint)
@@ -186,11 +196,14 @@ def _store(session: Session) -> Iterator[Check]:
 
 
 def _catalogue(session: Session) -> Iterator[Check]:
-    entries, problems = session.registry.cards(), session.registry.problems
+    registry = session.registry
+    names = registry.names()
+    entries = [entry for entry in names.entries if not elsewhere(entry)]
     usable = sum(entry.available for entry in entries)
     detail = f"{usable} of {len(entries)} checkpoints loadable"
-    for problem in problems:
-        yield Check(name="cards", state="broken", detail="a plugin's cards can't be read", hint=problem)
+    for problem in registry.card_problems:
+        yield Check(name="cards", state="broken", detail="a card can't be read", hint=problem)
+    yield from _names(names)
     for entry in entries:
         if entry.available and (problem := _unresolved(entry.card, session)):
             yield Check(
@@ -200,6 +213,27 @@ def _catalogue(session: Session) -> Iterator[Check]:
         yield Check(name="catalogue", state="warning", detail=detail, hint="see why: zoo list --all")
     else:
         yield Check(name="catalogue", state="ok", detail=detail)
+
+
+def _names(names: Names) -> Iterator[Check]:
+    """Cards that have the name of another layer's checkpoint, and names that mean something else for that."""
+    for entry in names.entries:
+        card, owners = entry.card, " and ".join(sorted(names.owners(entry.card.name)))
+        if names.foreign(entry):
+            hint = f"{card.name} is of the {owners}; ask for this one as {names.use(entry)}"
+            yield Check(name=f"card {card.full_name}", state="warning", detail=f"of {entry.layer}", hint=hint)
+        elif entry.layer not in names.owners(card.name) and card.name not in names.aliases:
+            way = f"use {names.use(entry)}, or let the name mean it: zoo alias {card.name} {card.version}"
+            detail = f"of the {entry.layer}; {card.name} alone is of the {owners}"
+            yield Check(name=f"checkpoint {card.full_name}", state="ok", detail=detail, hint=way)
+    for name in dict.fromkeys(entry.card.name for entry in names.entries):
+        try:
+            note = names.skipped(Reference(name=name))
+        except StoreError as failure:
+            yield Check(name=f"name {name}", state="broken", detail=failure.message, hint=failure.hint)
+        else:
+            if note:
+                yield Check(name=f"name {name}", state="warning", detail=note)
 
 
 def _unresolved(card: Card, session: Session) -> str:

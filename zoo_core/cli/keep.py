@@ -13,6 +13,7 @@ from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, UsageError
 from zoo_core.hub import PREFIX
 from zoo_core.inputs import expanded
+from zoo_core.layers import STORE
 
 SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
 
@@ -37,21 +38,22 @@ def verify(arguments: Namespace, session: Session) -> Answer:
 
 
 def _named(name: str, session: Session) -> Row:
-    if looks_like_path(name):
+    if looks_like_path(name) and not session.registry.is_name(name):
         return _folder(expanded(name.removeprefix("file:")))
     entry = session.registry.lookup(name)
     return _row(entry.card, session.registry.verify(entry))
 
 
 def _everything(session: Session) -> list[Row]:
-    """Every card; one of a plugin that isn't installed, whose files aren't here either, is no damage."""
+    """Every card; one that isn't the store's and has none of its files here is no damage."""
     rows = []
-    for entry in session.registry.cards():
-        problems = session.registry.verify(entry)
-        installed = entry.card.plugin in session.host.packages()
-        absent = not installed and not any(session.store.has(file) for file in entry.card.files)
-        rows.append({**_row(entry.card, []), "state": ABSENT} if absent else _row(entry.card, problems))
-    for problem in [*session.registry.problems, *session.store.damaged()]:
+    names = session.registry.names()
+    for entry in names.entries:
+        absent = entry.layer != STORE and not session.registry.here(entry)
+        row = _row(entry.card, [] if absent else session.registry.verify(entry))
+        name = names.use(entry) if names.foreign(entry) else entry.card.full_name
+        rows.append({**row, "name": name, **({"state": ABSENT} if absent else {})})
+    for problem in session.registry.problems:
         rows.append({"name": problem.partition(":")[0], "state": DAMAGED, "files": 0, "problems": [problem]})
     return rows
 
@@ -100,7 +102,7 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
     return Answer(
         document=lambda: {**facts, "parameters": card.parameters},
         show=lambda output: output.pairs(facts),
-        notes=(*card.notes.splitlines(), f"look at it: zoo show {card.name}"),
+        notes=(*card.notes.splitlines(), f"look at it: zoo show {registry.use(card)}"),
     )
 
 

@@ -11,8 +11,8 @@ from zoo_core.card import Card
 from zoo_core.cli.render import Output, count, number
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName
+from zoo_core.layers import CATALOGUE, Entry, Names
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.registry import Entry
 
 Row = dict[str, Any]
 """One line of a listing as `--json` prints it."""
@@ -22,27 +22,32 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
     """The newest loadable version of every checkpoint; with `--all` everything there is a name for."""
     _check_filters(arguments, session)
     task, modality = arguments.task or "", arguments.modality or ""
-    entries = session.registry.cards(arguments.pattern, task=task, modality=modality)
+    registry = session.registry
+    entries = registry.cards(arguments.pattern, task=task, modality=modality)
+    names = registry.names()
     if arguments.all:
-        rows = [checkpoint_row(entry) for entry in entries]
+        rows = [checkpoint_row(entry, names) for entry in entries]
         given = arguments.pattern != "*"
         families = _families(session.host, task)
         found = [*architecture_rows(session.host), *(foreign_rows(session.host) if given else [])]
         rows += [row for row in found if row["model"] in families and _passes(row, arguments)]
         notes = () if given else _more_names(session.host)
     else:
-        usable = newest(entries)
-        rows = [checkpoint_row(entry) for entry in usable]
+        usable = registry.usual(arguments.pattern, task=task, modality=modality)
+        rows = [checkpoint_row(entry, names) for entry in usable]
         notes = _left_out(entries, usable)
+    notes = (*notes, *left_out(registry.problems))
     return Answer(document=lambda: rows, show=lambda output: _show(rows, output), notes=notes)
 
 
 def search(arguments: Namespace, session: Session) -> Answer:
     """Checkpoints and architectures in whose descriptions every word occurs."""
     words = [word.lower() for word in arguments.words]
-    rows = [checkpoint_row(entry) for entry in newest(session.registry.cards())]
+    names = session.registry.names()
+    rows = [checkpoint_row(entry, names) for entry in session.registry.usual()]
     rows = [row for row in [*rows, *architecture_rows(session.host)] if _mentions(row, words)]
     notes = () if rows else (f"nothing mentions {' and '.join(arguments.words)}; see: zoo list --all",)
+    notes = (*notes, *left_out(session.registry.problems))
     return Answer(document=lambda: rows, show=lambda output: _show(rows, output), notes=notes)
 
 
@@ -71,17 +76,13 @@ def _named(section: Any) -> str:
     return str(section.get("name", "")) if isinstance(section, dict) else ""
 
 
-def newest(entries: Iterable[Entry]) -> list[Entry]:
-    """Of each name the newest version that can be loaded here, in the order given."""
-    chosen: dict[str, Entry] = {}
-    for entry in entries:
-        held = chosen.get(entry.card.name)
-        if entry.available and (held is None or (entry.card.version or 0) > (held.card.version or 0)):
-            chosen[entry.card.name] = entry
-    return list(chosen.values())
+def left_out(problems: Sequence[str]) -> tuple[str, ...]:
+    """A note for each item that can't be read, up to a few; the others are there."""
+    more = (f"and {len(problems) - 5} more; see: zoo doctor",) if len(problems) > 5 else ()
+    return (*(f"left out: {problem}" for problem in problems[:5]), *more)
 
 
-def checkpoint_row(entry: Entry) -> Row:
+def checkpoint_row(entry: Entry, names: Names) -> Row:
     """What a listing says of a checkpoint."""
     card = entry.card
     return {
@@ -96,6 +97,7 @@ def checkpoint_row(entry: Entry) -> Row:
         "labels": list(card.labels),
         "model": card.model,
         "layer": entry.layer,
+        "use": names.use(entry),
         "available": entry.available,
         "why": entry.why,
     }
@@ -132,6 +134,7 @@ def _architecture_row(provided: Provided, name: str) -> Row:
         "labels": [],
         "model": provided.id,
         "layer": f"plugin {provided.plugin}",
+        "use": name,
         "available": True,
         "why": "",
     }
@@ -158,6 +161,8 @@ def _show(rows: Sequence[Row], output: Output) -> None:
 
 
 def _full_name(row: Row) -> str:
+    if "/" in row["use"]:
+        return str(row["use"])
     return f"{row['name']}@{row['version']}" if row["version"] else str(row["name"])
 
 
@@ -177,11 +182,17 @@ def _remark(row: Row) -> str:
 
 def _left_out(entries: Sequence[Entry], usable: Sequence[Entry]) -> tuple[str, ...]:
     """Lines that keep a short listing from being mistaken for a complete one."""
-    hidden = len({entry.card.name for entry in entries} - {entry.card.name for entry in usable})
+    missing = {entry.card.name for entry in entries if not elsewhere(entry)}
+    hidden = len(missing - {entry.card.name for entry in usable})
     notes = [f"{hidden} more can't be loaded here; see why: zoo list --all"] if hidden else []
-    if not entries:
+    if not usable and not hidden:
         notes.append("no checkpoints; train one of: zoo recipes; architectures: zoo list --all")
     return tuple(notes)
+
+
+def elsewhere(entry: Entry) -> bool:
+    """Whether it is the catalogue's for a plugin that isn't installed: nothing that this user is missing."""
+    return entry.layer == CATALOGUE and entry.why.startswith("needs ")
 
 
 def _passes(row: Row, arguments: Namespace) -> bool:

@@ -12,8 +12,8 @@ from zoo_core.cli.listing import architecture_rows
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName, ZooError
+from zoo_core.layers import Entry
 from zoo_core.plugins import NamedModel, PluginHost, model_name
-from zoo_core.registry import Entry
 from zoo_core.schema import build, to_data
 
 
@@ -21,10 +21,10 @@ def show(arguments: Namespace, session: Session) -> Answer:
     """The checkpoint of that name or else the architecture. Raises `UnknownName` with the nearest of both."""
     name = arguments.name
     models = {row["name"] for row in architecture_rows(session.host)}
-    if name in models or "/" in name:
+    if name in models:
         return _architecture(session.host.find_model(name))
     try:
-        return _checkpoint(session.registry.lookup(name), session.host)
+        return _checkpoint(session.registry.lookup(name), session)
     except UnknownName as unknown:
         if "@" in name or "." in name:
             raise
@@ -36,8 +36,8 @@ def show(arguments: Namespace, session: Session) -> Answer:
             raise UnknownName("checkpoint or architecture", name, cards | models | families) from unknown
 
 
-def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
-    card = entry.card
+def _checkpoint(entry: Entry, session: Session) -> Answer:
+    card, host, names = entry.card, session.host, session.registry.names()
     options = prediction_options(host, card)
     document = {
         **card_to_data(card),
@@ -64,15 +64,17 @@ def _checkpoint(entry: Entry, host: PluginHost) -> Answer:
         _section(output, "environment", dict(card.environment))
         _section(output, "options", {key: _default(value) for key, value in options.items()})
 
-    next_step = _next_step(card, host)
-    return Answer(document=lambda: document, show=show, notes=(f"use it: {next_step}",) if entry.available else ())
+    notes = [*session.registry.notes]
+    if entry.available:
+        notes.append(f"use it: {_next_step(names.use(entry), card, host)}")
+    return Answer(document=lambda: document, show=show, notes=tuple(notes))
 
 
-def _next_step(card: Card, host: PluginHost) -> str:
+def _next_step(name: str, card: Card, host: PluginHost) -> str:
     try:
-        return question(card.name, host.find("task", card.task, [card.plugin]).spec)
+        return question(name, host.find("task", card.task, [card.plugin]).spec)
     except ZooError:
-        return f"zoo finetune {card.name} --task TASK --data DATA"
+        return f"zoo finetune {name} --task TASK --data DATA"
 
 
 def _facts(entry: Entry) -> dict[str, str]:

@@ -20,7 +20,7 @@ def list_plugins(arguments: Namespace, session: Session) -> Answer:
 
     def show(output: Output) -> None:
         rows = [
-            [record.name, record.version, record.state, _provides(host, record), "; ".join(_remarks(record))]
+            [record.name, record.version, record.state, _provides(host, record), "; ".join(_remarks(host, record))]
             for record in host.records
         ]
         output.table(["plugin", "version", "state", "provides", "remarks"], rows)
@@ -37,8 +37,10 @@ def _brought(host: PluginHost, kind: str, record: PluginRecord) -> list[Provided
     return [provided for provided in host.all(kind) if provided.plugin == record.name]
 
 
-def _remarks(record: PluginRecord) -> list[str]:
-    return [remark for remark in (record.reason, *record.notes) if remark]
+def _remarks(host: PluginHost, record: PluginRecord) -> list[str]:
+    shared = [name for name, plugins in host.shared_names().items() if record.name in plugins]
+    note = f"others list these as well, ask by plugin/name: {', '.join(shared[:5])}" if shared else ""
+    return [remark for remark in (record.reason, *record.notes, note) if remark]
 
 
 def _plugin_document(host: PluginHost, record: PluginRecord) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def _plugin_document(host: PluginHost, record: PluginRecord) -> dict[str, Any]:
         "state": record.state,
         "reason": record.reason,
         "notes": list(record.notes),
+        "shared": [name for name, plugins in host.shared_names().items() if record.name in plugins],
         "location": record.location,
         "api": list(record.api) if record.api else None,
         "provides": {kind: [provided.id for provided in _brought(host, kind, record)] for kind in KINDS},

@@ -13,7 +13,6 @@ from zoo_core.errors import UsageError
 
 if TYPE_CHECKING:
     from zoo_core.card import Card
-    from zoo_core.plugins import PluginHost
     from zoo_core.recipe import Recipe
     from zoo_core.training.report import Reporter
     from zoo_core.training.run import RunResult
@@ -74,6 +73,8 @@ def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer
         return Answer(document=recipe.to_data, show=lambda output: output.line(recipe.to_yaml().rstrip("\n")))
     from zoo_core.factory import train
 
+    if owned := session.registry.owned_elsewhere(recipe.name):
+        session.errors.line(owned)
     return _reported(
         lambda reporter: train(
             recipe, folder=arguments.folder, resume=arguments.resume, reporter=reporter, zoo=session.zoo
@@ -100,7 +101,7 @@ def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer
 
     if not leave_ranks() or result.card is None:
         raise Finished(0)
-    return _answer(result, _next_steps(result.card, session.host))
+    return _answer(result, _next_steps(result.card, session))
 
 
 def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
@@ -138,8 +139,7 @@ def _facts(result: RunResult) -> dict[str, str | None]:
     }
 
 
-def _next_steps(card: Card, host: PluginHost) -> list[str]:
-    recipe = card.recipe or {}
-    spec = host.find("task", recipe["task"]["name"]).spec
-    steps = [question(card.name, spec)] if spec.outputs else []
-    return steps if spec.labelled else [*steps, f"zoo finetune {card.name} --task TASK --data DATA"]
+def _next_steps(card: Card, session: Session) -> list[str]:
+    name, spec = session.registry.use(card), session.host.find("task", card.task, [card.plugin]).spec
+    steps = [question(name, spec)] if spec.outputs else []
+    return steps if spec.labelled else [*steps, f"zoo finetune {name} --task TASK --data DATA"]

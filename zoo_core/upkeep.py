@@ -1,0 +1,104 @@
+"""What users change in their store besides adding to it: aliases, removals, and the space that removals leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo_core.aliases import history, write_alias
+from zoo_core.card import Reference, parse_reference
+from zoo_core.errors import StoreError, UsageError
+from zoo_core.factory import Zoo, open_zoo
+from zoo_core.layers import STORE, Alias, Names
+from zoo_core.storage.garbage import collect
+
+GRACE = 3600.0
+"""Seconds for which bytes that nothing refers to are kept: a registration under way has written them and not yet said so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What a collection of garbage removed, or would remove."""
+
+    objects: int
+    """Files that no card refers to."""
+    size: int
+    """Their bytes."""
+
+
+def set_alias(name: str, version: int | None, *, zoo: Zoo | None = None) -> Alias:
+    """Let a bare name mean one of its versions, or with None what it means by itself; the history is kept.
+
+    Raises `UnknownName` for a version that there is not, `UsageError` for a name with a version, `DiskError`.
+    """
+    registry = (zoo or open_zoo()).registry
+    reference = _bare(name)
+    if version is None:
+        return write_alias(registry.store.root, name, None)
+    entry = registry.lookup(f"{reference.name}@{version}")
+    return write_alias(registry.store.root, name, version, entry.card.digest)
+
+
+def alias_history(name: str, *, zoo: Zoo | None = None) -> list[Alias]:
+    """Every alias that a name ever had, the one that counts last."""
+    return history((zoo or open_zoo()).registry.store.root, _bare(name).name)
+
+
+def remove(name: str, *, force: bool = False, zoo: Zoo | None = None) -> None:
+    """Take `name@version` out of the user's store; the bytes stay until `collect_garbage`, the number is never reused.
+
+    `force` also removes what another checkpoint was derived from, and takes back an alias that stands for it. Raises
+    `UnknownName`, `UsageError` for what is still referred to or isn't the store's, `DiskError`.
+    """
+    registry = (zoo or open_zoo()).registry
+    reference = parse_reference(name)
+    if reference.version is None or reference.place not in ("", STORE):
+        raise UsageError(f"{name} doesn't say which version of the store's to remove", hint="zoo rm NAME@VERSION")
+    names = registry.names()
+    if not force and (users := _users(reference, names)):
+        raise UsageError(
+            f"{name} is still in use: {'; '.join(users)}", hint=f"remove it all the same: zoo rm {name} --force"
+        )
+    stored = any(card.full_name == f"{reference.name}@{reference.version}" for card in registry.store.scan()[0])
+    elsewhere = [entry.layer for entry in names.held(reference) if entry.card.version == reference.version]
+    damaged = any((one.name, one.version) == (reference.name, reference.version) for one in names.damaged)
+    if elsewhere and not (stored or damaged):
+        raise UsageError(f"{name} is of the {elsewhere[0]}", hint="only what is in your own store can be removed")
+    registry.store.remove(reference.name, reference.version)
+    alias = names.aliases.get(reference.name)
+    if isinstance(alias, Alias) and alias.version == reference.version and reference.name in names.aliases:
+        write_alias(registry.store.root, reference.name, None)
+
+
+def collect_garbage(*, dry_run: bool = False, grace: float = GRACE, zoo: Zoo | None = None) -> Collected:
+    """Remove the bytes in the user's store that no card refers to and that are older than `grace` seconds.
+
+    Raises `StoreError` where a manifest, the catalogue or the working folder's registry can't be read: nobody knows what
+    it refers to, and nothing is removed then.
+    """
+    registry = (zoo or open_zoo()).registry
+    if registry.file_problems:
+        raise StoreError(f"nothing is removed while a card can't be read: {registry.file_problems[0]}")
+    keep = frozenset(file.sha256 for entry in registry.cards() for file in entry.card.files)
+    freed = collect(registry.store, keep, grace=grace, dry_run=dry_run)
+    return Collected(objects=len(freed), size=sum(freed.values()))
+
+
+def _bare(name: str) -> Reference:
+    reference = parse_reference(name)
+    if str(reference) != reference.name:
+        raise UsageError(f"{name!r} is more than a name", hint=f"zoo alias {reference.name} VERSION")
+    return reference
+
+
+def _users(reference: Reference, names: Names) -> list[str]:
+    """Who refers to a version of the store's: an alias, and checkpoints that were derived from it."""
+    alias = names.aliases.get(reference.name)
+    users = []
+    if isinstance(alias, Alias) and alias.version == reference.version:
+        users.append(f"{reference.name} stands for it by an alias")
+    cards = [entry.card for entry in names.entries]
+    digests = {card.digest for card in cards if reference.matches(card)}
+    others = {card.digest for card in cards if card.name == reference.name and not reference.matches(card)}
+    parents = {f"{reference.name}@sha256:{digest}" for digest in digests - others}
+    users += [f"{card.full_name} was derived from it" for card in cards if card.parent in parents]
+    return users
