@@ -200,6 +200,32 @@ def test_a_resume_with_something_changed_is_refused_and_leaves_no_trace(
     assert b"failed" not in before["log.txt"]
 
 
+def test_a_card_states_the_data_that_was_read_and_not_what_it_became(zoo: Zoo, tmp_path: Path) -> None:
+    made = recipe("scaled", log_every=1)
+    made["data"]["file"] = str(tmp_path / "points")
+    fs.write_file(tmp_path / "points", b"points")
+
+    class Changes(SilentReporter):
+        def logged(self, *_: Any) -> None:
+            fs.write_file(tmp_path / "points", b"other points")
+
+    card = train(made, folder=tmp_path / "run", zoo=zoo, reporter=Changes()).card
+    identity = json.loads((tmp_path / "run" / "identity.json").read_text())
+    assert card is not None and card.data is not None and card.data.digest == identity["data"]
+    assert train(made, folder=tmp_path / "again", zoo=zoo).card.data.digest != identity["data"]  # type: ignore[union-attr]
+
+
+def test_a_run_goes_on_from_the_version_that_it_started_from(zoo: Zoo, tmp_path: Path) -> None:
+    train(recipe("single"), folder=tmp_path / "parent", zoo=zoo)
+    made = {**recipe("single"), "name": "toy_tiny.child", "init": "toy_tiny.single", "model": {}}
+    whole = train(made, folder=tmp_path / "whole", zoo=zoo).folder
+    folder = stopped(made, tmp_path / "run", zoo, at=0)
+    train(recipe("single", seed=9), folder=tmp_path / "newer", zoo=zoo)
+    assert zoo.registry.find("toy_tiny.single").card.version == 2
+    resume(folder, zoo=zoo)
+    assert final_digest(folder) == final_digest(whole)
+
+
 def test_resume_needs_the_folder_alone_and_takes_only_what_no_weight_depends_on(zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("scaled", seed=3)
     whole = train(made, folder=tmp_path / "whole", zoo=zoo).folder

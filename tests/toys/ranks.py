@@ -42,6 +42,10 @@ def main(root: Path) -> None:
         train(made, folder=cut, zoo=toy_zoo(root / "home"), resume=True)
         dist.barrier()
         assert final_digest(cut) == final_digest(whole), f"{shape}: other bits after a resume on {ranks} ranks"
+    os.chdir(root)
+    for place in ("runs/toy_tiny.single", "runs/toy_tiny.single-2"):
+        # The main rank chooses and locks the folder, the others follow.
+        assert str(train(recipe("single", batch_size=12, steps=2), zoo=toy_zoo(root / "home")).folder) == place
     dist.barrier()
     try:
         train(recipe("single", batch_size=7), folder=root / "odd", zoo=toy_zoo(root / "home"))
