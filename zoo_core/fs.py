@@ -244,6 +244,15 @@ def sweep(folder: Path) -> int:
     return len(abandoned)
 
 
+def free_space(path: Path) -> int:
+    """Bytes that this user can still write where `path` is, or will be once it is made."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
+
+
 def sync_folder(path: Path) -> None:
     """Make the entries of a folder survive a power loss. Raises `DiskError`; a failed sync is never tried again."""
     with _explained(path):

@@ -66,5 +66,8 @@ class Shelf(Protocol):
     def amend(self, card: Card) -> Card:
         """Add baselines and notes to a registered card."""
 
+    def probe(self) -> None:
+        """Raise `DiskError` where nothing could be added."""
+
     def remove(self, name: str, version: int) -> None:
         """Take a checkpoint out."""

@@ -158,6 +158,10 @@ class Registry:
         elsewhere = [entry.card.version or 0 for entry in self.names().held(Reference(name=card.name))]
         return self.store.add(card, files, above=max(elsewhere, default=0))
 
+    def probe(self) -> None:
+        """Raise `DiskError` where the user's store can't be written to."""
+        self.store.probe()
+
     def amend(self, card: Card) -> Card:
         """Add baselines and notes to a card in the user's store; its bytes, figures and identity stay."""
         return self.store.amend(card)

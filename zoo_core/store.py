@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -85,6 +86,15 @@ class Store:
             if not self.has(entry):  # a collection took it in the instant between its look at the age and the removal
                 self._put(entry, files[entry.path])
         return registered
+
+    def probe(self) -> None:
+        """Do once what adding does, and leave nothing. Raises `DiskError` where a checkpoint could not be added."""
+        for name in ("objects", "manifests"):
+            folder = self.root / name
+            fs.make_folder(folder)
+            path = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+            fs.write_file(path, b"") if name == "objects" else fs.publish_new(path, b"")
+            fs.remove_file(path)
 
     def amend(self, card: Card) -> Card:
         """Add baselines of metrics, and notes below those there are, to the registered card of the same name and version.

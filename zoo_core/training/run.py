@@ -23,6 +23,7 @@ from zoo_core.runs.claim import Claim
 from zoo_core.runs.finishing import complete
 from zoo_core.runs.guard import TimeUp, attempt, time_limit
 from zoo_core.runs.identity import Identity
+from zoo_core.runs.preflight import preflight
 from zoo_core.specs import RunInfo
 from zoo_core.training import state
 from zoo_core.training.best import Best
@@ -80,6 +81,7 @@ def train(
             identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
         start = open_start(recipe, host, registry, kept.init if kept else None)
         prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None)
+        preflight(recipe, prepared, hardware, host, registry, files.path)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"
         try:

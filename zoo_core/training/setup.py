@@ -20,6 +20,8 @@ from zoo_core.finetune import changed_settings
 from zoo_core.plugins import PluginHost, Provided
 from zoo_core.recipe import Component, Recipe
 from zoo_core.registry import Registry
+from zoo_core.runs import contracts
+from zoo_core.runs.contracts import calling
 from zoo_core.runs.identity import Identity, files_digest
 from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
@@ -95,23 +97,27 @@ def prepare(
     recipe: Recipe, host: PluginHost, hardware: Hardware, start: Start | None, kept: Mapping[str, bytes] | None
 ) -> Prepared:
     """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
-    data = open_data(recipe.data, host)
-    train = data.samples("train")
-    digest = data.digest()
+    data, task_id = open_data(recipe.data, host), recipe.task.id
+    train = _training_samples(recipe.data.id, data)
+    with calling(recipe.data.id, "Data.digest"):
+        digest = data.digest()
     provided, size, config = _architecture(recipe, host, start)
     preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
     if preprocessor and (start is None or recipe.preprocessor):
         config = _as_preprocessed(recipe, config, preprocessor.model_config())
+    contracts.check_labels(recipe.data.id, data.labels, recipe.task.provided.spec.labelled)
     labels = data.labels if recipe.task.provided.spec.labelled else ()
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
     reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
     adaptation = None
     if start is None or recipe.fresh:
-        model = building.build_fresh(host, provided, config, head)
+        with calling(provided.id, "the target of its spec"):
+            model = building.build_fresh(host, provided, config, head)
     else:
         model, adaptation = building.build_from(
             host, provided, config, head, start.tensors, labels=labels, known_labels=start.card.labels
         )
+    contracts.check_model(provided.id, model)
     model.to(hardware.device)
     hardware.broadcast(model)
     if recipe.training.gradient_checkpointing:
@@ -128,8 +134,11 @@ def prepare(
         fresh=lambda: building.build_fresh(host, provided, config, head),
     )
     published = frozenset(building.weights(model))
-    task = build_task(recipe.task, recipe.loss, host, context)
-    dataset = task.dataset(train, train=True)
+    with calling(task_id, "Task.__init__"):
+        task = build_task(recipe.task, recipe.loss, host, context)
+    contracts.check_task(task_id, task)
+    with calling(task_id, "Task.dataset"):
+        dataset, evaluation = task.dataset(train, train=True), _evaluation(recipe, data, task)
     plan = _plan(recipe, dataset, hardware)
     return Prepared(
         model_id=provided,
@@ -143,7 +152,7 @@ def prepare(
         preprocessor=preprocessor,
         adaptation=adaptation,
         train=dataset,
-        evaluation=_evaluation(recipe, data, task),
+        evaluation=evaluation,
         plan=plan,
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
         updates=_updates(recipe, host, task, provided),
@@ -180,6 +189,14 @@ def build_task(component: Component, loss: Component | None, host: PluginHost, c
     if loss:
         context.loss = host.resolve(loss.provided.spec.target, loss.provided)(loss.config)
     return host.resolve(component.provided.spec.target, component.provided)(component.config, context)  # type: ignore[no-any-return]
+
+
+def _training_samples(component: str, data: Data) -> Sequence[Any]:
+    with calling(component, "Data.samples"):
+        splits = data.splits()
+        if "train" not in splits:
+            raise DataError(f"{component}: no split train, found {', '.join(splits) or 'none'}")
+        return data.samples("train")
 
 
 def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tuple[Provided, str, Any]:

@@ -205,6 +205,8 @@ class Task(ABC):
     phases: tuple[Phase, ...] = (Phase(name="train"),)
     monitor: tuple[str, Literal["min", "max"]] = ("loss", "min")
     """The evaluation metric that chooses the best checkpoint, and whether `min` or `max` is better."""
+    least_samples: int = 1
+    """Fewest samples that metrics can be made of; fewer are refused before the first step."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         self.config = config

@@ -338,6 +338,17 @@ class _zero_latents:  # noqa: N801 - reads as a context
         self.task.latents = self.kept  # type: ignore[method-assign]
 
 
+def test_too_few_pictures_for_scores_are_named_before_the_first_step(zoo: Zoo, tmp_path: Path) -> None:
+    for samples, least in ((None, False), (9, True), (10, False)):
+        made = changed(DIGITS, training={"evaluate_samples": samples, "steps": 1})
+        if least:
+            with pytest.raises(DataError, match="needs at least 10 samples to measure on, the split validation has 9"):
+                train(made, folder=tmp_path / str(samples), zoo=zoo)
+            assert not (tmp_path / str(samples) / "checkpoints").exists()
+        else:
+            train(made, folder=tmp_path / str(samples), zoo=zoo)
+
+
 # ------------------------------------------------------------------------------------------ pictures from pictures
 
 PAIRED: dict[str, Any] = {

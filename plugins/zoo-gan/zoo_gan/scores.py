@@ -18,6 +18,8 @@ from zoo_gan.pictures import Pixels
 
 NEIGHBOURS = 3
 """Neighbours whose distance is a sample's radius in precision and recall."""
+LEAST = 10
+"""Fewest pictures of each kind that scores are made of."""
 _SUBSET = 500
 """Samples of a subset of the kernel distance."""
 
@@ -85,8 +87,8 @@ def arrays(images: Images) -> list[Pixels]:
 
 def distances(real: Tensor, made: Tensor) -> dict[str, float]:
     """`fid`, `kid`, `precision` and `recall` of features (N, D) and (M, D). Raises `UsageError` for fewer than 10 each."""
-    if min(len(real), len(made)) < 10:
-        raise UsageError(f"scores need 10 samples and more, found {len(real)} real and {len(made)} generated")
+    if min(len(real), len(made)) < LEAST:
+        raise UsageError(f"scores need {LEAST} samples and more, found {len(real)} real and {len(made)} generated")
     if not bool(made.isfinite().all()):
         return {"fid": float("inf"), "kid": float("inf"), "precision": 0.0, "recall": 0.0}
     # Differences of squares lose the digits that single precision has where means are large beside the spread.

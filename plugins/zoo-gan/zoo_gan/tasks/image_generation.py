@@ -29,6 +29,7 @@ class ImageGeneration(AdversarialTask):
     """The task on pictures; conditional where the checkpoint has labels."""
 
     monitor = ("fid", "min")
+    least_samples = scores.LEAST
     preprocessor: PictureReader
     config: GenerationConfig
 
