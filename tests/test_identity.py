@@ -18,10 +18,11 @@ from zoo_core import fs
 from zoo_core.card import card_to_data
 from zoo_core.catalogue import find_catalogue, read_registry
 from zoo_core.discovery import installed
-from zoo_core.errors import AmbiguousName, UnknownName
+from zoo_core.errors import AmbiguousName, RecipeError, UnknownName
 from zoo_core.factory import create_model, list_models, load, pipeline, train
-from zoo_core.finetune import finetune_recipe
-from zoo_core.recipe import load_recipe
+from zoo_core.finetune import finetune_recipe, name_from
+from zoo_core.plugins import PluginHost
+from zoo_core.recipe import check_name, load_recipe
 from zoo_core.registry import package_folders
 from zoo_core.schema import dump_yaml
 from zoo_core.testing.sites import on_path, write_plugin
@@ -205,6 +206,8 @@ def test_a_run_states_full_ids_and_an_older_card_is_read(tmp_path: Path) -> None
         assert model.zoo_adaptation.exact
         finetuned = finetune_recipe(older.name, task, "points", {}, ["steps=1"], zoo.host, zoo.registry)
         assert finetuned.task.id == card.task
+    for stem, suffix in {"données": "donnees", "Mes Avis (2)": "mes_avis_2", "数据": "data", "_._": "data"}.items():
+        assert name_from(stem) == suffix
     with pytest.raises(UnknownName, match="no-such"):
         create_model(card.name, task="no-such", zoo=zoo)
 
@@ -223,3 +226,102 @@ def test_a_remedy_can_be_written_on_the_command_line(tmp_path: Path) -> None:
         resolved = load_recipe(ambiguous, ["loss.name=zoo-b/focal", "lr=0.5"], host)
         assert resolved.loss is not None and resolved.loss.id == "zoo-b/focal"
         assert resolved.optimizers["main"].config.lr == 0.5
+
+
+CARELESS = {
+    "h25-names": """
+@hookimpl
+def zoo_models():
+    return [ModelSpec(name="hasty", summary="s", target="h25_names.parts:none", sizes={}, tasks=(),
+                      names="h25_names.parts:names")]
+""",
+    "h26-recipe": "",
+    "h27-card": "",
+    "h28-long": """
+@hookimpl
+def zoo_losses():
+    return [LossSpec(name="a" * 5000, summary="s", target="h28_long.parts:none", inputs=("a",))]
+""",
+    "h35-summary": """
+@hookimpl
+def zoo_losses():
+    spec = LossSpec(name="mute", summary="s", target="h35_summary.parts:none", inputs=("a",))
+    object.__setattr__(spec, "summary", None)
+    return [spec]
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def careless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    site = tmp_path_factory.mktemp("careless")
+    header = (
+        "from zoo_core.hookspecs import hookimpl\nfrom zoo_core.specs import LossSpec, ModelSpec\nzoo_api = (1, 0)\n"
+    )
+    for name, source in CARELESS.items():
+        parts = "def names():\n    raise RuntimeError('no names today')\n"
+        package = write_plugin(site, name, header + source, modules={"parts.py": parts})
+        for folder in ("recipes", "cards"):
+            fs.make_folder(package / folder)
+    fs.write_file(site / "h26_recipe" / "recipes" / "bad.yaml", b"name: x\nname: y\n")
+    fs.write_file(site / "h27_card" / "cards" / "bad.yaml", b"name: [\n")
+    return site
+
+
+def test_one_bad_item_of_a_plugin_costs_only_itself(careless: Path, tmp_path: Path) -> None:
+    def zoo(*words: str) -> subprocess.CompletedProcess[str]:
+        return child(careless, tmp_path, "-m", "zoo_core", *words)
+
+    recipes = zoo("recipes")
+    assert recipes.returncode == 0 and recipes.stdout.count("\n") == 26, recipes.stderr
+    assert "left out: " in recipes.stderr and "h26_recipe/recipes/bad.yaml:2" in recipes.stderr
+    listed = zoo("list")
+    assert listed.returncode == 0 and "bert_tiny.sentiment@1" in listed.stdout
+    assert "left out: h27-card: " in listed.stderr and "h27_card/cards/bad.yaml" in listed.stderr
+    mistyped = zoo("show", "no_such_model")
+    assert mistyped.returncode == 2 and "RuntimeError: no names today" in mistyped.stderr
+    assert "h25-names/hasty: the names of its architectures are left out" in mistyped.stderr
+    states = {row["name"]: (row["state"], row["reason"]) for row in json.loads(zoo("plugin", "list", "--json").stdout)}
+    assert {name: states[name][0] for name in CARELESS} == {
+        "h25-names": "active",
+        "h26-recipe": "active",
+        "h27-card": "active",
+        "h28-long": "broken",
+        "h35-summary": "broken",
+    }
+    assert "at most 100 letters" in states["h28-long"][1] and "summary" in states["h35-summary"][1]
+
+
+def test_one_plugin_alone_is_not_told_of_the_others_checkpoints(tmp_path: Path) -> None:
+    environment = {**os.environ, "ZOO_HOME": str(tmp_path), "ZOO_DISABLE_PLUGINS": ""}
+    alone = (
+        "import sys, zoo_core.plugins as p; from zoo_core.discovery import installed; from zoo_core.cli import main;"
+    )
+    alone += (
+        "p.installed = lambda: [s for s in installed() if s.distribution == 'zoo-nlp']; sys.exit(main(sys.argv[1:]))"
+    )
+
+    def zoo(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", alone, *words]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    listed = zoo("list")
+    assert listed.stderr == "" and "bert_tiny.sentiment@1" in listed.stdout and listed.stdout.count("\n") == 2
+    assert "needs zoo-vision: pip install zoo-vision" in zoo("list", "--all").stdout
+    checks = {check["name"]: check for check in json.loads(zoo("doctor", "--json").stdout)["checks"]}
+    assert checks["catalogue"]["state"] == "ok" and checks["catalogue"]["detail"] == "1 of 1 checkpoints loadable"
+
+
+def test_a_name_says_which_model_it_is_of() -> None:
+    host = PluginHost.discover()
+    bert = host.find("model", "zoo-nlp/bert")
+    for name in ("bert_tiny.reviews", "bert.reviews", "minilm_l6.v2", "foo"):
+        check_name(name, bert, "tiny", host)
+    for name in ("resnet_nano.reviews", "bert_base.reviews"):
+        with pytest.raises(RecipeError, match=f"says {name.partition('.')[0]}, and the model is bert_tiny") as caught:
+            check_name(name, bert, "tiny", host)
+        assert "bert_tiny.reviews" in caught.value.hint
+    with pytest.raises(RecipeError, match="the model is bert"):
+        check_name("resnet_nano.reviews", bert, "", host)
+    with pytest.raises(RecipeError, match="says resnet_nano"):
+        load_recipe("bert_tiny_mlm_tweets", ["name=resnet_nano.reviews"], host)

@@ -10,7 +10,7 @@ import pytest
 
 from zoo_core import fs
 from zoo_core.card import Card, FileEntry
-from zoo_core.catalogue import find_catalogue, read_registry, write_registry
+from zoo_core.catalogue import MAX_BYTES, find_catalogue, read_registry, write_registry
 from zoo_core.errors import CardError, CorruptFile, DiskError
 
 
@@ -37,7 +37,7 @@ def test_what_is_no_catalogue_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(CardError, match="no version"):
         write_registry(path, [card(version=None)])
     with pytest.raises(CardError, match="more than"):
-        write_registry(path, [card(notes="x" * (1 << 20))])
+        write_registry(path, [card(notes="x" * (MAX_BYTES))])
     with pytest.raises(CardError, match="surrogate"):
         write_registry(path, [card(labels=("\ud800",))])
     assert path.read_bytes() == before
@@ -66,7 +66,7 @@ def test_what_is_no_small_regular_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DiskError):
         read_registry(path)
     path.unlink()
-    path.write_bytes(b"#" * (1 << 20) + b"#")
+    path.write_bytes(b"#" * MAX_BYTES + b"#")
     with pytest.raises(CorruptFile):
         read_registry(path)
 
@@ -95,3 +95,14 @@ def test_reading_fifty_cards_is_fast(tmp_path: Path) -> None:
         assert len(read_registry(path)) == 50
         times.append(time.process_time() - started)
     assert min(times) < 0.05
+
+
+def test_a_catalogue_of_hundreds_of_cards_is_read_and_one_of_any_size_is_not(tmp_path: Path) -> None:
+    recipe = {part: {f"setting_{index}": "a longer word" for index in range(30)} for part in ("model", "task", "data")}
+    path = tmp_path / "registry.yaml"
+    write_registry(path, [card(f"toy_{number}", recipe=recipe) for number in range(400)])
+    assert path.stat().st_size > 1 << 20
+    assert len(read_registry(path)) == 400
+    path.write_bytes(path.read_bytes() + b"#" * (8 << 20))
+    with pytest.raises(CorruptFile, match="more than"):
+        read_registry(path)

@@ -16,10 +16,12 @@ from zoo_core.card import (
 )
 from zoo_core.errors import CardError, DiskError, StoreError
 from zoo_core.schema import Document, dump_yaml, locate, parse_yaml
-from zoo_core.yamltext import MAX_BYTES
 
 CATALOGUE = "registry.yaml"
 """Name of the catalogue, and of a project's own list of cards."""
+
+MAX_BYTES = 8 << 20
+"""The largest list of cards: some 1,900 of the size that runs write, which take a few seconds to read."""
 
 _HEADER = "# Cards of checkpoints, written by `zoo`. Digests are computed from the files and never typed.\n"
 
@@ -121,7 +123,7 @@ def parse_each(document: Document) -> Iterator[Card | CardError]:
 
 def read_document(path: Path) -> Document:
     """A file of cards as plain data with line numbers."""
-    return parse_yaml(fs.read_bytes(path, limit=MAX_BYTES), where=str(path), error=CardError)
+    return parse_yaml(fs.read_bytes(path, limit=MAX_BYTES), where=str(path), error=CardError, limit=MAX_BYTES)
 
 
 def names_in(folder: Path) -> list[str]:

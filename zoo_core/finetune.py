@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -84,7 +86,7 @@ def finetune_recipe(
     provided = host.find("task", task, [card.plugin])
     chosen = data_choice(provided, data, columns, host)
     stem = Path(data).stem if looks_like_path(data) or Path(data).exists() else data.split("/")[-1]
-    suffix = "".join(c if c.isalnum() or c in "_-" else "_" for c in stem.lower()).strip("_-") or "data"
+    suffix = name_from(stem)
     small = card.parameters < 30_000_000
     return load_recipe(
         {
@@ -164,6 +166,12 @@ def changed_settings(card: Card, recipe: Recipe, host: PluginHost) -> list[str]:
         different = [name for name in here if name != "name" and name in values and here[name] != values[name]]
         lines += [f"{section}.{name}: {values[name]} in {card.full_name}, {here[name]} here" for name in different]
     return lines
+
+
+def name_from(stem: str) -> str:
+    """The second half of a checkpoint's name from the name of a file or a data set, whatever letters that has."""
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-")[:60] or "data"
 
 
 def _column_settings(provided: Provided, columns: Mapping[str, str]) -> dict[str, str]:

@@ -128,6 +128,7 @@ class PluginHost:
         given = installed() if entry_points is None else entry_points
         sources = [entry if isinstance(entry, Source) else source_of(entry) for entry in given]
         self.warnings: list[str] = []
+        self._foreign: dict[str, Mapping[str, Mapping[str, Any]]] = {}
         self.records: list[PluginRecord] = []
         self._components: dict[str, list[Provided]] = {kind: [] for kind in KINDS}
         self._observers: dict[str, dict[str, pluggy.PluginManager]] = {hook: {} for hook in OBSERVERS}
@@ -201,11 +202,21 @@ class PluginHost:
         return NamedModel(found, short, self.foreign_names(found)[short])
 
     def foreign_names(self, provided: Provided) -> Mapping[str, Mapping[str, Any]]:
-        """The names that another library gives a family's architectures, with the configuration each stands for."""
-        if not provided.spec.names:
-            return {}
-        found: Mapping[str, Mapping[str, Any]] = self.resolve(provided.spec.names, provided)()
-        return found
+        """The names that another library gives a family's architectures, with the configuration each stands for.
+
+        Asked once; where that fails, the family has none, `warnings` says why, and nobody else is affected.
+        """
+        if provided.spec.names and provided.id not in self._foreign:
+            try:
+                found = self.resolve(provided.spec.names, provided)()
+                self._foreign[provided.id] = _checked_names(found)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the plugin border: whatever is raised there stops there
+                self._foreign[provided.id] = {}
+                cause = cause_of(error, self.packages()[provided.plugin])
+                self.warnings.append(f"{provided.id}: the names of its architectures are left out: {cause}")
+        return self._foreign.get(provided.id, {})
 
     def resolve(self, target: str, provided: Provided) -> Any:
         """What a target of a component's spec stands for; raises as `Provided.resolve` does."""
@@ -266,7 +277,7 @@ class PluginHost:
         if slash:
             raise UnknownName(kind, name, [f"{plugin}/{alias}" for alias, one in named if one.plugin == plugin])
         valid = [alias for alias, _ in named]
-        hint = nearest(name, valid)
+        hint = "\n".join([nearest(name, valid), *(w for w in self.warnings if "left out" in w)])
         idle = [f"{one.name} ({one.state})" for one in self.records if one.module and one.state != "active"]
         if idle:
             hint += f"\nnot looked into: {', '.join(idle)}; 'zoo plugin list' says why"
@@ -282,6 +293,15 @@ class PluginHost:
             raise MissingPlugin(plugin, what)
         if record.state != "active":
             raise PluginError(f"{what}: plugin {record.name} {record.version} is {record.state}", hint=record.reason)
+
+
+def _checked_names(found: Any) -> Mapping[str, Mapping[str, Any]]:
+    """What a family's `names` gave, if it is names with mappings."""
+    if not isinstance(found, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Mapping) for k, v in found.items()
+    ):
+        raise PluginError("names: expected a mapping of names to mappings of fields")
+    return found
 
 
 def _failed(record: PluginRecord, error: BaseException) -> PluginRecord:

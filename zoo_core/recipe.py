@@ -16,7 +16,7 @@ from zoo_core import fs
 from zoo_core.card import valid_name
 from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError, nearest
 from zoo_core.inputs import expanded
-from zoo_core.plugins import PluginHost, Provided, model_name
+from zoo_core.plugins import PluginHost, Provided, model_name, model_names
 from zoo_core.schema import Place, build, dump_yaml, parse_override, parse_yaml, set_path, to_data
 from zoo_core.settings import Schedule, Training
 
@@ -208,6 +208,26 @@ def _name_in(data: Mapping[str, Any], section: str) -> str:
     return name if isinstance(name, str) else ""
 
 
+def check_name(name: str, provided: Provided, size: str, host: PluginHost) -> None:
+    """Raise `RecipeError` for a checkpoint's name that begins like another architecture's than the model's.
+
+    A word that no architecture has is the user's own choice.
+    """
+    stem, dot, rest = name.partition(".")
+    claimed = [
+        (family, model_names(family.spec)[stem]) for family in host.all("model") if stem in model_names(family.spec)
+    ]
+    fits = [
+        s for family, s in claimed if family.id == provided.id and (s == size or not size or stem == family.spec.name)
+    ]
+    if claimed and not fits:
+        own = model_name(provided, size).rpartition("/")[2]
+        raise RecipeError(
+            f"the name {name!r} says {stem}, and the model is {own}",
+            hint=f"names are of the form family_size.recipe_data, here {own}{dot}{rest}; or begin with a word of your own",
+        )
+
+
 def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     if not valid_name(sections.name):
         raise RecipeError(f"{where}: name {sections.name!r} is not of the form family_size.recipe_data")
@@ -224,6 +244,8 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         raise RecipeError(
             f"{where}: {model.provided.id} has no head for the task {task.id}", hint=f"it serves: {tasks}"
         )
+    if model:
+        check_name(sections.name, model.provided, model.size, part.host)
     data = part.component("data", sections.data, ("data",))
     if data.provided.spec.kind not in task.provided.spec.data:
         wanted = " or ".join(task.provided.spec.data)

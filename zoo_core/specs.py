@@ -53,6 +53,10 @@ class Spec:
         kind = type(self).__name__
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"{kind} name {self.name!r}: lower-case letters, digits, '_', '.' and '-' only")
+        if len(self.name) > 100:
+            raise ValueError(f"{kind} name {self.name[:40]!r}...: at most 100 letters")
+        if not isinstance(self.summary, str) or len(self.summary) > 1000:
+            raise ValueError(f"{kind} {self.name!r}: its summary is not a line of text")
         if not _TARGET.fullmatch(self.target):
             raise ValueError(f"{kind} {self.name!r}: target {self.target!r} is not 'package.module:function'")
         for place in SETTINGS:

@@ -47,13 +47,15 @@ class Document:
     """Line of every key and list item, counted from 1."""
 
 
-def parse_yaml(text: str | bytes, *, where: str, error: type[ZooError] = RecipeError) -> Document:
+def parse_yaml(
+    text: str | bytes, *, where: str, error: type[ZooError] = RecipeError, limit: int = MAX_BYTES
+) -> Document:
     """The text as plain data. Raises `error`, with the line, for everything that two readers could read differently.
 
     Refused: duplicate keys, anchors, aliases, merge keys, tags, directives, a second document, words and numbers that
-    YAML would turn into something else (`no`, `010`, `12:30:45`), more than `MAX_BYTES` and more than `MAX_DEPTH` levels.
+    YAML would turn into something else (`no`, `010`, `12:30:45`), more than `limit` bytes and more than `MAX_DEPTH` levels.
     """
-    decoded = _decode(text, where, error)
+    decoded = _decode(text, where, error, limit)
     composer = _Composer(where, error)
     parser = _LOADER(decoded)
     try:
@@ -106,11 +108,11 @@ def spot(where: str, line: int) -> str:
     return f"{where}:{line}" if line else where
 
 
-def _decode(text: str | bytes, where: str, error: type[ZooError]) -> str:
+def _decode(text: str | bytes, where: str, error: type[ZooError], limit: int) -> str:
     """The text, whose byte order mark the parser skips. Raises `error` for another encoding and for a text that is too long."""
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
-    if len(data) > MAX_BYTES:
-        raise error(f"{where}: {len(data)} bytes, more than the {MAX_BYTES} allowed")
+    if len(data) > limit:
+        raise error(f"{where}: {len(data)} bytes, more than the {limit} allowed")
     try:
         return data.decode()
     except UnicodeDecodeError as failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from zoo_core.card import Card, Metric
 from zoo_core.catalogue import write_registry
+from zoo_core.cli.render import RichOutput
 from zoo_core.fs import digest_of
 from zoo_core.store import Store
 
@@ -239,3 +242,43 @@ def test_a_folder_that_can_not_be_read_is_a_note(zoo: Zoo, cards: None, tmp_path
     assert asked.code == 5 and str(folder) in asked.err
     (store,) = (check for check in checked.data["checks"] if check["name"] == "store")
     assert store["state"] == "warning" and str(folder) in store["hint"]
+
+
+EVIL = "\x1b]0;PWNED\x07\x1b[31m\x9b31m\u202e\x7f"
+
+
+def test_no_control_character_of_a_card_reaches_a_terminal(zoo: Zoo, tmp_path: Path) -> None:
+    """Not by a heading either, and JSON has none that a terminal would obey."""
+    metric = Metric(name="m" + EVIL, value=0.5, data="d" + EVIL, split="s" + EVIL, baselines={"rival" + EVIL: 0.1})
+    card = Card(
+        name="toy_tiny.evil",
+        plugin="zoo-toy",
+        model="zoo-toy/toy",
+        files=(),
+        summary="PWNED" + EVIL,
+        labels=("a" + EVIL, "b"),
+        environment={"e" + EVIL: "v" + EVIL},
+        metrics=(metric,),
+        notes=EVIL,
+    )
+    Store(tmp_path / "home").add(card, {"model.safetensors": [b"evil"]})
+    words = ["show toy_tiny.evil", "list", "search evil", "show toy_tiny.evil --json", "list --json"]
+    for line in words:
+        shown = zoo(*line.split())
+        assert (shown.code == 0 and "PWNED" in shown.out) or line == "doctor", line
+        assert [c for c in shown.out + shown.err if c != "\n" and not c.isprintable()] == [], line
+    assert zoo("show", "toy_tiny.evil", "--json").data["metrics"][0]["name"] == "m" + EVIL
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    RichOutput(stream, {"TERM": "xterm", "NO_COLOR": "1"}).table(["name", "baseline: rival" + EVIL], [["a", EVIL]])
+    assert "\x1b]" not in stream.getvalue() and not set("\x07\x9b\u202e\x7f") & set(stream.getvalue())
+
+
+def test_show_explains_every_kind_of_component_and_recipes(zoo: Zoo) -> None:
+    for name, kind in {"majority": "task", "coins": "data", "l1": "loss", "adamw": "optimizer"}.items():
+        found = zoo("show", name, "--json").data
+        assert found[0]["name"] == name and found[0]["is a"] == kind and "settings" in found[0]
+    assert [found["is a"] for found in zoo("show", "coins", "--json").data] == ["data", "recipe"]
+    assert "settings.lr: 0.001" in zoo("show", "zoo-core/adamw").out
+    assert "registers: toy_tiny.coins" in zoo("show", "coins").out
+    assert "did you mean adam, adamw" in zoo("show", "adamv").err

@@ -106,7 +106,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a checkpoint (also name@version), or an architecture")
+    parser.add_argument("name", help="a checkpoint (also name@version), an architecture, or any component or recipe")
 
 
 def _nothing(parser: argparse.ArgumentParser) -> None:
@@ -229,7 +229,7 @@ COMMANDS = (
     Command(
         name="show",
         group=FIND,
-        summary="Show the card of a checkpoint, or an architecture.",
+        summary="Show the card of a checkpoint, or an architecture, a task, a data set, a loss, an optimizer or a recipe.",
         examples=("zoo show mood_tiny.tweets", "zoo show mood_tiny.tweets@1 --json", "zoo show mood_tiny"),
         target="zoo_core.cli.show:show",
         arguments=_show,

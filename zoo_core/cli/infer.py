@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from zoo_core.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
-from zoo_core.cli.render import EMPTY, Output, measured_with, metric_rows, number
+from zoo_core.cli.render import EMPTY, Output, escaped_json, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.data.lines import MAX_LINE
@@ -312,4 +312,4 @@ def _cell(value: Any) -> str:
     """A value in one cell: figures rounded, anything nested as JSON."""
     if isinstance(value, float):
         return number(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else escaped_json(json.dumps(value, ensure_ascii=False))

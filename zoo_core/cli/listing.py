@@ -10,7 +10,7 @@ from typing import Any
 from zoo_core.card import Card
 from zoo_core.cli.render import Output, count, number
 from zoo_core.cli.session import Answer, Session
-from zoo_core.errors import UnknownName
+from zoo_core.errors import UnknownName, ZooError
 from zoo_core.layers import CATALOGUE, Entry, Names
 from zoo_core.plugins import PluginHost, Provided
 
@@ -32,6 +32,7 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
         found = [*architecture_rows(session.host), *(foreign_rows(session.host) if given else [])]
         rows += [row for row in found if row["model"] in families and _passes(row, arguments)]
         notes = () if given else _more_names(session.host)
+        notes = (*notes, *left_out(session.host.warnings))
     else:
         usable = registry.usual(arguments.pattern, task=task, modality=modality)
         rows = [checkpoint_row(entry, names) for entry in usable]
@@ -59,16 +60,23 @@ def list_recipes(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.schema import parse_yaml
 
     rows = []
+    problems = []
     for name, path in shipped_recipes(session.host).items():
-        data = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError).data
-        sections = data if isinstance(data, dict) else {}
-        task, summary = _named(sections.get("task")), str(sections.get("summary", ""))
+        try:
+            data = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError).data
+            if not isinstance(data, dict):
+                raise RecipeError(f"{path}: a recipe is a mapping of sections")
+        except ZooError as failure:
+            problems.append(failure.message)
+            continue
+        task, summary = _named(data.get("task")), str(data.get("summary", ""))
         rows.append({"name": name, "task": task, "summary": summary, "path": str(path)})
 
     def show(output: Output) -> None:
         output.table(["recipe", "task", "summary"], [[row["name"], row["task"], row["summary"]] for row in rows])
 
-    notes = ("run one with: zoo pretrain RECIPE",) if rows else ("no installed plugin ships recipes",)
+    next_step = "run one with: zoo pretrain RECIPE" if rows else "no installed plugin ships recipes"
+    notes = (next_step, *left_out(problems))
     return Answer(document=lambda: rows, show=show, notes=notes)
 
 

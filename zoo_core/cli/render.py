@@ -54,7 +54,7 @@ class PlainOutput:
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Columns two spaces apart; the last one isn't padded."""
-        lines = [[heading.upper() for heading in headings], *([cell(value) for value in row] for row in rows)]
+        lines = [[cell(heading.upper()) for heading in headings], *([cell(value) for value in row] for row in rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
         for line in lines:
             padded = [value.ljust(width) for value, width in zip(line[:-1], widths, strict=False)]
@@ -95,7 +95,7 @@ class RichOutput:
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for number, heading in enumerate(headings):
-            table.add_column(heading, no_wrap=number == 0, overflow="fold", header_style="bold")
+            table.add_column(cell(heading), no_wrap=number == 0, overflow="fold", header_style="bold")
         for row in rows:
             table.add_row(*(cell(value) for value in row))
         self.console.print(table)
@@ -132,8 +132,17 @@ def terminal_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
 def write_json(stream: TextIO, document: Any) -> None:
     """One JSON document and a line break; numbers JSON can't say (NaN, infinities) become null."""
-    stream.write(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, default=str)
+    stream.write(escaped_json(text) + "\n")
     stream.flush()
+
+
+def escaped_json(text: str) -> str:
+    """JSON with every character that can't be printed written as `\\uXXXX`: C1, DEL, and those that turn the direction."""
+    # What may stand outside strings is printable or a line break, so that only strings change.
+    return "".join(
+        c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] if c != "\x7f" else "\\u007f" for c in text
+    )
 
 
 def _finite(value: Any) -> Any:

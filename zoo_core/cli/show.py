@@ -8,10 +8,11 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from zoo_core.card import Card, card_to_data
-from zoo_core.cli.listing import architecture_rows
+from zoo_core.cli.components import explain, known_names
+from zoo_core.cli.listing import architecture_rows, left_out
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
-from zoo_core.errors import UnknownName, ZooError
+from zoo_core.errors import UnknownName, ZooError, nearest
 from zoo_core.layers import Entry
 from zoo_core.plugins import NamedModel, PluginHost, model_name
 from zoo_core.schema import build, to_data
@@ -28,12 +29,16 @@ def show(arguments: Namespace, session: Session) -> Answer:
     except UnknownName as unknown:
         if "@" in name or "." in name:
             raise
+        if found := explain(name, session.host):
+            return found
         try:
             return _architecture(session.host.find_model(name))
         except UnknownName:
             families = {provided.spec.name for provided in session.host.all("model")}
             cards = {entry.card.name for entry in session.registry.cards()}
-            raise UnknownName("checkpoint or architecture", name, cards | models | families) from unknown
+            valid = cards | models | families | known_names(session.host)
+            hint = "\n".join([nearest(name, valid), *left_out(session.host.warnings)])
+            raise UnknownName("checkpoint, architecture or component", name, valid, hint=hint) from unknown
 
 
 def _checkpoint(entry: Entry, session: Session) -> Answer:

@@ -18,7 +18,7 @@ from zoo_core.environment import describe_computation
 from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.finetune import changed_settings
 from zoo_core.plugins import PluginHost, Provided
-from zoo_core.recipe import Component, Recipe
+from zoo_core.recipe import Component, Recipe, check_name
 from zoo_core.registry import Registry
 from zoo_core.runs import contracts
 from zoo_core.runs.contracts import calling
@@ -204,6 +204,7 @@ def _architecture(recipe: Recipe, host: PluginHost, start: Start | None) -> tupl
         assert recipe.model is not None
         return recipe.model.provided, recipe.model.size, recipe.model.config()
     provided = host.find("model", start.card.model)
+    check_name(recipe.name, provided, start.card.size, host)
     values = {**start.card.config, **recipe.init_overrides}
     if not host.serves(provided, recipe.task.provided):
         raise RecipeError(
