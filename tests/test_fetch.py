@@ -232,4 +232,5 @@ def test_a_python_package_must_be_pinned_by_digest(tmp_path: Path) -> None:
 
 def test_the_data_folder_can_be_chosen(tmp_path: Path) -> None:
     assert data_root({"ZOO_DATA": str(tmp_path)}) == tmp_path
+    assert data_root({"ZOO_DATA": "~/sets"}) == Path.home() / "sets"
     assert data_root({"ZOO_HOME": str(tmp_path)}) == tmp_path / "data"

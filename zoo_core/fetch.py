@@ -19,6 +19,7 @@ from typing import IO, NamedTuple, Protocol
 
 from zoo_core import fs
 from zoo_core.errors import DataError, DigestMismatch, UsageError
+from zoo_core.inputs import expanded
 from zoo_core.storage.budgets import ARCHIVE
 
 MAX_ARCHIVE = 1 << 30
@@ -270,7 +271,7 @@ _OPENERS: Mapping[str, Callable[[Path], Iterator[_Member]]] = {
 def data_root(environ: Mapping[str, str]) -> Path:
     """The folder of all data sets: `$ZOO_DATA`, or `data` in the zoo's home."""
     if environ.get("ZOO_DATA"):
-        return Path(environ["ZOO_DATA"])
+        return expanded(environ["ZOO_DATA"])
     from zoo_core import store
 
     return store.home(environ) / "data"

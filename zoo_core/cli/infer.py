@@ -51,7 +51,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
     if arguments.output:
         from zoo_core.cli.files import keep_artifacts
 
-        keep_artifacts(artifacts, Path(arguments.output))
+        keep_artifacts(artifacts, expanded(arguments.output))
 
     def show(output: Output) -> None:
         for data, split, samples in dict.fromkeys((metric.data, metric.split, metric.samples) for metric in metrics):
@@ -95,7 +95,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
         )
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
-    folder = Path(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
+    folder = expanded(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
     keeper = Keeper(folder, loaded.task.overview)
     asked = loaded.options(options)
     answered = answer_each(lambda some: loaded.task.predict(some, asked), inputs, batch=batch)

@@ -28,9 +28,8 @@ class Evaluation(NamedTuple):
 
 def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> Evaluation:
     """Metrics of a task on rows; a baseline or a picture that can't be made is left out with a note."""
-    found = evaluate(
-        task, task.dataset(rows.data.samples(rows.split), train=False), hardware=hardware, batch_size=batch_size
-    )
+    dataset = task.dataset(rows.data.samples(rows.split), train=False)
+    found = evaluate(task, dataset, hardware=hardware, batch_size=batch_size)
     made = artifacts(task, found, seconds=_PATIENCE)
     baselines, problems = measured_baselines(task, rows.data, rows.split, seconds=_PATIENCE)
     if made.problem:
@@ -49,4 +48,4 @@ def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> E
         for metric, value in found.metrics.items()
     ]
     seen = parts_seen(rows.data, rows.split) if baselines else ()
-    return Evaluation(metrics, made.value or {}, (*rows.notes, *seen, *problems))
+    return Evaluation(metrics, made.value or {}, (*rows.notes, *dataset.notices, *seen, *problems))

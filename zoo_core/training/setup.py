@@ -161,6 +161,7 @@ def prepare(
         notices=(
             *data.notices,
             *(preprocessor.notices(train) if preprocessor else ()),
+            *dataset.notices,
             *(changed_settings(start.card, recipe, host) if start else ()),
         ),
     )

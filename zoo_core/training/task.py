@@ -75,6 +75,9 @@ class Dataset(ABC):
 
     lengths: np.ndarray | None = None
     """(N,) integers, cost of each sample in tokens, frames or pixels; batches are bucketed by it where it is given."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of the encoding, like samples that were cut; that of the training split is shown when a run
+    starts, and stands on the card."""
 
     @abstractmethod
     def __len__(self) -> int:

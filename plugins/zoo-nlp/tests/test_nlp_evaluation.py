@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from zoo_core import evaluate, open_zoo, train
+from zoo_core.cli.app import main
 from zoo_core.errors import DataError, UnknownName
-from zoo_core.factory import Evaluation, Zoo
+from zoo_core.factory import Zoo
 from zoo_core.finetune import finetune_recipe
+from zoo_core.runs.measure import Evaluation
 
 ENDINGS = ("crew", "flight", "service", "delay", "seat")
 
@@ -126,3 +128,32 @@ def test_unlabelled_text_is_measured_whole(zoo: Zoo, tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("the lazy dog jumps\n" * 10)
     train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert {split for split, _ in samples(evaluate("bert_tiny.few", str(tmp_path / "b.txt"), zoo=zoo))} == {"all"}
+
+
+def test_texts_that_training_cuts_are_counted_in_the_log_and_on_the_card(zoo: Zoo, tmp_path: Path) -> None:
+    long = " ".join(["great flight"] * 200)
+    path = table(tmp_path / "long.csv", [*rows(40, MOODS), *((f"{long} {number}", "positive") for number in range(10))])
+    recipe = finetune_recipe(
+        "bert_tiny.sentiment", "text-classification", str(path), {}, ["steps=1"], zoo.host, zoo.registry,
+    )  # fmt: skip
+    result = train(recipe, folder=tmp_path / "run", zoo=zoo)
+    assert result.card is not None
+    told = "8 of 40 texts are cut to the 64 tokens that the model takes"
+    assert told in result.card.notes.splitlines()
+    assert told in (tmp_path / "run" / "log.txt").read_text()
+    measured = evaluate("bert_tiny.mine", str(path), zoo=zoo)
+    assert "10 of 50 texts are cut to the 64 tokens that the model takes" in measured.notes
+
+
+def test_the_command_says_what_it_measured_and_keeps_files_in_the_home_folder(
+    zoo: Zoo, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(folder / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "four.csv", rows(4, {"positive": "great"}))
+    assert main(["evaluate", "bert_tiny.mine", "--data", "four.csv", "--output", "~/kept"]) == 0
+    shown = capsys.readouterr()
+    assert "bert_tiny.mine on zoo-nlp/labelled-text, split all, 4 samples" in shown.out
+    assert "samples by class (all): positive 4" in shown.err
+    assert (tmp_path / "person" / "kept" / "confusion.json").is_file() and not (tmp_path / "~").exists()

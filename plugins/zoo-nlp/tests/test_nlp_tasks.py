@@ -422,7 +422,7 @@ def test_classification_samples_are_measured_and_cut() -> None:
     dataset = task.dataset([LabelledText("the sea " * 30, "animal"), LABELLED[1]], train=True)
     assert dataset.lengths is not None
     assert dataset.lengths.tolist() == [16, 6]
-    assert dataset.truncated == 1
+    assert dataset.truncated == 1 and dataset.notices[0].startswith("1 of ")
     assert whole(dataset)["attention_mask"].sum(1).tolist() == [16, 6]
 
 
@@ -533,7 +533,7 @@ def test_an_evaluation_generates_for_as_many_samples_as_asked() -> None:
 
 def test_cut_pairs_are_counted_once() -> None:
     dataset = translation().dataset([TextPair("z" * 50, "z" * 50), PAIRS[0]], train=True)
-    assert dataset.truncated == 1
+    assert dataset.truncated == 1 and dataset.notices[0].startswith("1 of ")
     assert dataset.lengths is not None
     assert dataset.lengths[0] == 80
 

@@ -71,6 +71,11 @@ def too_long(number: int, length: int, limit: int) -> DataError:
     )
 
 
+def cut_notices(cut: int, total: int, what: str, limit: int) -> tuple[str, ...]:
+    """A notice of samples whose end training doesn't see; `what` names them in the plural."""
+    return (f"{cut:,} of {total:,} {what} are cut to the {limit:,} tokens that the model takes",) if cut else ()
+
+
 def pad(rows: Sequence[Ids], pad_id: int) -> tuple[Tensor, Tensor]:
     """Ids (B, T), filled up on the right, and the mask (B, T) that is 1 on real tokens; both int64."""
     lengths = np.asarray([len(row) for row in rows])

@@ -21,7 +21,7 @@ from zoo_nlp import metrics
 from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import TextPair, text_of
-from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
+from zoo_nlp.tasks.common import SERVED, TextTask, cut_notices, pad, refuse_long
 from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, Writer, encoder_decoder, write
 
 _IGNORED = -100
@@ -223,6 +223,8 @@ class Pairs(Dataset):
         self.lengths = sources.lengths() + targets.lengths()
         self.truncated = len(np.union1d(sources.cut(), targets.cut()))
         """Pairs of which a side was cut to the model's length."""
+        limit = int(max(sources.lengths().max(initial=0), targets.lengths().max(initial=0)))
+        self.notices = cut_notices(self.truncated, len(pairs), "pairs", limit)
         chosen = np.linspace(0, len(pairs) - 1, marked).round().astype(int).tolist() if marked else []
         self.marked = {index: (pairs[index].source, pairs[index].target) for index in chosen}
 

@@ -16,7 +16,7 @@ from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutp
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
-from zoo_nlp.tasks.common import TextTask, pad, text_logits
+from zoo_nlp.tasks.common import TextTask, cut_notices, pad, text_logits
 
 
 class TextClassification(TextTask):
@@ -97,6 +97,7 @@ class LabelledTexts(Dataset):
         self.lengths = tokens.lengths()
         self.truncated = len(tokens.cut())
         """Texts that were cut to the model's length."""
+        self.notices = cut_notices(self.truncated, len(labels), "texts", int(self.lengths.max(initial=0)))
 
     def __len__(self) -> int:
         return len(self.labels)
