@@ -10,17 +10,25 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, run
+from numpy.typing import NDArray
+from zoo_speech.audio import read_audio, resampled
 from zoo_speech.data import czech as czech_data
 from zoo_speech.data_configs import Subset
+from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.common import word_errors
+from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
 
-from zoo_core import Fetcher, evaluate, fs, load, load_recipe, open_zoo
+from zoo_core import Fetcher, create_model, evaluate, fs, load, load_recipe, open_zoo
+from zoo_core.builtin import CrossEntropyConfig
 from zoo_core.errors import UnknownName
 from zoo_core.exchange import export_folder, import_packaged
 from zoo_core.fetch import data_root
 from zoo_core.recipe import Recipe
+from zoo_core.training.losses import cross_entropy
+from zoo_core.training.task import TaskContext
 
 WHISPER = "whisper_tiny_en.openai"
 PUBLISHED_WER = 0.019
@@ -52,6 +60,50 @@ def whisper() -> dict[str, Any]:
         "recordings_with_other_tokens": differ,
         "published_wer": PUBLISHED_WER,
         "holds": gap <= 0.005 and not differ,
+    }
+
+
+def whisper_windows() -> dict[str, Any]:
+    """Whisper tiny.en with windows of 12 seconds beside its own of 30, on prompts one behind the other."""
+    imported(WHISPER)
+    recordings = long_recordings(english_prompts(), seconds=42, count=6)
+    rates, lengths = {}, {}
+    for frames in (3_000, 1_200):
+        task = recogniser(frames)
+        answers = task.predict([(samples, 16_000) for samples, _ in recordings], RecognitionOptions())
+        rates[f"{frames // 100} s"] = round(
+            errors_of([answer["text"] for answer in answers], [text for _, text in recordings])["wer"], 4
+        )
+        segments = [segment for answer in answers for segment in answer["segments"]]
+        lengths[f"{frames // 100} s"] = sum(segment["end"] <= segment["start"] for segment in segments)
+    return {
+        "claim": "windows: Whisper tiny.en's own weights on recordings of 40 to 60 s, heard 12 s at once",
+        "data": "prompts of Debian's asterisk-core-sounds-en-g722, one behind the other with 0.3 s between them",
+        "recordings": [round(len(samples) / 16_000, 1) for samples, _ in recordings],
+        "wer": rates,
+        "segments_without_length": lengths,
+        "holds": rates["12 s"] <= rates["30 s"] + 0.05 and not any(lengths.values()),
+    }
+
+
+def not_speech() -> dict[str, Any]:
+    """What Whisper tiny.en writes where nobody speaks: tones of a telephone, noise, silence."""
+    imported(WHISPER)
+    seconds = np.arange(30 * 16_000) / 16_000
+    ringing = 0.2 * (np.sin(2 * np.pi * 440 * seconds) + np.sin(2 * np.pi * 480 * seconds)) * (seconds % 6 < 2)
+    beeps = 0.4 * np.sin(2 * np.pi * 1_000 * seconds) * (seconds % 1 < 0.2)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(seconds))
+    sounds = {"ringing": ringing, "beeps": beeps, "noise": noise, "silence": 0 * seconds}
+    inputs = [(sound.astype(np.float32), 16_000) for sound in sounds.values()]
+    words = {}
+    for timestamps in (False, True):
+        answers = recogniser(3_000).predict(inputs, RecognitionOptions(timestamps=timestamps))
+        for name, answer in zip(sounds, answers, strict=True):
+            words[f"{name}{', timestamps' if timestamps else ''}"] = len(answer["text"].split())
+    return {
+        "claim": "no speech: words that Whisper tiny.en writes for 30 s of tones, noise and silence",
+        "words": words,
+        "holds": max(words.values()) <= 5,
     }
 
 
@@ -191,6 +243,8 @@ def voices() -> dict[str, Any]:
 
 CLAIMS = (
     whisper,
+    whisper_windows,
+    not_speech,
     czech,
     speech_pretraining,
     languages,
@@ -281,6 +335,28 @@ def english_prompts() -> list[tuple[Path, str]]:
     return kept
 
 
+def long_recordings(
+    prompts: list[tuple[Path, str]], *, seconds: float, count: int
+) -> list[tuple[NDArray[np.float32], str]]:
+    """The first recordings of at least so many seconds that prompts make one behind the other, and what is said in them."""
+    made, parts, texts = [], [], []
+    for path, text in prompts:
+        parts += [resampled(read_audio(path), 16_000).samples, np.zeros(4_800, np.float32)]
+        texts.append(text)
+        if sum(map(len, parts)) >= seconds * 16_000:
+            made.append((np.concatenate(parts), " ".join(texts)))
+            parts, texts = [], []
+    return made[:count]
+
+
+def recogniser(frames: int) -> Recognition:
+    """Whisper's task on weights that nobody trained further, so many frames of which are heard at once."""
+    loaded: Any = load(WHISPER)
+    model: Any = create_model(WHISPER, pretrained=True, task="automatic-speech-recognition", max_frames=frames)
+    context = TaskContext(model=model, preprocessor=loaded.preprocessor, loss=cross_entropy(CrossEntropyConfig()))
+    return Recognition(RecognitionConfig(), context)
+
+
 def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
     """By Whisper's normaliser of English, which writes numbers as digits, and by the zoo's."""
     import jiwer
@@ -303,7 +379,6 @@ def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
 def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
     """How many recordings get the same tokens from the exported folder in Transformers, through its own features."""
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
-    from zoo_speech.audio import read_audio, resampled
     from zoo_speech.whisper_decoding import Heard, greedy
     from zoo_speech.whisper_windows import spectrograms
 

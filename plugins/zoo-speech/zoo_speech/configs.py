@@ -169,6 +169,8 @@ class WhisperReaderConfig:
     """Tokens that are never written, as those of noises and brackets."""
     suppressed_first: tuple[int, ...] = ()
     """Tokens that no transcript begins with, as its end."""
+    timestamps: bool = True
+    """Whether the model has learned to say when it is said; false for what is fine-tuned here, from texts without times."""
 
     def __post_init__(self) -> None:
         """Refuse rates and lengths that no Whisper has."""

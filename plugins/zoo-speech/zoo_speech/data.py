@@ -20,6 +20,7 @@ from zoo_core.tables import read_table
 from zoo_core.training.task import Data
 from zoo_speech.audio import Limits
 from zoo_speech.data_configs import SpokenLanguage, Subset
+from zoo_speech.languages import language_code
 from zoo_speech.samples import LabelledRecording, Recording, Utterance
 from zoo_speech.sources import ARCHIVE, PARTS, PREPARED
 
@@ -298,12 +299,12 @@ def prepared_rows(parts: Iterable[str], *, view: str = "") -> dict[str, list[Row
 
 
 def of_languages(splits: Mapping[str, list[Row]], languages: Sequence[str], *, where: str) -> dict[str, list[Row]]:
-    """The rows in these languages, all where there are none given. Raises `UnknownName` for a language without rows."""
+    """The rows in these languages, by code or name, all where there are none given.
+
+    Raises `UnknownName` for a language without rows.
+    """
     known = {row.language for rows in splits.values() for row in rows}
-    for language in languages:
-        if language not in known:
-            raise UnknownName("language", language, known, where=where)
-    wanted = languages or known
+    wanted = {language_code(language, known, where=where) for language in languages} or known
     return {split: [row for row in rows if row.language in wanted] for split, rows in splits.items()}
 
 

@@ -10,7 +10,7 @@ from zoo_speech.loss_specs import LOSSES
 zoo_api = (1, 0)
 
 _SUFFIXES = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
     ".webm", ".mka", ".mkv", ".amr",
 )  # fmt: skip
 

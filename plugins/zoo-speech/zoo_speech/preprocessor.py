@@ -6,6 +6,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -190,6 +191,10 @@ class WhisperReader(Reader):
         """The token of 0.00 s, which follows the one for a transcript without times; None where there is no such one."""
         number = self.tokenizer.token_to_id(NO_TIMESTAMPS)
         return None if number is None else number + 1
+
+    def forget_timestamps(self) -> None:
+        """Note that the model is trained on texts without times, after which it writes none to be relied on."""
+        self.config = replace(self.config, timestamps=False)
 
     @cached_property
     def silence(self) -> int | None:

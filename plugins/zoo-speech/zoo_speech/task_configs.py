@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isfinite
 from typing import Literal
 
@@ -115,6 +116,30 @@ class AudioClassificationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When a transcript of Whisper's is trusted (Radford et al., 2022, section 4.5), and what is tried where it isn't."""
+
+    compression_ratio: float = 2.4
+    """Most that zlib may make of a window's text, as a ratio of bytes: what is above repeats itself."""
+    log_probability: float = -1.0
+    """Least mean log-probability of a window's tokens; what is below is too unlikely."""
+    no_speech: float = 0.6
+    """Nobody speaks in a window where the model says so with a higher probability and what it wrote is too unlikely."""
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried one after the other until a text is trusted, else the best of them is taken: 0 for the likeliest tokens, above
+    that they are drawn, always the same ones for the same sound. `temperatures=0` tries once."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        require(self, "compression_ratio", "above 0", self.compression_ratio > 0)
+        require(self, "log_probability", "a logarithm, at most 0", self.log_probability <= 0)
+        require(self, "no_speech", "a probability from 0 to 1", 0 <= self.no_speech <= 1)
+        rising = all(first < second for first, second in pairwise(self.temperatures))
+        held = bool(self.temperatures) and self.temperatures[0] >= 0 and self.temperatures[-1] <= 2 and rising
+        require(self, "temperatures", "at least one, rising, from 0 to 2", held)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecognitionConfig:
     """How an encoder–decoder learns to write from transcripts."""
 
@@ -126,6 +151,8 @@ class RecognitionConfig:
     """Training leaves out recordings of more seconds; null: one that is longer than the model hears at once is an error."""
     generate_samples: int | None = None
     """Recordings, spread evenly over the split, whose transcripts an evaluation writes and compares; null for all."""
+    decoding: Thresholds = field(default_factory=Thresholds)
+    """How an evaluation writes: as predictions do."""
 
     def __post_init__(self) -> None:
         """Refuse lengths that nothing has, and an evaluation without transcripts, which has no word error rate."""
@@ -134,14 +161,14 @@ class RecognitionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecognitionOptions:
+class RecognitionOptions(Thresholds):
     """How recordings become text."""
 
     beams: int = 1
     """Texts that are followed at once; 1 takes the likeliest token after the other."""
     timestamps: bool = False
     """Whether the model says when each segment begins and ends; it always does for recordings longer than it hears at
-    once, if it can."""
+    once, if it can. One that was fine-tuned here can't: its segments are pieces, cut where it is quiet."""
     language: str = ""
     """What is spoken, as a code like `de`; empty to let a multilingual model tell by itself."""
     format: Literal["", "srt", "vtt", "json"] = ""
@@ -150,7 +177,8 @@ class RecognitionOptions:
     """Whether a picture shows which part of the sound the decoder attends to for each token, in the first window."""
 
     def __post_init__(self) -> None:
-        """Refuse a search without a beam."""
+        """Refuse a search without a beam, and thresholds out of range."""
+        super().__post_init__()
         require(self, "beams", "from 1 to 64", 1 <= self.beams <= 64)
 
 

@@ -7,9 +7,10 @@ and gives the tokens that it gives, as the tests say, through the same forward p
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ class Rules:
     """Not written first."""
     timestamps: int | None = None
     """The token of 0.00 s, behind the one that says that there are none; None where none are wanted."""
+    last_timestamp: int | None = None
+    """The token of the window's end, behind which nothing is heard; None where that is the vocabulary's last."""
 
     def __call__(self, scores: Tensor, written: Tensor) -> Tensor:
         """Scores (R, V), minus infinity where a token may not follow `written` (R, n)."""
@@ -44,6 +47,8 @@ class Rules:
         if self.timestamps is None:
             return allowed
         allowed[:, self.timestamps - 1] = -torch.inf
+        if self.last_timestamp is not None:
+            allowed[:, self.last_timestamp + 1 :] = -torch.inf
         if written.shape[1]:
             self._in_pairs(allowed, written, self.timestamps)
         else:
@@ -92,6 +97,15 @@ class Heard:
     def __len__(self) -> int:
         return len(self._features)
 
+    def of(self, rows: Sequence[int]) -> Heard:
+        """Some of the windows, with nothing remembered but what the encoder made of them; which has run."""
+        chosen, encoded = torch.tensor(rows, device=self.device), cast("Any", self._encoded).last_hidden_state
+        return Heard(self._model, self._features[chosen], encoded[chosen])
+
+    def checksums(self) -> list[int]:
+        """Of each window's features, 32 bits."""
+        return [zlib.crc32(row.cpu().contiguous().numpy().tobytes()) for row in self._features]
+
     @property
     def device(self) -> torch.device:
         """Where the windows are."""
@@ -127,15 +141,35 @@ class Heard:
 
 def greedy(heard: Heard, prompt: Tensor, rules: Rules, most: int) -> list[Written]:
     """The likeliest token after the other, at most `most`, behind prompt (B, P)."""
+    return _one_by_one(heard, prompt, rules, most, lambda scores: scores.argmax(-1))
+
+
+def sample(
+    heard: Heard, prompt: Tensor, rules: Rules, most: int, *, temperature: float, draws: Sequence[torch.Generator]
+) -> list[Written]:
+    """Tokens drawn from softmax(scores / temperature), by a generator on the CPU for each window."""
+
+    def draw(scores: Tensor) -> Tensor:
+        noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=one) for one in draws])
+        # The largest of scores with Gumbel's noise is a draw from their softmax.
+        return (scores / temperature - noise.to(scores.device).log()).argmax(-1)
+
+    return _one_by_one(heard, prompt, rules, most, draw)
+
+
+def _one_by_one(
+    heard: Heard, prompt: Tensor, rules: Rules, most: int, choose: Callable[[Tensor], Tensor]
+) -> list[Written]:
+    """What is written when each next token (B,) is chosen from the scores (B, V) that the rules allow."""
     tokens, written = prompt, prompt[:, :0]
     totals = torch.zeros(len(prompt), device=prompt.device)
     counts = torch.zeros_like(totals)
     ended = torch.zeros_like(totals, dtype=torch.bool)
     for _ in range(most):
         scores = rules(heard.scores(tokens), written)
-        token = scores.argmax(-1)
+        token = choose(scores)
         # Among what the rules allow, as OpenAI's and Transformers' means are, which thresholds are meant for.
-        gained = scores.amax(-1) - scores.logsumexp(-1)
+        gained = scores.gather(1, token[:, None])[:, 0] - scores.logsumexp(-1)
         totals += gained.masked_fill(ended, 0.0)
         counts += ~ended
         tokens = token.masked_fill(ended, rules.eos_id)[:, None]  # (B, 1)

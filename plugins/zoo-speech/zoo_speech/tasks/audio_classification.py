@@ -16,6 +16,7 @@ from zoo_core.training.classify import class_scores, confusion_counts, label_num
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
+from zoo_speech.languages import are_languages, language_name
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Reader, Samples
@@ -91,7 +92,7 @@ class AudioClassification(EncoderTask):
             heard = [self.preprocessor.heard(item, number) for number, item in numbered]
             with serving(self.model):
                 probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
-            found = [ranked_answer(self.labels, row, options.top_k) for row in probabilities.tolist()]
+            found = [self._answer(row, options) for row in probabilities.tolist()]
             if options.picture:
                 for answer, samples in zip(found, heard, strict=True):
                     title = f"{answer['label']}, {answer['score']:.0%}"
@@ -101,6 +102,11 @@ class AudioClassification(EncoderTask):
                     )
             answers += found
         return answers
+
+    def _answer(self, probabilities: Sequence[float], options: AudioClassificationOptions) -> dict[str, Any]:
+        """The likeliest labels; beside a language's code its name."""
+        answer = ranked_answer(self.labels, probabilities, options.top_k)
+        return {**answer, "language_name": language_name(answer["label"])} if are_languages(self.labels) else answer
 
     def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, labels) float32, of stretches."""

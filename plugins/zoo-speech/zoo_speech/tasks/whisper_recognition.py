@@ -20,6 +20,7 @@ from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskConte
 from zoo_speech import pictures
 from zoo_speech.alignment import cross_attention
 from zoo_speech.augment import WaveAugmentation, spec_augment
+from zoo_speech.languages import known_language, language_name
 from zoo_speech.preprocessor import WhisperReader
 from zoo_speech.samples import called
 from zoo_speech.subtitles import Segment, as_data
@@ -35,8 +36,18 @@ from zoo_speech.tasks.common import (
     word_errors,
 )
 from zoo_speech.transcripts import normalised
-from zoo_speech.whisper_decoding import Heard, greedy
-from zoo_speech.whisper_windows import HOP, Listener, Recording, Window, rules_of, spectrograms, window_of
+from zoo_speech.whisper_decoding import Heard
+from zoo_speech.whisper_fallback import Decoder, is_silent
+from zoo_speech.whisper_windows import (
+    HOP,
+    Listener,
+    Recording,
+    Window,
+    rules_of,
+    silence_of,
+    spectrograms,
+    window_of,
+)
 
 _IGNORED = -100
 
@@ -61,6 +72,8 @@ class Recognition(SpeechTask):
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Spectrograms with their transcripts as tokens. Raises `DataError` for what has none, or is too long."""
         architecture = cast("Any", self.model).config
+        if train:
+            self.preprocessor.forget_timestamps()
         return Utterances(
             no_longer(samples, self.config.longest) if train and self.config.longest else samples,
             self.preprocessor,
@@ -84,13 +97,11 @@ class Recognition(SpeechTask):
         examples: list[_Example] = []
         if chosen:
             heard = Heard(modules["model"], batch["input_features"][chosen], encoded[chosen])
-            prompt = batch["prompts"][chosen]
-            most = cast("Any", self.model).config.max_target_positions - prompt.shape[1]
-            written = greedy(heard, prompt, self.rules, most)
-            found = [self.preprocessor.decode(one.tokens) for one in written]
+            written = self._written(heard, batch["prompts"][chosen], [batch["silent"][row] for row in chosen])
+            found = [self.preprocessor.decode(tokens) for tokens in written]
             examples = [
-                _Example(batch["input_features"][row].cpu(), seconds, batch["prompts"][row].tolist(), one.tokens)
-                for row, one in zip(chosen, written, strict=True)
+                _Example(batch["input_features"][row].cpu(), seconds, batch["prompts"][row].tolist(), tokens)
+                for row, tokens in zip(chosen, written, strict=True)
                 if (seconds := batch["shown"][row])
             ]
         expected = [batch["texts"][row] for row in chosen]
@@ -111,6 +122,8 @@ class Recognition(SpeechTask):
 
     def predict(self, inputs: Sequence[Any], options: RecognitionOptions) -> list[dict[str, Any]]:
         """Text and segments of each recording, whatever its length. Raises `DataError` for what is none.
+
+        Where nothing is written, `no_speech` is the model's probability that nobody speaks, 1 for digital silence.
 
         Features are those of the window alone, also within a longer recording, so that memory doesn't grow with it.
         """
@@ -152,6 +165,14 @@ class Recognition(SpeechTask):
         assert self.loss is not None  # refused above
         return *self.loss(output.logits, batch["labels"]), output.encoder_last_hidden_state
 
+    def _written(self, heard: Heard, prompt: Tensor, silent: Sequence[bool]) -> list[list[int]]:
+        """Tokens behind prompt (B, P) for each window, as `predict` gives them; none where nobody speaks."""
+        most = cast("Any", self.model).config.max_target_positions - prompt.shape[1]
+        silence = silence_of(heard.first(int(prompt[0, 0])), self.preprocessor)
+        decode = Decoder(self.rules, self.config.decoding, self.preprocessor.decode)
+        found = decode(heard, prompt, most, silence)
+        return [one.tokens if one and not nothing else [] for one, nothing in zip(found, silent, strict=True)]
+
     def _answer(self, recording: Recording, options: RecognitionOptions) -> dict[str, Any]:
         reader = self.preprocessor
         segments = [Segment(start, end, reader.decode(tokens)) for start, end, tokens in recording.stretches]
@@ -159,7 +180,11 @@ class Recognition(SpeechTask):
         tokens = [token for part in recording.stretches for token in part.tokens]
         answer: dict[str, Any] = {"text": reader.decode(tokens), "segments": as_data(segments)}
         if recording.language:
-            answer["language"] = recording.language
+            answer |= {"language": recording.language, "language_name": language_name(recording.language)}
+        if recording.certainty is not None:
+            answer["language_probability"] = round(recording.certainty, 4)
+        if not answer["text"]:
+            answer["no_speech"] = round(recording.silence, 4)
         if options.format:
             answer["file"] = subtitle_file(segments, options.format)
         if options.picture:
@@ -241,8 +266,11 @@ class Utterances(Recordings):
         self.marked = {index: texts[index] for index in chosen}
         self.shown = chosen[:1]
 
-    def sample(self, key: SampleKey) -> tuple[Tensor, list[int], list[int], str | None, float]:
-        """A spectrogram (M, T), the prompt, the tokens behind it, the text where it is marked; seconds where it is shown."""
+    def sample(self, key: SampleKey) -> tuple[Tensor, list[int], list[int], str | None, float, bool]:
+        """A spectrogram (M, T), the prompt, the tokens behind it, the text where it is marked; seconds where it is shown.
+
+        The last says whether it is digital silence.
+        """
         generator = key.generator()
         waveform = self.waveform(key.index, generator)[: self.window.samples]
         rows = torch.from_numpy(np.array(waveform, dtype=np.float32))[None]
@@ -251,11 +279,11 @@ class Utterances(Recordings):
             used = max(1, rows.shape[1] // HOP)
             features[:, :used] = spec_augment(features[:, :used].T, self.config.spec_augment, generator).T
         seconds = rows.shape[1] / self.reader.sampling_rate if key.index in self.shown else 0.0
-        return features, *self.targets[key.index], self.marked.get(key.index), seconds
+        return features, *self.targets[key.index], self.marked.get(key.index), seconds, is_silent(waveform)
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`input_features` (B, M, T), `decoder_input_ids`, `labels` (B, L), `prompts` (B, P), `texts` and `shown`."""
-        features, prompts, targets, texts, shown = zip(*samples, strict=True)
+        """`input_features` (B, M, T), `decoder_input_ids`, `labels` (B, L), `prompts` (B, P), `texts`, `shown`, `silent`."""
+        features, prompts, targets, texts, shown, silent = zip(*samples, strict=True)
         longest = max(map(len, targets)) + len(prompts[0]) - 1
         inputs = torch.full((len(samples), longest), self.eos_id)
         labels = torch.full((len(samples), longest), _IGNORED)
@@ -270,6 +298,7 @@ class Utterances(Recordings):
             "prompts": torch.tensor(prompts),
             "texts": list(texts),
             "shown": list(shown),
+            "silent": list(silent),
         }
 
     def _refuse_longer(self, most: int) -> None:
@@ -290,9 +319,10 @@ def errors_of(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]
 
 def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:
     """The reader's prompt in the sample's language, where that is one that the model knows."""
-    language = getattr(sample, "language", "")
+    said = getattr(sample, "language", "")
+    language = known_language(said, reader.languages)
     if language not in reader.languages and not reader.names_language:
-        known = f"says that it is in {language!r}" if language else "doesn't say its language"
+        known = f"says that it is in {said!r}" if said else "doesn't say its language"
         raise DataError(
             f"{called(sample, number)} {known}, and neither does preprocessor.prompt",
             hint='put a language behind its first token, as "<|de|>"',
