@@ -208,6 +208,7 @@ def test_a_run_states_full_ids_and_an_older_card_is_read(tmp_path: Path) -> None
         assert finetuned.task.id == card.task
     for stem, suffix in {"données": "donnees", "Mes Avis (2)": "mes_avis_2", "数据": "data", "_._": "data"}.items():
         assert name_from(stem) == suffix
+    assert type(create_model("zoo-toys/mlp_tiny", zoo=zoo)) is type(create_model("mlp_tiny", zoo=zoo))
     with pytest.raises(UnknownName, match="no-such"):
         create_model(card.name, task="no-such", zoo=zoo)
 
