@@ -74,8 +74,8 @@ def detect_encoding(path: Path) -> tuple[str, str]:
 
 def suffix_of(path: Path) -> str:
     """The suffix that tells the format: `.csv` for both `a.csv` and `a.csv.gz`, in lower case."""
-    name = path.name.lower()
-    return Path(name.removesuffix(".gz")).suffix
+    stem, _, ending = path.name.lower().removesuffix(".gz").rpartition(".")
+    return f".{ending}" if stem and ending else ""
 
 
 def check_file(path: Path) -> int:

@@ -45,6 +45,8 @@ def make_splits(
 
 def joined(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
     """The unit of each sample: its group, groups that share a sample's content being one, or its content without a group."""
+    if not any(groups):
+        return list(keys)
     named = [group or key for key, group in zip(keys, groups, strict=True)]
     parent = {name: name for name in named}
 
@@ -89,31 +91,31 @@ def _stratified(
     members: dict[str, list[int]] = {}
     for place, unit in enumerate(units):
         members.setdefault(unit, []).append(place)
-    classes = {unit: Counter(labels[place] for place in places) for unit, places in members.items()}
+    classes = {unit: list(Counter([labels[place] for place in places]).items()) for unit, places in members.items()}
     totals = Counter(labels)
-    holders = Counter(label for found in classes.values() for label in found)
-    wanted = {split: share for split, share in shares.items() if split == "train" or share > 0}
+    holders = Counter(label for found in classes.values() for label, _ in found)
+    wanted = {split: shares[split] for split in SPLITS if split == "train" or shares[split] > 0}
     want = {
-        (split, label): max(share * total, 1.0 if holders[label] >= len(wanted) else share, 1e-9)
+        split: {
+            label: max(share * total, 1.0 if holders[label] >= len(wanted) else share, 1e-9)
+            for label, total in totals.items()
+        }
         for split, share in wanted.items()
-        for label, total in totals.items()
     }
-    have: Counter[tuple[str, str]] = Counter()
-    places: dict[str, list[int]] = {split: [] for split in SPLITS if split in wanted}
+    have = {split: dict.fromkeys(totals, 0) for split in wanted}
+    places: dict[str, list[int]] = {split: [] for split in wanted}
     for unit in sorted(members, key=lambda unit: _ranked(unit.encode(), seed)):
         found = classes[unit]
-
-        def cost(split: str, found: Counter[str] = found) -> float:
-            return sum(
-                count * (2 * (have[split, label] - want[split, label]) + count) / want[split, label]
-                for label, count in found.items()
-            )
-
-        chosen = min(places, key=cost)
+        chosen = min(places, key=lambda split: _cost(found, have[split], want[split]))
         places[chosen] += members[unit]
-        for label, count in found.items():
-            have[chosen, label] += count
+        for label, count in found:
+            have[chosen][label] += count
     return {split: sorted(numbers) for split, numbers in places.items()}
+
+
+def _cost(found: Sequence[tuple[str, int]], have: Mapping[str, int], want: Mapping[str, float]) -> float:
+    """By how much the distance of a split grows if it gets a unit."""
+    return sum(count * (2 * (have[label] - want[label]) + count) / want[label] for label, count in found)
 
 
 def _filled(places: dict[str, list[int]], digests: Sequence[bytes]) -> dict[str, list[int]]:
