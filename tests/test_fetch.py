@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import random
+import shutil
 import stat
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -13,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core import fetch, fs
+from zoo_core.data import archives
 from zoo_core.errors import DataError, DigestMismatch, UsageError
 from zoo_core.fetch import Fetcher, PackageClients, data_root, read_archive
 
@@ -181,10 +186,10 @@ def test_bombs_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("ZOO_MAX_ARCHIVE", "8")
     with pytest.raises(DataError, match="member 'b' unfolds to more than 3 bytes"):
         read_archive(zip_of(tmp_path / "b.zip", {"a": HELLO, "b": HELLO}))
-    monkeypatch.setattr(fetch, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
     with pytest.raises(DataError, match="more than 3 members"):
         read_archive(tar_of(tmp_path / "b.tar", {str(number): b"" for number in range(4)}))
-    monkeypatch.setattr(fetch, "MAX_ARCHIVE", 10)
+    monkeypatch.setattr(archives, "MAX_ARCHIVE", 10)
     with pytest.raises(DataError, match="larger than 10 bytes"):
         read_archive(tmp_path / "b.tar")
 
@@ -234,3 +239,60 @@ def test_the_data_folder_can_be_chosen(tmp_path: Path) -> None:
     assert data_root({"ZOO_DATA": str(tmp_path)}) == tmp_path
     assert data_root({"ZOO_DATA": "~/sets"}) == Path.home() / "sets"
     assert data_root({"ZOO_HOME": str(tmp_path)}) == tmp_path / "data"
+
+
+def header_of(kind: bytes, size: int, name: str = "x") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
+def test_headers_of_gigabytes_are_refused_unread(kind: bytes, tmp_path: Path) -> None:
+    for suffix, write in ((".tgz", gzip.open), (".tar", open)):
+        path = tmp_path / f"a{suffix}"
+        with write(path, "wb") as file:  # type: ignore[operator]
+            file.write(header_of(kind, 2 << 30))
+        with pytest.raises(DataError, match=r"a header of 2,147,48.* bytes, more than 1,048,576"):
+            read_archive(path)
+
+
+def test_members_that_nobody_asks_for_are_bounded_too(tmp_path: Path) -> None:
+    """A member of zeros in front of the one that is wanted unfolds on the way to it."""
+    path = tmp_path / "a.tgz"
+    size = 300 << 20
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(header_of(tarfile.REGTYPE, size, "zeros"))
+        for _ in range(size >> 20):
+            file.write(bytes(1 << 20))
+        file.write(header_of(tarfile.REGTYPE, 0, "wanted") + bytes(1024))
+    packed = path.stat().st_size
+    assert size > 4 * 200 * packed
+    with pytest.raises(DataError, match=r"a.tgz: unfolds to far more than its size\n.*ZOO_MAX_ARCHIVE"):
+        read_archive(path, ["wanted"])
+
+
+def test_links_back_into_an_archive_cost_no_square(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_RATIO", 2)
+    path = tar_of(
+        tmp_path / "a.tgz",
+        {"big": random.Random(0).randbytes(1 << 20)},
+        *(special(f"link{number}", tarfile.LNKTYPE, "big") for number in range(40)),
+    )
+    with pytest.raises(DataError, match="unfolds to far more than its size"):
+        read_archive(path)
+
+
+def test_a_debian_package_is_streamed(tmp_path: Path) -> None:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("there is no dpkg-deb")
+    control = tmp_path / "root" / "DEBIAN"
+    control.mkdir(parents=True)
+    (control / "control").write_text("Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n")
+    (tmp_path / "root" / "hello").write_bytes(HELLO)
+    command = ["dpkg-deb", "--build", str(tmp_path / "root"), str(tmp_path / "x.deb")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert read_archive(tmp_path / "x.deb") == {"hello": HELLO}
+    (tmp_path / "y.deb").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"y.deb: damaged archive"):
+        read_archive(tmp_path / "y.deb")

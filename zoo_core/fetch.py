@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import fnmatch
-import io
 import re
-import stat
-import struct
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from zoo_core import fs
+from zoo_core.data.archives import OPENERS
+from zoo_core.data.archives import read_archive as read_archive
 from zoo_core.errors import DataError, DigestMismatch, UsageError
 from zoo_core.inputs import expanded
-from zoo_core.storage.budgets import ARCHIVE
-
-MAX_ARCHIVE = 1 << 30
-"""Bytes of a downloaded archive."""
-
-MAX_MEMBERS = 200_000
-"""Members of one archive."""
-
-MAX_RATIO = 200
-"""A member may unfold to this many times its packed size ..."""
-
-FREE_BYTES = 1 << 20
-"""... once it is larger than this."""
 
 SECONDS = 600
 """Time one download may take."""
 
-_DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/:=+._~-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -126,7 +97,8 @@ class Fetcher:
         self.say(f"downloading {package}")
         with tempfile.TemporaryDirectory(prefix="zoo-fetch-") as folder:
             download(Path(folder))
-            archives = sorted(path for path in Path(folder).iterdir() if path.suffix in _OPENERS)
+            archives = sorted(path for path in Path(folder).iterdir() if path.suffix in OPENERS)
+            archives = [path for path in archives if path.suffix != ".deb"] or archives  # one that is unpacked already
             if len(archives) != 1:
                 raise DataError(f"{package}: one archive expected, {len(archives)} downloaded")
             members = read_archive(archives[0], select)
@@ -149,13 +121,11 @@ class PackageClients:
         run(command, folder, what=requirement, hint="pip must be installed: python -m ensurepip")
 
     def debian(self, package: str, folder: Path) -> None:
-        """`apt-get download`, then the package's tar as dpkg-deb unpacks it; nothing is installed."""
+        """`apt-get download`; nothing is installed."""
         run(["apt-get", "--quiet", "download", package], folder, what=package, hint="try: apt-get update")
         packages = sorted(folder.glob("*.deb"))
         if len(packages) != 1:
             raise DataError(f"{package}: one .deb expected, {len(packages)} downloaded")
-        tar = run(["dpkg-deb", "--fsys-tarfile", f"./{packages[0].name}"], folder, what=package)
-        fs.write_file(folder / "files.tar", tar)
 
     def npm(self, package: str, folder: Path) -> None:
         """`npm pack`, which runs none of the package's scripts."""
@@ -175,97 +145,6 @@ def run(command: Sequence[str], folder: Path, *, what: str, hint: str = "") -> b
         said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
         raise DataError(f"{what}: {command[0]} failed ({done.returncode}): {' / '.join(said)}", hint=hint)
     return done.stdout
-
-
-def read_archive(path: Path, select: Sequence[str] = ("*",)) -> dict[str, bytes]:
-    """The regular files of a .zip, .whl, .tar, .tgz or .tar.gz whose paths match a pattern, read into memory.
-
-    Nothing is written to disk; symbolic links are left out, hard links give the bytes of the member they name. Raises
-    `DataError` for a path that leaves the archive, for a device or an encrypted member, for a damaged archive and for
-    one that unfolds beyond the limits.
-    """
-    if path.stat().st_size > MAX_ARCHIVE:
-        raise DataError(f"{path.name}: larger than {MAX_ARCHIVE:,} bytes")
-    opener = _OPENERS.get(path.suffix)
-    if opener is None:
-        raise DataError(f"{path.name}: not an archive that can be read", hint=f"valid: {', '.join(_OPENERS)}")
-    kept: dict[str, bytes] = {}
-    total = 0
-    try:
-        for number, member in enumerate(opener(path)):
-            if number >= MAX_MEMBERS:
-                raise DataError(f"{path.name}: more than {MAX_MEMBERS:,} members")
-            name = _safe_name(path.name, member.name)
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in select):
-                continue
-            kept[name] = member.read(ARCHIVE.limit() - total)
-            total += len(kept[name])
-    except _DAMAGED as error:
-        raise DataError(f"{path.name}: damaged archive: {error}") from None
-    return kept
-
-
-class _Member(NamedTuple):
-    """A regular file of an archive."""
-
-    name: str
-    read: Callable[[int], bytes]
-
-
-def _zip_members(path: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if info.is_dir() or kind == stat.S_IFLNK:
-                continue
-            if kind not in (0, stat.S_IFREG):
-                raise DataError(f"{path.name}: member {info.filename!r} is not an ordinary file")
-            packed = info.compress_size
-
-            def read(limit: int, info: zipfile.ZipInfo = info, packed: int = packed) -> bytes:
-                with archive.open(info) as file:
-                    return _limited(path.name, info.filename, file, min(limit, max(FREE_BYTES, MAX_RATIO * packed)))
-
-            yield _Member(info.filename, read)
-
-
-def _tar_members(path: Path) -> Iterator[_Member]:
-    allowed = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
-    with tarfile.open(path, "r:" if path.suffix == ".tar" else "r:gz") as archive:
-        for info in archive:
-            if info.isdir() or info.issym():
-                continue
-            if not (info.isreg() or info.islnk()):
-                raise DataError(f"{path.name}: member {info.name!r} is not an ordinary file")
-
-            def read(limit: int, info: tarfile.TarInfo = info) -> bytes:
-                file = archive.extractfile(info) or io.BytesIO()
-                return _limited(path.name, info.name, file, min(limit, allowed))
-
-            yield _Member(info.name, read)
-
-
-def _limited(archive: str, name: str, file: IO[bytes], limit: int) -> bytes:
-    data = file.read(limit + 1)
-    if len(data) > limit:
-        raise DataError(f"{archive}: member {name!r} unfolds to more than {limit:,} bytes")
-    return data
-
-
-def _safe_name(archive: str, name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
-        raise DataError(f"{archive}: member {name!r} points outside the archive")
-    return str(path)
-
-
-_OPENERS: Mapping[str, Callable[[Path], Iterator[_Member]]] = {
-    ".whl": _zip_members,
-    ".zip": _zip_members,
-    ".tar": _tar_members,
-    ".tgz": _tar_members,
-    ".gz": _tar_members,
-}
 
 
 def data_root(environ: Mapping[str, str]) -> Path:

@@ -16,6 +16,7 @@ from zoo_gan.models.common import Adversaries
 
 from zoo_core.build import parameter_count, parameters_on_meta
 from zoo_core.errors import UsageError
+from zoo_core.factory import create_model
 from zoo_core.specs import Head
 
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -453,3 +454,12 @@ def test_impossible_configurations_are_refused_by_field(config: Any, settings: d
 def test_configurations_need_no_torch() -> None:
     code = "import sys, zoo_gan.configs; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["dcgan_tiny", "plane_gan_tiny"])
+def test_the_labels_of_a_head_are_the_classes(name: str) -> None:
+    task = "image-generation" if name == "dcgan_tiny" else "point-generation"
+    assert create_model(name, task=task, num_labels=10).classes == 10
+    assert create_model(name, task=task).classes == 0
+    with pytest.raises(UsageError, match="the model has 3 classes, the data 10"):
+        create_model(name, task=task, num_labels=10, classes=3)

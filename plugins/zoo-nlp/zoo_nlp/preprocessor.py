@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from zoo_core.contract.fields import read_object
+from zoo_core.contract.panics import panics_as
+from zoo_core.contract.patterns import refuse_slow
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.training.task import Preprocessor
 from zoo_nlp.configs import TokenizerConfig
@@ -164,7 +166,8 @@ class TextPreprocessor(Preprocessor):
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, without special tokens."""
-        return str(self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True))
+        with panics_as(DataError, "the tokenizer"):
+            return str(self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True))
 
     def token(self, token_id: int) -> str:
         """One token as a person reads it: without word-piece marks and byte symbols."""
@@ -189,7 +192,8 @@ class TextPreprocessor(Preprocessor):
         for start in range(0, len(texts), _SLICE):
             part = list(texts[start : start + _SLICE])
             try:
-                encodings = self.tokenizer.encode_batch_fast(part, add_special_tokens=False)
+                with panics_as(DataError, "the tokenizer"):
+                    encodings = self.tokenizer.encode_batch_fast(part, add_special_tokens=False)
             except TypeError:
                 _require_unicode(part, start)
                 raise
@@ -207,11 +211,10 @@ def read_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
 
 
 def restored(text: str, where: str) -> Tokenizer:
-    """A tokenizer from the library's own format. Raises `CorruptFile` where it can't be parsed."""
-    try:
+    """A tokenizer from the library's own format. Raises `CorruptFile` where it can't be parsed, `UsageError` for a slow pattern."""
+    refuse_slow(text, where)
+    with panics_as(CorruptFile, where):
         return Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for every malformed file
-        raise CorruptFile(f"{where}: {error}") from None
 
 
 def bert_template(tokenizer: Tokenizer) -> None:
@@ -224,7 +227,8 @@ def bert_template(tokenizer: Tokenizer) -> None:
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Ids that the tokenizer's own template puts before and after a text."""
-    framed = tokenizer.encode("a")
+    with panics_as(CorruptFile, TOKENIZER_FILE):
+        framed = tokenizer.encode("a")
     inside = [place for place, special in enumerate(framed.special_tokens_mask) if not special]
     if not inside:
         return [], list(framed.ids)

@@ -10,16 +10,20 @@ from torch import Tensor
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
+from zoo_core.contract.fields import FieldRules, numbered_labels, problem_task
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.schema import build as typed
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
 from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
+from zoo_speech.foreign_fields import SPECTROGRAMS, WHISPER, WHISPER_GENERATION
 from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
 from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, read_json, tokenizer_of
 from zoo_speech.whisper_decoding import FIRST_TIMESTAMP
 
 _START = "<|startoftranscript|>"
+_PROBLEM = "single_label_classification"
+"""Their word for the only kind of classifier that there is here."""
 _TASKS = ("transcribe", "translate")
 _MULTILINGUAL = 51865
 """Tokens from which on Whisper's vocabularies have languages, where the folder doesn't say."""
@@ -58,6 +62,7 @@ class WhisperInterop(Interop):
         not taken over.
         """
         theirs = configuration_of(files, Architecture)
+        notices = notices_of(files, WHISPER, WHISPER_GENERATION, SPECTROGRAMS)
         task = task_of(theirs, self.heads)
         refuse_unlike(theirs, self.fixed)
         if task == CLASSIFICATION:
@@ -67,7 +72,7 @@ class WhisperInterop(Interop):
         config = numbers_of(theirs, self.fields)
         config["max_frames"] = 2 * numbers_of(theirs, {"half": "max_source_positions"})["half"]
         _check_features(files, config)
-        labels = labels_of(theirs) if task == CLASSIFICATION else ()
+        labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
         reader = self._reader(files, theirs, config)
         if reader.prompt[0] != config["start_id"]:
             raise CorruptFile(
@@ -79,6 +84,7 @@ class WhisperInterop(Interop):
             labels=labels,
             preprocessor=reader,
             license=str(theirs.get("license") or ""),
+            notices=notices,
         )
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:
@@ -143,6 +149,15 @@ def configuration_of(files: Mapping[str, bytes], architecture: Any) -> dict[str,
     return {**architecture().to_dict(), **plain_object(read_json(files, "config.json"), "config.json")}
 
 
+def notices_of(files: Mapping[str, bytes], *every: FieldRules) -> tuple[str, ...]:
+    """What the user should know of the fields of the files there are. Raises `UsageError` for a value that isn't supported."""
+    found: list[str] = []
+    for rules in every:
+        if rules.file in files:
+            found += rules.check(plain_object(read_json(files, rules.file), rules.file))
+    return tuple(found)
+
+
 def plain_object(value: Any, where: str) -> dict[str, Any]:
     """The value as an object of JSON's. Raises `CorruptFile` for anything else."""
     if not isinstance(value, dict):
@@ -186,12 +201,12 @@ def whole_numbers(values: Any, where: str) -> tuple[int, ...]:
     return tuple(values)
 
 
-def labels_of(theirs: Mapping[str, Any]) -> tuple[str, ...]:
-    """A classifier's labels in the order of their numbers. Raises `CorruptFile` where these have gaps."""
-    named = {str(number): label for number, label in plain_object(theirs["id2label"], "config.json: id2label").items()}
-    if set(named) != {str(number) for number in range(len(named))}:
-        raise CorruptFile("config.json: id2label doesn't number its labels from 0")
-    return tuple(str(named[str(number)]) for number in range(len(named)))
+def labels_of(theirs: Mapping[str, Any], task: str) -> tuple[str, ...]:
+    """A classifier's labels in the order of their numbers. Raises `CorruptFile` where these have gaps, `UsageError` for
+    outputs that are no probabilities of one label."""
+    labels = numbered_labels(theirs["id2label"], "config.json: id2label")
+    problem_task(theirs.get("problem_type"), len(labels), {_PROBLEM: task}, "config.json: problem_type")
+    return labels
 
 
 def json_bytes(data: Mapping[str, Any]) -> bytes:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from zoo_core.contract.panics import panics_as
+from zoo_core.contract.patterns import refuse_slow
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
@@ -232,9 +234,12 @@ class WhisperReader(Reader):
 def tokenizer_of(data: bytes, where: str) -> Tokenizer:
     """A tokenizer in the format of the `tokenizers` library. Raises `CorruptFile`, naming the file."""
     try:
-        return Tokenizer.from_str(data.decode())
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        text = data.decode()
+    except UnicodeDecodeError as error:
         raise CorruptFile(f"{where}: {error}") from None
+    refuse_slow(text, where)
+    with panics_as(CorruptFile, where):
+        return Tokenizer.from_str(text)
 
 
 def read_json(files: Mapping[str, bytes], name: str) -> Any:

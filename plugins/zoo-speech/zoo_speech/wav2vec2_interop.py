@@ -14,10 +14,12 @@ from zoo_core.schema import build as typed
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
 from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.foreign_fields import SYMBOLS, WAV2VEC2, WAVEFORMS
 from zoo_speech.interop import (
     configuration_of,
     json_bytes,
     labels_of,
+    notices_of,
     numbers_of,
     plain_object,
     refuse_unlike,
@@ -79,6 +81,7 @@ class Wav2Vec2Interop(Interop):
         Of their five kinds of dropout the one of the blocks counts for all but attention's; it matters in training only.
         """
         theirs = configuration_of(files, Architecture)
+        notices = notices_of(files, WAV2VEC2, WAVEFORMS, SYMBOLS)
         task = task_of(theirs, self.heads)
         refuse_unlike(theirs, self.fixed)
         layout = _layout(theirs)
@@ -91,13 +94,14 @@ class Wav2Vec2Interop(Interop):
         if task == CTC:
             characters, self.rows = _symbols(files, theirs)
             config["vocab_size"] = len(characters)
-        labels = labels_of(theirs) if task == CLASSIFICATION else ()
+        labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
         return Foreign(
             config=config,
             head=Head(task=task, labels=len(labels)),
             labels=labels,
             preprocessor=_speech_reader(files, characters),
             license=str(theirs.get("license") or ""),
+            notices=notices,
         )
 
     def write(self, foreign: Foreign) -> dict[str, bytes]:

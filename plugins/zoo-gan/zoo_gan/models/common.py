@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo_core.errors import UsageError
 from zoo_core.specs import Head
+from zoo_gan.configs import DCGANConfig, MLPConfig, R3GANConfig
+
+_Config = TypeVar("_Config", DCGANConfig, MLPConfig, R3GANConfig)
 
 
 class Adversaries(nn.Module):
@@ -164,12 +168,16 @@ def check_samples(samples: Tensor, shape: tuple[int, ...], name: str) -> None:
         raise UsageError(f"{name}: expected (B, {wanted}), found {tuple(samples.shape)}")
 
 
-def check_head(config: Any, head: Head) -> None:
-    """Raise `UsageError` for a conditional model whose classes are not the data's."""
+def conditioned(config: _Config, head: Head) -> _Config:
+    """The configuration with the head's labels as classes, where there are labels.
+
+    Raises `UsageError` for a configuration that says another number of classes.
+    """
     if config.classes and head.labels and config.classes != head.labels:
         raise UsageError(
             f"the model has {config.classes} classes, the data {head.labels}", hint=f"classes={head.labels}"
         )
+    return replace(config, classes=config.classes or head.labels)
 
 
 def normal_weights(network: nn.Module, std: float) -> None:

@@ -17,8 +17,8 @@ from zoo_gan.models.common import (
     Adversaries,
     Latents,
     Projection,
-    check_head,
     check_samples,
+    conditioned,
     even_weights,
     normal_weights,
 )
@@ -31,7 +31,7 @@ _SLOPE = 0.2
 
 def build(config: DCGANConfig, head: Head) -> Adversaries:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    check_head(config, head)
+    config = conditioned(config, head)
     return Adversaries(
         Generator(config),
         Discriminator(config),

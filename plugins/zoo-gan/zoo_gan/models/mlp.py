@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.specs import Head
 from zoo_gan.configs import MLPConfig
-from zoo_gan.models.common import Adversaries, Latents, Projection, check_head, check_samples
+from zoo_gan.models.common import Adversaries, Latents, Projection, check_samples, conditioned
 
 DIMENSIONS = 2
 """Coordinates of a point."""
@@ -21,7 +21,7 @@ _SLOPE = 0.2
 
 def build(config: MLPConfig, head: Head) -> Adversaries:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    check_head(config, head)
+    config = conditioned(config, head)
     return Adversaries(
         Generator(config),
         Discriminator(config),

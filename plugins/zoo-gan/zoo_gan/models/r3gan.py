@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from zoo_core.specs import Head
 from zoo_gan.configs import R3GANConfig, stages_of
-from zoo_gan.models.common import Adversaries, Latents, Projection, Stages, check_head, check_samples
+from zoo_gan.models.common import Adversaries, Latents, Projection, Stages, check_samples, conditioned
 
 _SLOPE = 0.2
 """Of the leaky ReLU on its negative side."""
@@ -33,7 +33,7 @@ _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
 
 def build(config: R3GANConfig, head: Head) -> Adversaries:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    check_head(config, head)
+    config = conditioned(config, head)
     return Adversaries(
         Generator(config),
         Discriminator(config),
