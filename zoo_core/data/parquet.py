@@ -52,7 +52,11 @@ def parquet_rows(path: Path, columns: Sequence[str], *, together: int) -> Iterat
             unfolded += batch.nbytes + batch.num_rows * len(columns)
             if unfolded > most:
                 raise _bomb(path, most)
-            for values in batch.to_pylist():
+            try:
+                rows = batch.to_pylist()
+            except ValueError as error:  # strings that aren't UTF-8, dates that no calendar has
+                raise DataError(f"{path}: not readable as Parquet: after row {number}: {error}") from None
+            for values in rows:
                 number += 1
                 yield number, values
         if number != promised:

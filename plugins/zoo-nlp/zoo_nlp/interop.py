@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from zoo_core.contract.fields import FieldRules, numbered_labels, problem_task, read_object, unsupported
+from zoo_core.contract.panics import panics_as
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.specs import Head
 from zoo_core.training.task import Foreign, Interop
@@ -67,7 +68,8 @@ class TransformersInterop(Interop):
             task = problem_task(theirs.get("problem_type"), len(labels), _PROBLEMS, "config.json: problem_type")
         self.head = Head(task=task, labels=len(labels))
         config = {ours: theirs[name] for ours, name in self.fields.items()}
-        preprocessor = self._preprocessor(files, config, notices)
+        with panics_as(CorruptFile, TOKENIZER_FILE):
+            preprocessor = self._preprocessor(files, config, notices)
         if preprocessor:
             config |= {"pad_id": preprocessor.special_id("pad")}
         if "generation_config.json" in files:

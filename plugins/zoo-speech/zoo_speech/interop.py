@@ -11,6 +11,7 @@ from transformers.models.whisper.configuration_whisper import WhisperConfig as A
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from zoo_core.contract.fields import FieldRules, numbered_labels, problem_task
+from zoo_core.contract.panics import panics_as
 from zoo_core.errors import CorruptFile, UsageError
 from zoo_core.schema import build as typed
 from zoo_core.specs import Head
@@ -73,7 +74,8 @@ class WhisperInterop(Interop):
         config["max_frames"] = 2 * numbers_of(theirs, {"half": "max_source_positions"})["half"]
         _check_features(files, config)
         labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
-        reader = self._reader(files, theirs, config)
+        with panics_as(CorruptFile, "tokenizer.json"):
+            reader = self._reader(files, theirs, config)
         if reader.prompt[0] != config["start_id"]:
             raise CorruptFile(
                 f"config.json: decoder_start_token_id is {config['start_id']}, {_START} {reader.prompt[0]}"
