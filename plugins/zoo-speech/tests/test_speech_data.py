@@ -175,17 +175,6 @@ def test_paths_are_relative_to_the_table_or_to_the_root(tmp_path: Path, monkeypa
     assert (number_of(sample), sample.text, sample.speaker, sample.language) == (5, "five", "ab", "de")
 
 
-def test_segments_of_recordings_are_refused(tmp_path: Path) -> None:
-    fill(tmp_path, [1])
-    row = {"audio_filepath": "0001.wav", "text": "a", "offset": 0, "duration": 0.01}
-    path = tmp_path / "nemo.jsonl"
-    path.write_text(json.dumps(row) + "\n")
-    assert len(transcribed(path, validation_fraction=0, test_fraction=0).samples("train")) == 1
-    path.write_text(json.dumps(row) + "\n" + json.dumps({**row, "offset": 1.5}) + "\n")
-    with pytest.raises(DataError, match=r"nemo\.jsonl:2: a segment from second 1\.5"):
-        transcribed(path)
-
-
 def test_parquet_holds_paths_or_bytes(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq

@@ -130,15 +130,15 @@ def test_columns_that_only_later_rows_have_count(tmp_path: Path) -> None:
         row["speaker"] = f"s{number % 6}"
     data = transcribed(jsonl(tmp_path / "t.jsonl", rows))
     assert data.notices == ("1 of 40 recordings without a speaker: split by recording",)
-    rows[5]["offset"] = 1.5
-    with pytest.raises(DataError, match=r"t\.jsonl:6: a segment from second 1\.5"):
+    rows[5]["offset"] = 91.5
+    with pytest.raises(DataError, match=r"t\.jsonl:6.* offset: a part up to second 91\.5"):
         transcribed(jsonl(tmp_path / "t.jsonl", rows))
 
 
-def test_segments_of_bytes_are_refused(tmp_path: Path) -> None:
-    columns = {"audio": [sound(0), sound(1)], "text": ["a", "b"], "offset": [0.0, 0.5]}
+def test_parts_of_bytes_are_cut_and_refused_where_there_are_none(tmp_path: Path) -> None:
+    columns = {"audio": [sound(0), sound(1)], "text": ["a", "b"], "offset": [0.0, 90.5]}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"row 2: a segment from second 0\.5"):
+    with pytest.raises(DataError, match=r"row 2.* offset: a part up to second 90\.5"):
         transcribed(tmp_path / "t.parquet")
 
 

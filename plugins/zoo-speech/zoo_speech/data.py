@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 from zoo_core import fs
 from zoo_core.data.options import SplitOptions
@@ -20,6 +20,7 @@ from zoo_core.tables import read_table
 from zoo_core.training.task import Data
 from zoo_speech.audio import Limits
 from zoo_speech.data_configs import SpokenLanguage, Subset
+from zoo_speech.excerpts import Excerpt
 from zoo_speech.languages import language_code
 from zoo_speech.samples import LabelledRecording, Recording, Utterance
 from zoo_speech.sources import ARCHIVE, PARTS, PREPARED
@@ -44,6 +45,8 @@ class Row(NamedTuple):
     speaker: str = ""
     language: str = ""
     label: str = ""
+    part: Excerpt | None = None
+    """What of it is meant; None for all."""
 
     def source(self) -> Path | bytes:
         """What `Recording` is made from. Raises `DataError` where the file that it lies in has been cut short."""
@@ -71,17 +74,17 @@ class Row(NamedTuple):
 
 def recording(row: Row) -> Recording:
     """The sample of a row without labels."""
-    return Recording(row.source(), name=row.name)
+    return Recording(row.source(), name=row.name, part=row.part)
 
 
 def utterance(row: Row) -> Utterance:
     """The sample of a row with a text."""
-    return Utterance(row.source(), row.text, speaker=row.speaker, language=row.language, name=row.name)
+    return Utterance(row.source(), row.text, speaker=row.speaker, language=row.language, name=row.name, part=row.part)
 
 
 def labelled(row: Row) -> LabelledRecording:
     """The sample of a row with a label."""
-    return LabelledRecording(row.source(), row.label, language=row.language, name=row.name)
+    return LabelledRecording(row.source(), row.label, language=row.language, name=row.name, part=row.part)
 
 
 class Samples(Sequence[Recording]):
@@ -143,7 +146,8 @@ class SpeechData(Data):
             sha256 = hashlib.sha256()
             for rows in self._read:
                 for row in rows:
-                    told = [row.key(), row.text, row.speaker, row.language, row.label]
+                    told: list[Any] = [row.key(), row.text, row.speaker, row.language, row.label]
+                    told += [[row.part.begin, row.part.end]] if row.part and not row.part.whole else []
                     sha256.update((json.dumps(told) + "\n").encode())
                 sha256.update(b"\n")
             self._digest = sha256.hexdigest()

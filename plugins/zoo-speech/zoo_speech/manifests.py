@@ -24,6 +24,7 @@ from zoo_core.tables import (
 )
 from zoo_speech.audio import Limits
 from zoo_speech.data import Row
+from zoo_speech.excerpts import COLUMNS, excerpt_of
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "audio": ("path", "audio", "audio_filepath", "audio_path", "audio_file", "file_name", "filename", "file", "wav"),
@@ -42,7 +43,6 @@ MAX_BYTES = 4 << 30
 
 _ROWS = 16
 _TOLD = ("text", "speaker", "language", "label")
-_OFFSET = "offset"
 
 
 def read_manifests(
@@ -51,8 +51,8 @@ def read_manifests(
     """The rows of tables, in their order, what can't be a row, and what there is to tell.
 
     `columns` has the roles that are asked for and the columns that the user gave, or nothing. Paths are relative to `root`
-    or to the table; .parquet may have the bytes of sound files, as Hugging Face writes them. Raises `DataError`, naming
-    table and row, for what can't be read, and for segments of recordings.
+    or to the table; .parquet may have the bytes of sound files, as Hugging Face writes them. Columns that name a part of a
+    recording are read with it. Raises `DataError`, naming table and row, for what can't be read.
     """
     rows: list[Row] = []
     problems = AllFaults()
@@ -64,9 +64,9 @@ def read_manifests(
         place = expanded(root) if root else table.parent
         for line, values in _values(table, found, problems, options):
             where = row_name(table, line)
-            _refuse_segments(where, values.get(_OFFSET))
             try:
                 row = _told(make(table, where, values["audio"], place), values, names)
+                row = row._replace(part=excerpt_of(values))
             except DataError as error:
                 problems.add(where, error.message, error.hint)
                 continue
@@ -80,7 +80,8 @@ def read_manifests(
 def find_columns(table: Path, columns: Mapping[str, str], options: TableOptions) -> dict[str, str]:
     """The column of each role that the table has: the one that the user gave, or the first with a usual name.
 
-    NeMo's `offset` comes along. Raises `DataError` for a missing column of those that are needed, and for two of one name.
+    Columns that name a part of a recording come along, as NeMo's `offset` and `duration`. Raises `DataError` for a missing
+    column of those that are needed, and for two of one name.
     """
     names = header_of(table, options)
     found = {}
@@ -93,8 +94,7 @@ def find_columns(table: Path, columns: Mapping[str, str], options: TableOptions)
             raise DataError(f"{table}: no column with the {role} among {', '.join(names) or 'none'}", hint=usual)
         if column:
             found[role] = column
-    if _OFFSET in names:
-        found[_OFFSET] = _OFFSET
+    found |= {name: name for name in COLUMNS if name in names and name not in found.values()}
     if twice := next((column for column in found.values() if names.count(column) > 1), ""):
         raise DataError(f"{table}: two columns are called {twice!r}", hint="rename one of them")
     return found
@@ -161,13 +161,3 @@ def _string(role: str, value: Any) -> str:
         return string_of(value)
     except ValueError as error:
         raise DataError(f"the {role} {error}") from None
-
-
-def _refuse_segments(where: str, offset: Any) -> None:
-    try:
-        begins = float(offset or 0)
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: the offset {offset!r} is no number of seconds") from None
-    if begins:
-        hint = "cut the recordings into files first, or rename a column that means something else"
-        raise DataError(f"{where}: a segment from second {offset}, which is not supported", hint=hint)

@@ -181,10 +181,15 @@ def check(
 
 def _sound_problem(row: Row, bad: str) -> Fault | None:
     try:
-        (check_audio if bad == "error" else read_audio)(row.source(), name=row.name)
+        seconds = (check_audio if bad == "error" else read_audio)(row.source(), name=row.name).seconds
+        if row.part is None:
+            return None
+        if seconds is None:  # the header doesn't tell
+            seconds = read_audio(row.source(), name=row.name).seconds
+        message, hint = row.part.fault(seconds)
+        return Fault(row.name, message, hint) if message else None
     except DataError as error:
         return Fault(row.name, error.message.removeprefix(f"{row.name}: "), error.hint)
-    return None
 
 
 def _found(

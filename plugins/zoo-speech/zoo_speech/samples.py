@@ -15,6 +15,7 @@ from zoo_core.errors import DataError
 from zoo_core.inputs import expanded
 from zoo_speech.audio import Limits, Waveform, check_audio, read_audio, scaled
 from zoo_speech.channels import LOUDEST, mixed
+from zoo_speech.excerpts import Excerpt
 
 Source = Path | bytes | Waveform
 """A sound file, the bytes of one, or the sound itself."""
@@ -32,26 +33,33 @@ _VALID = (
 class Recording:
     """Sound, decoded each time it is asked for."""
 
-    __slots__ = ("name", "source")
+    __slots__ = ("name", "part", "source")
 
-    def __init__(self, source: Source, *, name: str = "") -> None:
-        """`name` is for messages; a path names itself. Bytes of raw G.722 are told by a name that ends in .g722."""
-        self.source = source
+    def __init__(self, source: Source, *, name: str = "", part: Excerpt | None = None) -> None:
+        """`name` is for messages; a path names itself. Bytes of raw G.722 are told by a name that ends in .g722.
+
+        `part` is what of it is meant; None for all.
+        """
+        self.source, self.part = source, part
         self.name = name or (str(source) if isinstance(source, Path) else "")
 
     @property
     def waveform(self) -> Waveform:
         """float32 (N,) and its rate. Raises `DataError`, naming a file that is bad."""
-        if isinstance(self.source, Waveform):
-            return self.source
-        return read_audio(self.source, name=self.name)
+        whole = self.source if isinstance(self.source, Waveform) else read_audio(self.source, name=self.name)
+        if self.part is None or self.part.whole:
+            return whole
+        first, length = round(self.part.begin * whole.rate), round(self.part.length(whole.seconds) * whole.rate)
+        if length < 1:
+            raise DataError(f"{self.name}: {self.part.fault(whole.seconds)[0]}")
+        return Waveform(whole.samples[first : first + length], whole.rate)
 
     @property
     def seconds(self) -> float | None:
         """Its length by the header, nothing decoded; None where that doesn't tell. Raises as `waveform` does."""
-        if isinstance(self.source, Waveform):
-            return self.source.seconds
-        return check_audio(self.source, name=self.name).seconds
+        source = self.source
+        seconds = source.seconds if isinstance(source, Waveform) else check_audio(source, name=self.name).seconds
+        return seconds if seconds is None or self.part is None else self.part.length(seconds)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -62,9 +70,18 @@ class Utterance(Recording):
 
     __slots__ = ("language", "speaker", "text")
 
-    def __init__(self, source: Source, text: str, *, speaker: str = "", language: str = "", name: str = "") -> None:
-        """`speaker` and `language` are empty where nobody knows them; `name` is for messages."""
-        super().__init__(source, name=name)
+    def __init__(
+        self,
+        source: Source,
+        text: str,
+        *,
+        speaker: str = "",
+        language: str = "",
+        name: str = "",
+        part: Excerpt | None = None,
+    ) -> None:
+        """`speaker` and `language` are empty where nobody knows them; `name` and `part` are as a `Recording` has them."""
+        super().__init__(source, name=name, part=part)
         self.text = text
         self.speaker = speaker
         self.language = language
@@ -75,9 +92,11 @@ class LabelledRecording(Recording):
 
     __slots__ = ("label", "language")
 
-    def __init__(self, source: Source, label: str, *, language: str = "", name: str = "") -> None:
-        """`language` is empty where nobody knows it; `name` is for messages, and a path names itself."""
-        super().__init__(source, name=name)
+    def __init__(
+        self, source: Source, label: str, *, language: str = "", name: str = "", part: Excerpt | None = None
+    ) -> None:
+        """`language` is empty where nobody knows it; `name` and `part` are as a `Recording` has them."""
+        super().__init__(source, name=name, part=part)
         self.label = label
         self.language = language
 
