@@ -82,6 +82,8 @@ class Training:
     """Split for the final figures; `evaluate_split` where the data has no such split."""
     workers: int = 0
     """Processes that encode samples; can't change the result."""
+    timeout: float = 1800.0
+    """Seconds that a batch of the loader's workers or another rank may take before the run ends with an error."""
     skip_nonfinite: int = 0
     """Steps with a non-finite gradient that may be skipped before the run fails."""
     baselines: Literal["auto", "off"] = "auto"
@@ -112,8 +114,9 @@ class Training:
         _require(0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1", self.layer_decay)
         _require(self.workers >= 0, "workers", "at least 0", self.workers)
         _require(self.skip_nonfinite >= 0, "skip_nonfinite", "at least 0", self.skip_nonfinite)
-        timeout = self.extras_timeout
-        _require(math.isfinite(timeout) and timeout > 0, "extras_timeout", "above 0", timeout)
+        for name in ("timeout", "extras_timeout"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0, name, "above 0", value)
         _require(
             self.batch_size % self.accumulation == 0,
             "accumulation",

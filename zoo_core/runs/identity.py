@@ -16,7 +16,7 @@ from zoo_core.recipe import Recipe, load_recipe
 
 FREE = (
     *("log_every", "save_every", "keep", "workers", "evaluate_samples", "skip_nonfinite"),
-    *("baselines", "extras", "extras_timeout"),
+    *("baselines", "extras", "extras_timeout", "timeout"),
 )
 """Settings of `training` that a resumed run may change: no weight of a run that ends depends on them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from zoo_core.errors import DataError
 from zoo_core.runs.guard import Attempt, attempt
 from zoo_core.settings import Training
 from zoo_core.training.hardware import Hardware, Sum
-from zoo_core.training.order import evaluation_batches
+from zoo_core.training.order import PATIENCE, evaluation_batches, evaluation_plan
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Dataset, Evaluated, Task, move
 
@@ -32,12 +32,14 @@ def evaluate(
     batch_size: int,
     batch_cost: int | None = None,
     workers: int = 0,
+    timeout: float = PATIENCE,
+    check: Callable[[], None] = lambda: None,
 ) -> Evaluated:
     """Metrics of a task on a data set, without gradients and with the modules in evaluation mode.
 
     Random draws are keyed by the batch, and what the batches leave comes together in their order, so two evaluations of
     the same weights agree to the bit, and those on several ranks agree with one but for the rounding of sums. Metrics
-    are the main rank's.
+    are the main rank's. `check` is called after each batch, equally often on all ranks, and may raise.
     """
     if len(dataset) == 0:
         raise DataError("the evaluation split is empty")
@@ -49,15 +51,20 @@ def evaluate(
         rank=hardware.rank,
         ranks=hardware.ranks,
         workers=workers,
+        timeout=timeout,
     )
+    plan = evaluation_plan(dataset, batch_size=batch_size, batch_cost=batch_cost)
     parts = _Parts()
     with inference(modules):
-        for turn, batch in enumerate(batches):
-            number = turn * hardware.ranks + hardware.rank
-            reseed(key(0, number, 0), hardware.device)
-            with hardware.autocast():
-                found = task.evaluate(modules, move(batch, hardware.device))
-            parts.add(number, found)
+        for first in range(0, len(plan), hardware.ranks):
+            number = first + hardware.rank
+            if number < len(plan):
+                batch = next(batches)
+                reseed(key(0, number, 0), hardware.device)
+                with hardware.autocast():
+                    found = task.evaluate(modules, move(batch, hardware.device))
+                parts.add(number, found)
+            check()
         whole = hardware.gather(parts.sums, parts.lists)
         return Evaluated(hardware.from_main(lambda: task.summarize(whole)), whole, len(dataset))
 

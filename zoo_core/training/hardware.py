@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import Tensor, nn
+from torch.distributed import distributed_c10d
 
 from zoo_core.errors import TrainingError, UsageError
 from zoo_core.settings import Training
+from zoo_core.training.interrupt import ending_at_once
 
 Given = TypeVar("Given")
 
@@ -51,8 +54,8 @@ class Hardware:
 
     def __init__(self, training: Training) -> None:
         cpu = training.device == "cpu" or not torch.accelerator.is_available()
-        accelerator = Accelerator(cpu=cpu)
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        launched = _launched(os.environ)
+        accelerator = _gathered(launched, cpu, training.timeout)
         if accelerator.num_processes != launched:
             raise TrainingError(
                 f"{launched} processes were launched but accelerate sees {accelerator.num_processes}",
@@ -238,6 +241,48 @@ def torch_settings(training: Training) -> Iterator[None]:
             os.environ.pop(_WORKSPACE, None)
 
 
+def _launched(environ: Mapping[str, str]) -> int:
+    """How many processes a launcher started. Raises `UsageError` where variables of one are left over."""
+    counts = {name: environ.get(name, "") for name in _COUNTS}
+    for name, value in counts.items():
+        if value and not value.isdecimal():
+            raise UsageError(f"{name} is {value!r}, and a launcher sets a number", hint=_LEFT_OVER)
+    launched = int(counts["WORLD_SIZE"] or "1")
+    missing = [name for name in (*_COUNTS, "MASTER_ADDR", "MASTER_PORT") if not environ.get(name)]
+    if missing and (launched > 1 or counts["LOCAL_RANK"]):
+        there = ", ".join(f"{name}={value}" for name, value in counts.items() if value)
+        raise UsageError(f"{there} is set as by a launcher, but not {', '.join(missing)}", hint=_LEFT_OVER)
+    if launched > 1 and int(counts["RANK"]) >= launched:
+        raise UsageError(f"RANK={counts['RANK']} is not among the {launched} of WORLD_SIZE", hint=_LEFT_OVER)
+    return launched
+
+
+def _gathered(launched: int, cpu: bool, timeout: float) -> Accelerator:
+    """The accelerator, once all processes that were launched have found one another. Raises `TrainingError` in time."""
+    if launched == 1 or dist.is_initialized():
+        return Accelerator(cpu=cpu)
+    limit = min(RENDEZVOUS, timeout)
+    try:
+        with ending_at_once():
+            patience = InitProcessGroupKwargs(timeout=timedelta(seconds=limit))
+            accelerator = Accelerator(cpu=cpu, kwargs_handlers=[patience])
+    except (RuntimeError, ValueError) as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).partition("\n")[0][:200]
+        raise TrainingError(
+            f"{launched} processes should meet at {place} within {limit:g} s, and didn't: {reason}",
+            hint=_LEFT_OVER,
+        ) from error
+    distributed_c10d._set_pg_timeout(timedelta(seconds=timeout))
+    return accelerator
+
+
+RENDEZVOUS = 300.0
+"""Seconds in which the processes that were launched have to find one another."""
+_COUNTS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+_LEFT_OVER = (
+    "start all of them with torchrun, or, to train alone, unset RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT"
+)
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 

@@ -30,6 +30,27 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = exit_code
 
 
+class Stopping(Interrupted):
+    """Raised between two batches of an evaluation, once all ranks know: there is time to save."""
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let signals end the process while it waits in code that runs no Python, where no handler is ever called."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [
+        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not None
+    ]
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def watching() -> Iterator[Stop]:
     """Catch SIGINT, SIGTERM and SIGHUP for the time of a run, but for a SIGHUP that nohup had ignored.

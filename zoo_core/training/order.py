@@ -13,7 +13,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core.errors import DataError
 from zoo_core.training.task import Batch, Dataset, SampleKey
+from zoo_core.training.workers import Collated, Guarded, demand_workers, received
 
+PATIENCE = 1800.0
+"""Seconds that a batch may take where nobody says otherwise."""
 _POOL = 64
 """Batches that are sorted by length together: enough to pad little, few enough to keep the order random."""
 
@@ -112,9 +115,20 @@ class Step(NamedTuple):
 
 
 def training_batches(
-    dataset: Dataset, plan: BatchPlan, cursor: Cursor, *, rank: int, ranks: int, workers: int, pin: bool
+    dataset: Dataset,
+    plan: BatchPlan,
+    cursor: Cursor,
+    *,
+    rank: int,
+    ranks: int,
+    workers: int,
+    pin: bool,
+    timeout: float = PATIENCE,
 ) -> Iterator[Step]:
-    """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0."""
+    """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0.
+
+    Raises `TrainingError` where a worker dies, or gives nothing for `timeout` seconds.
+    """
     accumulation = plan.parts // ranks
     # The loader reads ahead of the steps by as much as its workers like; what it has asked for waits here.
     asked: deque[tuple[Cursor, int]] = deque()
@@ -128,24 +142,36 @@ def training_batches(
                 yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
             at = after
 
-    loader = iter(_loader(dataset, keys(), workers=workers, pin=pin))
+    loader = _loader(dataset, keys(), workers=workers, pin=pin, timeout=timeout)
     while True:
         micro_batches = [next(loader) for _ in range(accumulation)]
         after, samples = asked.popleft()
         yield Step(after, micro_batches, samples)
 
 
-def evaluation_batches(
-    dataset: Dataset, *, batch_size: int, batch_cost: int | None = None, rank: int, ranks: int, workers: int
-) -> Iterator[Batch]:
-    """Every sample once, in order of length where lengths are known, in batches dealt to the ranks in turn.
+def evaluation_plan(dataset: Dataset, *, batch_size: int, batch_cost: int | None = None) -> list[np.ndarray]:
+    """Batches of indices that hold every sample once, in order of length where lengths are known.
 
     `batch_cost` caps the padded units of a batch; a sample that costs more is a batch of its own.
     """
     lengths = np.zeros(len(dataset), dtype=np.int64) if dataset.lengths is None else dataset.lengths
-    batches = _packed(np.argsort(lengths, kind="stable"), lengths, batch_size, batch_cost)[rank::ranks]
-    keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in batches]
-    yield from _loader(dataset, iter(keys), workers=workers, pin=False)
+    return _packed(np.argsort(lengths, kind="stable"), lengths, batch_size, batch_cost)
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    batch_cost: int | None = None,
+    rank: int,
+    ranks: int,
+    workers: int,
+    timeout: float = PATIENCE,
+) -> Iterator[Batch]:
+    """The batches of the plan that are this rank's; they are dealt to the ranks in turn. Raises as `training_batches` does."""
+    plan = evaluation_plan(dataset, batch_size=batch_size, batch_cost=batch_cost)
+    keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in plan[rank::ranks]]
+    return _loader(dataset, iter(keys), workers=workers, pin=False, timeout=timeout)
 
 
 def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None, parts: int = 1) -> list[np.ndarray]:
@@ -186,13 +212,18 @@ class _Once:
         return self.keys
 
 
-def _loader(dataset: Dataset, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool) -> DataLoader[Any]:
-    return DataLoader(
-        _Keyed(dataset),
+def _loader(
+    dataset: Dataset, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool, timeout: float
+) -> Iterator[Any]:
+    demand_workers(workers)
+    loader: DataLoader[Any] = DataLoader(
+        Guarded(_Keyed(dataset)),
         batch_sampler=_Once(keys),
-        collate_fn=dataset.collate,
+        collate_fn=Collated(dataset.collate),
         num_workers=workers,
+        timeout=timeout if workers else 0,
         pin_memory=pin,
         # Its own generator: the loader draws a base seed, which must not come out of the run's random stream.
         generator=torch.Generator(),
     )
+    return received(iter(loader), workers=workers, timeout=timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,20 @@ class Final:
     samples: int
 
 
-def measure_final(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> Final:
-    """Measure the model as it stands on the test split, or on the evaluation's where there is none."""
+def measure_final(
+    recipe: Recipe, prepared: Prepared, hardware: Hardware, check: Callable[[], None] = lambda: None
+) -> Final:
+    """Measure the model as it stands on the test split, or on the evaluation's where there is none.
+
+    `check` is called after each batch and may raise.
+    """
     splits = prepared.data.splits()
     split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
     if not split:
         return Final(split="", metrics={}, samples=0)
     size, cost = micro_batch(recipe.training, hardware.ranks)
     dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
-    found = evaluate(prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost)
+    found = evaluate(prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, check=check)
     return Final(split=split, metrics=found.metrics, samples=found.samples)
 
 

@@ -26,13 +26,14 @@ from zoo_core.runs.identity import Identity
 from zoo_core.runs.preflight import preflight
 from zoo_core.specs import RunInfo
 from zoo_core.training import state
+from zoo_core.training.agreement import Agreement
 from zoo_core.training.best import Best
 from zoo_core.training.ema import Ema
 from zoo_core.training.evaluate import artifacts, evaluate, micro_batch
 from zoo_core.training.folder import RunFolder
 from zoo_core.training.guards import Guards
 from zoo_core.training.hardware import Hardware, torch_settings
-from zoo_core.training.interrupt import Interrupted, Stop, watching
+from zoo_core.training.interrupt import Interrupted, Stop, Stopping, watching
 from zoo_core.training.loop import Loop, Moment
 from zoo_core.training.meter import Clock
 from zoo_core.training.order import Cursor, training_batches
@@ -113,6 +114,7 @@ class Run:
         training = recipe.training
         self.recipe, self.prepared, self.hardware, self.files = recipe, prepared, hardware, files
         self.host, self.reporter, self.stop = host, reporter, stop
+        self.agreement = Agreement(hardware, lambda: stop.signal is not None)
         self.model = prepared.task.model
         self.ema = Ema(self.model, training.ema_decay) if training.ema_decay else None
         self.loop = Loop(
@@ -192,6 +194,7 @@ class Run:
             ranks=hardware.ranks,
             workers=self.recipe.training.workers,
             pin=hardware.device.type == "cuda",
+            timeout=self.recipe.training.timeout,
         )
         if self.owes_evaluation:
             self._evaluate(self.first)
@@ -207,7 +210,7 @@ class Run:
         if self.best.step is not None and self.best.step != self.saved:
             self.snapshot.restore(*state.read(self.files.checkpoints / state.folder_name(self.best.step)))
         with self.snapshot.judged():
-            final, card = measure_final(self.recipe, self.prepared, self.hardware), None
+            final, card = measure_final(self.recipe, self.prepared, self.hardware, self._check), None
             if self.hardware.is_main:
                 # Before the checkpoint's folder, which says that the run is finished.
                 self.files.record(self.first, "test", final.metrics)
@@ -235,13 +238,9 @@ class Run:
                 step=self.first, stop=self.stop, say=self._message,
             )  # fmt: skip
         return RunResult(
-            folder=self.files.path,
-            card=card,
-            metrics=final.metrics,
-            baselines=baselines,
-            steps=self.first,
+            folder=self.files.path, card=card, metrics=final.metrics, baselines=baselines, steps=self.first,
             seconds=seconds,
-        )
+        )  # fmt: skip
 
     def end(self, status: Literal["finished", "stopped", "failed"]) -> None:
         """Tell everyone that the run is over."""
@@ -256,20 +255,27 @@ class Run:
         self.guards.after_step(step)
         last = step == self.prepared.steps
         logs = step % training.log_every == 0 or last
-        # Ranks must stop together, so they agree when they log; alone, a signal is seen after any step.
-        signalled = self.stop.signal is not None
-        stopping = self.hardware.agree(signalled) if logs or self.hardware.ranks == 1 else False
+        stopping = self.agreement.asked(at_once=logs)
         due = (step % self.evaluate_every == 0 or last) and self.prepared.evaluation is not None
         evaluates, self.owes_evaluation = due and not stopping, due and stopping
         saves = step % self.save_every == 0 or last or stopping
         if logs or evaluates or saves:
             self._log(step)
-        improved = self._evaluate(step) if evaluates else False
+        try:
+            improved = self._evaluate(step) if evaluates else False
+        except Stopping:
+            self._save(step)
+            raise
         if saves or improved:
             self._save(step)
         if stopping:
             raise Interrupted(self.stop.exit_code or 143, f"stopped at step {step}; {self.stop.advice}")
         return self.best.lost_patience
+
+    def _check(self) -> None:
+        """Raise between two batches where a rank was asked to stop."""
+        if self.agreement.asked():
+            raise Stopping(self.stop.exit_code or 143, f"stopped after step {self.first}; {self.stop.advice}")
 
     def _log(self, step: int) -> None:
         metrics, skipped = self.loop.meter.take()
@@ -293,14 +299,12 @@ class Run:
         assert prepared.evaluation is not None
         batch_size, batch_cost = micro_batch(training, self.hardware.ranks)
         with self.snapshot.judged():
+            self.owes_evaluation = True
             found = evaluate(
-                prepared.task,
-                prepared.evaluation,
-                hardware=self.hardware,
-                batch_size=batch_size,
-                batch_cost=batch_cost,
-                workers=training.workers,
-            )
+                prepared.task, prepared.evaluation, hardware=self.hardware, batch_size=batch_size,
+                batch_cost=batch_cost, workers=training.workers, timeout=training.timeout, check=self._check,
+            )  # fmt: skip
+            self.owes_evaluation = False
             made = artifacts(prepared.task, found, seconds=training.extras_timeout) if self.hardware.is_main else None
         improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
         if self.hardware.is_main and made is not None:

@@ -1,0 +1,136 @@
+"""What the loader's workers hand over: batches, or failures in the words they have without workers; never silence."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import get_worker_info
+
+from zoo_core.errors import DataError, PluginError, StoreError, TrainingError, UsageError, ZooError
+
+SHARED_MEMORY = Path("/dev/shm")
+_REMEDY = "set training.workers=0, or give more shared memory (docker run --shm-size=1g)"
+
+
+class Failed(NamedTuple):
+    """In place of a batch: what went wrong in a worker, in plain words, so that any error can be sent."""
+
+    exit_code: int
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """The error as it is told to the process that trains."""
+        if _lacks_memory(error):
+            error = _no_memory()
+        if isinstance(error, ZooError):
+            return cls(error.exit_code, error.message, error.hint)
+        return cls(DataError.exit_code, f"{type(error).__name__}: {error}", "")
+
+    @property
+    def error(self) -> ZooError:
+        """The error again, as the kind that exits with the same code."""
+        kinds = (UsageError, PluginError, DataError, StoreError, TrainingError)
+        kind = next((kind for kind in kinds if kind.exit_code == self.exit_code), DataError)
+        return kind(self.message, hint=self.hint)
+
+
+class Guarded(TorchDataset[Any]):
+    """A data set whose failures in a worker are handed over, where torch would add the worker's traceback to them."""
+
+    def __init__(self, dataset: TorchDataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: list[Any]) -> Any:
+        """The samples, or what went wrong."""
+        return _attempt(lambda: self.dataset.__getitems__(keys))  # type: ignore[attr-defined]
+
+
+class Collated:
+    """A collate function that passes failures on, and moves a worker's batch to shared memory while it can still say that
+    there is none: afterwards, in the queue's thread, torch would drop the batch and everybody would wait."""
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: Any) -> Any:
+        """A batch, or what went wrong."""
+        if isinstance(samples, Failed):
+            return samples
+        return _attempt(lambda: _shared(self.collate(samples)))
+
+
+def received(batches: Iterator[Any], *, workers: int, timeout: float) -> Iterator[Any]:
+    """The batches of a loader. Raises what went wrong in a worker, and `TrainingError` for one that died or hangs."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not workers:
+                raise
+            raise _explained(error, timeout) from error
+        if isinstance(batch, Failed):
+            raise batch.error
+        yield batch
+
+
+def demand_workers(workers: int) -> None:
+    """Refuse workers where they can't be started. Raises `UsageError`."""
+    if workers and multiprocessing.current_process().daemon:
+        raise UsageError("a worker of another pool can't have workers of its own", hint="set training.workers=0")
+
+
+def _attempt(work: Callable[[], Any]) -> Any:
+    """What `work` gives; in a worker, what it raises as well."""
+    if get_worker_info() is None:
+        return work()
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - raised again in the process that trains
+        return Failed.of(error)
+
+
+def _shared(batch: Any) -> Any:
+    """The batch with its tensors in shared memory, where a worker made it."""
+    if get_worker_info() is None:
+        return batch
+    if isinstance(batch, Tensor):
+        return batch.share_memory_()  # type: ignore[no-untyped-call]
+    if isinstance(batch, Mapping):
+        for value in batch.values():
+            _shared(value)
+    elif isinstance(batch, list | tuple):
+        for value in batch:
+            _shared(value)
+    return batch
+
+
+def _lacks_memory(error: Exception) -> bool:
+    words = str(error)
+    return "shared memory" in words or "/torch_" in words or "Bus error" in words
+
+
+def _no_memory() -> TrainingError:
+    found = os.statvfs(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None
+    size = f" ({found.f_blocks * found.f_frsize / 1e6:.1f} MB at {SHARED_MEMORY})" if found else ""
+    return TrainingError(f"the loader's workers have too little shared memory{size}", hint=_REMEDY)
+
+
+def _explained(error: RuntimeError, timeout: float) -> ZooError:
+    words = str(error)
+    if "timed out" in words:
+        hint = "one of its samples hangs; find it with training.workers=0, or allow more with training.timeout"
+        return TrainingError(f"no batch came from the loader's workers within {timeout:g} s", hint=hint)
+    if _lacks_memory(error):
+        return _no_memory()
+    first = words.splitlines()[0] if words else type(error).__name__
+    return TrainingError(f"a worker of the loader died: {first}", hint="set training.workers=0 to see what it dies of")
