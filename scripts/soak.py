@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from soaks import kills, mutants, together
+from soaks import kills, mutants, ranks, together
 
 from zoo_core import fs
 from zoo_core.environment import describe_environment
@@ -27,7 +27,15 @@ RECORDS = Path(__file__).parent.parent / "benchmarks" / "soak"
 Proof = Callable[[int | None, int, Path], dict[str, Any]]
 """`(trials, seed, folder) -> counts`; None for the proof's own number of trials."""
 
-PROOFS: Mapping[str, Proof] = {proof.__name__: proof for proof in (*kills.PROOFS, *mutants.PROOFS, *together.PROOFS)}
+PROOFS: Mapping[str, Proof] = {
+    proof.__name__: proof
+    for proof in (
+        *kills.PROOFS,
+        *mutants.PROOFS,
+        *ranks.PROOFS,
+        *together.PROOFS,
+    )
+}
 
 
 def main() -> int:

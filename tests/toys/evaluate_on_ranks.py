@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Ordered:
         return {**self.task.summarize(gathered), "order": order}
 
 
-def figures(root: Path) -> dict[str, dict[str, float]]:
+def figures(root: Path, numbers: Sequence[int]) -> dict[str, dict[str, float]]:
     """Metrics by shape and number of batches."""
     hardware, zoo, found = Hardware(Training(steps=1, device="cpu")), toy_zoo(root), {}
     for shape in SHAPES:
@@ -50,7 +51,7 @@ def figures(root: Path) -> dict[str, dict[str, float]]:
         torch.manual_seed(0)
         prepared = prepare(resolved, zoo.host, hardware, None, None)
         assert prepared.evaluation is not None
-        for batches in BATCHES:
+        for batches in numbers:
             size = -(-len(prepared.evaluation) // batches)
             measured = evaluate(Ordered(prepared.task), prepared.evaluation, hardware=hardware, batch_size=size)
             found[f"{shape} {batches}"] = measured.metrics
@@ -65,6 +66,6 @@ def figures(root: Path) -> dict[str, dict[str, float]]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    made = figures(Path(sys.argv[1]))
+    made = figures(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]] or BATCHES)
     if leave_ranks():
         print(json.dumps(made))
