@@ -128,21 +128,19 @@ def test_a_checkpoint_of_the_first_format_is_read(zoo: Zoo, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("task", "place", "step"),
+    ("task", "place"),
     [
-        ("undeclared", r"task\.teacher\.", 1),
-        ("queue", r"task\.queue", 1),
-        ("closed", r"task\.remember\.held", 1),
-        ("drawn", r"task\.dice\['numpy'\]", 1),
-        ("late", r"task\.sums", 2),
+        ("undeclared", r"task\.teacher\."),
+        ("queue", r"task\.queue"),
+        ("closed", r"task\.remember\.held"),
+        ("drawn", r"task\.dice\['numpy'\]"),
+        ("late", r"task\.sums"),
     ],
 )
-def test_state_that_no_checkpoint_holds_is_refused_by_name(
-    task: str, place: str, step: int, zoo: Zoo, tmp_path: Path
-) -> None:
+def test_state_that_no_checkpoint_holds_is_refused_by_name(task: str, place: str, zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("single")
     made["task"]["name"] = task
-    with pytest.raises(TrainingError, match=f"step {step} changed {place}"):
+    with pytest.raises(TrainingError, match=f"step 1 changed {place}"):
         train(made, folder=tmp_path / "run", zoo=zoo)
     assert not state.steps(tmp_path / "run" / "checkpoints")
 
@@ -219,7 +217,7 @@ def test_a_checkpoint_that_is_not_finite_is_not_written_over_one_that_is(
 def test_an_infinite_loss_counts_as_a_gradient_that_is_not_finite(zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("single", log_every=1, save_every=2)
     made["task"]["name"] = "infinite"
-    with pytest.raises(NonFiniteLoss, match="step 4: 1 update") as failure:
+    with pytest.raises(NonFiniteLoss, match=r"step \d: 1 update") as failure:
         train(made, folder=tmp_path / "run", zoo=zoo)
     assert "skip_nonfinite=1 goes on from step 2, which is sound" in failure.value.hint
     made["training"]["save_every"] = 10
@@ -287,6 +285,18 @@ def test_an_optimizer_with_modes_is_judged_and_registered_by_its_averages(zoo: Z
     assert torch.allclose(registered, torch.lerp(y, z, 1 - 1 / 0.9), atol=1e-6) and not torch.equal(registered, y)
 
 
+def after_hours(folder: Path) -> None:
+    """Make a run's newest checkpoint one that took 5,000 seconds."""
+    path = folder / "checkpoints"
+    facts, tensors, _ = state.newest(path)
+    newest = path / state.folder_name(facts.step)
+    for file in newest.iterdir():
+        file.unlink()
+    newest.rmdir()
+    facts.seconds, facts.cpu_seconds = 5000.0, 3000.0
+    state.save(path, facts, tensors)
+
+
 def test_a_kill_behind_the_registration_registers_nothing_twice_and_sums_the_seconds(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,8 +310,14 @@ def test_a_kill_behind_the_registration_registers_nothing_twice_and_sums_the_sec
     first = zoo.registry.find("toy_tiny.single").card
     facts = state.newest(tmp_path / "run" / "checkpoints")[0]
     assert 0 < facts.seconds <= first.training["seconds"] + 0.1
+    after_hours(tmp_path / "run")  # so that the card would be another one
     result = resume(tmp_path / "run", zoo=zoo)
-    assert result.card == first and result.seconds > facts.seconds and (tmp_path / "run" / "model").is_dir()
+    assert (
+        result.card is not None
+        and result.card.version == 1
+        and result.seconds > 5000
+        and (tmp_path / "run" / "model").is_dir()
+    )
     other = train(recipe("single"), folder=tmp_path / "other", zoo=zoo)
     assert other.card is not None and other.card.version == 2, "another run with equal bits is another run"
 
@@ -309,14 +325,7 @@ def test_a_kill_behind_the_registration_registers_nothing_twice_and_sums_the_sec
 def test_seconds_are_sums_over_resumes(zoo: Zoo, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(recipe("single"), folder=tmp_path / "run", zoo=zoo, reporter=StopAt(4))
-    path = tmp_path / "run" / "checkpoints"
-    facts, tensors, _ = state.newest(path)
-    folder = path / state.folder_name(facts.step)
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-    facts.seconds, facts.cpu_seconds = 5000.0, 3000.0
-    state.save(path, facts, tensors)
+    after_hours(tmp_path / "run")
     card = resume(tmp_path / "run", zoo=zoo).card
     assert card is not None and card.training["seconds"] > 5000 and card.training["cpu_seconds"] >= 3000
 
@@ -324,7 +333,7 @@ def test_seconds_are_sums_over_resumes(zoo: Zoo, tmp_path: Path) -> None:
 def test_a_monitor_that_says_neither_min_nor_max_is_refused_before_step_1(zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("single")
     made["task"]["name"] = "lower"
-    with pytest.raises(PluginError, match="'lower', where 'min' or 'max' was expected"):
+    with pytest.raises(PluginError, match=r"min or max, found \('loss', 'lower'\)"):
         train(made, folder=tmp_path / "run", zoo=zoo)
     assert not (tmp_path / "run").exists()
 

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo_core.errors import PluginError
-
 
 @dataclass
 class Best:
@@ -22,14 +20,6 @@ class Best:
     value: float | None = None
     worse: int = 0
     """Evaluations since then."""
-
-    def __post_init__(self) -> None:
-        """Refuse a word that says neither."""
-        if self.direction not in ("min", "max"):
-            raise PluginError(
-                f"the task's monitor says {self.direction!r}, where 'min' or 'max' was expected",
-                hint="Task.monitor is (metric, 'min') or (metric, 'max')",
-            )
 
     def improved(self, step: int, value: float) -> bool:
         """Take an evaluation in; whether it is the best so far. No number is worse than any."""

@@ -141,7 +141,7 @@ class Sometimes(Classification):
 
 
 class Infinite(Classification):
-    """A loss that is infinite at its fourth step, with gradients that are not."""
+    """A loss that is infinite once, after a few steps, with gradients that are not."""
 
     steps = 0
 
@@ -149,4 +149,4 @@ class Infinite(Classification):
         """Cross-entropy, and infinity added to it."""
         output = super().step(phase, modules, batch)
         self.steps += 1
-        return output._replace(loss_sum=output.loss_sum + torch.inf) if self.steps == 4 else output
+        return output._replace(loss_sum=output.loss_sum + torch.inf) if self.steps == 5 else output
