@@ -58,6 +58,8 @@ class DataRecord:
     """sha256 over what was read, 64 lower-case hex digits."""
     license: str = ""
     """Licence of the data itself."""
+    licenses: Mapping[str, str] = field(default_factory=dict)
+    """Licence of each source, by its name, where the data comes from several."""
     source: str = ""
     """Where it comes from, in words."""
     splits: Mapping[str, int] = field(default_factory=dict)

@@ -116,6 +116,8 @@ class DataSpec(Spec):
     """`package.module:function`; `(fetcher: zoo_core.Fetcher) -> None` downloads it, only when the user asks by name."""
     license: str = ""
     """Licence of the data itself."""
+    licenses: Mapping[str, str] = field(default_factory=dict)
+    """Licence of each source, by its name, where the data comes from several."""
     source: str = ""
     """Where the data comes from, in words."""
 

@@ -100,6 +100,7 @@ def _facts(entry: Entry) -> dict[str, str]:
         "data": f"{data.name} (sha256 {data.digest[:12]})" if data else "",
         "samples": samples,
         "data license": data.license if data else "",
+        "data licenses": ", ".join(f"{name} {license}" for name, license in data.licenses.items()) if data else "",
         "data source": data.source if data else "",
         "seed": "" if card.seed is None else str(card.seed),
         "layer": entry.layer,

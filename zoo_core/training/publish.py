@@ -95,7 +95,14 @@ def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
     """Which data this was; `digest` was taken when it was read."""
     spec = recipe_data.provided.spec
     splits = {split: len(data.samples(split)) for split in data.splits()}
-    return DataRecord(name=recipe_data.id, digest=digest, license=spec.license, source=spec.source, splits=splits)
+    return DataRecord(
+        name=recipe_data.id,
+        digest=digest,
+        license=spec.license,
+        licenses=spec.licenses,
+        source=spec.source,
+        splits=splits,
+    )
 
 
 def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tuple[Metric, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from zoo_speech.containers import SUFFIXES
-from zoo_speech.plugin import zoo_models, zoo_tasks
+from zoo_speech.plugin import zoo_data, zoo_models, zoo_tasks
 
 from zoo_core import create_model, open_zoo
+from zoo_core.catalogue import find_catalogue, read_registry
 from zoo_core.factory import Zoo
 
 
@@ -65,3 +67,14 @@ def test_the_plugin_module_imports_nothing_heavy() -> None:
     code = f"import sys, zoo_speech.plugin; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_the_bundled_card_and_the_notice_state_the_licence_of_each_source() -> None:
+    specs = {spec.name: spec for spec in zoo_data()}
+    card = next(card for card in read_registry(find_catalogue()) if card.name == "wav2vec2_nano.languages")
+    assert card.data is not None and card.data.licenses == specs["spoken-language"].licenses
+    assert {"czech": "GPL-2.0-only", "asterisk-it": "CC-BY-3.0"}.items() <= card.data.licenses.items()
+    assert all(specs[source].license == license for source, license in card.data.licenses.items())
+    notice = (Path(__file__).parent.parent / "NOTICE").read_text()
+    stated = dict(line.split()[:2] for line in notice.splitlines() if line.startswith("  "))
+    assert stated == card.data.licenses

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from zoo_core.specs import DataSpec
 
-_MIXED = "CC-BY-SA-3.0, CC-BY-3.0, GPL-2.0-or-later and GPL-2.0-only, by recording"
+_LICENSES = {
+    **dict.fromkeys(("asterisk-en", "asterisk-es", "asterisk-fr"), "CC-BY-SA-3.0"),
+    **dict.fromkeys(("asterisk-it", "asterisk-ru"), "CC-BY-3.0"),
+    "tuxpaint-speech": "GPL-2.0-or-later",
+    "czech": "GPL-2.0-only",
+    "letters-words": "GPL-2.0-or-later",
+}
+"""Licence of the recordings of each source."""
+_ASTERISK = tuple(name for name in _LICENSES if name.startswith("asterisk-"))
 
 
-def _prompts(code: str, summary: str, license: str, voice: str) -> DataSpec:
+def _of(*sources: str) -> dict[str, str]:
+    return {name: _LICENSES[name] for name in sources}
+
+
+def _joined(licenses: dict[str, str]) -> str:
+    """The licences of several sources in one line."""
+    return f"{', '.join(sorted(set(licenses.values())))}, by recording"
+
+
+_EVERY = _of(*_LICENSES)
+_DIGITS = _of(*_ASTERISK, "tuxpaint-speech")
+_LETTERS = _of(*_ASTERISK, "tuxpaint-speech", "letters-words")
+
+
+def _prompts(code: str, summary: str, voice: str) -> DataSpec:
     return DataSpec(
         name=f"asterisk-{code}",
         summary=summary,
@@ -16,7 +38,7 @@ def _prompts(code: str, summary: str, license: str, voice: str) -> DataSpec:
         modality="speech",
         kind="transcribed-speech",
         fetch=f"zoo_speech.sources:fetch_asterisk_{code}",
-        license=license,
+        license=_LICENSES[f"asterisk-{code}"],
         source=f"Debian asterisk-core-sounds-{code} and -{code}-g722 1.6.1, recorded by {voice}",
     )
 
@@ -46,15 +68,11 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
     ),
-    _prompts(
-        "en", "489 English telephone prompts by one woman, 16 minutes, with texts", "CC-BY-SA-3.0", "Allison Smith"
-    ),
-    _prompts(
-        "es", "424 Spanish telephone prompts by one woman, 21 minutes, with texts", "CC-BY-SA-3.0", "Allison Smith"
-    ),
-    _prompts("fr", "450 French telephone prompts by one woman, 15 minutes, with texts", "CC-BY-SA-3.0", "June Wallack"),
-    _prompts("it", "513 Italian telephone prompts by one man, 14 minutes, with texts", "CC-BY-3.0", "Carlo Flora"),
-    _prompts("ru", "503 Russian telephone prompts by one woman, 15 minutes, with texts", "CC-BY-3.0", "ivrvoice.ru"),
+    _prompts("en", "489 English telephone prompts by one woman, 16 minutes, with texts", "Allison Smith"),
+    _prompts("es", "424 Spanish telephone prompts by one woman, 21 minutes, with texts", "Allison Smith"),
+    _prompts("fr", "450 French telephone prompts by one woman, 15 minutes, with texts", "June Wallack"),
+    _prompts("it", "513 Italian telephone prompts by one man, 14 minutes, with texts", "Carlo Flora"),
+    _prompts("ru", "503 Russian telephone prompts by one woman, 15 minutes, with texts", "ivrvoice.ru"),
     DataSpec(
         name="tuxpaint-speech",
         summary="5,668 captions of pictures, 2.1 hours, 22 languages, nine of them with 299 or more",
@@ -63,7 +81,7 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="transcribed-speech",
         fetch="zoo_speech.sources:fetch_tuxpaint_speech",
-        license="GPL-2.0-or-later",
+        license=_LICENSES["tuxpaint-speech"],
         source="Debian tuxpaint-stamps-default 2022.06.04",
     ),
     DataSpec(
@@ -74,7 +92,7 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="transcribed-speech",
         fetch="zoo_speech.sources:fetch_czech",
-        license="GPL-2.0-only",
+        license=_LICENSES["czech"],
         source="Debian fillets-ng-data and fillets-ng-data-cs 1.0.1, the game Fish Fillets",
     ),
     DataSpec(
@@ -85,7 +103,7 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
         fetch="zoo_speech.sources:fetch_letters_words",
-        license="GPL-2.0-or-later",
+        license=_LICENSES["letters-words"],
         source="Debian ktuberling-data and klettres-data 22.12.3",
     ),
     DataSpec(
@@ -96,7 +114,8 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="speech",
         fetch="zoo_speech.sources:fetch_speech_mix",
-        license=_MIXED,
+        license=_joined(_EVERY),
+        licenses=_EVERY,
         source="training and validation splits of asterisk-*, tuxpaint-speech, czech and letters-words",
     ),
     DataSpec(
@@ -107,7 +126,8 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
         fetch="zoo_speech.sources:fetch_spoken_language",
-        license=_MIXED,
+        license=_joined(_EVERY),
+        licenses=_EVERY,
         source="asterisk-*, tuxpaint-speech, czech and the words of letters-words",
     ),
     DataSpec(
@@ -118,7 +138,8 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
         fetch="zoo_speech.sources:fetch_voices",
-        license=_MIXED,
+        license=_joined(_EVERY),
+        licenses=_EVERY,
         source="those of asterisk-*, tuxpaint-speech, czech and letters-words whose voice is known",
     ),
     DataSpec(
@@ -129,7 +150,8 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
         fetch="zoo_speech.sources:fetch_spoken_digits",
-        license=_MIXED,
+        license=_joined(_DIGITS),
+        licenses=_DIGITS,
         source="asterisk-* and tuxpaint-speech",
     ),
     DataSpec(
@@ -140,7 +162,8 @@ DATA: list[DataSpec] = [
         modality="speech",
         kind="labelled-speech",
         fetch="zoo_speech.sources:fetch_spoken_letters",
-        license=_MIXED,
+        license=_joined(_LETTERS),
+        licenses=_LETTERS,
         source="asterisk-*, tuxpaint-speech and letters-words",
     ),
 ]
