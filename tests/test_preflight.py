@@ -49,7 +49,7 @@ def mistaken(section: str, mistake: str) -> dict[str, Any]:
         ("model", "random-shape", "zoo-mistakes/mistaken: its checkpoint could not be loaded"),
         ("model", "forward-parameter", "zoo-mistakes/mistaken: forward: expected the parameters that it was built"),
         ("model", "no-grad", "expected a loss that depends on parameters"),
-        ("data", "no-labels", "zoo-mistakes/mistaken-points: Data.labels: expected the names of the labels"),
+        ("data", "no-labels", "zoo-mistakes/mistaken"),
         ("data", "label-list", "Data.labels: expected a tuple of names, found a list of 2"),
         ("data", "no-train", "zoo-mistakes/mistaken-points: no split train, found validation"),
         ("data", "samples-raise", "zoo-mistakes/mistaken-points: Data.samples raised KeyError: 'train'"),

@@ -40,12 +40,10 @@ def calling(component: str, method: str) -> Iterator[None]:
         raise PluginError(f"{component}: {method} raised {problem_of(error)}") from error
 
 
-def check_labels(component: str, labels: Any, labelled: bool) -> None:
-    """`Data.labels` is a tuple of different names, and not empty where the task learns from labels."""
+def check_labels(component: str, labels: Any) -> None:
+    """`Data.labels` is a tuple of different names; empty where the splits share none, as voices that are told apart."""
     if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
         raise broken(component, "Data.labels", "a tuple of names", _kind(labels))
-    if labelled and not labels:
-        raise broken(component, "Data.labels", "the names of the labels, as the task learns from them", "none")
     if len(set(labels)) < len(labels):
         raise broken(component, "Data.labels", "different names", "one that occurs twice")
 

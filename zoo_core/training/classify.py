@@ -35,6 +35,16 @@ def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top_k: 
     return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[: top_k or None])}
 
 
+def most_confused(confusion: NDArray[np.integer[Any]], most: int) -> list[int]:
+    """The classes with the most mistakes, as the true or as the predicted one, in the order of their numbers; at most so
+    many, and all where there are no more."""
+    if len(confusion) <= most:
+        return list(range(len(confusion)))
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
+    chosen: list[int] = sorted(np.argsort(-wrong, kind="stable")[:most].tolist())
+    return chosen
+
+
 def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:
     """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
 

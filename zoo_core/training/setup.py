@@ -105,7 +105,7 @@ def prepare(
     preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
     if preprocessor and (start is None or recipe.preprocessor):
         config = _as_preprocessed(recipe, config, preprocessor.model_config())
-    contracts.check_labels(recipe.data.id, data.labels, recipe.task.provided.spec.labelled)
+    contracts.check_labels(recipe.data.id, data.labels)
     labels = data.labels if recipe.task.provided.spec.labelled else ()
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
     reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)

@@ -14,6 +14,7 @@ from PIL import Image
 from zoo_vision import pictures
 
 from zoo_core.errors import DataError, UsageError
+from zoo_core.training.classify import most_confused
 
 Pixels = NDArray[np.uint8]
 
@@ -151,6 +152,15 @@ def test_a_grid_may_have_rows_of_other_lengths() -> None:
     rows = [[plain(96, 96, 5, 5, 5)], [plain(96, 96, 90, 5, 5), plain(50, 96, 5, 90, 5)]]
     sheet = opened(pictures.grid(rows))
     assert box_of(sheet, 5, 5, 5)[1] == box_of(sheet, 90, 5, 5)[1] < box_of(sheet, 5, 90, 5)[1]
+
+
+def test_a_thousand_classes_are_shown_by_the_most_confused() -> None:
+    many = np.diag(np.full(1000, 5))
+    many[700, 3] = many[3, 999] = 4
+    labels = [f"class {number}" for number in range(1000)]
+    assert most_confused(many, 3) == [3, 700, 999]
+    sheet, whole = opened(pictures.confusion(many, labels)), opened(pictures.confusion(many[:60, :60], labels[:60]))
+    assert sheet.size < 1.2 * whole.size and sheet.shape[0] < 3000
 
 
 @pytest.mark.parametrize("labels", [list("abcd"), ["a very long label " * 5] * 4, ["$x^", "_", "日本", ""]])

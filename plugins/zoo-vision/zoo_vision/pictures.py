@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zoo_core.errors import DataError, UsageError
+from zoo_core.training.classify import most_confused
 from zoo_vision.preprocessor import Pixels, require_picture
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _MARGIN, _GAP, _ABOVE_TEXT, _LEADING = 20, 14, 5, 16
 _HEAT = np.array([[255, 236, 140], [254, 178, 60], [240, 90, 40], [200, 16, 46]], np.float64)
 """Colours from little to much heat, light enough at first to let the picture show."""
 _FIGURES, _CLASSES_NAMED = 20, 32
+_CLASSES = 60
+"""Classes of a confusion matrix that are shown at most."""
 """Most classes that a confusion matrix has figures and long names for."""
 
 
@@ -73,6 +76,8 @@ def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> b
 def confusion(counts: NDArray[np.integer[Any]], labels: Sequence[str]) -> bytes:
     """PNG of a confusion matrix (C, C): rows are true classes, shown as shares of their row; right blue, wrong orange.
 
+    Of more than 60 classes the most confused are shown, so that time and memory don't grow with their number.
+
     Raises `UsageError` for other shapes or negative counts, `DataError` for a matrix of zeros.
     """
     counts = np.asarray(counts)
@@ -80,7 +85,8 @@ def confusion(counts: NDArray[np.integer[Any]], labels: Sequence[str]) -> bytes:
         raise UsageError(f"counts: expected ({len(labels)}, {len(labels)}) numbers from 0, found shape {counts.shape}")
     if not counts.sum():
         raise DataError("there are no predictions to draw a confusion matrix of")
-    figure = _confusion_figure(counts, [_drawable(label) for label in labels])
+    shown = most_confused(counts, _CLASSES)
+    figure = _confusion_figure(counts, shown, [_drawable(labels[place]) for place in shown])
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
@@ -246,7 +252,7 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _confusion_figure(counts: NDArray[Any], labels: list[str]) -> Figure:
+def _confusion_figure(counts: NDArray[Any], shown: list[int], labels: list[str]) -> Figure:
     # Figure without pyplot: no global state, no window system, nothing to close.
     from matplotlib.figure import Figure
 
@@ -255,20 +261,23 @@ def _confusion_figure(counts: NDArray[Any], labels: list[str]) -> Figure:
     side = max(cell * classes, 1.6)
     figure = Figure(figsize=(side, side), dpi=120, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
-    totals = counts.sum(1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    totals = counts.sum(1, keepdims=True)[shown]
+    part = counts[np.ix_(shown, shown)]
+    shares = np.divide(part, totals, out=np.zeros(part.shape), where=totals > 0)
     axes.imshow(_coloured(shares, totals[:, 0] == 0), interpolation="nearest")
     _name_classes(axes, labels, totals[:, 0])
     if classes <= _FIGURES:
         _write_figures(axes, shares)
-    _write_title(axes, counts, side)
+    _write_title(axes, counts, classes, side)
     return figure
 
 
-def _write_title(axes: Axes, counts: NDArray[Any], side: float) -> None:
+def _write_title(axes: Axes, counts: NDArray[Any], shown: int, side: float) -> None:
     """How many were right, and what the cells show, `side` being the height of the axes in inches."""
     right, total = int(np.trace(counts)), int(counts.sum())
-    cells = "cells: % of the row" if len(counts) <= _FIGURES else "darker: a larger share of the row"
+    cells = "cells: % of the row" if shown <= _FIGURES else "darker: a larger share of the row"
+    if shown < len(counts):
+        cells = f"the {shown} most confused of {len(counts):,} classes; {cells}"
     lines = (
         (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", _text(10.5)),
         (0.12, f"{cells}; at its end: pictures", {**_text(7.5), "alpha": 0.65}),

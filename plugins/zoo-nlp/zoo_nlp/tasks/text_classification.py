@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, most_confused, ranked_answer
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.samples import LabelledText, text_of
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad, text_logits
+
+_LABELS = 500
+"""Labels of a confusion matrix that are written down at most."""
 
 
 class TextClassification(TextTask):
@@ -78,8 +81,11 @@ class TextClassification(TextTask):
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`confusion.json`: the labels, and the counts by true and predicted label."""
-        confusion = {"labels": list(self.labels), "counts": _counts(gathered).tolist()}
+        """`confusion.json`: the labels, and the counts by true and predicted label; of many labels the most confused."""
+        counts = _counts(gathered)
+        shown = most_confused(counts, _LABELS)
+        part = counts[np.ix_(shown, shown)].tolist()
+        confusion = {"labels": [self.labels[place] for place in shown], "counts": part}
         return {"confusion.json": (json.dumps(confusion) + "\n").encode()}
 
     def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
