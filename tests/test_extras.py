@@ -16,6 +16,7 @@ from zoo_toys.runs import recipe, toy_zoo
 from zoo_core.checkpoint import open_folder
 from zoo_core.errors import CardError
 from zoo_core.factory import Zoo, evaluate, load, train
+from zoo_core.plot import read_curves
 from zoo_core.runs import extras
 from zoo_core.runs.extras import Job, Limits
 from zoo_core.runs.extras_child import Work
@@ -54,7 +55,9 @@ def test_extras_that_exit_raise_and_hang_leave_the_rest_and_the_run_whole(zoo: Z
     assert held == result.card == open_folder(tmp_path / "run").card
     accuracy = next(metric for metric in held.metrics if metric.name == "accuracy")
     assert accuracy.baselines == {"majority": 0.5}
+    kept = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}
     assert (tmp_path / "run" / "artifacts" / "000000012-count.txt").read_bytes() == b"3"
+    assert {f"{step:09d}-validation-right.txt" for step in (5, 10, 12)} <= kept
     assert (tmp_path / "run" / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert load("toy_tiny.single", zoo=zoo).predict([(0.1, 0.2)])
 
@@ -72,12 +75,26 @@ def test_what_fails_beside_a_run_changes_no_bit_of_it(zoo: Zoo, tmp_path: Path) 
 @pytest.mark.parametrize("baselines", [True, False])
 def test_a_job_names_what_is_to_be_made(baselines: bool, zoo: Zoo, tmp_path: Path) -> None:
     train(careless({}), folder=tmp_path / "run", zoo=zoo)
-    job = extras.job_for(tmp_path / "run", zoo.host, split="test", step=12, baselines=baselines)
+    job = extras.job_for(tmp_path / "run", zoo.host, split="test", step=12, best_step=10, baselines=baselines)
     assert Job.read(json.dumps(asdict(job))) == job
     record = Record(Path(job.record))
     Work(replace(job, skip=(extras.PICTURES,))).run(record)
     made = {extras.BASELINES: [], "baseline majority": {"accuracy": 0.5}} if baselines else {}
     assert record.read().done == {extras.RETROSPECT: 1, **made}
+
+
+def test_pictures_and_figures_are_named_by_split_and_by_the_step_that_was_kept(zoo: Zoo, tmp_path: Path) -> None:
+    for split, kind in (("test", "test"), ("validation", "final")):
+        folder = tmp_path / split
+        result = train(careless({"test_split": "test" if kind == "test" else "nowhere"}), folder=folder, zoo=zoo)
+        assert result.card is not None and {metric.split for metric in result.card.metrics} == {split}
+        best = result.card.training["best_step"]
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert [row["step"] for row in rows if kind in row] == [best]
+        assert ("test/loss" in read_curves(folder / "metrics.jsonl")) == (kind == "test")
+        job = extras.job_for(folder, zoo.host, split=split, step=12, best_step=best, baselines=False)
+        Work(replace(job, skip=(extras.RETROSPECT,))).run(Record(Path(job.record)))
+        assert (folder / "artifacts" / f"{best:09d}-{split}-right.txt").is_file()
 
 
 def test_an_evaluation_leaves_out_the_baseline_that_cannot_be_computed(zoo: Zoo, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ HIDDEN = (
     "seconds",
     "epoch",
     "lr",
+    "final",
 )
 """What the metrics file has and a learning curve doesn't show."""
 

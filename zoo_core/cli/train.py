@@ -119,7 +119,7 @@ def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
     def show(output: Output) -> None:
         if rows:
             output.table(*metric_rows(rows))
-        for line in measured_with(result.card.metrics if result.card else ()):
+        for line in (*_measured(result), *measured_with(result.card.metrics if result.card else ())):
             output.line(line)
         known = {key: value or "" for key, value in facts.items()}
         output.pairs({**known, "steps": f"{result.steps:,}", "took": duration(result.seconds)})
@@ -127,6 +127,16 @@ def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
             output.line(f"next: {command}")
 
     return Answer(document=document, show=show)
+
+
+def _measured(result: RunResult) -> list[str]:
+    """Which samples the figures are of, and which weights."""
+    if result.card is None or not result.card.metrics:
+        return []
+    first, best = result.card.metrics[0], result.card.training.get("best_step")
+    return [
+        f"figures of split {first.split}, {first.samples:,} samples, with the weights of step {best}, which were kept"
+    ]
 
 
 def _facts(result: RunResult) -> dict[str, str | None]:

@@ -73,7 +73,9 @@ class Job:
     split: str
     """The split of the final figures; empty where the data has none to measure on."""
     step: int
-    """The step that the files are named by."""
+    """The last step, which files about the whole run are named by."""
+    best_step: int
+    """The step whose weights were kept, which pictures of the final evaluation are named by."""
     baselines: bool
     """Whether the recipe wants them."""
     threads: int
@@ -109,7 +111,7 @@ def baseline_name(name: str) -> str:
     return f"baseline {name}"
 
 
-def job_for(folder: Path, host: PluginHost, *, split: str, step: int, baselines: bool) -> Job:
+def job_for(folder: Path, host: PluginHost, *, split: str, step: int, best_step: int, baselines: bool) -> Job:
     """The job of a finished run, for the same plugins as this process has."""
     active = [record for record in host.records if record.state == "active" and record.name != CORE]
     return Job(
@@ -118,6 +120,7 @@ def job_for(folder: Path, host: PluginHost, *, split: str, step: int, baselines:
         plugins=tuple((record.name, record.version, record.module, record.location) for record in active),
         split=split,
         step=step,
+        best_step=best_step,
         baselines=baselines,
         threads=torch.get_num_threads(),
     )

@@ -90,11 +90,12 @@ class Work:
         modules = self.task.modules()
         with inference(modules):
             made = self.task.artifacts(modules, found.gathered)
-        return len(self.files.keep_artifacts(self.job.step, made))
+        return len(self.files.keep_artifacts(self.job.best_step, made, self.job.split))
 
     def retrospect(self) -> int:
         """What the task makes of what all evaluations left."""
-        return len(self.files.keep_artifacts(self.job.step, self.task.retrospect(self.files.kept_artifacts())))
+        kept = self.files.kept_artifacts(self.recipe.training.evaluate_split)
+        return len(self.files.keep_artifacts(self.job.step, self.task.retrospect(kept)))
 
 
 def _task(recipe: Recipe, files: RunFolder, host: PluginHost, hardware: Hardware) -> Task:

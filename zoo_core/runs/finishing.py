@@ -13,7 +13,7 @@ from zoo_core.plugins import PluginHost
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.runs.baselines import left_out
-from zoo_core.runs.extras import NO_EXTRAS, Extras, job_for, limits, make_extras
+from zoo_core.runs.extras import NO_EXTRAS, Extras, Job, job_for, limits, make_extras
 from zoo_core.runs.guard import attempt
 from zoo_core.training.folder import RunFolder
 from zoo_core.training.interrupt import Stop
@@ -36,14 +36,18 @@ def complete(
     files: RunFolder,
     split: str,
     step: int,
+    best_step: int,
     stop: Stop,
     say: Callable[[str], None],
 ) -> tuple[Card, Figures]:
     """The registered card with what was found out after it was registered, and the metrics of baselines.
 
-    `split` is that of the final figures, `step` the last one, and `say` takes a line for everything that is left out.
+    `split` is that of the final figures, `step` the last one and `best_step` that of the registered weights; `say` takes a
+    line for everything that is left out.
     """
-    extras = _extras(recipe, host, files, split, step, stop)
+    wants = recipe.training.baselines == "auto"
+    job = job_for(files.path, host, split=split, step=step, best_step=best_step, baselines=wants)
+    extras = _extras(recipe, job, stop)
     for problem in extras.problems:
         say(problem)
     notes = (*extras.notes, *extras.problems)
@@ -56,11 +60,10 @@ def complete(
     return added.value or card, extras.baselines
 
 
-def _extras(recipe: Recipe, host: PluginHost, files: RunFolder, split: str, step: int, stop: Stop) -> Extras:
+def _extras(recipe: Recipe, job: Job, stop: Stop) -> Extras:
     training = recipe.training
     if training.extras == "off":
         return NO_EXTRAS
-    job = job_for(files.path, host, split=split, step=step, baselines=training.baselines == "auto")
     allowed = limits(training.extras_timeout)
     made = attempt(lambda: make_extras(job, allowed, stop), 3 * training.extras_timeout + _LONGEST)
     return made.value or Extras(baselines={}, problems=(left_out("extras", made.problem),))

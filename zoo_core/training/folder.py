@@ -95,20 +95,20 @@ class RunFolder:
         for line in text.splitlines():
             fs.append_line(self.log, f"{_now()} {line}")
 
-    def kept_artifacts(self) -> dict[str, list[bytes]]:
-        """What evaluations left, by name, oldest first."""
+    def kept_artifacts(self, split: str) -> dict[str, list[bytes]]:
+        """What evaluations of a split left, by name, oldest first."""
         kept: dict[str, list[bytes]] = {}
         for path in sorted(self.artifacts.iterdir()):
             step, _, name = path.name.partition("-")
-            if step.isdigit() and name:
-                kept.setdefault(name, []).append(fs.read_bytes(path))
+            if step.isdigit() and name.startswith(f"{split}-"):
+                kept.setdefault(name.removeprefix(f"{split}-"), []).append(fs.read_bytes(path))
         return kept
 
-    def keep_artifacts(self, step: int, artifacts: Mapping[str, bytes]) -> list[Path]:
-        """Store what an evaluation leaves, named by step."""
+    def keep_artifacts(self, step: int, artifacts: Mapping[str, bytes], split: str = "") -> list[Path]:
+        """Store files of a run, named by step, and by the split that an evaluation is of."""
         paths = []
         for name, data in artifacts.items():
-            path = self.artifacts / f"{step:09d}-{name}"
+            path = self.artifacts / f"{step:09d}-{split}{'-' if split else ''}{name}"
             fs.write_file(path, data)
             paths.append(path)
         return paths
@@ -134,7 +134,7 @@ def final_digest(path: Path) -> str:
 def _step_of(line: str) -> int:
     try:
         row = json.loads(line)
-        return 1 << 62 if "test" in row else int(row["step"])
+        return 1 << 62 if {"test", "final"} & row.keys() else int(row["step"])
     except (ValueError, KeyError, TypeError):
         # A line that a kill cut short; it is written again, as final figures are.
         return 1 << 62

@@ -213,7 +213,8 @@ class Run:
             final, card = measure_final(self.recipe, self.prepared, self.hardware, self._check), None
             if self.hardware.is_main:
                 # Before the checkpoint's folder, which says that the run is finished.
-                self.files.record(self.first, "test", final.metrics)
+                kind = "test" if final.split == self.recipe.training.test_split else "final"
+                self.files.record(step, kind, final.metrics)
                 card = publish(
                     self.recipe,
                     self.prepared,
@@ -235,7 +236,7 @@ class Run:
         if card is not None:
             card, baselines = complete(
                 card, recipe=self.recipe, host=self.host, registry=registry, files=self.files, split=final.split,
-                step=self.first, stop=self.stop, say=self._message,
+                step=self.first, best_step=step, stop=self.stop, say=self._message,
             )  # fmt: skip
         return RunResult(
             folder=self.files.path, card=card, metrics=final.metrics, baselines=baselines, steps=self.first,
@@ -309,7 +310,7 @@ class Run:
         improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
         if self.hardware.is_main and made is not None:
             self.files.record(step, "evaluation", found.metrics)
-            self.files.keep_artifacts(step, made.value or {})
+            self.files.keep_artifacts(step, made.value or {}, training.evaluate_split)
             if made.problem:
                 self._message(left_out(f"step {step}: pictures of the evaluation", made.problem))
             self.reporter.evaluated(step, found.metrics)

@@ -188,7 +188,7 @@ def test_the_command_line_makes_samples_and_a_grid(
 
 def test_a_run_leaves_grids_their_animation_and_curves(home: Path) -> None:
     kept = {path.name for path in (home / "dcgan_tiny.digits" / "artifacts").iterdir()}
-    assert {"000000020-samples.png", "000000040-samples.png", "000000040-training.webp"} <= kept
+    assert {"000000020-validation-samples.png", "000000040-validation-samples.png", "000000040-training.webp"} <= kept
     with Image.open(home / "dcgan_tiny.digits" / "artifacts" / "000000040-training.webp") as moving:
         assert moving.n_frames == 2  # type: ignore[attr-defined]
     rows = (home / "dcgan_tiny.digits" / "metrics.jsonl").read_text()

@@ -204,7 +204,7 @@ def test_a_generator_of_pictures_leaves_grids_and_answers_with_files(zoo: Zoo, t
     assert set(result.metrics) == {"fid", "kid", "precision", "recall"}
     assert result.baselines["real pictures"]["fid"] < result.baselines["untrained generator"]["fid"]
     names = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}
-    assert {"000000000-real.png", "000000003-samples.png"} <= names
+    assert {"000000000-real.png", "000000003-validation-samples.png"} <= names
     loaded = load("dcgan_tiny.digits", zoo=zoo)
     first, second, again = loaded.predict(["0", "1", "0"])
     assert isinstance(first["picture"], File) and first == again != second

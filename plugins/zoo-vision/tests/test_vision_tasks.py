@@ -320,7 +320,7 @@ def test_a_classifier_learns_digits_and_leaves_pictures_of_what_it_did(zoo: Zoo,
     assert result.metrics["accuracy"] > 0.5 > 2 * result.baselines["majority"]["accuracy"]
     artifacts = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}
     assert "000000000-inputs.png" in artifacts
-    assert {f"000000060-{name}.png" for name in ("confusion", "predictions", "explanations")} <= artifacts
+    assert {f"000000060-validation-{name}.png" for name in ("confusion", "predictions", "explanations")} <= artifacts
     for path in (tmp_path / "run" / "artifacts").iterdir():
         picture = Pillow.open(io.BytesIO(path.read_bytes()))
         assert picture.format == "PNG" and min(picture.size) > 50
