@@ -20,7 +20,7 @@ CORE = ROOT / "zoo_core"
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
-    ("errors", "specs", "data.kinds"),
+    ("errors", "specs", "data.kinds", "runs.bootstrap", "runs.verdicts"),
     ("system", "machine", "arguments"),
     ("answers", "inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
      "contract.fields", "contract.panics", "contract.patterns", "storage.budgets",

@@ -105,6 +105,24 @@ def test_an_evaluation_leaves_out_the_baseline_that_cannot_be_computed(zoo: Zoo,
 
 
 @pytest.mark.parametrize(
+    ("ways", "why"),
+    [
+        ({"intervals": "raises"}, r"ValueError: a careless\x1b[31m plugin"),
+        ({"intervals": "exits"}, "SystemExit: 3"),
+        ({"ends": [0.9, 0.1]}, "ValueError: the interval of accuracy runs from 0.9 to 0.1"),
+    ],
+)
+def test_intervals_that_fail_leave_the_run_and_its_figures_whole(
+    ways: dict[str, Any], why: str, zoo: Zoo, tmp_path: Path
+) -> None:
+    result = train(careless({}, **ways), folder=tmp_path / "run", zoo=zoo)
+    assert result.card is not None and result.card.notes == f"intervals left out: {why}"
+    assert [(metric.name, metric.interval) for metric in result.card.metrics] == [("loss", None), ("accuracy", None)]
+    metrics, _, notes = evaluate("toy_tiny.single", "points", zoo=zoo)
+    assert {metric.interval for metric in metrics} == {None} and f"intervals left out: {why}" in notes
+
+
+@pytest.mark.parametrize(
     ("code", "limits", "words"),
     [
         ("x = [b'x' * (1 << 20) for _ in range(200)]; import time; time.sleep(60)", (60, 100 << 20), "of memory"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo_core.errors import CardError, UsageError
+from zoo_core.runs.verdicts import Direction
 from zoo_core.schema import AnyFloat, Document, FieldError, Place, build, locate, to_data
 
 CARD_SCHEMA = 1
@@ -89,12 +90,18 @@ class Metric:
     baselines: Mapping[str, AnyFloat] = field(default_factory=dict)
     """The same metric for trivial rivals, by their names."""
     measured_with: str = ""
-    """The checkpoint that it was measured with, `name@sha256:...`, where there is one: a figure in the features of one
-    network compares with no figure in those of another."""
+    """The checkpoint that it was measured with, `name@sha256:...`, or the features, where there are some: a figure in the
+    features of one network compares with no figure in those of another."""
+    interval: tuple[AnyFloat, AnyFloat] | None = None
+    """95 % bootstrap interval over the samples: its lower and its upper end; None where there is none."""
+    better: Direction = ""
+    """Whether less (`min`) or more (`max`) of it is better; empty on older cards, and where the task doesn't tell."""
 
     def __post_init__(self) -> None:
-        """Refuse a negative count."""
+        """Refuse a negative count, and an interval that ends before it starts."""
         _check_at_least("samples", self.samples, 0)
+        if self.interval and not self.interval[0] <= self.interval[1]:
+            raise FieldError("interval", f"expected its lower end first, found {list(self.interval)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,7 +56,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
     def show(output: Output) -> None:
         for data, split, samples in dict.fromkeys((metric.data, metric.split, metric.samples) for metric in metrics):
             output.line(f"{arguments.model} on {data}, split {split}, {samples:,} samples")
-        output.table(*metric_rows((metric.name, metric.value, metric.baselines) for metric in metrics))
+        output.table(*metric_rows(metrics))
         for line in measured_with(metrics):
             output.line(line)
 

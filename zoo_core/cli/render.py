@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from zoo_core.errors import printable
+from zoo_core.runs.verdicts import verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -222,12 +223,25 @@ def measured_with(metrics: Iterable[Metric]) -> list[str]:
     return [f"{', '.join(measured)}: measured with {checkpoint}" for checkpoint, measured in names.items()]
 
 
-def metric_rows(metrics: Iterable[tuple[str, float, Mapping[str, float]]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table of `(name, value, baselines)`: one row a metric, one column a baseline."""
+def metric_rows(metrics: Iterable[Metric]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of a table: one row a metric, one column a baseline, and the verdicts where an interval bears one."""
     known = list(metrics)
-    rivals = list(dict.fromkeys(rival for _, _, baselines in known for rival in baselines))
+    names = list(dict.fromkeys(name for metric in known for name in metric.baselines))
+    headings = ["metric", "value", *(f"baseline: {name}" for name in names)]
     rows = [
-        [name, number(value), *(number(baselines[rival]) if rival in baselines else EMPTY for rival in rivals)]
-        for name, value, baselines in known
+        [
+            metric.name,
+            number(metric.value) + (interval(metric.interval) if metric.interval else ""),
+            *(number(metric.baselines[name]) if name in metric.baselines else EMPTY for name in names),
+        ]
+        for metric in known
     ]
-    return ["metric", "value", *(f"baseline: {rival}" for rival in rivals)], rows
+    found = [verdicts(metric.interval, metric.better, metric.baselines) for metric in known]
+    if not any(found):
+        return headings, rows
+    return [*headings, "verdict"], [[*row, words or EMPTY] for row, words in zip(rows, found, strict=True)]
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """An interval behind its figure: ` [0.741, 0.783]`."""
+    return f" [{number(ends[0])}, {number(ends[1])}]"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from zoo_core.card import Card, card_to_data
+from zoo_core.card import Card, Metric, card_to_data
 from zoo_core.cli.components import explain, known_names
 from zoo_core.cli.listing import architecture_rows, left_out
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
@@ -110,11 +110,10 @@ def _facts(entry: Entry) -> dict[str, str]:
     }
 
 
-def _by_split(card: Card) -> dict[tuple[str, str], list[tuple[str, float, Mapping[str, float]]]]:
-    groups: dict[tuple[str, str], list[tuple[str, float, Mapping[str, float]]]] = {}
+def _by_split(card: Card) -> dict[tuple[str, str], list[Metric]]:
+    groups: dict[tuple[str, str], list[Metric]] = {}
     for metric in card.metrics:
-        rows = groups.setdefault((metric.data, metric.split), [])
-        rows.append((metric.name, metric.value, metric.baselines))
+        groups.setdefault((metric.data, metric.split), []).append(metric)
     return groups
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.cli.render import Output, duration, measured_with, metric_rows, question
@@ -106,20 +107,26 @@ def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer
 
 def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
     """What came of a run: figures beside those of trivial rivals, the curve, and what to type next."""
+    stated = {metric.name: metric for metric in result.card.metrics} if result.card else {}
     rows = [
-        (name, value, {rival: figures[name] for rival, figures in result.baselines.items() if name in figures})
+        replace(
+            stated[name],
+            value=value,
+            baselines={rival: figures[name] for rival, figures in result.baselines.items() if name in figures},
+        )
         for name, value in result.metrics.items()
     ]
     facts = _facts(result)
 
     def document() -> dict[str, Any]:
-        metrics = {name: {"value": value, "baselines": rivals} for name, value, rivals in rows}
+        shown = ("value", "interval", "better", "baselines")
+        metrics = {metric.name: {name: getattr(metric, name) for name in shown} for metric in rows}
         return {**facts, "steps": result.steps, "seconds": result.seconds, "metrics": metrics, "next": list(next_steps)}
 
     def show(output: Output) -> None:
         if rows:
             output.table(*metric_rows(rows))
-        for line in (*_measured(result), *measured_with(result.card.metrics if result.card else ())):
+        for line in (*_measured(result), *measured_with(rows)):
             output.line(line)
         known = {key: value or "" for key, value in facts.items()}
         output.pairs({**known, "steps": f"{result.steps:,}", "took": duration(result.seconds)})

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoo_core.card import Metric
 from zoo_core.runs.baselines import left_out, measured_baselines, parts_seen
 from zoo_core.runs.rows import Rows
-from zoo_core.training.evaluate import artifacts, evaluate
+from zoo_core.training.evaluate import artifacts, evaluate, intervals
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.task import Task
 
@@ -34,7 +34,10 @@ def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> E
     baselines, problems = measured_baselines(task, rows.data, rows.split, seconds=_PATIENCE)
     if made.problem:
         problems = (*problems, left_out("pictures", made.problem))
-    instruments = task.instruments()
+    known = intervals(task, found)
+    if known.problem:
+        problems = (*problems, left_out("intervals", known.problem))
+    instruments, ends = task.instruments(), known.value or {}
     metrics = [
         Metric(
             name=metric,
@@ -44,6 +47,8 @@ def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> E
             samples=found.samples,
             baselines={name: figures[metric] for name, figures in baselines.items() if metric in figures},
             measured_with=instruments.get(metric, ""),
+            interval=ends.get(metric),
+            better=task.better(metric),
         )
         for metric, value in found.metrics.items()
     ]

@@ -1,9 +1,9 @@
-"""What classifiers of every modality share: numbers for labels, counts of answers and their scores, answers in order."""
+"""What classifiers of every modality share: numbers for labels, counts of answers, their scores, answers in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.errors import DataError, nearest
+from zoo_core.runs.bootstrap import Floats, Interval, known, percentiles, resamples
+
+DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {"accuracy": "max", "macro_f1": "max", "loss": "min"}
+"""Which of a classifier's metrics are better when there is less of them, and which when there is more."""
 
 
 def label_numbers(found: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
@@ -58,3 +62,37 @@ def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:
         "accuracy": float(right.sum() / max(int(confusion.sum()), 1)),
         "macro_f1": float(f1.mean()) if len(f1) else 0.0,
     }
+
+
+def class_intervals(confusion: NDArray[np.int64]) -> dict[str, Interval]:
+    """Bootstrap intervals of what `class_scores` finds, where they can be told.
+
+    Samples in one cell are alike to both scores, so new counts of the cells are a resample of the samples, exactly.
+    """
+    if confusion.sum() < 2:
+        return {}
+    true, predicted = np.nonzero(confusion)
+    drawn = [_scores(counts, true, predicted, len(confusion)) for counts in resamples(confusion[true, predicted])]
+    accuracy, macro_f1 = (percentiles(np.concatenate(figures)) for figures in zip(*drawn, strict=True))
+    return known({"accuracy": accuracy, "macro_f1": macro_f1})
+
+
+def _scores(
+    counts: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> tuple[Floats, Floats]:
+    """Accuracy and macro-F1 (B,) of counts (B, K) of the cells at `true` and `predicted` (K,)."""
+    hits = np.where(true == predicted, counts, 0)
+    right = _by_class(hits, true, classes)
+    occurrences = _by_class(counts, true, classes) + _by_class(counts, predicted, classes)
+    present = occurrences > 0
+    f1 = np.divide(2 * right, occurrences, out=np.zeros(occurrences.shape), where=present)
+    return hits.sum(1) / counts.sum(1), f1.sum(1) / present.sum(1)
+
+
+def _by_class(counts: NDArray[np.int64], numbers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts (B, K) added up to (B, C) by the class number (K,) of each column."""
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    sums = np.zeros((len(counts), classes), dtype=np.int64)
+    sums[:, found] = np.add.reduceat(counts[:, order], starts, axis=1)
+    return sums

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from zoo_core.training.hardware import Hardware, Sum
 from zoo_core.training.order import PATIENCE, evaluation_batches, evaluation_plan
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Dataset, Evaluated, Task, move
+
+_PATIENCE = 120.0
+"""Seconds that the intervals of an evaluation may take."""
 
 
 def micro_batch(training: Training, ranks: int) -> tuple[int, int | None]:
@@ -76,6 +80,11 @@ def artifacts(task: Task, found: Evaluated, *, seconds: float) -> Attempt[dict[s
         return attempt(lambda: task.artifacts(modules, found.gathered), seconds)
 
 
+def intervals(task: Task, found: Evaluated) -> Attempt[Mapping[str, tuple[float, float]]]:
+    """95 % intervals of an evaluation's metrics, or why there are none; for the main rank only."""
+    return attempt(lambda: _ordered(task.intervals(found.gathered)), _PATIENCE)
+
+
 @contextmanager
 def inference(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """The modules in evaluation mode and without gradients, and each part back in its own mode afterwards."""
@@ -88,6 +97,14 @@ def inference(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+def _ordered(intervals: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Intervals as a card states them."""
+    for name, (low, high) in intervals.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"the interval of {name} runs from {low} to {high}")
+    return {name: (round(float(low), 6), round(float(high), 6)) for name, (low, high) in intervals.items()}
 
 
 class _Parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from zoo_core.environment import describe_environment
 from zoo_core.errors import TrainingError
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
+from zoo_core.runs.baselines import left_out
 from zoo_core.schema import to_data
-from zoo_core.training.evaluate import evaluate, micro_batch
+from zoo_core.training.evaluate import evaluate, intervals, micro_batch
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.setup import Prepared
-from zoo_core.training.task import Data
+from zoo_core.training.task import Data, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,10 @@ class Final:
     """The split that they are of; empty where the data has none to measure on."""
     metrics: dict[str, float]
     samples: int
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of some of the metrics; on the main rank only."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and why."""
 
 
 def measure_final(
@@ -45,7 +50,11 @@ def measure_final(
     size, cost = micro_batch(recipe.training, hardware.ranks)
     dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
     found = evaluate(prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, check=check)
-    return Final(split=split, metrics=found.metrics, samples=found.samples)
+    final = Final(split=split, metrics=found.metrics, samples=found.samples)
+    if not hardware.is_main:
+        return final
+    known, problem = intervals(prepared.task, found)
+    return replace(final, intervals=known or {}, notes=(left_out("intervals", problem),) if problem else ())
 
 
 def publish(
@@ -68,8 +77,8 @@ def publish(
     if broken:
         raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
     others = prepared.preprocessor.files() if prepared.preprocessor else {}
-    metrics = _metrics(recipe, final, prepared.task.instruments())
-    filled, files = pack(_card(recipe, prepared, metrics, parent, training), tensors, others)
+    metrics = _metrics(recipe, final, prepared.task)
+    filled, files = pack(_card(recipe, prepared, metrics, parent, training, final.notes), tensors, others)
     card = registry.register(filled, files)
     if not (folder / "model").exists():
         write_folder(folder, "model", card, files)
@@ -105,7 +114,8 @@ def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
     )
 
 
-def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tuple[Metric, ...]:
+def _metrics(recipe: Recipe, final: Final, task: Task) -> tuple[Metric, ...]:
+    instruments = task.instruments()
     return tuple(
         Metric(
             name=name,
@@ -115,6 +125,8 @@ def _metrics(recipe: Recipe, final: Final, instruments: Mapping[str, str]) -> tu
             seed=recipe.training.seed,
             samples=final.samples,
             measured_with=instruments.get(name, ""),
+            interval=final.intervals.get(name),
+            better=task.better(name),
         )
         for name, value in final.metrics.items()
     )
@@ -130,6 +142,7 @@ def _card(
     metrics: tuple[Metric, ...],
     parent: str,
     training: Mapping[str, Any],
+    notes: tuple[str, ...],
 ) -> Card:
     spec = prepared.model_id.spec
     return Card(
@@ -153,5 +166,5 @@ def _card(
         environment=describe_environment(),
         metrics=metrics,
         training=training,
-        notes="\n".join(prepared.notices),
+        notes="\n".join((*prepared.notices, *notes)),
     )

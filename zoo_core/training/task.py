@@ -210,6 +210,8 @@ class Task(ABC):
     """The evaluation metric that chooses the best checkpoint, and whether `min` or `max` is better."""
     least_samples: int = 1
     """Fewest samples that metrics can be made of; fewer are refused before the first step."""
+    directions: Mapping[str, Literal["min", "max"]] = {}
+    """Whether `min` or `max` is better of the other metrics; one that is missing here gets no verdict beside a baseline."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         self.config = config
@@ -272,8 +274,19 @@ class Task(ABC):
         return {}
 
     def instruments(self) -> dict[str, str]:
-        """Checkpoints that metrics are measured with, `name@sha256:...` by metric; a card states them beside each."""
+        """What metrics are measured with, by metric: a checkpoint, `name@sha256:...`, or features; on the card beside each."""
         return {}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """95 % bootstrap intervals over samples of those metrics that have one, from what `evaluate` gave.
+
+        Asked once for figures that go on a card, not in training; see `zoo_core.runs.bootstrap`.
+        """
+        return {}
+
+    def better(self, metric: str) -> Literal["", "min", "max"]:
+        """Whether less or more of a metric is better; empty where the task doesn't tell."""
+        return {**self.directions, self.monitor[0]: self.monitor[1]}.get(metric, "")
 
 
 class Evaluated(NamedTuple):

@@ -217,7 +217,10 @@ def test_the_network_that_scores_were_measured_with_is_named_beside_them(
     assert main(["show", "dcgan_tiny.judged"]) == 0
     assert f"fid, kid, precision, recall: measured with {reference}" in capsys.readouterr().out
     plain = open_checkpoint("dcgan_tiny.digits", zoo.registry).card
-    assert {metric.measured_with for metric in plain.metrics} == {""}
+    assert {metric.measured_with for metric in plain.metrics} == {"pixels 8×8"}
+    capsys.readouterr()
+    assert main(["show", "dcgan_tiny.digits"]) == 0
+    assert "fid, kid, precision, recall: measured with pixels 8×8" in capsys.readouterr().out
 
 
 class _Counts(scores.Judge):
@@ -238,6 +241,10 @@ def test_generated_classes_are_judged_where_the_judge_knows_them(
     found = {metric.name: metric for metric in metrics}
     assert set(found) == SCORES | {"class_accuracy"}
     share = found["class_accuracy"]
+    assert share.interval is not None and share.interval[0] <= share.value <= share.interval[1]
+    assert {name: metric.better for name, metric in found.items()} == {
+        "fid": "min", "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
+    }  # fmt: skip
     threes = found["class_accuracy"].baselines["untrained generator"]
     # The generator is asked for the classes of the real pictures, and the judge sees threes everywhere.
     assert share.value == pytest.approx(threes) and 0.05 < share.value < 0.15

@@ -30,8 +30,8 @@ Images = Tensor
 class Judge:
     """What generated pictures are looked at with; this one sees nothing but the pixels, shrunk to 8×8."""
 
-    reference = ""
-    """`name@sha256:...` of the checkpoint, if it is one."""
+    reference = "pixels 8×8"
+    """What its features are called beside a figure: `name@sha256:...` where it is a checkpoint."""
     labels: tuple[str, ...] = ()
     """Classes that it tells apart."""
 

@@ -7,7 +7,10 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import regex
+
+from zoo_core.runs.bootstrap import Floats, interval_of_mean, interval_of_sums, known
 
 # Scripts that put no space between words: there, a character with its marks is the unit.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -39,6 +42,32 @@ def translation(hypotheses: Sequence[str], references: Sequence[str]) -> dict[st
     }
 
 
+def translation_intervals(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """The bootstrap interval of BLEU over sentences; chrF has none, whose sums sacrebleu keeps to itself."""
+    tokenizer = bleu_tokenizer(references)
+    name = "bleu" if tokenizer == "13a" else f"bleu_{tokenizer}"
+    sums = bleu_sums(hypotheses, references)
+    return known({name: interval_of_sums(sums, lambda rows: np.array([bleu_of(row) for row in rows]))})
+
+
+def bleu_sums(hypotheses: Sequence[str], references: Sequence[str]) -> Floats:
+    """(N, 10) for each sentence: n-grams that match and n-grams there are, both for n of 1 to 4, and both lengths."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(tokenize=bleu_tokenizer(references), effective_order=True)
+    scores = [bleu.sentence_score(found, [due]) for found, due in zip(hypotheses, references, strict=True)]
+    rows = [[*one.counts, *one.totals, one.sys_len, one.ref_len] for one in scores]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 10)
+
+
+def bleu_of(sums: Floats) -> float:
+    """Corpus BLEU of sentences whose `bleu_sums` add up to these (10,)."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    whole = [round(value) for value in sums]
+    return float(BLEU.compute_bleu(whole[:4], whole[4:8], whole[8], whole[9], smooth_method="exp").score)
+
+
 def bleu_tokenizer(references: Sequence[str]) -> Literal["13a", "zh", "char"]:
     """sacrebleu's tokenizer for the script of most letters: `zh` for Chinese, `char` for Japanese, Thai, Lao, Khmer,
     Burmese and Tibetan, which put no spaces between words either, `13a` for all others."""
@@ -58,6 +87,12 @@ def summarization(hypotheses: Sequence[str], references: Sequence[str]) -> dict[
     keys = ("rouge1", "rouge2", "rougeL")
     scores = rouge_score(list(hypotheses), list(references), rouge_keys=keys, normalizer=_folded, tokenizer=words)
     return {key: 100 * float(scores[f"{key}_fmeasure"]) for key in keys}
+
+
+def summarization_intervals(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals of ROUGE over texts, whose mean it is."""
+    each = [summarization([found], [due]) for found, due in zip(hypotheses, references, strict=True)]
+    return known({name: interval_of_mean([scores[name] for scores in each]) for name in (each[0] if each else {})})
 
 
 def _folded(text: str) -> str:

@@ -18,7 +18,7 @@ from zoo_speech.decoding import decoder_of, greedy
 from zoo_speech.language_models import CharacterModel, words_of
 from zoo_speech.masks import spans
 from zoo_speech.task_configs import CTCOptions
-from zoo_speech.tasks.common import word_errors
+from zoo_speech.tasks.common import error_intervals, word_errors
 from zoo_speech.tasks.whisper_recognition import errors_of
 from zoo_speech.transcripts import Characters, normalised
 
@@ -341,6 +341,20 @@ def test_word_and_character_errors_by_hand() -> None:
     assert word_errors(["spare", "ab"], ["", "ab"])["wer"] == 1.0
     with pytest.raises(DataError, match="empty"):
         word_errors(["a"], [""])
+
+
+def test_intervals_of_word_and_character_errors_resample_whole_transcripts() -> None:
+    expected = ["the cat sat", "now", "a b c d", "", "good morning all", "yes no"] * 5
+    found = ["the cut sat", "x now", "a c d", "spare", "good evening", "yes no"] * 5
+    generator = np.random.default_rng(5)
+    drawn = [generator.integers(0, len(found), len(found)) for _ in range(1500)]
+    errors = [word_errors([found[at] for at in rows], [expected[at] for at in rows]) for rows in drawn]
+    intervals = error_intervals(found, expected)
+    assert intervals.keys() == {"wer", "cer"}
+    for name, ends in intervals.items():
+        assert ends == pytest.approx(np.quantile([one[name] for one in errors], (0.025, 0.975)), abs=0.02)
+        assert ends[0] < word_errors(found, expected)[name] < ends[1]
+    assert error_intervals(["a"], [""]) == {} == error_intervals(["a"], ["b"])
 
 
 def test_spans_hide_about_as_much_as_they_should() -> None:

@@ -21,6 +21,9 @@ class CarelessConfig:
     preview: str = ""
     artifacts: str = ""
     retrospect: str = ""
+    intervals: str = ""
+    ends: tuple[float, float] | None = None
+    """The interval of accuracy that it states."""
     baselines: str = ""
     baseline: tuple[str, ...] = ()
     """One baseline for each word."""
@@ -77,6 +80,10 @@ def task(config: CarelessConfig, context: Any) -> Any:
         def artifacts(self, modules: Mapping[str, Any], gathered: Mapping[str, Any]) -> dict[str, bytes]:
             self.fail(config.artifacts)
             return super().artifacts(modules, gathered)
+
+        def intervals(self, gathered: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+            self.fail(config.intervals)
+            return {"accuracy": config.ends} if config.ends else super().intervals(gathered)
 
         def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
             self.fail(config.retrospect)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
+from zoo_core.runs.bootstrap import interval_of_share, known
 
 
 class Mlp(nn.Module):
@@ -186,6 +187,11 @@ class Classification(Task):
         """Loss and accuracy."""
         right = gathered["right"]
         return {"loss": float(gathered["loss"] / gathered["weight"]), "accuracy": sum(right) / len(right)}
+
+    def intervals(self, gathered: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+        """That of accuracy."""
+        right = gathered["right"]
+        return known({"accuracy": interval_of_share(int(sum(right)), len(right))})
 
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
         """Label and score."""

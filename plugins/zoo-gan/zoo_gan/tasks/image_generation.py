@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zoo_core.data.spread import spread
 from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.inputs import expanded
+from zoo_core.runs.bootstrap import interval_of_share, known
 from zoo_core.training.classify import label_numbers
 from zoo_core.training.task import Baseline, Batch, Dataset, File, SampleKey, TaskContext, serving
 from zoo_gan import pictures, sampling, scores
@@ -30,6 +31,9 @@ class ImageGeneration(AdversarialTask):
 
     monitor = ("fid", "min")
     least_samples = scores.LEAST
+    directions: Mapping[str, Literal["min", "max"]] = {
+        "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
+    }  # fmt: skip
     preprocessor: PictureReader
     config: GenerationConfig
 
@@ -84,8 +88,13 @@ class ImageGeneration(AdversarialTask):
         right = {"class_accuracy": float(np.mean(list(gathered["right"])))} if "right" in gathered else {}
         return {**scores.distances(real, made), **right}
 
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """That of `class_accuracy`, over generated pictures; distances have none."""
+        right = list(gathered.get("right", []))
+        return known({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
+
     def instruments(self) -> dict[str, str]:
-        """The checkpoint that all of them are measured with."""
+        """The features that all of them are measured in."""
         metrics = ("fid", "kid", "precision", "recall", *(["class_accuracy"] if self.judges_classes else []))
         return dict.fromkeys(metrics, self.judge.reference)
 

@@ -6,7 +6,7 @@ Paper: Isola et al., Image-to-Image Translation with Conditional Adversarial Net
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ class ImageToImage(AdversarialTask):
     """The task on pairs that are made of one picture."""
 
     monitor = ("l1", "min")
+    directions: Mapping[str, Literal["min", "max"]] = {"feature_distance": "min"}
     preprocessor: PictureReader
     config: TranslationConfig
 
@@ -42,7 +43,7 @@ class ImageToImage(AdversarialTask):
         self.judge = scores.judge_of(config.features)
 
     def instruments(self) -> dict[str, str]:
-        """The network that `feature_distance` is measured with."""
+        """The features that `feature_distance` is measured in."""
         return {"feature_distance": self.judge.reference}
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Originals:

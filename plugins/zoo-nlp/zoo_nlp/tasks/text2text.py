@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,11 @@ from zoo_nlp.samples import TextPair, text_of
 from zoo_nlp.tasks.common import SERVED, TextTask, cut_notices, pad, refuse_long
 from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, Writer, encoder_decoder, write
 
+DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {
+    **dict.fromkeys(("loss", "perplexity"), "min"),
+    **dict.fromkeys(("bleu", "bleu_zh", "bleu_char", "chrf", "rouge1", "rouge2", "rougeL"), "max"),
+}
+"""Which figures of written texts are better when there is less of them, and which when there is more."""
 _IGNORED = -100
 _SHOWN = 20
 """Generated samples that an evaluation keeps to look at."""
@@ -32,6 +37,7 @@ _SHOWN = 20
 class TextToText(TextTask):
     """What every text-to-text task does; its scores are its own."""
 
+    directions = DIRECTIONS
     config: TextToTextConfig
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Pairs:
@@ -78,9 +84,19 @@ class TextToText(TextTask):
             figures |= self.scores(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
         return figures
 
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of the scores of generated texts, over texts."""
+        if not gathered["found"]:
+            return {}
+        return self.score_intervals(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
+
     @abstractmethod
     def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
         """How good generated texts are."""
+
+    def score_intervals(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Intervals of the scores, of those that have one."""
+        return {}
 
     def predict(self, inputs: Sequence[Any], options: TextToTextOptions) -> list[dict[str, Any]]:
         """What the model makes of each input. Raises `DataError` for an input longer than the model reads."""
@@ -190,6 +206,10 @@ class Translation(TextToText):
         """BLEU and chrF."""
         return metrics.translation(found, expected)
 
+    def score_intervals(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """That of BLEU."""
+        return metrics.translation_intervals(found, expected)
+
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Leaving the source as it is, and translating word by word with a dictionary learned from the pairs."""
         from zoo_nlp import baselines
@@ -206,6 +226,10 @@ class Summarization(TextToText):
     def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
         """ROUGE-1, ROUGE-2 and ROUGE-L."""
         return metrics.summarization(found, expected)
+
+    def score_intervals(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Those of all three."""
+        return metrics.summarization_intervals(found, expected)
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The text's first sentence."""

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, most_confused, ranked_answer
+from zoo_core.training.classify import (
+    DIRECTIONS,
+    class_intervals,
+    class_scores,
+    confusion_counts,
+    label_numbers,
+    most_confused,
+    ranked_answer,
+)
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
@@ -26,6 +34,7 @@ class TextClassification(TextTask):
     """The classifier's task."""
 
     monitor = ("accuracy", "max")
+    directions = DIRECTIONS
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without labels."""
@@ -60,6 +69,10 @@ class TextClassification(TextTask):
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
         return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of accuracy and macro-F1."""
+        return class_intervals(_counts(gathered))
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each input, its probability, and the probabilities of all, or of the likeliest `top_k`.

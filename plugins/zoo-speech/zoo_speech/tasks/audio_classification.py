@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import (
+    DIRECTIONS,
+    class_intervals,
+    class_scores,
+    confusion_counts,
+    label_numbers,
+    ranked_answer,
+)
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
@@ -32,6 +39,7 @@ class AudioClassification(EncoderTask):
     """
 
     monitor = ("accuracy", "max")
+    directions = DIRECTIONS
     config: AudioClassificationConfig
 
     def __init__(self, config: AudioClassificationConfig, context: TaskContext) -> None:
@@ -72,6 +80,10 @@ class AudioClassification(EncoderTask):
         sums = cast("Mapping[str, Tensor]", gathered)
         figures = class_scores(sums["confusion"].cpu().numpy())
         return {**figures, "loss": float(sums["loss"] / sums["weight"])}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of accuracy and macro-F1."""
+        return class_intervals(cast("Tensor", gathered["confusion"]).cpu().numpy())
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on statistics of cepstral coefficients."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from zoo_core.errors import DataError, UsageError
+from zoo_core.runs.bootstrap import interval_of_ratio, known
 from zoo_core.training.task import Batch, Dataset, File, SampleKey, Task, TaskContext
 from zoo_speech import pictures
 from zoo_speech.audio import wav_bytes
@@ -25,6 +26,9 @@ from zoo_speech.transcripts import without_needless_spaces, words_apart
 
 SERVED = 8
 """Recordings that a prediction hears together."""
+DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {"wer": "min", "cer": "min", "loss": "min"}
+"""Which metrics of transcripts are better when there is less of them."""
+Counts = NDArray[np.int64]
 _PEAK = 0.9
 """Of full scale: the loudest sample of what is kept to be heard."""
 
@@ -231,24 +235,49 @@ def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, floa
     A character of a script that is written without spaces counts as a word, and spaces beside it count for nothing.
     References without a word count what was written for them as insertions. Raises `DataError` where nothing was due.
     """
+    words, characters = _edits(found, expected)
+    return {
+        "wer": float(words[:, 0].sum() / words[:, 1].sum()),
+        "cer": float(characters[:, 0].sum() / characters[:, 1].sum()),
+    }
+
+
+def error_intervals(found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals over texts of what `word_errors` finds, where they can be told."""
+    if not any(expected):
+        return {}
+    edits = dict(zip(("wer", "cer"), _edits(found, expected), strict=True))
+    return known({name: interval_of_ratio(counts[:, 0], counts[:, 1]) for name, counts in edits.items()})
+
+
+def _edits(found: Sequence[str], expected: Sequence[str]) -> tuple[Counts, Counts]:
+    """Edits and what was due (N, 2) of every text, in words and in characters. Raises `DataError` where nothing was due."""
     import jiwer
 
     found, expected = ([words_apart(text) for text in texts] for texts in (found, expected))
-    due = [text for text in expected if text]
-    if not due:
+    if not any(expected):
         raise DataError("the transcripts to compare with are empty")
     pairs = [(text, other) for text, other in zip(expected, found, strict=True) if text]
     spare = [other for text, other in zip(expected, found, strict=True) if not text]
-    words = jiwer.process_words([text for text, _ in pairs], [other for _, other in pairs])
     joined = [[without_needless_spaces(text) for text in texts] for texts in zip(*pairs, strict=True)]
-    characters = jiwer.process_characters(joined[0], joined[1])
-    edits = words.substitutions + words.deletions + words.insertions + sum(len(other.split()) for other in spare)
-    typos = characters.substitutions + characters.deletions + characters.insertions
-    typos += sum(len(without_needless_spaces(other)) for other in spare)
-    return {
-        "wer": edits / (words.hits + words.substitutions + words.deletions),
-        "cer": typos / (characters.hits + characters.substitutions + characters.deletions),
-    }
+    words = _aligned(jiwer.process_words([text for text, _ in pairs], [other for _, other in pairs]))
+    characters = _aligned(jiwer.process_characters(joined[0], joined[1]))
+    words += [(len(other.split()), 0) for other in spare]
+    characters += [(len(without_needless_spaces(other)), 0) for other in spare]
+    return np.array(words), np.array(characters)
+
+
+def _aligned(output: Any) -> list[tuple[int, int]]:
+    """Edits and units of the reference of every text that jiwer aligned."""
+    return [
+        (sum(_size(part) for part in parts if part.type != "equal"), len(reference))
+        for parts, reference in zip(output.alignments, output.references, strict=True)
+    ]
+
+
+def _size(part: Any) -> int:
+    """Edits in a stretch of an alignment; one of its sides is empty where units were left out or put in."""
+    return int(max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx))
 
 
 def _sound(view: pictures.View) -> bytes:

@@ -27,11 +27,13 @@ from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.subtitles import Segment, as_data
 from zoo_speech.task_configs import CTCConfig, CTCOptions
 from zoo_speech.tasks.common import (
+    DIRECTIONS,
     SERVED,
     Recordings,
     SpeechTask,
     batch_of,
     compared,
+    error_intervals,
     padded,
     padded_masks,
     picture_file,
@@ -46,6 +48,7 @@ class CTCRecognition(SpeechTask):
     """The task; its symbols are the characters that the checkpoint's transcripts were spelled with."""
 
     monitor = ("cer", "min")
+    directions = DIRECTIONS
     config: CTCConfig
     preprocessor: SpeechReader
 
@@ -95,6 +98,10 @@ class CTCRecognition(SpeechTask):
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
         found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
         return {**word_errors(found, expected), "loss": float(loss / weight)}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of `wer` and `cer`, over transcripts."""
+        return error_intervals(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Always writing the training transcript that is nearest to all of the test's in length: the middle one."""

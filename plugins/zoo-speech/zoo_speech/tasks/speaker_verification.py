@@ -7,7 +7,7 @@ CVPR 2019, for the default loss.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class SpeakerVerification(EncoderTask):
     """The task; the voices of training have a direction each, which is part of the run and not of the checkpoint."""
 
     monitor = ("eer", "min")
+    directions: Mapping[str, Literal["min", "max"]] = {"min_dcf": "min", "auc": "max"}
     config: SpeakerVerificationConfig
 
     def __init__(self, config: SpeakerVerificationConfig, context: TaskContext) -> None:

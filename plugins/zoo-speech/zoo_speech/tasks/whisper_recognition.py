@@ -26,10 +26,12 @@ from zoo_speech.samples import called
 from zoo_speech.subtitles import Segment, as_data
 from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.common import (
+    DIRECTIONS,
     SERVED,
     Recordings,
     SpeechTask,
     compared,
+    error_intervals,
     no_longer,
     subtitle_file,
     transcript,
@@ -56,6 +58,7 @@ class Recognition(SpeechTask):
     """The task; its transcripts are spelled as the checkpoint's tokenizer does."""
 
     monitor = ("wer", "min")
+    directions = DIRECTIONS
     config: RecognitionConfig
     preprocessor: WhisperReader
 
@@ -113,6 +116,10 @@ class Recognition(SpeechTask):
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
         found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
         return {**errors_of(found, expected), "loss": float(loss / weight)}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of `wer` and `cer`, over transcripts."""
+        return error_intervals(*_plain(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"])))
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Always writing the training transcript whose length is the middle one."""
@@ -313,8 +320,11 @@ class Utterances(Recordings):
 
 def errors_of(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
     """`wer` and `cer` of texts in small letters without punctuation. Raises `DataError` where nothing was due."""
-    plain = [[normalised(text, lower=True, punctuation=False) for text in texts] for texts in (found, expected)]
-    return word_errors(*plain)
+    return word_errors(*_plain(found, expected))
+
+
+def _plain(*spoken: Sequence[str]) -> list[list[str]]:
+    return [[normalised(text, lower=True, punctuation=False) for text in texts] for texts in spoken]
 
 
 def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:

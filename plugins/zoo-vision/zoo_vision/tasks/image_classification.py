@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
-from zoo_core.training.classify import class_scores, confusion_counts, label_numbers, ranked_answer
+from zoo_core.training.classify import (
+    DIRECTIONS,
+    class_intervals,
+    class_scores,
+    confusion_counts,
+    label_numbers,
+    ranked_answer,
+)
 from zoo_core.training.task import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, serving
 from zoo_vision import mixing, pictures
 from zoo_vision.augment import Augmentation
@@ -24,6 +31,7 @@ class ImageClassification(ImageTask):
     """The classifier's task."""
 
     monitor = ("accuracy", "max")
+    directions = DIRECTIONS
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without labels."""
@@ -65,6 +73,10 @@ class ImageClassification(ImageTask):
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
         return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
+
+    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+        """Those of accuracy and macro-F1."""
+        return class_intervals(_counts(gathered))
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each picture and the probabilities of all, or of the likeliest `top_k`.
