@@ -56,7 +56,7 @@ def test_from_a_recipe_to_answers(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp
     trained = zoo("pretrain", "coins")
     assert trained.code == 0, trained.err
     assert re.search(r"METRIC +VALUE +BASELINE: ALWAYS ONES\naccuracy +", trained.out)
-    assert "figures of split test, 16 samples, with the weights of step" in trained.out
+    assert "figures of split test, 32 samples, with the weights of step" in trained.out
     assert "checkpoint: toy_tiny.coins@1" in trained.out and 'next: zoo predict toy_tiny.coins "..."' in trained.out
     curve = re.search(r"learning curve: (.+)", trained.out)
     assert curve and Path(curve[1]).read_bytes().startswith(b"\x89PNG")
