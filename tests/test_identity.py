@@ -316,9 +316,9 @@ def test_one_plugin_alone_is_not_told_of_the_others_checkpoints(tmp_path: Path) 
 def test_a_name_says_which_model_it_is_of() -> None:
     host = PluginHost.discover()
     bert = host.find("model", "zoo-nlp/bert")
-    for name in ("bert_tiny.reviews", "bert.reviews", "minilm_l6.v2", "foo"):
+    for name in ("bert_tiny.reviews", "bert_base.reviews", "bert.reviews", "minilm_l6.v2", "foo"):
         check_name(name, bert, "tiny", host)
-    for name in ("resnet_nano.reviews", "bert_base.reviews"):
+    for name in ("resnet_nano.reviews", "gpt2_tiny.reviews"):
         with pytest.raises(RecipeError, match=f"says {name.partition('.')[0]}, and the model is bert_tiny") as caught:
             check_name(name, bert, "tiny", host)
         assert "bert_tiny.reviews" in caught.value.hint

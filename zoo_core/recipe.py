@@ -209,18 +209,13 @@ def _name_in(data: Mapping[str, Any], section: str) -> str:
 
 
 def check_name(name: str, provided: Provided, size: str, host: PluginHost) -> None:
-    """Raise `RecipeError` for a checkpoint's name that begins like another architecture's than the model's.
+    """Raise `RecipeError` for a checkpoint's name that begins like an architecture of another family than the model's.
 
-    A word that no architecture has is the user's own choice.
+    A size of the own family is left to the user, whose model may lie between two; so is a word that no architecture has.
     """
     stem, dot, rest = name.partition(".")
-    claimed = [
-        (family, model_names(family.spec)[stem]) for family in host.all("model") if stem in model_names(family.spec)
-    ]
-    fits = [
-        s for family, s in claimed if family.id == provided.id and (s == size or not size or stem == family.spec.name)
-    ]
-    if claimed and not fits:
+    families = [family.id for family in host.all("model") if stem in model_names(family.spec)]
+    if families and provided.id not in families:
         own = model_name(provided, size).rpartition("/")[2]
         raise RecipeError(
             f"the name {name!r} says {stem}, and the model is {own}",
