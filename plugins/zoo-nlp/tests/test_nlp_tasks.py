@@ -385,6 +385,9 @@ def test_classification_learns_with_every_family(family: str) -> None:
     assert last < first / 2
     figures, gathered = evaluate(task, LABELLED, batch_size=3)
     assert figures["accuracy"] == 1.0 and figures["macro_f1"] == 1.0
+    counts = torch.tensor([[6, 2], [1, 7]])
+    assert set(task.intervals({"confusion": counts})) == {"accuracy", "macro_f1"}
+    assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     answers = task.predict(TEXTS, configs.ClassificationOptions())
     assert [answer["label"] for answer in answers] == [sample.label for sample in LABELLED]
     for answer in answers:
@@ -554,6 +557,9 @@ def test_summaries_are_scored_by_rouge() -> None:
         configs.TextToTextConfig(generate_samples=2), context("marian", "summarization", PAIRS, longest=40)
     )
     assert {"rouge1", "rouge2", "rougeL"} <= set(evaluate(task, PAIRS, 8)[0])
+    texts = {"found": ["the sea", "a hill today", "nothing"], "expected": ["the sea", "a hill", "some"]}
+    assert set(task.intervals(texts)) == {"rouge1", "rouge2", "rougeL"}
+    assert task.better("rougeL") == "max" and task.intervals({"found": [], "expected": []}) == {}
 
 
 SCRIPTS = {

@@ -244,6 +244,8 @@ def test_figures_and_rivals_of_recognition() -> None:
         gathered = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]))
     assert gathered["expected"] == ["hello world", "ab", "who is it"]
     assert set(task.summarize(gathered)) == {"wer", "cer", "loss"}
+    assert set(task.intervals({**gathered, "found": ["hello world", "x", "who it"]})) == {"wer", "cer"}
+    assert [task.better(name) for name in ("wer", "cer", "loss")] == ["min"] * 3
     assert task.artifacts({}, gathered)["transcripts.txt"].startswith(b"expected: hello world\nfound:")
     # The middle one by length, "who is it", is right once: five of six words are wrong or missing otherwise.
     assert task.baselines(SPOKEN, SPOKEN)["always the same"]["wer"] == pytest.approx((3 + 3) / 6)

@@ -275,6 +275,8 @@ def test_an_evaluation_writes_what_it_is_asked_for() -> None:
     assert [answer["text"] for answer in answers] == gathered["found"]  # the encoder's part is used twice
     figures = task.summarize({**gathered, "found": ["one two", "for"]})
     assert figures["wer"] == pytest.approx(1 / 3) and figures["loss"] > 0
+    # Without its signs the first is right and the second wrong, so that a resample of two may have no error, or only errors.
+    assert task.intervals({**gathered, "found": ["one two", "for"]})["wer"] == (0, 1)
     assert task.baselines(samples, samples)["always the same"]["wer"] == pytest.approx(0.75)
     assert b"One, two!" in task.artifacts({}, gathered)["transcripts.txt"]
     assert errors_of(["It's ’so’ - it is"], ["it's 'so' it is"])["wer"] == 0
