@@ -47,7 +47,9 @@ def test_a_thousand_classes_take_seconds_and_little_memory() -> None:
     true = generator.integers(0, 1000, 5000)
     predicted = np.where(generator.random(5000) < 0.7, true, generator.integers(0, 1000, 5000))
     confusion = np.bincount(true * 1000 + predicted, minlength=10**6).reshape(1000, 1000)
-    low, high = class_intervals(confusion)["accuracy"]
+    intervals = class_intervals(confusion)
+    assert intervals.keys() == {"accuracy"}, "resamples of five samples a class have a lower macro-F1 than the samples"
+    low, high = intervals["accuracy"]
     assert low == pytest.approx(0.7 - 1.96 * np.sqrt(0.21 / 5000), abs=0.01)
     assert high == pytest.approx(0.7 + 1.96 * np.sqrt(0.21 / 5000), abs=0.01)
 

@@ -16,6 +16,8 @@ RESAMPLES = 1000
 """Resamples of an interval."""
 _ENDS = (0.025, 0.975)
 _SEED = 0
+_BIAS = 0.25
+"""Of the resamples' deviation: how far their mean may be off the figure, by the rule of section 10.3."""
 _BLOCK = 1 << 22
 """Counts that are drawn at a time, 32 MiB."""
 
@@ -32,12 +34,13 @@ def resamples(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield generator.multinomial(total, counts / total, size=min(block, RESAMPLES - start))
 
 
-def percentiles(figures: Floats) -> Interval | None:
-    """The interval of the figures (R,) of all resamples; None where one isn't finite or where they don't differ.
+def percentiles(figures: Floats, figure: float) -> Interval | None:
+    """The interval of a figure from those of all resamples (R,); None where one isn't finite, they don't differ, or are off.
 
-    Samples that are all alike, as where every answer is right, say nothing of how far another sample may be off.
+    Samples that are all alike, as where every answer is right, say nothing of how far another sample may be off. Resamples
+    are off where many classes have few samples each: they lose classes, and their macro-F1 is lower than the figure.
     """
-    if not np.isfinite(figures).all():
+    if not np.isfinite(figures).all() or abs(figures.mean() - figure) > _BIAS * figures.std():
         return None
     low, high = np.quantile(figures, _ENDS)
     return (float(low), float(high)) if low < high else None
@@ -52,7 +55,8 @@ def interval_of_sums(statistics: Floats, figure: Callable[[Floats], Floats]) -> 
         return None
     drawn = resamples(np.ones(len(statistics), dtype=np.int64))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return percentiles(np.concatenate([figure(counts @ statistics) for counts in drawn]))
+        whole = float(figure(statistics.sum(0, keepdims=True))[0])
+        return percentiles(np.concatenate([figure(counts @ statistics) for counts in drawn]), whole)
 
 
 def interval_of_ratio(above: ArrayLike, below: ArrayLike) -> Interval | None:
@@ -71,7 +75,7 @@ def interval_of_share(hits: int, samples: int) -> Interval | None:
     if samples < 2:
         return None
     drawn = resamples(np.array([hits, samples - hits], dtype=np.int64))
-    return percentiles(np.concatenate([counts[:, 0] / samples for counts in drawn]))
+    return percentiles(np.concatenate([counts[:, 0] / samples for counts in drawn]), hits / samples)
 
 
 def known(intervals: dict[str, Interval | None]) -> dict[str, Interval]:

@@ -73,8 +73,9 @@ def class_intervals(confusion: NDArray[np.int64]) -> dict[str, Interval]:
         return {}
     true, predicted = np.nonzero(confusion)
     drawn = [_scores(counts, true, predicted, len(confusion)) for counts in resamples(confusion[true, predicted])]
-    accuracy, macro_f1 = (percentiles(np.concatenate(figures)) for figures in zip(*drawn, strict=True))
-    return known({"accuracy": accuracy, "macro_f1": macro_f1})
+    resampled = dict(zip(("accuracy", "macro_f1"), map(np.concatenate, zip(*drawn, strict=True)), strict=True))
+    figures = class_scores(confusion)
+    return known({name: percentiles(values, figures[name]) for name, values in resampled.items()})
 
 
 def _scores(
