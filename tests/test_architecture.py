@@ -36,7 +36,7 @@ FLOORS = (
     ("data.pixels", "data.survey"),
     ("fetch", "recipe", "storage.garbage"),
     ("training.task", "training.workers", "training.interrupt",
-     "build", "checkpoint", "runs.identity", "runs.guard", "runs.record", "data.spread"),
+     "build", "checkpoint", "runs.identity", "runs.guard", "runs.record", "runs.tail", "data.spread"),
     ("finetune", "exchange", "training.packing"),
     ("training.randomness", "training.report", "training.losses", "training.schedule",
      "training.order", "training.optim", "training.freezing", "training.ema", "training.state", "training.hardware",

@@ -21,6 +21,7 @@ from zoo_core.runs import extras
 from zoo_core.runs.extras import Job, Limits
 from zoo_core.runs.extras_child import Work
 from zoo_core.runs.record import Record
+from zoo_core.runs.tail import Tail
 from zoo_core.store import Store
 from zoo_core.training.folder import final_digest
 from zoo_core.training.interrupt import Stop
@@ -122,9 +123,13 @@ def test_intervals_that_fail_leave_the_run_and_its_figures_whole(
     assert {metric.interval for metric in metrics} == {None} and f"intervals left out: {why}" in notes
 
 
+CRIES = "import sys; sys.stderr.write('x' * (1 << 22) + '\\nno module named \\x1b[31m\\n\\n'); sys.exit(1)"
+
+
 @pytest.mark.parametrize(
     ("code", "limits", "words"),
     [
+        (CRIES, (60, 1 << 40), r"exit code 1; the last line of its errors: no module named \x1b[31m"),
         ("x = [b'x' * (1 << 20) for _ in range(200)]; import time; time.sleep(60)", (60, 100 << 20), "of memory"),
         ("import time; time.sleep(60)", (0.1, 1 << 40), "longer than 0.1 seconds"),
         ("import os; os.kill(os.getpid(), 11)", (60, 1 << 40), "signal 11"),
@@ -135,14 +140,13 @@ def test_a_process_is_ended_at_its_limits(code: str, limits: tuple[float, int], 
     record = Record(tmp_path / "extras.jsonl")
     record.start()
     record.begin("something")
-    process = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
-    try:
+    command = [sys.executable, "-S", "-c", code]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
         allowed = Limits(seconds=limits[0], memory=limits[1])
-        ended = extras._watch(process, record, allowed, time.monotonic() + 60, Stop())
-    finally:
+        ended = extras._watch(process, Tail(process.stderr), record, allowed, time.monotonic() + 60, Stop())
         process.kill()
-        process.wait()
-    assert words in ended
+    assert ended.endswith(words)
 
 
 def test_a_stop_ends_the_extras_and_not_the_run(tmp_path: Path) -> None:
@@ -150,13 +154,28 @@ def test_a_stop_ends_the_extras_and_not_the_run(tmp_path: Path) -> None:
     stop.signal = 15
     record = Record(tmp_path / "extras.jsonl")
     record.start()
-    process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
-    try:
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
         limits = Limits(seconds=60, memory=1 << 40)
-        assert "asked to stop" in extras._watch(process, record, limits, time.monotonic() + 60, stop)
-    finally:
+        ended = extras._watch(process, Tail(process.stderr), record, limits, time.monotonic() + 60, stop)
         process.kill()
-        process.wait()
+    assert "asked to stop" in ended
+
+
+def test_a_process_that_dies_while_it_imports_is_quoted(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = train(careless({"extras": "off"}), folder=tmp_path / "run", zoo=zoo)
+    job = extras.job_for(found.folder, zoo.host, split="test", step=12, best_step=10, baselines=True)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "torch.py").write_text("raise ImportError('libcudart.so.0: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    made = extras.make_extras(job, extras.limits(60), Stop())
+    said = (
+        "it ended the process with exit code 1; the last line of its errors: ImportError: libcudart.so.0: cannot open"
+    )
+    assert made.problems == (f"{extras.LOADING} left out: {said} shared object file",)
 
 
 def test_a_record_passes_over_what_is_none(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from zoo_toys.runs import STATEFUL, recipe, toy_zoo
 
+from zoo_core import builtin
 from zoo_core.errors import CorruptFile, NonFiniteLoss, PluginError, ResumeError, TrainingError
 from zoo_core.factory import Zoo, load, resume, train
 from zoo_core.recipe import load_recipe
@@ -166,6 +167,23 @@ def test_a_changed_number_is_a_line_in_the_log(zoo: Zoo, tmp_path: Path) -> None
         line for line in (tmp_path / "run" / "log.txt").read_text().splitlines() if "not in the checkpoints" in line
     ]
     assert len(said) == 1 and said[0].endswith("task.count")
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in builtin.zoo_optimizers()])
+def test_no_listed_optimizer_keeps_what_a_checkpoint_lacks(name: str, zoo: Zoo, tmp_path: Path) -> None:
+    made = recipe("single", steps=3)
+    made["optimizer"] = {"name": name, "lr": 0.01}
+    train(made, folder=tmp_path / "run", zoo=zoo)
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "finished" in log and "not in the checkpoints" not in log
+
+
+def test_a_private_number_of_a_plugins_own_optimizer_is_a_line_in_the_log(zoo: Zoo, tmp_path: Path) -> None:
+    made = recipe("single", steps=3)
+    made["optimizer"] = {"name": "counting", "lr": 0.01}
+    train(made, folder=tmp_path / "run", zoo=zoo)
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "though training changes it: optimizer main._updates\n" in log
 
 
 def poisoned(shape: str = "batch-norm", **training: Any) -> dict[str, Any]:

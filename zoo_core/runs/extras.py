@@ -25,6 +25,7 @@ from zoo_core.discovery import CORE
 from zoo_core.plugins import PluginHost
 from zoo_core.runs.baselines import left_out
 from zoo_core.runs.record import Progress, Record
+from zoo_core.runs.tail import Tail
 from zoo_core.training.interrupt import Stop
 
 LOADING = "loading what extras need"
@@ -152,29 +153,33 @@ def _run(job: Job, record: Record, limits: Limits, until: float, stop: Stop) -> 
     environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "zoo_core.runs.extras_child"],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ, start_new_session=True,
     )  # fmt: skip
     try:
-        assert process.stdin is not None
+        assert process.stdin is not None and process.stderr is not None
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
             process.stdin.flush()
-        return _watch(process, record, limits, until, stop)
+        return _watch(process, Tail(process.stderr), record, limits, until, stop)
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, SIGKILL)  # whatever it started goes with it
         process.wait()
         with suppress(BrokenPipeError):
             process.stdin.close()  # type: ignore[union-attr]
+        process.stderr.close()  # type: ignore[union-attr]
 
 
-def _watch(process: subprocess.Popen[bytes], record: Record, limits: Limits, until: float, stop: Stop) -> str:
+def _watch(
+    process: subprocess.Popen[bytes], errors: Tail, record: Record, limits: Limits, until: float, stop: Stop
+) -> str:
     seen, since, size, allowed = -1, time.monotonic(), -1, _LOAD
     while True:
         with suppress(subprocess.TimeoutExpired):
             code = process.wait(_GLANCE)
             found = record.read()
-            return "" if code == 0 and not found.current and found.lines else _ending(code)
+            return "" if code == 0 and not found.current and found.lines else _ending(code, errors)
+        errors.look()
         now = time.monotonic()
         if (held := _size(record.path)) != size and (progress := record.read()).lines != seen:
             size, seen, since = held, progress.lines, now
@@ -187,8 +192,10 @@ def _watch(process: subprocess.Popen[bytes], record: Record, limits: Limits, unt
             return f"it took more than {limits.memory / (1 << 30):.1f} GiB of memory"
 
 
-def _ending(code: int) -> str:
-    return f"it ended the process with signal {-code}" if code < 0 else f"it ended the process with exit code {code}"
+def _ending(code: int, errors: Tail) -> str:
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    said = errors.last_line() if code else ""
+    return f"it ended the process with {how}" + (f"; the last line of its errors: {said}" if said else "")
 
 
 def _memory(pid: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import random
 import types
 from collections import deque
@@ -133,7 +134,7 @@ def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
     skipped = _OF_AN_OPTIMIZER if isinstance(value, Optimizer) else _OF_A_TASK
     if isinstance(value, Optimizer):
-        skipped = (*skipped, *(name for name in vars(value) if "hook" in name))
+        skipped = (*skipped, *(name for name in vars(value) if "hook" in name), *_switches(value))
     for name, part in getattr(value, "__dict__", {}).items():
         if name not in skipped:
             yield f".{name}", part
@@ -143,6 +144,20 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
             part = getattr(value, name, None) if name not in ("__dict__", "__weakref__") else None
             if part is not None:
                 yield f".{name}", part
+
+
+def _switches(optimizer: Optimizer) -> list[str]:
+    """Private numbers that torch's own code keeps in its optimizers, as whether a check was made already: torch's
+    `state_dict` leaves them out, too. Those of a subclass are its own."""
+    torchs = _private_names(type(optimizer))
+    return [name for name, part in vars(optimizer).items() if name in torchs and isinstance(part, bool | int | float)]
+
+
+def _private_names(cls: type[Optimizer]) -> frozenset[str]:
+    """What the functions of an optimizer's classes name, as far as torch brings them, and begins with an underscore."""
+    own = [one for one in cls.__mro__ if one.__module__.startswith("torch.optim.")]
+    functions = [inspect.unwrap(f) for one in own for f in vars(one).values() if isinstance(f, types.FunctionType)]
+    return frozenset(name for f in functions for name in f.__code__.co_names if name.startswith("_"))
 
 
 def _of_tensor(tensor: Tensor) -> str:

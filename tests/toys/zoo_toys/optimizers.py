@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,3 +107,17 @@ class Hidden(Grouped):
         """As its parent."""
         super().step()
         self.momentum.data.add_(1.0)
+
+
+class Counting(AdamW):
+    """Torch's own, fused, with a private number beside its state."""
+
+    def __init__(self, groups: Any, config: Any) -> None:
+        super().__init__(groups, lr=config.lr, fused=True)
+        self._updates = 0
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """As its parent."""
+        self._updates += 1
+        super().step()

@@ -22,7 +22,13 @@ STATEFUL = {
 }
 """Tasks that keep state, or misbehave, by name."""
 
-OPTIMIZERS = {"grouped": "Grouped", "schedule-free": "ScheduleFree", "opaque": "Opaque", "hidden": "Hidden"}
+OPTIMIZERS = {
+    "grouped": "Grouped",
+    "schedule-free": "ScheduleFree",
+    "opaque": "Opaque",
+    "hidden": "Hidden",
+    "counting": "Counting",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
