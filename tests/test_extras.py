@@ -34,7 +34,7 @@ def zoo(tmp_path: Path) -> Zoo:
 
 def careless(training: dict[str, Any], **ways: Any) -> dict[str, Any]:
     made = recipe("single", **training)
-    return {**made, "task": {"name": "careless-classification", **ways}}
+    return {**made, "task": {"name": "careless", **ways}}
 
 
 def test_extras_that_exit_raise_and_hang_leave_the_rest_and_the_run_whole(zoo: Zoo, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from zoo_core.schema import build as typed
 from zoo_core.training.evaluate import inference, micro_batch
 from zoo_core.training.freezing import train_mode
 from zoo_core.training.hardware import Hardware
+from zoo_core.training.interrupt import Stop
 from zoo_core.training.order import Cursor, evaluation_batches, training_batches
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.setup import Prepared
@@ -40,15 +41,23 @@ _PREDICTION = 2.0
 
 
 def preflight(
-    recipe: Recipe, prepared: Prepared, hardware: Hardware, host: PluginHost, registry: Registry, folder: Path
+    recipe: Recipe,
+    prepared: Prepared,
+    hardware: Hardware,
+    host: PluginHost,
+    registry: Registry,
+    folder: Path,
+    *,
+    stop: Stop | None = None,
 ) -> None:
     """Raise what would end the run later: `PluginError` for a broken promise of a component, `DataError`, `StoreError`.
 
-    Where a rank finds something wrong, all of them end.
+    Where a rank finds something wrong, all of them end. A rank that is asked to stop looks no further; the run then stops
+    as it does after any step.
     """
     failure: BaseException | None = None
     try:
-        _check(recipe, prepared, hardware, host, registry, folder)
+        _check(recipe, prepared, hardware, host, registry, folder, stop or Stop())
     except Exception as error:  # noqa: BLE001 - raised below, when the other ranks know
         failure = error
     if hardware.agree(failure is not None):
@@ -56,7 +65,13 @@ def preflight(
 
 
 def _check(
-    recipe: Recipe, prepared: Prepared, hardware: Hardware, host: PluginHost, registry: Registry, folder: Path
+    recipe: Recipe,
+    prepared: Prepared,
+    hardware: Hardware,
+    host: PluginHost,
+    registry: Registry,
+    folder: Path,
+    stop: Stop,
 ) -> None:
     task, name = prepared.task, recipe.task.id
     with calling(recipe.data.id, "Data.digest"):
@@ -67,8 +82,9 @@ def _check(
         _rebuild(prepared, host)
         seconds = _step(recipe, prepared, hardware)
         if prepared.evaluation is not None:
-            _evaluate(recipe, prepared, hardware)
-        _predict(recipe, name, task, prepared, max(_PREDICTION, seconds))
+            _evaluate(recipe, prepared, hardware, stop)
+        if stop.signal is None:
+            _predict(recipe, name, task, prepared, max(_PREDICTION, seconds))
     if hardware.is_main:
         _check_space(recipe, prepared, folder)
         _check_store(registry)
@@ -184,7 +200,7 @@ class _Checked:
         return getattr(self._loss, name)
 
 
-def _evaluate(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> None:
+def _evaluate(recipe: Recipe, prepared: Prepared, hardware: Hardware, stop: Stop) -> None:
     """Some batches through evaluation, and the metrics of what they gave."""
     task, name, modules = prepared.task, recipe.task.id, prepared.task.modules()
     assert prepared.evaluation is not None
@@ -195,6 +211,8 @@ def _evaluate(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> None:
         batches = evaluation_batches(prepared.evaluation, batch_size=size, batch_cost=cost, rank=0, ranks=1, workers=0)
     with inference(modules):
         for number, batch in enumerate(batches):
+            if stop.signal is not None:
+                return
             reseed(key(0, number, 0), hardware.device)
             with calling(name, "Task.evaluate"), hardware.autocast():
                 parts = task.evaluate(modules, move(batch, hardware.device))

@@ -82,7 +82,7 @@ def train(
             identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
         start = open_start(recipe, host, registry, kept.init if kept else None)
         prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None)
-        preflight(recipe, prepared, hardware, host, registry, files.path)
+        preflight(recipe, prepared, hardware, host, registry, files.path, stop=stop)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"
         try:

@@ -32,7 +32,7 @@ loss: {name: gan-hinge}
 optimizer: {name: adam, lr: 1.0e-3}
 optimizers:
   generator: {name: adamw, lr: 2.0e-3}
-training: {steps: 90, batch_size: 16, accumulation: 2, ema_decay: 0.9, save_every: 2, evaluate_every: 45, extras: off}
+training: {steps: 90, batch_size: 16, accumulation: 2, ema_decay: 0.9, save_every: 2, evaluate_every: 45, extras: "off"}
 """
 
 

@@ -38,7 +38,7 @@ model:
 optimizer: {name: adamw, lr: 1.0e-3}
 """
 WHISPER = "whisper_tiny_en.random"
-TRAINING = "batch_size: 4, steps: 20, save_every: 2, evaluate_every: 10, device: cpu, extras: off"
+TRAINING = "batch_size: 4, steps: 20, save_every: 2, evaluate_every: 10, device: cpu, extras: 'off'"
 RECIPES = {
     "ctc": f"""\
 name: wav2vec2_tiny.killed

@@ -350,7 +350,7 @@ def test_ten_steps_tell_voices_that_were_not_trained_on(run: tuple[Zoo, Path, An
         result.card is not None and result.card.labels == () and result.card.task == "zoo-speech/speaker-verification"
     )
     kept = {path.name for path in (root / "run" / "artifacts").iterdir()}
-    assert {"000000000-heard.png", "000000010-thresholds.txt"} <= kept
+    assert {"000000000-heard.png", "000000010-validation-thresholds.txt"} <= kept
 
 
 def test_directions_of_trained_voices_are_in_the_run_and_not_in_the_checkpoint(run: tuple[Zoo, Path, Any]) -> None:

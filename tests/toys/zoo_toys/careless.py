@@ -52,7 +52,7 @@ def zoo_tasks() -> list[TaskSpec]:
     """The one task."""
     return [
         TaskSpec(
-            name="careless-classification",
+            name="careless",
             summary="fails where it matters least",
             target="zoo_toys.careless:task",
             config=CarelessConfig,

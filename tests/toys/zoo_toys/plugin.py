@@ -106,7 +106,7 @@ def zoo_models() -> list[ModelSpec]:
             config=MlpConfig,
             modality="points",
             sizes={"tiny": {}, "wide": {"hidden": 64}},
-            tasks=("point-classification", "careless-classification", *STATEFUL),
+            tasks=("point-classification", "careless", *STATEFUL),
             head=("head.",),
             backbone="body.",
             layers=r"blocks\.(\d+)\.",

@@ -104,7 +104,8 @@ class ImageGeneration(AdversarialTask):
         known, real = spread(train, count), spread(test, count)
         found: dict[str, Baseline] = {"real pictures": lambda: self._compared(self._real_parts(known), real)}
         if self._fresh is not None:
-            found["untrained generator"] = lambda: self._compared(self._untrained_parts(real), real)
+            # Of as many samples as the figures beside it: distances fall with their number.
+            found["untrained generator"] = lambda: self._compared(self._untrained_parts(test), test)
         return found
 
     def predict(self, inputs: Sequence[Any], options: PictureSamplingOptions) -> list[dict[str, Any]]:
