@@ -62,6 +62,11 @@ def test_from_a_recipe_to_answers(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp
     assert curve and Path(curve[1]).read_bytes().startswith(b"\x89PNG")
     assert "step 12/12" in trained.err and "step 6 evaluated  accuracy" in trained.err
 
+    folder = zoo("show", "./runs/toy_tiny.coins")
+    assert folder.out.startswith("name: toy_tiny.coins@1\n") and "layer: folder" in folder.out
+    assert "zoo predict ./runs/toy_tiny.coins" in folder.err
+    assert zoo("show", "./nowhere").code == 2
+
     answer = zoo("predict", "toy_tiny.coins", "11111")
     assert re.match(r"input: 11111\nlabel: (ones|zeros)\nscore: 0\.\d+\nscores:\nLABEL +SCORE\n", answer.out)
     answer = zoo("predict", "toy_tiny.coins", "11111", "00000")

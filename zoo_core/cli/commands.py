@@ -363,7 +363,7 @@ COMMANDS = (
     Command(
         name="data fetch",
         group=KEEP,
-        summary="Download data sets; the only command that uses the network.",
+        summary="Download data sets, when you name them and never before.",
         examples=("zoo data fetch tweets",),
         target="zoo_core.cli.system:fetch_data",
         arguments=_data_fetch,

@@ -7,25 +7,30 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from zoo_core.card import Card, Metric, card_to_data
+from zoo_core.card import Card, Metric, card_to_data, looks_like_path
+from zoo_core.checkpoint import open_folder
 from zoo_core.cli.components import explain, known_names
 from zoo_core.cli.listing import architecture_rows, left_out
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import UnknownName, ZooError, nearest
+from zoo_core.inputs import expanded
 from zoo_core.layers import Entry
 from zoo_core.plugins import NamedModel, PluginHost, model_name
 from zoo_core.schema import build, to_data
 
 
 def show(arguments: Namespace, session: Session) -> Answer:
-    """The checkpoint of that name or else the architecture. Raises `UnknownName` with the nearest of both."""
+    """The checkpoint of that name or path, or else the architecture. Raises `UnknownName` with the nearest of both."""
     name = arguments.name
+    if looks_like_path(name) and (entry := _folder(name)):
+        return _checkpoint(entry, name, session)
     models = {row["name"] for row in architecture_rows(session.host)}
     if name in models:
         return _architecture(session.host.find_model(name))
     try:
-        return _checkpoint(session.registry.lookup(name), session)
+        entry = session.registry.lookup(name)
+        return _checkpoint(entry, session.registry.names().use(entry), session)
     except UnknownName as unknown:
         if "@" in name or "." in name:
             raise
@@ -41,8 +46,17 @@ def show(arguments: Namespace, session: Session) -> Answer:
             raise UnknownName("checkpoint, architecture or component", name, valid, hint=hint) from unknown
 
 
-def _checkpoint(entry: Entry, session: Session) -> Answer:
-    card, host, names = entry.card, session.host, session.registry.names()
+def _folder(name: str) -> Entry | None:
+    """The checkpoint in a folder of that name; None where there is no such folder, as for `plugin/name`."""
+    folder = expanded(name.removeprefix("file:"))
+    if not folder.is_dir():
+        return None
+    return Entry(card=open_folder(folder).card, layer="folder", where=str(folder))
+
+
+def _checkpoint(entry: Entry, use: str, session: Session) -> Answer:
+    """A checkpoint's card; `use` is what to ask for it by."""
+    card, host = entry.card, session.host
     options = prediction_options(host, card)
     document = {
         **card_to_data(card),
@@ -71,7 +85,7 @@ def _checkpoint(entry: Entry, session: Session) -> Answer:
 
     notes = [*session.registry.notes]
     if entry.available:
-        notes.append(f"use it: {_next_step(names.use(entry), card, host)}")
+        notes.append(f"use it: {_next_step(use, card, host)}")
     return Answer(document=lambda: document, show=show, notes=tuple(notes))
 
 
