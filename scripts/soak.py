@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from soaks import kills, mutants, ranks, together
+from soaks import extras, kills, mutants, ranks, together
 
 from zoo_core import fs
 from zoo_core.environment import describe_environment
@@ -30,6 +30,7 @@ Proof = Callable[[int | None, int, Path], dict[str, Any]]
 PROOFS: Mapping[str, Proof] = {
     proof.__name__: proof
     for proof in (
+        *extras.PROOFS,
         *kills.PROOFS,
         *mutants.PROOFS,
         *ranks.PROOFS,
