@@ -41,7 +41,7 @@ FLOORS = (
     ("training.randomness", "training.report", "training.losses", "training.schedule",
      "training.order", "training.optim", "training.freezing", "training.ema", "training.state", "training.hardware",
      "training.classify", "training.answering", "training.best", "runs.undeclared"),
-    ("training.meter", "training.agreement", "runs.baselines", "runs.contracts", "runs.undisturbed"),
+    ("training.meter", "training.agreement", "runs.baselines", "runs.contracts", "runs.undisturbed", "runs.replaced"),
     ("training.evaluate", "training.loop", "training.folder"),
     ("training.setup", "runs.extras"),
     ("training.statistics", "runs.preflight"),

@@ -42,6 +42,18 @@ def main(root: Path) -> None:
         train(made, folder=cut, zoo=toy_zoo(root / "home"), resume=True)
         dist.barrier()
         assert final_digest(cut) == final_digest(whole), f"{shape}: other bits after a resume on {ranks} ranks"
+    spoiled = recipe("single", batch_size=12, steps=8)
+    spoiled["data"] |= {"spoiled": (3, 30, 50), "bad": "skip"}
+    card = train(spoiled, folder=root / "spoiled", zoo=toy_zoo(root / "home")).card
+    assert rank or (card is not None and "3 of 64 training samples" in card.notes), (
+        "bad samples of other ranks are lost"
+    )
+    spoiled["data"] |= {"max_bad": 0.03}
+    try:
+        train(spoiled, folder=root / "too-spoiled", zoo=toy_zoo(root / "home"))
+        raise AssertionError("a rank went on with more bad samples than are allowed")
+    except ZooError as error:
+        assert "max_bad" in str(error)
     os.chdir(root)
     for place in ("runs/toy_tiny.single", "runs/toy_tiny.single-2"):
         # The main rank chooses and locks the folder, the others follow.

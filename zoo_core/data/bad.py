@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from zoo_core.errors import DataError, printable
 
@@ -11,6 +11,7 @@ SHOWN = 20
 """Bad samples that an error or a notice lists; the others are counted."""
 
 
+@runtime_checkable
 class Policy(Protocol):
     """What a configuration says about bad samples."""
 
@@ -21,6 +22,11 @@ class Policy(Protocol):
     @property
     def max_bad(self) -> float:
         """Share of bad samples up to which `skip` goes on."""
+
+
+def skips(config: Any) -> TypeGuard[Policy]:
+    """Whether a data set's configuration has bad samples left out; one that doesn't speak of them has not."""
+    return isinstance(config, Policy) and config.bad == "skip"
 
 
 class Fault(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,18 @@ from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core.errors import DataError
 from zoo_core.training.task import Batch, Dataset, SampleKey
-from zoo_core.training.workers import Collated, Guarded, demand_workers, received
+from zoo_core.training.workers import Bad, Collated, Drawn, Guarded, demand_workers, received
 
 PATIENCE = 1800.0
 """Seconds that a batch may take where nobody says otherwise."""
 _POOL = 64
 """Batches that are sorted by length together: enough to pad little, few enough to keep the order random."""
+
+
+TRIES = 8
+"""Samples that are tried in the place of a bad one where bad ones are left out."""
+_OTHERS = 1 << 128
+"""Where the random stream of a key is read for what takes its sample's place: far from what the sample itself draws."""
 
 
 class Cursor(NamedTuple):
@@ -45,7 +52,9 @@ class BatchPlan:
         lengths: np.ndarray | None = None,
         batch_cost: int | None = None,
         parts: int = 1,
+        tries: int = 0,
     ) -> None:
+        """`tries` is how many samples may be drawn in the place of a bad one before it ends the run."""
         if size < 1:
             raise DataError("the training split is empty")
         if batch_size % parts:
@@ -71,6 +80,21 @@ class BatchPlan:
         self.lengths = lengths
         self.batch_cost = batch_cost
         self.parts = parts
+        self.tries = tries
+
+    def others(self, key: SampleKey) -> Iterator[SampleKey]:
+        """What is drawn in the place of a bad sample, one after the other: a function of its key, so that neither workers
+        nor ranks nor a resumed run change it. Where lengths are known they are no longer, or among the shortest."""
+        if not self.tries:
+            return
+        places = np.arange(self.size)
+        if self.lengths is not None:
+            shortest = np.partition(self.lengths, min(self.tries, self.size - 1))[: self.tries + 1].max()
+            places = np.flatnonzero(self.lengths <= max(self.lengths[key.index], shortest))
+        words = [key.seed, (key.epoch << 40) | key.index]
+        random = np.random.Generator(np.random.Philox(key=words, counter=_OTHERS))
+        for place in random.permutation(places[places != key.index])[: self.tries].tolist():
+            yield key._replace(index=place)
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The global batches of an epoch, each an array of indices."""
@@ -112,6 +136,8 @@ class Step(NamedTuple):
     micro_batches: list[Batch]
     samples: int
     """Samples of the global batch, over all ranks."""
+    bad: list[Bad]
+    """Samples of this rank that others took the places of."""
 
 
 def training_batches(
@@ -127,6 +153,7 @@ def training_batches(
 ) -> Iterator[Step]:
     """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0.
 
+    A bad sample, for which the data set raises `DataError`, ends them, unless the plan has others tried in its place.
     Raises `TrainingError` where a worker dies, or gives nothing for `timeout` seconds.
     """
     accumulation = plan.parts // ranks
@@ -142,11 +169,11 @@ def training_batches(
                 yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
             at = after
 
-    loader = _loader(dataset, keys(), workers=workers, pin=pin, timeout=timeout)
+    loader = _loader(_Keyed(dataset, plan.others), keys(), workers=workers, pin=pin, timeout=timeout)
     while True:
-        micro_batches = [next(loader) for _ in range(accumulation)]
+        drawn = [next(loader) for _ in range(accumulation)]
         after, samples = asked.popleft()
-        yield Step(after, micro_batches, samples)
+        yield Step(after, [batch.samples for batch in drawn], samples, [bad for batch in drawn for bad in batch.bad])
 
 
 def evaluation_plan(dataset: Dataset, *, batch_size: int, batch_cost: int | None = None) -> list[np.ndarray]:
@@ -168,10 +195,14 @@ def evaluation_batches(
     workers: int,
     timeout: float = PATIENCE,
 ) -> Iterator[Batch]:
-    """The batches of the plan that are this rank's; they are dealt to the ranks in turn. Raises as `training_batches` does."""
+    """The batches of the plan that are this rank's; they are dealt to the ranks in turn.
+
+    Nothing takes the place of a bad sample: the figures would be of others. Raises as `training_batches` does.
+    """
     plan = evaluation_plan(dataset, batch_size=batch_size, batch_cost=batch_cost)
     keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in plan[rank::ranks]]
-    return _loader(dataset, iter(keys), workers=workers, pin=False, timeout=timeout)
+    loader = _loader(_Keyed(dataset, _nothing), iter(keys), workers=workers, pin=False, timeout=timeout)
+    return (drawn.samples for drawn in loader)
 
 
 def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None, parts: int = 1) -> list[np.ndarray]:
@@ -192,14 +223,36 @@ def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None,
 class _Keyed(TorchDataset[Any]):
     """What torch's loader indexes with sample keys."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, others: Callable[[SampleKey], Iterator[SampleKey]]) -> None:
         self.dataset = dataset
+        self.others = others
 
     def __getitem__(self, key: SampleKey) -> Any:
-        return self.dataset.sample(key)
+        return self._sample(key, [])
 
-    def __getitems__(self, keys: list[SampleKey]) -> list[Any]:
-        return [self.dataset.sample(key) for key in keys]
+    def __getitems__(self, keys: list[SampleKey]) -> Drawn:
+        bad: list[Bad] = []
+        return Drawn([self._sample(key, bad) for key in keys], bad)
+
+    def _sample(self, key: SampleKey, bad: list[Bad]) -> Any:
+        """The sample, or the first sound one of the others; those before it are added to `bad`."""
+        failed: list[DataError] = []
+        for each in chain([key], self.others(key)):
+            try:
+                return self.dataset.sample(each)
+            except DataError as error:
+                failed.append(error)
+                bad.append(Bad(each.index, error.message, error.hint))
+        if len(failed) == 1:
+            raise failed[0]
+        raise DataError(
+            f"{failed[0].message} (and the {len(failed) - 1} samples tried in its place are bad as well)",
+            hint=failed[0].hint,
+        )
+
+
+def _nothing(key: SampleKey) -> Iterator[SampleKey]:
+    return iter(())
 
 
 class _Once:
@@ -213,13 +266,13 @@ class _Once:
 
 
 def _loader(
-    dataset: Dataset, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool, timeout: float
+    keyed: _Keyed, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool, timeout: float
 ) -> Iterator[Any]:
     demand_workers(workers)
     loader: DataLoader[Any] = DataLoader(
-        Guarded(_Keyed(dataset)),
+        Guarded(keyed),
         batch_sampler=_Once(keys),
-        collate_fn=Collated(dataset.collate),
+        collate_fn=Collated(keyed.dataset.collate),
         num_workers=workers,
         timeout=timeout if workers else 0,
         pin_memory=pin,

@@ -24,6 +24,7 @@ from zoo_core.runs.finishing import complete
 from zoo_core.runs.guard import TimeUp, attempt, time_limit
 from zoo_core.runs.identity import Identity
 from zoo_core.runs.preflight import preflight
+from zoo_core.runs.replaced import Replaced
 from zoo_core.specs import RunInfo
 from zoo_core.training import state
 from zoo_core.training.agreement import Agreement
@@ -132,6 +133,7 @@ class Run:
         self.cursor, self.first = Cursor(0, 0), 0
         self.best = Best(prepared.task.monitor[1], training.patience)
         self.skipped = 0
+        self.replaced = Replaced(recipe.data, len(prepared.train), hardware)
         self.owes_evaluation = False
         self.saved: int | None = None
         statistics = Statistics(prepared, hardware, training.seed)
@@ -187,21 +189,16 @@ class Run:
         """Run the loop from where the run stands."""
         prepared, hardware = self.prepared, self.hardware
         batches = training_batches(
-            prepared.train,
-            prepared.plan,
-            self.cursor,
-            rank=hardware.rank,
-            ranks=hardware.ranks,
-            workers=self.recipe.training.workers,
-            pin=hardware.device.type == "cuda",
+            prepared.train, prepared.plan, self.cursor, rank=hardware.rank, ranks=hardware.ranks,
+            workers=self.recipe.training.workers, pin=hardware.device.type == "cuda",
             timeout=self.recipe.training.timeout,
-        )
+        )  # fmt: skip
         if self.owes_evaluation:
             self._evaluate(self.first)
         if self.first == 0:
             self.guards.first_look()
         if not self.best.lost_patience:
-            self.loop.run(batches, self.first, self._after_step)
+            self.loop.run(self.replaced.counted(batches), self.first, self._after_step)
 
     def finish(self, registry: Registry, start: Start | None) -> RunResult:
         """Take the best weights, measure them on the test split, register them, and see to what follows."""
@@ -209,6 +206,7 @@ class Run:
         step = self.best.step if self.best.step is not None else self.first
         if self.best.step is not None and self.best.step != self.saved:
             self.snapshot.restore(*state.read(self.files.checkpoints / state.folder_name(self.best.step)))
+        self.prepared.notices += self.replaced.notices()
         with self.snapshot.judged():
             final, card = measure_final(self.recipe, self.prepared, self.hardware, self._check), None
             if self.hardware.is_main:
@@ -288,6 +286,8 @@ class Run:
             rate, planned = metrics["samples_per_second"], self.prepared.steps
             self.reporter.logged(step, planned, metrics, rate, (planned - step) * metrics["seconds_per_step"])
             self._notify("zoo_step_logged", step=step, metrics=metrics)
+        for notice in self.replaced.settle():
+            self._message(notice)
         if self.skipped > self.recipe.training.skip_nonfinite:
             raise NonFiniteLoss(
                 f"step {step}: {self.skipped} update(s) had a non-finite loss or gradient and were left out",
@@ -343,6 +343,7 @@ class Run:
                 versions=dict(self.identity.environment),
                 seconds=seconds,
                 cpu_seconds=cpu_seconds,
+                bad=self.replaced.found(),
             )
             folder = state.save(self.files.checkpoints, facts, tensors)
             state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best.step)
@@ -354,6 +355,7 @@ class Run:
         self.snapshot.restore(facts, tensors)
         self.clock = Clock(facts.seconds, facts.cpu_seconds)
         self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
+        self.replaced.take_up(facts.bad)
         self.best.step, self.best.value, self.best.worse = facts.best_step, facts.best_value, facts.worse
         self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
         if self.hardware.is_main:

@@ -13,6 +13,7 @@ from zoo_core import build as building
 from zoo_core.build import Adaptation
 from zoo_core.card import Card, looks_like_path
 from zoo_core.checkpoint import open_checkpoint
+from zoo_core.data.bad import skips
 from zoo_core.data.spread import spread
 from zoo_core.environment import describe_computation
 from zoo_core.errors import DataError, RecipeError, UsageError
@@ -31,7 +32,7 @@ from zoo_core.training import optim
 from zoo_core.training.freezing import freeze
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.optim import LayerGroups, Update
-from zoo_core.training.order import BatchPlan
+from zoo_core.training.order import TRIES, BatchPlan
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.task import Data, Dataset, Preprocessor, Task, TaskContext
 
@@ -260,6 +261,7 @@ def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> BatchPlan:
         lengths=dataset.lengths,
         seed=training.seed,
         parts=parts,
+        tries=TRIES if skips(recipe.data.config) else 0,
     )
 
 

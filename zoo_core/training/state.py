@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Facts:
     seconds: float = 0.0
     """Time the run took until here, over all its resumes; 0 where format 1 didn't say."""
     cpu_seconds: float = 0.0
+    bad: list[Any] = field(default_factory=list)
+    """Training samples found bad so far: place in the split, what is wrong, hint."""
     format: int = FORMAT
     """Version of the layout."""
 

@@ -85,7 +85,11 @@ class Dataset(ABC):
 
     @abstractmethod
     def sample(self, key: SampleKey) -> Any:
-        """One encoded sample; whatever augmentation it gets is a function of `key`."""
+        """One encoded sample; whatever augmentation it gets is a function of `key`.
+
+        Raises `DataError`, naming the sample, for one that can't be decoded; where the data's configuration says `bad: skip`
+        another of the training split then takes its place.
+        """
 
     @abstractmethod
     def collate(self, samples: list[Any]) -> Batch:

@@ -42,6 +42,24 @@ class Failed(NamedTuple):
         return kind(self.message, hint=self.hint)
 
 
+class Bad(NamedTuple):
+    """A training sample that can't be one, found when it was drawn."""
+
+    index: int  # type: ignore[assignment]  # as in SampleKey
+    """Its place in the split, from 0."""
+    what: str
+    """What is wrong with it, and where."""
+    hint: str
+
+
+class Drawn(NamedTuple):
+    """Samples, or the batch of them, and those in whose places others came; what is counted travels with the batch, so that
+    no number of workers and no reading ahead changes when it counts."""
+
+    samples: Any
+    bad: list[Bad]
+
+
 class Guarded(TorchDataset[Any]):
     """A data set whose failures in a worker are handed over, where torch would add the worker's traceback to them."""
 
@@ -64,11 +82,11 @@ class Collated:
         """A batch, or what went wrong."""
         if isinstance(samples, Failed):
             return samples
-        return _attempt(lambda: _shared(self.collate(samples)))
+        return _attempt(lambda: Drawn(_shared(self.collate(samples.samples)), samples.bad))
 
 
 def received(batches: Iterator[Any], *, workers: int, timeout: float) -> Iterator[Any]:
-    """The batches of a loader. Raises what went wrong in a worker, and `TrainingError` for one that died or hangs."""
+    """The batches of a loader, as `Drawn`. Raises what went wrong in a worker, and `TrainingError` for one that died or hangs."""
     while True:
         try:
             batch = next(batches)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
+from zoo_core.errors import DataError
 from zoo_core.runs.bootstrap import interval_of_share, known
 
 
@@ -84,6 +85,7 @@ class Point(NamedTuple):
 
     place: tuple[float, float]
     label: str
+    sound: bool = True
 
 
 class Points(Data):
@@ -105,7 +107,8 @@ class Points(Data):
             label = number % len(self.labels)
             angle, radius = random.uniform(0, 2 * math.pi), 0.4 + label + random.normal(0, 0.1)
             x = math.nan if number == self.config.poison and split == "train" else radius * math.cos(angle)
-            points.append(Point((x, radius * math.sin(angle)), self.labels[label]))
+            sound = split != "train" or number not in self.config.spoiled
+            points.append(Point((x, radius * math.sin(angle)), self.labels[label], sound))
         return points
 
     def digest(self) -> str:
@@ -141,6 +144,7 @@ class PointSet(Dataset):
     def __init__(self, samples: Sequence[Point], labels: Sequence[str], jitter: float, latent: int = 0) -> None:
         self.points = torch.tensor([s.place for s in samples])
         self.targets = torch.tensor([labels.index(s.label) for s in samples])
+        self.sound = [s.sound for s in samples]
         self.jitter = jitter
         self.latent = latent
 
@@ -149,6 +153,8 @@ class PointSet(Dataset):
 
     def sample(self, key: SampleKey) -> tuple[Tensor, Tensor, Tensor]:
         """A point, its label and its latent vector."""
+        if not self.sound[key.index]:
+            raise DataError(f"points/{key.index}: it can't be decoded")
         random = key.generator()
         noise = torch.from_numpy(random.normal(0, 1, 2)).float() * self.jitter
         return (

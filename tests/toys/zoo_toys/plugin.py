@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from zoo_core import DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
 
@@ -69,6 +70,10 @@ class PointsConfig:
     """Spread of the noise that each draw of a training sample gets."""
     poison: int = -1
     """Number of a training sample that is not finite; none if negative."""
+    spoiled: tuple[int, ...] = ()
+    """Numbers of training samples that turn out to be bad when they are drawn."""
+    bad: Literal["error", "skip"] = "error"
+    max_bad: float = 0.05
     file: str = ""
     """A file that belongs to the data and whose bytes are part of its digest."""
 
