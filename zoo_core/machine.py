@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -57,6 +58,8 @@ def remedy_of(error: BaseException) -> str:
     words = str(error)
     if "getpwuid" in words:
         return "this user has no name: set USER to any name"
+    if sys.flags.optimize >= 2 and "docstring" in words:
+        return "libraries read their own docstrings, which python -OO takes away: leave -OO out"
     if "temporary directory" in words:
         return "there is no temporary folder: set TMPDIR to a folder that can be written to"
     if isinstance(error, MemoryError) or any(known in words for known in _MEMORY):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from zoo_core.card import Card, Metric
 from zoo_core.catalogue import write_registry
 from zoo_core.cli.render import RichOutput
 from zoo_core.fs import digest_of
+from zoo_core.machine import remedy_of
 from zoo_core.store import Store
 
 Zoo = Callable[..., Any]
@@ -282,3 +285,29 @@ def test_show_explains_every_kind_of_component_and_recipes(zoo: Zoo) -> None:
     assert "settings.lr: 0.001" in zoo("show", "zoo-core/adamw").out
     assert "registers: toy_tiny.coins" in zoo("show", "coins").out
     assert "did you mean adam, adamw" in zoo("show", "adamv").err
+
+
+def test_a_terminal_too_narrow_for_a_table_gets_every_field_in_blocks() -> None:
+    stream = io.StringIO()
+    output = RichOutput(stream, {"TERM": "xterm", "NO_COLOR": "1"})
+    output.console.width = 40
+    rows = [["wav2vec2_nano.languages@2", "audio-classification", "680.8 k", "accuracy 0.93"]]
+    output.table(["name", "task", "parameters", "metric"], rows)
+    assert all(value in stream.getvalue() for value in rows[0])
+
+
+def test_a_working_folder_that_was_removed_is_one_sentence(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    shown = zoo("list")
+    assert shown.code == 2 and shown.err.startswith("error: the working folder is no longer there")
+
+
+def test_without_docstrings_the_hint_names_the_option() -> None:
+    code = "from zoo_core.machine import remedy_of; print(remedy_of(ValueError('no docstring of X')))"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert "leave -OO out" in done.stdout
+    assert remedy_of(ValueError("no docstring of X")) == ""

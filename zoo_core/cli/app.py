@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import zoo_core
@@ -66,6 +67,7 @@ def _run(words: Sequence[str], environ: Mapping[str, str], answers: TextIO, note
         print("\n".join(f"zoo {command.name}  {command.summary}" for command in members), file=answers)
         return 0
     command, rest = find_command(words)
+    _require_folder()
     arguments = parse(command, rest, answers)
     session = Session(environ, sys.stdin or io.StringIO(), answers, notes)
     answer = _body(command)(arguments, session)
@@ -76,6 +78,14 @@ def _run(words: Sequence[str], environ: Mapping[str, str], answers: TextIO, note
         for note in answer.notes:
             session.errors.line(note)
     return answer.exit_code if isinstance(answer.exit_code, int) else answer.exit_code()
+
+
+def _require_folder() -> None:
+    """Raise `UsageError` where the working folder was removed behind the shell's back: no path means anything then."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder is no longer there", hint="change to one that is: cd") from None
 
 
 def find_command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:

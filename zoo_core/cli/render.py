@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from zoo_core.card import Metric
     from zoo_core.specs import TaskSpec
 
+NARROW = 8
+"""Characters that a column needs, with the space before it, for its words to be read."""
+
 EMPTY = "-"
 """What an empty cell shows, so that columns stay countable."""
 
@@ -90,10 +93,17 @@ class RichOutput:
         self.console.print(grid)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A light table as wide as the terminal allows."""
+        """A light table as wide as the terminal allows; where that is too narrow for its columns, a block for each row."""
         from rich import box
         from rich.table import Table
 
+        rows = [list(row) for row in rows]
+        first = max((len(cell(row[0])) for row in rows), default=0)
+        if first + NARROW * (len(headings) - 1) > self.console.width:
+            for row in rows:
+                self.pairs(dict(zip(headings, row, strict=True)))
+                self.line()
+            return
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for number, heading in enumerate(headings):
             table.add_column(cell(heading), no_wrap=number == 0, overflow="fold", header_style="bold")
