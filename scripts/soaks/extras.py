@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 TOYS = Path(__file__).parent.parent.parent / "tests" / "toys"
+_LONGEST = 900.0
+"""Seconds that a run may take."""
 
 
 def extras(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
@@ -25,10 +27,9 @@ def extras(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
     wrong: list[str] = []
     for number, (modality, (extra, way)) in enumerate(wanted[:trials]):
         root, words = folder / str(number), [modality, extra, way]
-        done = _run([str(root), *words], folder / "bytecode")
         name = f"{' '.join(words)}: "
-        if done.returncode:
-            wrong.append(f"{name}exit code {done.returncode}: {done.stderr[-300:]}")
+        if ended := _run([str(root), *words], folder / "bytecode"):
+            wrong.append(name + ended)
             continue
         found = amiss(faulty_zoo(root / "home"), root / "run", extra, way)
         wrong += [name + what for what in found]
@@ -38,11 +39,16 @@ def extras(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
     return {**counts, "by_failure": dict(sorted(failures.items())), "bad": wrong, "holds": not wrong}
 
 
-def _run(words: list[str], bytecode: Path) -> subprocess.CompletedProcess[str]:
+def _run(words: list[str], bytecode: Path) -> str:
+    """How a run ended, if not with exit code 0."""
     environ = {**os.environ, "PYTHONPATH": str(TOYS), "PYTHONPYCACHEPREFIX": str(bytecode)}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # most of a run's time is imports, which the next one then has
     command = [sys.executable, str(TOYS / "finish_faulty.py"), *words]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900, check=False)
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=_LONGEST, check=False)
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {_LONGEST:g} seconds"
+    return f"exit code {done.returncode}: {done.stderr[-300:]}" if done.returncode else ""
 
 
 PROOFS = (extras,)
