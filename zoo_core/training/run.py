@@ -254,7 +254,7 @@ class Run:
         self.guards.after_step(step)
         last = step == self.prepared.steps
         logs = step % training.log_every == 0 or last
-        stopping = self.agreement.asked(at_once=logs)
+        stopping = self.agreement.asked("step", at_once=logs)
         due = (step % self.evaluate_every == 0 or last) and self.prepared.evaluation is not None
         evaluates, self.owes_evaluation = due and not stopping, due and stopping
         saves = step % self.save_every == 0 or last or stopping
@@ -273,7 +273,7 @@ class Run:
 
     def _check(self) -> None:
         """Raise between two batches where a rank was asked to stop."""
-        if self.agreement.asked():
+        if self.agreement.asked("batch"):
             raise Stopping(self.stop.exit_code or 143, f"stopped after step {self.first}; {self.stop.advice}")
 
     def _log(self, step: int) -> None:
