@@ -9,7 +9,7 @@ from zoo_core.data.spread import spread
 from zoo_core.runs.guard import attempt
 from zoo_core.training.task import Baseline, Data, Task
 
-SAMPLES = 10_000
+SAMPLES = 50_000
 """Samples of each split that baselines learn from and are measured on at most, spread over the split."""
 
 
