@@ -251,8 +251,8 @@ def test_absurd_rates_and_channels_are_refused(data: bytes, message: str) -> Non
     [
         (np.nan, r"the sample at second 0\.250 is nan"),
         (-np.inf, "is -inf"),
-        (1e30, r"is 1e\+30, where -1 to 1 is due"),
-        (-1001, "is -1001"),
+        (1e30, r"expected -1 to 1, found 1e\+30"),
+        (-1001, "expected -1 to 1, found -1001"),
     ],
 )
 def test_samples_that_are_no_sound_are_refused(value: float, message: str) -> None:

@@ -66,7 +66,7 @@ def finite(block: NDArray[np.float32], before: int, rate: int) -> NDArray[np.flo
     row, channel = divmod(int(np.argmax(~(np.abs(block) <= LOUDEST))), block.shape[1])
     value, place = float(block[row, channel]), f"at second {(before + row) / rate:.3f}"
     if np.isfinite(value):
-        raise Refused(f"the sample {place} is {value:g}, where -1 to 1 is due", "scale it, or convert it to 16-bit WAV")
+        raise Refused(f"the sample {place}: expected -1 to 1, found {value:g}", "scale it, or convert it to 16-bit WAV")
     raise Refused(f"the sample {place} is {value}", REPAIR)
 
 
