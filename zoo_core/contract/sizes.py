@@ -17,8 +17,10 @@ def require_layers(config: Any, *names: str) -> None:
 
 
 def require_sizes(config: Any, *names: str) -> None:
-    """Raise `FieldError` for a width, a length or a vocabulary beyond `ZOO_MAX_SIZE`."""
+    """Raise `FieldError` for a width, a length or a vocabulary beyond `ZOO_MAX_SIZE`, and for too many of them."""
     for name in names:
         value = getattr(config, name)
+        if isinstance(value, tuple) and len(value) > LAYERS.limit():
+            raise FieldError(name, f"expected {LAYERS.expected()} values, found {len(value):,}")
         if (max(value, default=0) if isinstance(value, tuple) else value) > SIZE.limit():
             raise FieldError(name, f"expected {SIZE.expected()}, found {value!r:.80}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from zoo_core.contract.sizes import require_layers, require_sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANConfig:
@@ -25,6 +27,7 @@ class DCGANConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that doubling doesn't reach, and counts below their least."""
+        require_sizes(self, "image_size", "channels", "classes", "latent_dim", "width")
         _require_positive(self, "channels", "latent_dim", "width")
         _require_classes(self.classes)
         stages_of(self.image_size)
@@ -57,6 +60,9 @@ class R3GANConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that doubling doesn't reach, lists of another length than stages, groups that don't divide."""
+        require_layers(self, "blocks")
+        require_sizes(self, "image_size", "channels", "classes", "latent_dim", "width", "widths", "full_width_until")
+        require_sizes(self, "expansion", "group_width")
         _require_positive(self, "channels", "latent_dim", "width", "full_width_until", "expansion", "group_width")
         _require_classes(self.classes)
         stages = stages_of(self.image_size)[1] + 1
@@ -68,6 +74,7 @@ class R3GANConfig:
             raise ValueError(
                 f"blocks: one whole number above 0, or {stages} for the stages of {self.image_size} pixels"
             )
+        require_layers(self, "stage_blocks")
         for width in self.stage_widths:
             if width < 1 or width * self.expansion % self.group_width:
                 raise ValueError(
@@ -106,6 +113,8 @@ class MLPConfig:
 
     def __post_init__(self) -> None:
         """Refuse counts below their least."""
+        require_layers(self, "depth")
+        require_sizes(self, "latent_dim", "classes", "width")
         _require_positive(self, "latent_dim", "width", "depth")
         _require_classes(self.classes)
 
@@ -129,6 +138,8 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse depths that the size doesn't allow, and probabilities out of range."""
+        require_layers(self, "depth", "patch_layers")
+        require_sizes(self, "image_size", "channels", "width")
         _require_positive(self, "image_size", "channels", "width", "patch_layers")
         if self.depth < 2 or self.image_size % 2**self.depth:
             raise ValueError(

@@ -162,6 +162,7 @@ class TokenizerConfig:
         """Refuse what no tokenizer could be learned with."""
         # Byte-level BPE holds all 256 bytes, so that no text is unknown to it.
         least = 258 if self.kind == "bpe" else 8
+        require_sizes(self, "vocab_size", "max_length")
         _require(self, "vocab_size", f"at least {least} for {self.kind}", self.vocab_size >= least)
         _require(self, "max_length", "at least 4", self.max_length >= 4)
         _require(self, "min_frequency", "at least 1", self.min_frequency >= 1)

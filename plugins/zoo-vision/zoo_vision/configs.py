@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zoo_core.contract.sizes import require_layers, require_sizes
 from zoo_core.storage.budgets import LAYERS, SIZE
 
-_BLOCKS = frozenset(("depth", "depths", "layers", "num_layers", "num_blocks"))
-"""timm's arguments that count blocks."""
+_BLOCKS = re.compile("depth|layer|block|stage|repeat")
+"""What occurs in timm's names of arguments that count blocks."""
+_SIDE = 8192
+"""Longest side of what a preprocessor makes of a picture: a batch of 64 takes 48 GB then, so nobody can read more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +126,7 @@ class TimmConfig:
             require_sizes(self, "img_size")
             _require_positive(self, "img_size")
         for name, value in self.model_args.items():
-            budget = LAYERS if name in _BLOCKS else SIZE
-            if _largest(value) > budget.limit():
-                raise ValueError(f"model_args: {name}: expected {budget.expected()}, found {value!r:.80}")
+            _require_argument(name, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,8 @@ class ImagePreprocessorConfig:
     def __post_init__(self) -> None:
         """Refuse statistics of another number of channels, and values out of range."""
         _require_positive(self, "img_size")
+        if self.img_size > _SIDE:
+            raise ValueError(f"img_size: expected at most {_SIDE:,} pixels, found {self.img_size:,}")
         for name in ("mean", "std"):
             if len(getattr(self, name)) not in (0, self.in_chans):
                 raise ValueError(f"{name}: give one value for each of {self.in_chans} channel(s), or none")
@@ -294,13 +297,27 @@ class NTXentConfig:
             raise ValueError(f"temperature: must be above 0, found {self.temperature}")
 
 
-def _largest(value: Any) -> float:
-    """The largest number in an argument, or 0."""
+def _require_argument(name: str, value: Any) -> None:
+    """Refuse an argument of timm's whose numbers or blocks, those of all stages together, are more than any model has."""
+    numbers = list(_numbers(value))
+    if len(numbers) > LAYERS.limit():
+        raise ValueError(f"model_args: {name}: expected {LAYERS.expected()} numbers, found {len(numbers):,}")
+    blocks = _BLOCKS.search(name) is not None
+    budget, found = (LAYERS, sum(numbers)) if blocks else (SIZE, max(numbers, default=0))
+    if found > budget.limit():
+        raise ValueError(f"model_args: {name}: expected {budget.expected()}, found {value!r:.80}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers in an argument without their signs; a mapping's are below names of their own."""
     if isinstance(value, Mapping):
-        return max((_largest(item) for item in value.values()), default=0)
-    if isinstance(value, list | tuple):
-        return max((_largest(item) for item in value), default=0)
-    return value if isinstance(value, int | float) else 0
+        for name, item in value.items():
+            _require_argument(name, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield abs(value)
 
 
 def _require_positive(config: Any, *names: str) -> None:

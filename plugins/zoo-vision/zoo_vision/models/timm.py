@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 import timm
+import torch
 from timm.models import get_pretrained_cfg, group_parameters
 from torch import nn
 
@@ -22,6 +23,8 @@ RESERVED = frozenset(
     {*inspect.signature(timm.create_model).parameters, "pretrained_model_args", "features_only", "device", "dtype"}
 )
 """What a configuration may not pass on: where weights come from, and what would be another model than they are of."""
+_TABLES = 1 << 25
+"""Most numbers in an architecture's buffers: 128 MiB, some hundred times what the largest of timm's have."""
 
 
 def build(config: TimmConfig, head: Head) -> nn.Module:
@@ -71,8 +74,25 @@ def architecture_of(config: TimmConfig, classes: int | None) -> nn.Module:
     if known is not None and known.fixed_input_size:
         optional["img_size"] = config.img_size
     arguments |= {name: value for name, value in optional.items() if value is not None}
+    if config.model_args or config.img_size is not None:
+        _require_small_tables(config.architecture, arguments)
     try:
         model: nn.Module = timm.create_model(config.architecture, pretrained=False, **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError) as error:
         raise UsageError(f"timm can't build {config.architecture} with {arguments}: {error}") from None
     return model
+
+
+def _require_small_tables(architecture: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a size or a window whose masks and positions, which are computed and so take memory, nobody could hold."""
+    try:
+        with torch.device("meta"):
+            model = timm.create_model(architecture, pretrained=False, **arguments)
+    except Exception:  # noqa: BLE001 - whatever it is: if it has another cause, building in earnest says so
+        return
+    numbers = sum(buffer.numel() for buffer in model.buffers())
+    if numbers > _TABLES:
+        raise UsageError(
+            f"timm's {architecture} would compute masks and positions of {numbers:,} numbers, expected at most {_TABLES:,}",
+            hint="a smaller img_size, or smaller windows in model_args",
+        )
