@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from zoo_core.data.spread import spread, spread_places
-from zoo_core.runs.guard import attempt, time_limit
+from zoo_core.runs.guard import TimeUp, attempt, time_limit
 from zoo_core.training.interrupt import Interrupted
 
 
@@ -63,6 +63,17 @@ def test_the_alarm_is_put_back_and_goes_off_no_more() -> None:
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_limit_within_another_leaves_it_counting() -> None:
+    with pytest.raises(TimeUp, match=r"longer than 0.3 seconds"), time_limit(0.3):
+        with time_limit(100):
+            time.sleep(0.01)
+        with pytest.raises(TimeUp, match=r"longer than 0.05 seconds"), time_limit(0.05):
+            time.sleep(100)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 0.3
+        with time_limit(100):
+            time.sleep(100)
 
 
 def test_another_thread_has_no_limit_and_works() -> None:

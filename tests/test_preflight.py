@@ -11,7 +11,7 @@ import torch
 from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core import build
-from zoo_core.errors import DataError, DiskError, PluginError, ZooError
+from zoo_core.errors import DataError, DiskError, PluginError, TrainingError, ZooError
 from zoo_core.factory import Zoo, load, train
 from zoo_core.recipe import load_recipe
 from zoo_core.runs import preflight as flights
@@ -103,6 +103,15 @@ def test_a_broken_promise_is_named_before_the_first_step(
         train(mistaken(section, mistake), folder=tmp_path / "run", zoo=zoo)
     assert isinstance(refused.value, PluginError | DataError) and words in refused.value.message
     assert not (tmp_path / "run" / "checkpoints").exists() and not (tmp_path / "home" / "manifests").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_sample_that_never_comes_ends_the_run_and_is_named(split: str, zoo: Zoo, tmp_path: Path) -> None:
+    made = mistaken("task", f"{split}-hangs")
+    made["training"].update(timeout=1.0, steps=30)
+    with pytest.raises(TrainingError, match="a batch took longer than 1 s; sample 8 of its split was being read"):
+        train(made, folder=tmp_path / "run", zoo=zoo)
+    assert split != "test" or (tmp_path / "run" / "log.txt").read_text().rstrip().endswith("failed")
 
 
 @pytest.mark.parametrize("mistake", ["", "item", "numpy"])

@@ -282,7 +282,7 @@ def test_measuring_statistics_leaves_no_trace(zoo: Zoo) -> None:
     modules = nn.ModuleDict(parts.task.modules())
     before = {name: tensor.clone() for name, tensor in modules.state_dict().items()}
     modes = [part.training for part in modules.modules()]
-    with Statistics(parts, hardware, 0).measured():
+    with Statistics(parts, hardware, resolved.training).measured():
         changed = {name for name, tensor in modules.state_dict().items() if not torch.equal(tensor, before[name])}
         assert changed == {"model.body.norm.running_mean", "model.body.norm.running_var"}
     assert all(torch.equal(tensor, before[name]) for name, tensor in modules.state_dict().items())

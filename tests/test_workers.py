@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -71,10 +73,78 @@ def test_a_worker_that_dies_is_an_error() -> None:
     assert "training.workers=0" in caught.value.hint and "Traceback" not in caught.value.message
 
 
-def test_a_sample_that_hangs_ends_in_an_error_in_time() -> None:
-    with pytest.raises(TrainingError, match="no batch came from the loader's workers within 3 s") as caught:
-        batches(lambda: threading.Event().wait(), 1, timeout=3.0)
-    assert "training.timeout" in caught.value.hint
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_that_hangs_ends_the_batch_in_time_and_is_named(workers: int) -> None:
+    with pytest.raises(TrainingError) as caught:
+        batches(lambda: threading.Event().wait(), workers, timeout=1.0)
+    assert caught.value.message == "a batch took longer than 1 s; sample 2 of its split was being read"
+    assert "training.timeout" in caught.value.hint and caught.value.exit_code == 6
+
+
+def test_a_worker_that_no_exception_reaches_is_given_up_and_its_samples_are_named() -> None:
+    with pytest.raises(TrainingError) as caught:
+        batches(_stuck, 1, timeout=1.0)
+    assert caught.value.message == (
+        "no batch came from the loader's workers within 2 s; it was to hold sample 2 of its split"
+    )
+
+
+def test_samples_that_hang_while_they_are_put_together_end_the_batch_too() -> None:
+    class Sticking(Spoiled):
+        def collate(self, samples: list[Any]) -> Any:
+            threading.Event().wait()
+
+    for workers in (0, 1):
+        with pytest.raises(TrainingError, match="a batch took longer than 1 s; its samples were being put together"):
+            list(evaluation_batches(Sticking(lambda: 1), batch_size=1, rank=0, ranks=1, workers=workers, timeout=1.0))
+
+
+def test_what_was_there_before_the_watchdog_is_there_after_it() -> None:
+    before, threads = signal.getsignal(signal.SIGALRM), threading.active_count()
+    assert batches(lambda: 1, 0) == [[0], [1], [2]]
+    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    for thread in threading.enumerate():
+        if thread.name == "zoo watchdog":
+            thread.join(10)
+    assert threading.active_count() == threads
+
+
+def _stuck() -> None:
+    """Wait for a lock of C's own, which no signal ends."""
+    lock = ctypes.create_string_buffer(256)  # all zeros is what PTHREAD_MUTEX_INITIALIZER is on Linux
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(lock)
+
+
+STUCK = """
+import ctypes, torch
+from zoo_core import Dataset
+from zoo_core.training.order import evaluation_batches
+
+class Stuck(Dataset):
+    def __len__(self):
+        return 3
+
+    def sample(self, key):
+        lock = ctypes.create_string_buffer(256)
+        for _ in range(key.index + 1):
+            ctypes.CDLL(None).pthread_mutex_lock(lock)
+        return torch.zeros(1)
+
+    def collate(self, samples):
+        return torch.stack(samples)
+
+list(evaluation_batches(Stuck(), batch_size=1, rank=0, ranks=1, workers=0, timeout=1.0))
+"""
+
+
+def test_a_call_that_no_exception_reaches_ends_the_process_with_one_sentence() -> None:
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.splitlines() == [
+        "error: a batch took longer than 1 s; sample 2 of its split was being read, and it couldn't be interrupted",
+        "see what it waits for and leave it out, or allow more with training.timeout",
+    ]
 
 
 def test_sound_batches_come_through(tmp_path: Path) -> None:

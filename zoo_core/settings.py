@@ -83,7 +83,7 @@ class Training:
     workers: int = 0
     """Processes that encode samples; can't change the result."""
     timeout: float = 1800.0
-    """Seconds that a batch of the loader's workers or another rank may take before the run ends with an error."""
+    """Seconds that a batch of samples or another rank may take before the run ends with an error."""
     skip_nonfinite: int = 0
     """Steps with a non-finite gradient that may be skipped before the run fails."""
     baselines: Literal["auto", "off"] = "auto"

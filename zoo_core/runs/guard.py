@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +14,8 @@ from zoo_core.errors import printable
 
 _AGAIN = 1.0
 """Seconds after which a call that caught the end of its time is told again."""
+_SOON = 1e-3
+"""Seconds to a limit that passed while another one counted; no time at all would switch it off."""
 
 Result = TypeVar("Result")
 
@@ -53,8 +56,8 @@ def problem_of(error: BaseException) -> str:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `TimeUp` in the body when it runs longer than `seconds`.
+def time_limit(seconds: float, kind: type[TimeUp] = TimeUp) -> Iterator[None]:
+    """Raise a `TimeUp` of that kind in the body when it runs longer than `seconds`; a limit around it goes on counting.
 
     Works in the main thread and between two instructions of Python, so a call into C that never returns isn't ended;
     in other threads there is no limit.
@@ -62,11 +65,15 @@ def time_limit(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    around, again = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < around <= seconds:  # the limit around it is the nearer one
+        yield
+        return
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise TimeUp(f"it took longer than {seconds:g} seconds")
+        raise kind(f"it took longer than {seconds:g} seconds")
 
-    before = signal.signal(signal.SIGALRM, end)
+    before, began = signal.signal(signal.SIGALRM, end), time.monotonic()
     try:
         # Again and again, because a finalizer or a bare `except` may swallow the first.
         signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
@@ -74,3 +81,5 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if around:
+            signal.setitimer(signal.ITIMER_REAL, max(_SOON, around - (time.monotonic() - began)), again)

@@ -146,8 +146,9 @@ def _step(recipe: Recipe, prepared: Prepared, hardware: Hardware) -> float:
     """One micro-batch through every phase and backward; the seconds it took."""
     task, name = prepared.task, recipe.task.id
     stream = training_batches(
-        prepared.train, prepared.plan, Cursor(0, 0), rank=hardware.rank, ranks=hardware.ranks, workers=0, pin=False
-    )
+        prepared.train, prepared.plan, Cursor(0, 0), rank=hardware.rank, ranks=hardware.ranks, workers=0, pin=False,
+        timeout=recipe.training.timeout,
+    )  # fmt: skip
     with calling(name, "Dataset.sample and Dataset.collate"):
         batch = move(next(stream).micro_batches[0], hardware.device)
     modules = task.modules()
@@ -208,7 +209,10 @@ def _evaluate(recipe: Recipe, prepared: Prepared, hardware: Hardware, stop: Stop
     gathered: dict[str, Any] = {}
     seen, least = 0, min(len(prepared.evaluation), max(_LOOKED_AT, task.least_samples))
     with calling(name, "Dataset.sample and Dataset.collate"):
-        batches = evaluation_batches(prepared.evaluation, batch_size=size, batch_cost=cost, rank=0, ranks=1, workers=0)
+        batches = evaluation_batches(
+            prepared.evaluation, batch_size=size, batch_cost=cost, rank=0, ranks=1, workers=0,
+            timeout=recipe.training.timeout,
+        )  # fmt: skip
     with inference(modules):
         for number, batch in enumerate(batches):
             if stop.signal is not None:

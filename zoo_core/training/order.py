@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core.errors import DataError
+from zoo_core.runs.watchdog import Watchdog
 from zoo_core.training.task import Batch, Dataset, SampleKey
-from zoo_core.training.workers import Bad, Collated, Drawn, Guarded, demand_workers, received
+from zoo_core.training.workers import Asked, Bad, Collated, Drawn, Guarded, demand_workers, made_here, received
 
 PATIENCE = 1800.0
 """Seconds that a batch may take where nobody says otherwise."""
@@ -154,7 +155,7 @@ def training_batches(
     """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0.
 
     A bad sample, for which the data set raises `DataError`, ends them, unless the plan has others tried in its place.
-    Raises `TrainingError` where a worker dies, or gives nothing for `timeout` seconds.
+    Raises `TrainingError` where a worker dies, or a batch takes longer than `timeout` seconds to make, and names the sample.
     """
     accumulation = plan.parts // ranks
     # The loader reads ahead of the steps by as much as its workers like; what it has asked for waits here.
@@ -169,7 +170,7 @@ def training_batches(
                 yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
             at = after
 
-    loader = _loader(_Keyed(dataset, plan.others), keys(), workers=workers, pin=pin, timeout=timeout)
+    loader = _loader(dataset, plan.others, keys(), workers=workers, pin=pin, timeout=timeout)
     while True:
         drawn = [next(loader) for _ in range(accumulation)]
         after, samples = asked.popleft()
@@ -201,7 +202,7 @@ def evaluation_batches(
     """
     plan = evaluation_plan(dataset, batch_size=batch_size, batch_cost=batch_cost)
     keys = [[SampleKey(0, 0, int(index)) for index in batch] for batch in plan[rank::ranks]]
-    loader = _loader(_Keyed(dataset, _nothing), iter(keys), workers=workers, pin=False, timeout=timeout)
+    loader = _loader(dataset, _nothing, iter(keys), workers=workers, pin=False, timeout=timeout)
     return (drawn.samples for drawn in loader)
 
 
@@ -223,21 +224,25 @@ def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None,
 class _Keyed(TorchDataset[Any]):
     """What torch's loader indexes with sample keys."""
 
-    def __init__(self, dataset: Dataset, others: Callable[[SampleKey], Iterator[SampleKey]]) -> None:
-        self.dataset = dataset
-        self.others = others
+    def __init__(
+        self, dataset: Dataset, others: Callable[[SampleKey], Iterator[SampleKey]], watchdog: Watchdog
+    ) -> None:
+        self.dataset, self.others, self.watchdog = dataset, others, watchdog
 
     def __getitem__(self, key: SampleKey) -> Any:
         return self._sample(key, [])
 
     def __getitems__(self, keys: list[SampleKey]) -> Drawn:
         bad: list[Bad] = []
-        return Drawn([self._sample(key, bad) for key in keys], bad)
+        drawn = Drawn([self._sample(key, bad) for key in keys], bad)
+        self.watchdog.sample = None
+        return drawn
 
     def _sample(self, key: SampleKey, bad: list[Bad]) -> Any:
         """The sample, or the first sound one of the others; those before it are added to `bad`."""
         failed: list[DataError] = []
         for each in chain([key], self.others(key)):
+            self.watchdog.sample = each.index
             try:
                 return self.dataset.sample(each)
             except DataError as error:
@@ -255,28 +260,26 @@ def _nothing(key: SampleKey) -> Iterator[SampleKey]:
     return iter(())
 
 
-class _Once:
-    """An iterator as the batch sampler that torch's loader expects."""
-
-    def __init__(self, keys: Iterator[list[SampleKey]]) -> None:
-        self.keys = keys
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        return self.keys
-
-
 def _loader(
-    keyed: _Keyed, keys: Iterator[list[SampleKey]], *, workers: int, pin: bool, timeout: float
+    dataset: Dataset,
+    others: Callable[[SampleKey], Iterator[SampleKey]],
+    keys: Iterator[list[SampleKey]],
+    *,
+    workers: int,
+    pin: bool,
+    timeout: float,
 ) -> Iterator[Any]:
     demand_workers(workers)
+    watchdog, asked = Watchdog(timeout), Asked(keys)
     loader: DataLoader[Any] = DataLoader(
-        Guarded(keyed),
-        batch_sampler=_Once(keys),
-        collate_fn=Collated(keyed.dataset.collate),
+        Guarded(_Keyed(dataset, others, watchdog), watchdog),
+        batch_sampler=asked,
+        collate_fn=Collated(dataset.collate, watchdog),
         num_workers=workers,
-        timeout=timeout if workers else 0,
+        # A worker ends a batch by itself; this is for one that can't.
+        timeout=timeout + watchdog.grace if workers else 0,
         pin_memory=pin,
         # Its own generator: the loader draws a base seed, which must not come out of the run's random stream.
         generator=torch.Generator(),
     )
-    return received(iter(loader), workers=workers, timeout=timeout)
+    return received(iter(loader), asked, watchdog) if workers else made_here(iter(loader), watchdog)

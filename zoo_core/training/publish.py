@@ -49,7 +49,10 @@ def measure_final(
         return Final(split="", metrics={}, samples=0)
     size, cost = micro_batch(recipe.training, hardware.ranks)
     dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
-    found = evaluate(prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, check=check)
+    found = evaluate(
+        prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, timeout=recipe.training.timeout,
+        check=check,
+    )  # fmt: skip
     final = Final(split=split, metrics=found.metrics, samples=found.samples)
     if not hardware.is_main:
         return final

@@ -136,7 +136,7 @@ class Run:
         self.replaced = Replaced(recipe.data, len(prepared.train), hardware)
         self.owes_evaluation = False
         self.saved: int | None = None
-        statistics = Statistics(prepared, hardware, training.seed)
+        statistics = Statistics(prepared, hardware, training)
         self.snapshot = Snapshot(prepared.task, self.ema, prepared.updates, statistics)
         self.guards = Guards(prepared.task, self.snapshot, self._message)
         self.identity: Identity | None = None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo_core.settings import Training
 from zoo_core.training.freezing import train_mode
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import Cursor, training_batches
@@ -31,8 +32,8 @@ class Statistics:
     (Izmailov et al., 2018, arXiv:1803.05407, section 3.2).
     """
 
-    def __init__(self, prepared: Prepared, hardware: Hardware, seed: int) -> None:
-        self.prepared, self.hardware, self.seed = prepared, hardware, seed
+    def __init__(self, prepared: Prepared, hardware: Hardware, training: Training) -> None:
+        self.prepared, self.hardware, self.training = prepared, hardware, training
         self.task = prepared.task
         self.norms: list[_BatchNorm] = [
             part
@@ -88,13 +89,16 @@ class Statistics:
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
         batches = training_batches(
-            prepared.train, prepared.plan, Cursor(0, 0), rank=hardware.rank, ranks=hardware.ranks, workers=0, pin=False
-        )
+            prepared.train, prepared.plan, Cursor(0, 0), rank=hardware.rank, ranks=hardware.ranks, workers=0, pin=False,
+            timeout=self.training.timeout,
+        )  # fmt: skip
         try:
             for number, done in enumerate(islice(batches, STEPS)):
                 for micro, batch in enumerate(done.micro_batches):
                     for place, phase in enumerate(self.task.phases):
-                        reseed(key(self.seed, _MEASURING, number, micro, place, hardware.rank), hardware.device)
+                        reseed(
+                            key(self.training.seed, _MEASURING, number, micro, place, hardware.rank), hardware.device
+                        )
                         # With gradients, for a phase may take some of its own; nothing is propagated to a parameter.
                         with hardware.autocast(), self._sound():
                             self.task.step(phase.name, modules, move(batch, hardware.device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from zoo_core.errors import DataError, PluginError, StoreError, TrainingError, UsageError, ZooError
+from zoo_core.runs.watchdog import Watchdog
 
 SHARED_MEMORY = Path("/dev/shm")
 _REMEDY = "set training.workers=0, or give more shared memory (docker run --shm-size=1g)"
@@ -63,42 +65,66 @@ class Drawn(NamedTuple):
 class Guarded(TorchDataset[Any]):
     """A data set whose failures in a worker are handed over, where torch would add the worker's traceback to them."""
 
-    def __init__(self, dataset: TorchDataset[Any]) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: TorchDataset[Any], watchdog: Watchdog) -> None:
+        self.dataset, self.watchdog = dataset, watchdog
 
     def __getitems__(self, keys: list[Any]) -> Any:
         """The samples, or what went wrong."""
-        return _attempt(lambda: self.dataset.__getitems__(keys))  # type: ignore[attr-defined]
+        return _attempt(lambda: self.dataset.__getitems__(keys), self.watchdog)  # type: ignore[attr-defined]
 
 
 class Collated:
     """A collate function that passes failures on, and moves a worker's batch to shared memory while it can still say that
     there is none: afterwards, in the queue's thread, torch would drop the batch and everybody would wait."""
 
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
+    def __init__(self, collate: Callable[[list[Any]], Any], watchdog: Watchdog) -> None:
+        self.collate, self.watchdog = collate, watchdog
 
     def __call__(self, samples: Any) -> Any:
         """A batch, or what went wrong."""
         if isinstance(samples, Failed):
             return samples
-        return _attempt(lambda: Drawn(_shared(self.collate(samples.samples)), samples.bad))
+        return _attempt(lambda: Drawn(_shared(self.collate(samples.samples)), samples.bad), self.watchdog)
 
 
-def received(batches: Iterator[Any], *, workers: int, timeout: float) -> Iterator[Any]:
-    """The batches of a loader, as `Drawn`. Raises what went wrong in a worker, and `TrainingError` for one that died or hangs."""
+class Asked:
+    """Batches of keys as torch's loader asks for them; those that haven't come yet are remembered."""
+
+    def __init__(self, keys: Iterator[list[Any]]) -> None:
+        self.keys = keys
+        self.open: deque[list[Any]] = deque()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for keys in self.keys:
+            self.open.append(keys)
+            yield keys
+
+
+def received(batches: Iterator[Any], asked: Asked, watchdog: Watchdog) -> Iterator[Any]:
+    """The batches of a loader with workers, as `Drawn`. Raises what went wrong in one, and `TrainingError` where one died or
+    hangs."""
     while True:
         try:
             batch = next(batches)
         except StopIteration:
             return
         except RuntimeError as error:
-            if not workers:
-                raise
-            raise _explained(error, timeout) from error
+            raise _explained(error, asked, watchdog) from error
         if isinstance(batch, Failed):
             raise batch.error
+        asked.open.popleft()
         yield batch
+
+
+def made_here(batches: Iterator[Any], watchdog: Watchdog) -> Iterator[Any]:
+    """The batches of a loader without workers. Raises `TrainingError` for one that takes longer than it may."""
+    with watchdog.ending_process():
+        while True:
+            with watchdog.batch():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
 def demand_workers(workers: int) -> None:
@@ -107,12 +133,13 @@ def demand_workers(workers: int) -> None:
         raise UsageError("a worker of another pool can't have workers of its own", hint="set training.workers=0")
 
 
-def _attempt(work: Callable[[], Any]) -> Any:
-    """What `work` gives; in a worker, what it raises as well."""
+def _attempt(work: Callable[[], Any], watchdog: Watchdog) -> Any:
+    """What `work` gives; in a worker, what it raises as well, and that it took too long."""
     if get_worker_info() is None:
         return work()
     try:
-        return work()
+        with watchdog.batch():
+            return work()
     except Exception as error:  # noqa: BLE001 - raised again in the process that trains
         return Failed.of(error)
 
@@ -143,11 +170,10 @@ def _no_memory() -> TrainingError:
     return TrainingError(f"the loader's workers have too little shared memory{size}", hint=_REMEDY)
 
 
-def _explained(error: RuntimeError, timeout: float) -> ZooError:
+def _explained(error: RuntimeError, asked: Asked, watchdog: Watchdog) -> ZooError:
     words = str(error)
     if "timed out" in words:
-        hint = "one of its samples hangs; find it with training.workers=0, or allow more with training.timeout"
-        return TrainingError(f"no batch came from the loader's workers within {timeout:g} s", hint=hint)
+        return watchdog.missing([key.index for key in asked.open[0]])
     if _lacks_memory(error):
         return _no_memory()
     first = words.splitlines()[0] if words else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -201,9 +202,16 @@ def optimizer(groups: Iterable[dict[str, Any]], config: MistakenOptimizer) -> An
 def task(config: Mistaken, context: Any) -> Any:
     """Classification with the mistake."""
     from zoo_core import Phase, StepOutput
-    from zoo_toys.parts import Classification
+    from zoo_toys.parts import Classification, PointSet
 
     wrong = config.mistake
+    splits = iter(("validation", "test"))
+
+    class Hanging(PointSet):
+        def sample(self, key: Any) -> Any:
+            if key.index == 7:
+                time.sleep(1000)
+            return super().sample(key)
 
     class Mistakes(Classification):
         monitor = {
@@ -216,6 +224,10 @@ def task(config: Mistaken, context: Any) -> Any:
         def __init__(self, config: Any, context: Any) -> None:
             if wrong != "no-super":
                 super().__init__(config, context)
+
+        def dataset(self, samples: Sequence[Any], *, train: bool) -> Any:
+            split = "train" if train else next(splits, "")
+            return (Hanging if wrong == f"{split}-hangs" else PointSet)(samples, self.labels, 0.0)
 
         def step(self, phase: str, modules: Mapping[str, Any], batch: Any) -> Any:
             found = super().step(phase, modules, batch)
