@@ -78,7 +78,7 @@ def _check(
         contracts.check_digest(recipe.data.id, prepared.data_digest, prepared.data.digest())
     _check_splits(recipe, prepared)
     _check_optimizers(recipe, prepared)
-    with undisturbed([task.model, *task.modules().values()], hardware.device):
+    with undisturbed(name, {"task": task, **task.modules()}, hardware.device):
         _rebuild(prepared, host)
         seconds = _step(recipe, prepared, hardware)
         if prepared.evaluation is not None:

@@ -17,6 +17,8 @@ STATEFUL = {
     "closed": "Closed",
     "drawn": "Drawn",
     "counting": "Counting",
+    "busy": "Busy",
+    "iterating": "Iterating",
     "lower": "Lower",
     "sometimes": "Sometimes",
     "infinite": "Infinite",

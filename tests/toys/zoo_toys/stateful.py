@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import random
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -119,6 +121,54 @@ class Counting(_Leaky):
     def change(self, logits: Tensor) -> None:
         """One more."""
         self.count += 1
+
+
+class Busy(_Leaky):
+    """Keeps in every step, and in every evaluation, whatever Python can hold."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        calls = 0
+
+        def called() -> int:
+            nonlocal calls
+            calls += 1
+            return calls
+
+        self.called = called
+        self.steps = 0
+        self.losses: deque[float] = deque([0.0], maxlen=3)
+        self.seen = {"labels": {0}, "order": [0], "sums": np.zeros(2)}
+        self.mean = torch.zeros(2)
+        self.dice = {"numpy": np.random.default_rng(0), "python": random.Random(0), "torch": torch.Generator()}
+
+    def change(self, logits: Tensor) -> None:
+        """All of it, and an attribute of the model that isn't a tensor."""
+        self.steps += self.called()
+        self.losses.append(float(logits.sum()) + self.dice["python"].random())
+        self.seen["labels"].add(self.steps)
+        self.seen["order"].append(self.steps)
+        self.seen["sums"] += self.dice["numpy"].random(2)
+        self.mean = self.mean + torch.rand(2, generator=self.dice["torch"])
+        self.model.calls = getattr(self.model, "calls", 0) + 1
+        self.newest = logits
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Any:
+        """The same once more."""
+        self.change(modules["model"](batch["points"]))
+        return super().evaluate(modules, batch)
+
+
+class Iterating(_Leaky):
+    """Takes from an iterator, which can't be put back."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.shares = (1 / number for number in range(1, 1000))
+
+    def change(self, logits: Tensor) -> None:
+        """The next share."""
+        next(self.shares)
 
 
 class Lower(Classification):
