@@ -35,7 +35,7 @@ FLOORS = (
     ("store", "registry", "storage.folders", "data.images"),
     ("data.pixels", "data.survey"),
     ("fetch", "recipe", "storage.garbage"),
-    ("training.task", "training.workers", "training.interrupt",
+    ("training.task", "training.workers", "training.interrupt", "training.confusion",
      "build", "checkpoint", "runs.identity", "runs.record", "runs.tail", "data.spread"),
     ("finetune", "exchange", "training.packing"),
     ("training.randomness", "training.report", "training.losses", "training.schedule",

@@ -16,6 +16,7 @@ from zoo_core.factory import evaluate, train
 from zoo_core.runs import bootstrap
 from zoo_core.runs.verdicts import verdict, verdicts
 from zoo_core.training.classify import class_intervals, class_scores
+from zoo_core.training.confusion import Confusion
 
 CONFUSION = np.array([[40, 9, 0, 1], [5, 21, 0, 4], [0, 0, 0, 0], [2, 0, 0, 11]])
 
@@ -28,26 +29,26 @@ def by_hand(confusion: np.ndarray, resamples: int) -> dict[str, tuple[float, flo
     found = []
     for _ in range(resamples):
         drawn = np.bincount(generator.choice(samples, len(samples)), minlength=classes * classes)
-        found.append(class_scores(drawn.reshape(classes, classes)))
+        found.append(class_scores(Confusion.of_matrix(drawn.reshape(classes, classes))))
     ends = {name: np.quantile([one[name] for one in found], (0.025, 0.975)) for name in found[0]}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def test_intervals_of_a_classifier_are_those_of_resampled_samples() -> None:
-    found, expected = class_intervals(CONFUSION), by_hand(CONFUSION, 4000)
+    confusion = Confusion.of_matrix(CONFUSION)
+    found, expected = class_intervals(confusion), by_hand(CONFUSION, 4000)
     assert found.keys() == expected.keys() == {"accuracy", "macro_f1"}
     for name, ends in expected.items():
         assert found[name] == pytest.approx(ends, abs=0.012)
-        assert found[name][0] < class_scores(CONFUSION)[name] < found[name][1]
-    assert class_intervals(CONFUSION) == found, "the draws have a fixed seed"
+        assert found[name][0] < class_scores(confusion)[name] < found[name][1]
+    assert class_intervals(confusion) == found, "the draws have a fixed seed"
 
 
 def test_a_thousand_classes_take_seconds_and_little_memory() -> None:
     generator = np.random.default_rng(0)
     true = generator.integers(0, 1000, 5000)
     predicted = np.where(generator.random(5000) < 0.7, true, generator.integers(0, 1000, 5000))
-    confusion = np.bincount(true * 1000 + predicted, minlength=10**6).reshape(1000, 1000)
-    intervals = class_intervals(confusion)
+    intervals = class_intervals(Confusion.of_pairs(true * 1000 + predicted, 1000))
     assert intervals.keys() == {"accuracy"}, "resamples of five samples a class have a lower macro-F1 than the samples"
     low, high = intervals["accuracy"]
     assert low == pytest.approx(0.7 - 1.96 * np.sqrt(0.21 / 5000), abs=0.01)
@@ -79,7 +80,7 @@ def test_samples_that_are_all_alike_give_no_interval() -> None:
     assert bootstrap.interval_of_share(50, 50) is None and bootstrap.interval_of_share(0, 50) is None
     assert bootstrap.interval_of_share(1, 1) is None and bootstrap.interval_of_mean([3.0]) is None
     assert bootstrap.interval_of_ratio([1, 0], [0, 0]) is None, "nothing to divide by"
-    assert class_intervals(np.diag([4, 3])) == {} and class_intervals(np.zeros((2, 2), np.int64)) == {}
+    assert class_intervals(Confusion.of_matrix(np.diag([4, 3]))) == {} == class_intervals(Confusion.of_pairs([], 2))
 
 
 def test_resamples_come_in_blocks_that_are_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:

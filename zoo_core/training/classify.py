@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from zoo_core.errors import DataError, nearest
 from zoo_core.runs.bootstrap import Floats, Interval, known, percentiles, resamples
+from zoo_core.training.confusion import Confusion
 
 DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {"accuracy": "max", "macro_f1": "max", "loss": "min"}
 """Which of a classifier's metrics are better when there is less of them, and which when there is more."""
+_BLOCK = 1 << 20
+"""Counts by class of the resamples that are scored at a time, 8 MiB."""
 
 
 def label_numbers(found: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
@@ -28,51 +29,43 @@ def label_numbers(found: Sequence[str], labels: Sequence[str]) -> NDArray[np.int
     return numbers
 
 
-def confusion_counts(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Counts (C, C) by true and predicted class, of label numbers (N,)."""
-    return torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-
-
 def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top_k: int = 0) -> dict[str, Any]:
     """`label` and `score` of the likeliest class, and `scores` of the `top_k` likeliest (0: of all), in order."""
     ranked = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
     return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[: top_k or None])}
 
 
-def most_confused(confusion: NDArray[np.integer[Any]], most: int) -> list[int]:
-    """The classes with the most mistakes, as the true or as the predicted one, in the order of their numbers; at most so
-    many, and all where there are no more."""
-    if len(confusion) <= most:
-        return list(range(len(confusion)))
-    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
-    chosen: list[int] = sorted(np.argsort(-wrong, kind="stable")[:most].tolist())
-    return chosen
-
-
-def class_scores(confusion: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy and macro-F1 of a confusion matrix (true class, predicted class), as scikit-learn computes them.
+def class_scores(confusion: Confusion) -> dict[str, float]:
+    """Accuracy and macro-F1 of a confusion matrix, as scikit-learn computes them.
 
     Macro-F1 is the mean over the classes that occur among the true or the predicted ones, as `f1_score` without `labels`.
     """
-    right = np.diag(confusion).astype(np.float64)
-    occurrences = confusion.sum(axis=1) + confusion.sum(axis=0)
+    right = confusion.right.astype(np.float64)
+    occurrences = confusion.rows + confusion.columns
     present = occurrences > 0
     f1 = 2 * right[present] / occurrences[present]
     return {
-        "accuracy": float(right.sum() / max(int(confusion.sum()), 1)),
+        "accuracy": float(right.sum() / max(confusion.total, 1)),
         "macro_f1": float(f1.mean()) if len(f1) else 0.0,
     }
 
 
-def class_intervals(confusion: NDArray[np.int64]) -> dict[str, Interval]:
+def class_intervals(confusion: Confusion) -> dict[str, Interval]:
     """Bootstrap intervals of what `class_scores` finds, where they can be told.
 
     Samples in one cell are alike to both scores, so new counts of the cells are a resample of the samples, exactly.
     """
-    if confusion.sum() < 2:
+    if confusion.total < 2:
         return {}
-    true, predicted = np.nonzero(confusion)
-    drawn = [_scores(counts, true, predicted, len(confusion)) for counts in resamples(confusion[true, predicted])]
+    # Classes that don't occur change neither score.
+    present, numbers = np.unique(np.concatenate((confusion.true, confusion.predicted)), return_inverse=True)
+    true, predicted = np.split(numbers, 2)
+    together = max(1, _BLOCK // len(present))
+    drawn = [
+        _scores(counts[first : first + together], true, predicted, len(present))
+        for counts in resamples(confusion.counts)
+        for first in range(0, len(counts), together)
+    ]
     resampled = dict(zip(("accuracy", "macro_f1"), map(np.concatenate, zip(*drawn, strict=True)), strict=True))
     figures = class_scores(confusion)
     return known({name: percentiles(values, figures[name]) for name, values in resampled.items()})

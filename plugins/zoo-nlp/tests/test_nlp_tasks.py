@@ -30,6 +30,7 @@ from zoo_core.plugins import Provided
 from zoo_core.runs.baselines import figures_of
 from zoo_core.specs import Head
 from zoo_core.training.classify import class_scores
+from zoo_core.training.confusion import Confusion
 from zoo_core.training.losses import cross_entropy
 from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
 
@@ -385,8 +386,9 @@ def test_classification_learns_with_every_family(family: str) -> None:
     assert last < first / 2
     figures, gathered = evaluate(task, LABELLED, batch_size=3)
     assert figures["accuracy"] == 1.0 and figures["macro_f1"] == 1.0
-    counts = torch.tensor([[6, 2], [1, 7]])
-    assert set(task.intervals({"confusion": counts})) == {"accuracy", "macro_f1"}
+    classes = len(task.labels)
+    pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
+    assert set(task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
     assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     answers = task.predict(TEXTS, configs.ClassificationOptions())
     assert [answer["label"] for answer in answers] == [sample.label for sample in LABELLED]
@@ -452,12 +454,14 @@ def test_figures_of_a_confusion_matrix_are_scikit_learns() -> None:
     confusion = np.array([[5, 2, 0, 0], [1, 3, 0, 4], [0, 0, 0, 0], [2, 0, 0, 6]])
     truth = np.repeat(np.arange(4), confusion.sum(1))
     found = np.concatenate([np.repeat(np.arange(4), row) for row in confusion])
-    figures = class_scores(confusion)
+    figures = class_scores(Confusion.of_matrix(confusion))
     assert figures["accuracy"] == pytest.approx(14 / 23)
     # Class 2 occurs nowhere, so that it is no class of these figures; class 1 of the second matrix is only ever missed.
     assert figures["macro_f1"] == pytest.approx(f1_score(truth, found, average="macro"))
-    assert class_scores(np.array([[3, 0, 0], [1, 0, 0], [0, 0, 0]]))["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
-    assert class_scores(np.diag([4, 2, 0]))["macro_f1"] == 1.0
+    assert class_scores(Confusion.of_matrix([[3, 0, 0], [1, 0, 0], [0, 0, 0]]))["macro_f1"] == pytest.approx(
+        (6 / 7 + 0) / 2
+    )
+    assert class_scores(Confusion.of_matrix(np.diag([4, 2, 0])))["macro_f1"] == 1.0
 
 
 # Text to text

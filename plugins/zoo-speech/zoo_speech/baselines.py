@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo_core.training.classify import class_scores, label_numbers
+from zoo_core.training.confusion import Confusion
 from zoo_speech.audio import resampled
 from zoo_speech.features import mfcc_statistics
 from zoo_speech.verification import Trials, judged, scored
@@ -57,6 +58,5 @@ def _statistics(samples: Sequence[Any], rate: int) -> NDArray[np.float32]:
 
 
 def _judged(found: NDArray[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
-    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(counts, (label_numbers([sample.label for sample in test], labels), found), 1)
-    return class_scores(counts)
+    numbers = label_numbers([sample.label for sample in test], labels)
+    return class_scores(Confusion.of_pairs(numbers * len(labels) + found, len(labels)))

@@ -11,6 +11,7 @@ from zoo_vision.samples import LabelledImage
 
 from zoo_core.errors import DataError
 from zoo_core.training.classify import class_scores
+from zoo_core.training.confusion import Confusion
 
 
 def labelled(*labels: str) -> list[LabelledImage]:
@@ -78,9 +79,9 @@ def test_classification_agrees_with_scikit_learn() -> None:
     confusion = np.zeros((6, 6), np.int64)
     np.add.at(confusion, (true, found), 1)
     expected = f1_score(true, found, average="macro", zero_division=0.0)
-    scores = class_scores(confusion)
+    scores = class_scores(Confusion.of_matrix(confusion))
     assert scores == {"accuracy": pytest.approx(accuracy_score(true, found)), "macro_f1": pytest.approx(expected)}
-    assert class_scores(np.zeros((3, 3), np.int64)) == {"accuracy": 0.0, "macro_f1": 0.0}
+    assert class_scores(Confusion.of_pairs([], 3)) == {"accuracy": 0.0, "macro_f1": 0.0}
 
 
 def test_top5_by_hand() -> None:

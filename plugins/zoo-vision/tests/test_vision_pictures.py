@@ -14,7 +14,7 @@ from PIL import Image
 from zoo_vision import pictures
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import most_confused
+from zoo_core.training.confusion import Confusion
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def every_picture() -> list[bytes]:
     return [
         pictures.contact_sheet(images, captions=["eins", "zwei → drei", "äöü 日本"], columns=2),
         pictures.grid([images, images], headings=["a", "b", "c"]),
-        pictures.confusion(counts(), ["a", "b", "c", "$d$"]),
+        pictures.confusion(Confusion.of_matrix(counts()), ["a", "b", "c", "$d$"]),
     ]
 
 
@@ -158,23 +158,27 @@ def test_a_thousand_classes_are_shown_by_the_most_confused() -> None:
     many = np.diag(np.full(1000, 5))
     many[700, 3] = many[3, 999] = 4
     labels = [f"class {number}" for number in range(1000)]
-    assert most_confused(many, 3) == [3, 700, 999]
-    sheet, whole = opened(pictures.confusion(many, labels)), opened(pictures.confusion(many[:60, :60], labels[:60]))
+    assert Confusion.of_matrix(many).most_confused(3) == [3, 700, 999]
+    sheet, whole = (
+        opened(pictures.confusion(Confusion.of_matrix(many[:shown, :shown]), labels[:shown])) for shown in (1000, 60)
+    )
     assert sheet.size < 1.2 * whole.size and sheet.shape[0] < 3000
 
 
 @pytest.mark.parametrize("labels", [list("abcd"), ["a very long label " * 5] * 4, ["$x^", "_", "日本", ""]])
 def test_confusions_of_any_labels_are_drawn(labels: list[str]) -> None:
-    assert opened(pictures.confusion(counts(), labels)).shape[0] > 200
+    assert opened(pictures.confusion(Confusion.of_matrix(counts()), labels)).shape[0] > 200
 
 
 def test_many_classes_have_room_for_their_names() -> None:
-    sheet = opened(pictures.confusion(counts(60), [f"class {number}" for number in range(60)]))
+    sheet = opened(pictures.confusion(Confusion.of_matrix(counts(60)), [f"class {number}" for number in range(60)]))
     assert 60 * 18 < min(sheet.shape[:2]) < 60 * 18 + 400
 
 
 def test_right_is_blue_wrong_is_orange_and_empty_rows_are_grey() -> None:
-    sheet = opened(pictures.confusion(np.array([[0, 7, 0], [0, 7, 0], [0, 0, 0]]), ["a", "b", "c"])).astype(int)
+    sheet = opened(pictures.confusion(Confusion.of_matrix([[0, 7, 0], [0, 7, 0], [0, 0, 0]]), ["a", "b", "c"])).astype(
+        int
+    )
     red, green, blue = np.moveaxis(sheet, 2, 0)
     strong = abs(red - blue) > 60
     rows, columns = (np.nonzero(strong & (blue > red)), np.nonzero(strong & (red > blue)))
@@ -227,9 +231,12 @@ def test_more_heat_is_never_paler() -> None:
         (lambda: pictures.contact_sheet([plain(2, 2, 1)], scale=-1), UsageError, "scale: at least 0"),
         (lambda: pictures.grid([[plain(2, 2, 1)]], headings=["a", "b"]), UsageError, "headings: 2 for 1 columns"),
         (lambda: pictures.contact_sheet([np.zeros((2, 2), np.uint8)]), DataError, "expected a picture of shape"),
-        (lambda: pictures.confusion(counts(), ["a"]), UsageError, r"expected \(1, 1\) numbers"),
-        (lambda: pictures.confusion(-counts(), list("abcd")), UsageError, "numbers from 0"),
-        (lambda: pictures.confusion(0 * counts(), list("abcd")), DataError, "no predictions"),
+        (
+            lambda: pictures.confusion(Confusion.of_matrix(counts()), ["a"]),
+            UsageError,
+            "expected those of 1 classes, found 4",
+        ),
+        (lambda: pictures.confusion(Confusion.of_matrix(0 * counts()), list("abcd")), DataError, "no predictions"),
         (lambda: pictures.overlay(plain(2, 2, 1), np.zeros((1, 2, 2))), DataError, "heat map of shape"),
     ],
 )

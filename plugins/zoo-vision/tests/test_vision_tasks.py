@@ -476,8 +476,9 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
     metrics, artifacts, _ = evaluate("resnet_nano.shapes", str(tmp_path / "pictures"), split="train", zoo=zoo)
     assert {metric.name for metric in metrics} == {"accuracy", "macro_f1", "loss"} and "confusion.png" in artifacts
     task = load("resnet_nano.shapes", zoo=zoo).task
-    counts = torch.tensor([[6, 2], [1, 7]])
-    assert set(task.intervals({"confusion": counts})) == {"accuracy", "macro_f1"}
+    classes = len(task.labels)
+    pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
+    assert set(task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
     assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     one_class = tmp_path / "mine"
     shutil.copytree(tmp_path / "pictures" / LABELS[0], one_class / LABELS[0])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from zoo_core.data.images import Array
 from zoo_core.errors import DataError
 from zoo_core.training.classify import class_scores
+from zoo_core.training.confusion import Confusion
 from zoo_vision.samples import LabelledImage
 
 SIDE = 32
@@ -132,6 +133,4 @@ def _fitted(pixels: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def _scores(truth: npt.NDArray[np.int64], found: npt.NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
-    confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(confusion, (truth, found), 1)
-    return class_scores(confusion)
+    return class_scores(Confusion.of_pairs(truth * len(labels) + found, len(labels)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import most_confused
+from zoo_core.training.confusion import Confusion
 from zoo_vision.preprocessor import Pixels, require_picture
 
 if TYPE_CHECKING:
@@ -73,19 +73,18 @@ def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> b
     return _png(_laid_out([[_Cell(picture, []) for picture in row] for row in shown], above, width))
 
 
-def confusion(counts: NDArray[np.integer[Any]], labels: Sequence[str]) -> bytes:
+def confusion(counts: Confusion, labels: Sequence[str]) -> bytes:
     """PNG of a confusion matrix (C, C): rows are true classes, shown as shares of their row; right blue, wrong orange.
 
     Of more than 60 classes the most confused are shown, so that time and memory don't grow with their number.
 
-    Raises `UsageError` for other shapes or negative counts, `DataError` for a matrix of zeros.
+    Raises `UsageError` for another number of classes, `DataError` for a matrix of zeros.
     """
-    counts = np.asarray(counts)
-    if counts.shape != (len(labels), len(labels)) or (counts < 0).any():
-        raise UsageError(f"counts: expected ({len(labels)}, {len(labels)}) numbers from 0, found shape {counts.shape}")
-    if not counts.sum():
+    if counts.classes != len(labels):
+        raise UsageError(f"counts: expected those of {len(labels)} classes, found {counts.classes}")
+    if not counts.total:
         raise DataError("there are no predictions to draw a confusion matrix of")
-    shown = most_confused(counts, _CLASSES)
+    shown = counts.most_confused(_CLASSES)
     figure = _confusion_figure(counts, shown, [_drawable(labels[place]) for place in shown])
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -252,7 +251,7 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _confusion_figure(counts: NDArray[Any], shown: list[int], labels: list[str]) -> Figure:
+def _confusion_figure(counts: Confusion, shown: list[int], labels: list[str]) -> Figure:
     # Figure without pyplot: no global state, no window system, nothing to close.
     from matplotlib.figure import Figure
 
@@ -261,8 +260,8 @@ def _confusion_figure(counts: NDArray[Any], shown: list[int], labels: list[str])
     side = max(cell * classes, 1.6)
     figure = Figure(figsize=(side, side), dpi=120, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
-    totals = counts.sum(1, keepdims=True)[shown]
-    part = counts[np.ix_(shown, shown)]
+    totals = counts.rows[shown][:, None]
+    part = counts.part(shown)
     shares = np.divide(part, totals, out=np.zeros(part.shape), where=totals > 0)
     axes.imshow(_coloured(shares, totals[:, 0] == 0), interpolation="nearest")
     _name_classes(axes, labels, totals[:, 0])
@@ -272,12 +271,12 @@ def _confusion_figure(counts: NDArray[Any], shown: list[int], labels: list[str])
     return figure
 
 
-def _write_title(axes: Axes, counts: NDArray[Any], shown: int, side: float) -> None:
+def _write_title(axes: Axes, counts: Confusion, shown: int, side: float) -> None:
     """How many were right, and what the cells show, `side` being the height of the axes in inches."""
-    right, total = int(np.trace(counts)), int(counts.sum())
+    right, total = int(counts.right.sum()), counts.total
     cells = "cells: % of the row" if shown <= _FIGURES else "darker: a larger share of the row"
-    if shown < len(counts):
-        cells = f"the {shown} most confused of {len(counts):,} classes; {cells}"
+    if shown < counts.classes:
+        cells = f"the {shown} most confused of {counts.classes:,} classes; {cells}"
     lines = (
         (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", _text(10.5)),
         (0.12, f"{cells}; at its end: pictures", {**_text(7.5), "alpha": 0.65}),

@@ -15,11 +15,10 @@ from zoo_core.training.classify import (
     DIRECTIONS,
     class_intervals,
     class_scores,
-    confusion_counts,
     label_numbers,
-    most_confused,
     ranked_answer,
 )
+from zoo_core.training.confusion import Confusion, confusion_pairs
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
 from zoo_nlp.configs import ClassificationOptions
 from zoo_nlp.preprocessor import Tokens
@@ -58,21 +57,21 @@ class TextClassification(TextTask):
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Loss, its weight, and counts (C, C) by true and predicted class."""
+        """Loss, its weight, and the pairs of true and predicted class."""
         logits = _logits(modules["model"], batch)
         loss, weight = self._loss(logits, batch["labels"])
-        confusion = confusion_counts(batch["labels"], logits.argmax(-1), len(self.labels))
+        confusion = confusion_pairs(batch["labels"], logits.argmax(-1), len(self.labels))
         return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """Accuracy, macro-F1 and mean loss."""
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
+        return {**class_scores(self._confusion(gathered)), "loss": float(loss) / float(weight)}
 
     def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
         """Those of accuracy and macro-F1."""
-        return class_intervals(_counts(gathered))
+        return class_intervals(self._confusion(gathered))
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each input, its probability, and the probabilities of all, or of the likeliest `top_k`.
@@ -95,11 +94,15 @@ class TextClassification(TextTask):
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
         """`confusion.json`: the labels, and the counts by true and predicted label; of many labels the most confused."""
-        counts = _counts(gathered)
-        shown = most_confused(counts, _LABELS)
-        part = counts[np.ix_(shown, shown)].tolist()
-        confusion = {"labels": [self.labels[place] for place in shown], "counts": part}
-        return {"confusion.json": (json.dumps(confusion) + "\n").encode()}
+        confusion = self._confusion(gathered)
+        shown = confusion.most_confused(_LABELS)
+        written = {"labels": [self.labels[place] for place in shown], "counts": confusion.part(shown).tolist()}
+        return {"confusion.json": (json.dumps(written) + "\n").encode()}
+
+    def _confusion(self, gathered: Mapping[str, Tensor | list[Any]]) -> Confusion:
+        pairs = gathered["confusion"]
+        assert isinstance(pairs, list)
+        return Confusion.of_pairs(pairs, len(self.labels))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         assert self.loss is not None  # the spec names a default
@@ -133,9 +136,3 @@ class LabelledTexts(Dataset):
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
     return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits  # type: ignore[no-any-return]
-
-
-def _counts(gathered: Mapping[str, Tensor | list[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    confusion = gathered["confusion"]
-    assert isinstance(confusion, Tensor)
-    return confusion.cpu().numpy()

@@ -16,10 +16,10 @@ from zoo_core.training.classify import (
     DIRECTIONS,
     class_intervals,
     class_scores,
-    confusion_counts,
     label_numbers,
     ranked_answer,
 )
+from zoo_core.training.confusion import Confusion, confusion_pairs
 from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
 from zoo_speech import baselines
 from zoo_speech.augment import WaveAugmentation
@@ -67,23 +67,28 @@ class AudioClassification(EncoderTask):
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sum of the losses of whole recordings, and counts by true and by found label."""
+        """Sum of the losses of whole recordings, and the pairs of true and found label."""
         waveforms = batch["waveforms"]
         logits = self.logits_of(modules["model"], waveforms, together=len(waveforms))
         assert self.loss is not None  # refused above
         loss, weight = self.loss(logits, batch["labels"])
-        counts = confusion_counts(batch["labels"], logits.argmax(-1), len(self.labels))
-        return {"loss": loss, "weight": weight, "confusion": counts}
+        pairs = confusion_pairs(batch["labels"], logits.argmax(-1), len(self.labels))
+        return {"loss": loss, "weight": weight, "confusion": pairs}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
         """Accuracy, macro-F1 and mean loss in nats."""
         sums = cast("Mapping[str, Tensor]", gathered)
-        figures = class_scores(sums["confusion"].cpu().numpy())
+        figures = class_scores(self._confusion(gathered))
         return {**figures, "loss": float(sums["loss"] / sums["weight"])}
 
     def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
         """Those of accuracy and macro-F1."""
-        return class_intervals(cast("Tensor", gathered["confusion"]).cpu().numpy())
+        return class_intervals(self._confusion(gathered))
+
+    def _confusion(self, gathered: Mapping[str, Tensor | list[Any]]) -> Confusion:
+        pairs = gathered["confusion"]
+        assert isinstance(pairs, list)
+        return Confusion.of_pairs(pairs, len(self.labels))
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on statistics of cepstral coefficients."""

@@ -15,10 +15,10 @@ from zoo_core.training.classify import (
     DIRECTIONS,
     class_intervals,
     class_scores,
-    confusion_counts,
     label_numbers,
     ranked_answer,
 )
+from zoo_core.training.confusion import Confusion, confusion_pairs
 from zoo_core.training.task import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, serving
 from zoo_vision import mixing, pictures
 from zoo_vision.augment import Augmentation
@@ -57,11 +57,11 @@ class ImageClassification(ImageTask):
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Loss, its weight, counts (C, C) by true and predicted class, and both classes of the pictures to show."""
+        """Loss, its weight, the pairs of true and predicted class, and both classes of the pictures to show."""
         logits = modules["model"](self.preprocessor.normalise(batch["images"]))
         loss, weight = self._loss(logits, batch["labels"])
         predicted = logits.argmax(-1)
-        confusion = confusion_counts(batch["labels"], predicted, len(self.labels))
+        confusion = confusion_pairs(batch["labels"], predicted, len(self.labels))
         examples = [
             (as_pictures(batch["images"][place])[0], int(batch["labels"][place]), int(predicted[place]))
             for place in batch["shown"].nonzero().flatten().tolist()
@@ -72,11 +72,11 @@ class ImageClassification(ImageTask):
         """Accuracy, macro-F1 and mean loss."""
         loss, weight = gathered["loss"], gathered["weight"]
         assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {**class_scores(_counts(gathered)), "loss": float(loss) / float(weight)}
+        return {**class_scores(self._confusion(gathered)), "loss": float(loss) / float(weight)}
 
     def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
         """Those of accuracy and macro-F1."""
-        return class_intervals(_counts(gathered))
+        return class_intervals(self._confusion(gathered))
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each picture and the probabilities of all, or of the likeliest `top_k`.
@@ -116,7 +116,7 @@ class ImageClassification(ImageTask):
         targets = torch.tensor([predicted for _, _, predicted in chosen[:EXPLAINED]])
         overlays = self._explained(images.to(self.device), targets.to(self.device), "gradients")
         return {
-            "confusion.png": pictures.confusion(_counts(gathered), self.labels),
+            "confusion.png": pictures.confusion(self._confusion(gathered), self.labels),
             "predictions.png": pictures.contact_sheet([picture for picture, _, _ in chosen], captions=captions),
             "explanations.png": pictures.contact_sheet(overlays, captions=captions[:EXPLAINED]),
         }
@@ -129,6 +129,11 @@ class ImageClassification(ImageTask):
     def _caption(self, true: int, predicted: int) -> str:
         right = true == predicted
         return self.labels[true] if right else f"{self.labels[true]} → {self.labels[predicted]}"
+
+    def _confusion(self, gathered: Mapping[str, Tensor | list[Any]]) -> Confusion:
+        pairs = gathered["confusion"]
+        assert isinstance(pairs, list)
+        return Confusion.of_pairs(pairs, len(self.labels))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         assert self.loss is not None  # the spec names a default
@@ -156,9 +161,3 @@ class LabelledPictures(Pictures):
         """`images` (B, C, S, S), uint8, `labels` (B,) and `shown` (B,)."""
         images, labels, shown = zip(*samples, strict=True)
         return {"images": torch.stack(images), "labels": torch.tensor(labels), "shown": torch.tensor(shown)}
-
-
-def _counts(gathered: Mapping[str, Tensor | list[Any]]) -> NDArray[np.int64]:
-    confusion = gathered["confusion"]
-    assert isinstance(confusion, Tensor)
-    return confusion.cpu().numpy()
