@@ -50,6 +50,7 @@ FLOORS = (
     ("training.publish", "runs.rows", "runs.extras_child"),
     ("runs.finishing", "runs.measure"),
     ("training.run",),
+    ("runs.late_extras",),
     ("factory",),
     ("upkeep",),
     ("cli", "testing"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# Not typing's own: an interruption while typing is imported here is one that nobody can answer yet.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zoo_core.build import Adaptation as Adaptation
     from zoo_core.errors import ArchMismatch as ArchMismatch
     from zoo_core.errors import CorruptFile as CorruptFile
@@ -80,6 +81,8 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 

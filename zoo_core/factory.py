@@ -272,6 +272,10 @@ def train(
     place = None if folder is None else expanded(folder)
     # Before torch is imported: a folder that is taken is refused at once.
     with claimed(resolved.name, place, resumes=resume) as claim:
+        if claim.registered and claim.folder:
+            from zoo_core.runs.late_extras import make_late
+
+            return make_late(resolved, host=zoo.host, registry=zoo.registry, folder=claim.folder, reporter=reporter)
         from zoo_core.training.run import train as run
 
         return run(resolved, host=zoo.host, registry=zoo.registry, claim=claim, reporter=reporter)
@@ -281,6 +285,8 @@ def resume(
     folder: str | Path, *, overrides: Sequence[str] = (), reporter: Reporter | None = None, zoo: Zoo | None = None
 ) -> RunResult:
     """Go on with the run in a folder, by the recipe that is stored there, and end with the bits of an undisturbed run.
+
+    One that was killed once its checkpoint was registered is given what was still to follow.
 
     `overrides` may change what no weight depends on: `log_every`, `save_every`, `keep`, `workers`, `evaluate_samples`,
     `skip_nonfinite`. Raises `ResumeError` for a folder without a run, a run that is finished, in use or not the same any

@@ -16,7 +16,9 @@ from zoo_core.schema import parse_yaml
 RECIPE = "recipe.yaml"
 """The resolved recipe; written last when a run is laid out, so a folder that holds it holds a run."""
 MODEL = "model"
-"""The checkpoint that a finished run made."""
+"""The checkpoint that a run made; from here on its weights and figures are what they are."""
+PENDING = "extras.pending"
+"""Stands beside the checkpoint for as long as what follows its registration isn't made."""
 
 _TRACES = {LOCK, "identity.json", "preprocessor", "checkpoints", "artifacts"}
 _MOST = 1 << 20
@@ -32,6 +34,8 @@ class Claim:
     """Held by the main rank only."""
     resumes: bool
     """Whether the folder holds a run to go on with."""
+    registered: bool = False
+    """Whether that run has its checkpoint, and only what follows is to be made."""
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def claimed(name: str, folder: Path | None, *, resumes: bool) -> Iterator[Claim]
         place, lock = _first_free(name, Path("runs"))
         made = True
     try:
-        yield Claim(folder=place, lock=lock, resumes=resumes)
+        yield Claim(folder=place, lock=lock, resumes=resumes, registered=resumes and (place / MODEL).exists())
     finally:
         if not resumes and not (place / RECIPE).exists():
             with suppress(DiskError):  # what failed first is what the user must hear
@@ -83,13 +87,27 @@ def _taken_up(folder: Path) -> Lock:
         raise ResumeError(
             f"{folder} holds no run that got as far as its first step", hint="start it again, or name a run's folder"
         )
-    if (folder / MODEL).exists():
-        raise ResumeError(f"{folder} is finished", hint=f"its checkpoint is in {folder / MODEL}")
+    if problem := _nothing_left(folder):
+        raise problem
     lock = take(folder)
-    if (folder / MODEL).exists():  # it was finished while we looked
+    if problem := _nothing_left(folder):  # it was finished while we looked
         lock.release()
-        raise ResumeError(f"{folder} is finished", hint=f"its checkpoint is in {folder / MODEL}")
+        raise problem
     return lock
+
+
+def _nothing_left(folder: Path) -> ResumeError | None:
+    """Why there is nothing to resume, if so."""
+    if not (folder / MODEL).exists():
+        return None
+    if not (folder / PENDING).exists():
+        return ResumeError(f"{folder} is finished", hint=f"its checkpoint is in {folder / MODEL}")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        return ResumeError(
+            f"{folder} has its checkpoint; what follows takes one process",
+            hint=f"zoo resume {folder}, without a launcher",
+        )
+    return None
 
 
 def _taken(folder: Path) -> tuple[Lock, bool]:

@@ -6,13 +6,17 @@ Nothing that happens here changes how the run ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
+from zoo_core import fs
 from zoo_core.card import Card
+from zoo_core.errors import DiskError
 from zoo_core.plot import draw_learning_curve
 from zoo_core.plugins import PluginHost
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.runs.baselines import left_out
+from zoo_core.runs.claim import PENDING
 from zoo_core.runs.extras import NO_EXTRAS, Extras, Job, job_for, limits, make_extras
 from zoo_core.runs.guard import attempt
 from zoo_core.training.folder import RunFolder
@@ -57,6 +61,8 @@ def complete(
     drawn = attempt(lambda: _draw(files, recipe.name, extras.baselines), _MINUTE)
     if drawn.problem:
         say(left_out("the learning curve", drawn.problem))
+    with suppress(DiskError):
+        fs.remove_file(files.path / PENDING)
     return added.value or card, extras.baselines
 
 

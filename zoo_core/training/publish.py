@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core import build
+from zoo_core import build, fs
 from zoo_core.card import Card, DataRecord, Metric
 from zoo_core.checkpoint import pack, rewrite_card, write_folder
 from zoo_core.environment import describe_environment
@@ -15,6 +15,7 @@ from zoo_core.errors import TrainingError
 from zoo_core.recipe import Recipe
 from zoo_core.registry import Registry
 from zoo_core.runs.baselines import left_out
+from zoo_core.runs.claim import MODEL, PENDING
 from zoo_core.schema import to_data
 from zoo_core.training.evaluate import evaluate, intervals, micro_batch
 from zoo_core.training.hardware import Hardware
@@ -83,8 +84,9 @@ def publish(
     metrics = _metrics(recipe, final, prepared.task)
     filled, files = pack(_card(recipe, prepared, metrics, parent, training, final.notes), tensors, others)
     card = registry.register(filled, files)
-    if not (folder / "model").exists():
-        write_folder(folder, "model", card, files)
+    if not (folder / MODEL).exists():
+        fs.write_file(folder / PENDING, b"")
+        write_folder(folder, MODEL, card, files)
     return card
 
 
@@ -95,11 +97,12 @@ def annotate(
     metrics = tuple(
         replace(metric, baselines=_of_metric(metric.name, baselines) or metric.baselines) for metric in card.metrics
     )
-    later = replace(card, metrics=metrics, notes="\n".join(filter(None, (card.notes, *notes))))
+    new = [note for note in notes if note not in card.notes.splitlines()]
+    later = replace(card, metrics=metrics, notes="\n".join(filter(None, (card.notes, *new))))
     if later == card:
         return card
     amended = registry.amend(later)
-    rewrite_card(folder / "model", amended)
+    rewrite_card(folder / MODEL, amended)
     return amended
 
 
