@@ -50,7 +50,12 @@ def main() -> int:
     for name in options.proofs:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix=f"zoo-soak-{name}-") as folder:
-            record = PROOFS[name](options.trials, options.seed, Path(folder))
+            try:
+                record = PROOFS[name](options.trials, options.seed, Path(folder))
+            except ModuleNotFoundError as missing:
+                print(f"{name}: SKIPPED, it needs a package that is not installed: pip install {missing.name}")
+                holds = False
+                continue
         record = {"proof": name, "seed": options.seed, **record, "seconds": round(time.perf_counter() - began, 1)}
         record["environment"] = describe_environment()
         fs.make_folder(RECORDS)

@@ -1,6 +1,6 @@
 """Kills a training run again and again, resumes it, and compares the bits of its end with those of an undisturbed run.
 
-torch is imported once; every run is a forked child, so that a trial costs a fraction of a second.
+What runs import is imported once; every run is a forked child, so that a trial costs a second or two.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from zoo_toys.runs import STATEFUL, recipe, toy_zoo
+from zoo_toys.runs import PACKAGED, PACKAGES, STATEFUL, recipe, toy_zoo
 
 from zoo_core.factory import train
 from zoo_core.training.folder import final_digest
 from zoo_core.training.interrupt import Interrupted
 
 SHAPES = ("single", "adversarial", "sequence", *(name for name, _, _ in STATEFUL))
+OF_PACKAGES = tuple(name for name, _, _ in PACKAGED)
 
 
 def run(shape: str, root: Path, folder: Path, workers: int) -> int:
     """One run to its end, or as far as it is let; the exit code."""
     made = recipe(shape, steps=60, save_every=4, evaluate_every=20, ema_decay=0.9, accumulation=2, workers=workers)
+    others = [PACKAGES] if shape in OF_PACKAGES else []
     try:
-        train(made, folder=folder, zoo=toy_zoo(root / "home"), resume=(folder / "recipe.yaml").exists())
+        train(made, folder=folder, zoo=toy_zoo(root / "home", *others), resume=(folder / "recipe.yaml").exists())
     except Interrupted as stop:
         return stop.exit_code
     return 0
@@ -66,18 +70,21 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signal", default="SIGKILL")
+    parser.add_argument("--shapes", nargs="+", choices=[*SHAPES, *OF_PACKAGES], default=SHAPES)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    for name in ("torch._dynamo", "torch.distributed", "accelerate", "matplotlib.backends.backend_agg"):
+        import_module(name)
     dice, number = random.Random(options.seed), getattr(signal, options.signal)
     whole, took = {}, {}
-    for shape in SHAPES:
+    for shape in options.shapes:
         folder = options.folder / f"whole-{shape}"
         code, took[shape] = forked(shape, options.folder, folder, 0, delay=None, number=0)
         assert code == 0, f"the undisturbed run of {shape} failed with {code}"
         whole[shape] = final_digest(folder)
-    good = interruptions = 0
+    good, interruptions = Counter[str](), 0
     for trial in range(options.runs):
-        shape = SHAPES[trial % len(SHAPES)]
+        shape = options.shapes[trial % len(options.shapes)]
         folder, code, hits = options.folder / f"trial-{trial}", 1, 0
         while code != 0:
             delay = dice.uniform(0, took[shape]) if hits < 3 else None
@@ -91,12 +98,15 @@ def main() -> int:
                 break
         interruptions += hits
         same = final_digest(folder) == whole[shape]
-        good += same
+        good[shape] += same
         if not same:
             print(f"trial {trial} ({shape}): other bits after {hits} interruptions")
         shutil.rmtree(folder)
-    print(f"{options.runs} tried, {good} ok; {interruptions} interruptions by {options.signal}, seed {options.seed}")
-    return 0 if good == options.runs and interruptions >= options.runs // 3 else 1
+    print("ok by shape:", ", ".join(f"{shape} {number}" for shape, number in good.items()))
+    print(
+        f"{options.runs} tried, {good.total()} ok; {interruptions} interruptions by {options.signal}, seed {options.seed}"
+    )
+    return 0 if good.total() == options.runs and interruptions >= options.runs // 3 else 1
 
 
 if __name__ == "__main__":

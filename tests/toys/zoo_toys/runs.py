@@ -12,6 +12,7 @@ from zoo_core.factory import Zoo
 from zoo_core.plugins import PluginHost
 from zoo_core.registry import Registry
 from zoo_core.store import Store
+from zoo_toys import packages
 
 TRAINING = {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, "extras": "off"}
 
@@ -35,9 +36,15 @@ STATEFUL = (
 )
 """Shapes of runs with batch normalisation: their names, tasks and optimizers."""
 
+PACKAGED = tuple((name, "point-classification", f"zoo-packages/{name}") for name in packages.PACKAGED)
+"""The same with the optimizers of packages, which need not be installed."""
+
+PACKAGES = EntryPoint("zoo-packages", "zoo_toys.packages", "zoo.plugins")
+"""The plugin that has them."""
+
 
 def recipe(shape: str, **training: Any) -> dict[str, Any]:
-    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial`, `sequence` or one of `STATEFUL`.
+    """A recipe as plain data; `shape` is `single`, `scaled`, `adversarial`, `sequence` or one of `STATEFUL` and `PACKAGED`.
 
     Extras, which take a process, are off.
     """
@@ -65,7 +72,7 @@ def recipe(shape: str, **training: Any) -> dict[str, Any]:
                 "data": {"name": "points"},
                 "optimizer": {"name": optimizer},
             }
-            for name, task, optimizer in STATEFUL
+            for name, task, optimizer in (*STATEFUL, *PACKAGED)
         },
     }[shape]
     named = parts.get("optimizer", {})
