@@ -27,7 +27,7 @@ FLOORS = (
      "data.labels", "data.options", "data.bad", "data.jsontext"),
     ("data.folders", "storage.heads", "runs.watchdog"),
     ("schema", "data.splitting", "data.lines"),
-    ("card", "contract.sizes", "data.delimited", "data.files", "data.archives",
+    ("card", "contract.sizes", "contract.rehearsal", "contract.rehearsal_child", "data.delimited", "data.files", "data.archives",
      "data.parquet", "data.parquet_child", "builtin"),
     ("catalogue", "layers", "runs.lock"),
     ("trial", "aliases", "ports", "runs.claim"),

@@ -20,7 +20,7 @@ from zoo_nlp.configs import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from zoo_nlp.foreign_fields import BERT, GENERATION, GPT2, MARIAN
 from zoo_nlp.foreign_sentences import sentence_notices
 from zoo_nlp.foreign_tokenizers import TokenizerSettings, preprocessor_of
-from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, bert_template, read_tokenizer, wordpiece_tokenizer
+from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, bert_template, foreign_tokenizer, wordpiece_tokenizer
 
 MAX_LABELS = 1_000_000
 """Labels of a folder that names none."""
@@ -107,7 +107,7 @@ class TransformersInterop(Interop):
     def _preprocessor(
         self, files: Mapping[str, bytes], config: Mapping[str, Any], notices: list[str]
     ) -> TextPreprocessor | None:
-        tokenizer = read_tokenizer(files) if TOKENIZER_FILE in files else self.slow_tokenizer(files)
+        tokenizer = foreign_tokenizer(files) if TOKENIZER_FILE in files else self.slow_tokenizer(files)
         if tokenizer is None:
             notices.append(f"{TOKENIZER_FILE} is missing: without a tokenizer the checkpoint answers nothing")
             return None

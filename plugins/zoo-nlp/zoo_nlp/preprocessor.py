@@ -14,6 +14,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from zoo_core.contract.fields import read_object
 from zoo_core.contract.panics import panics_as
 from zoo_core.contract.patterns import refuse_slow
+from zoo_core.contract.rehearsal import rehearse
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.training.task import Preprocessor
 from zoo_nlp.configs import TokenizerConfig
@@ -202,12 +203,23 @@ class TextPreprocessor(Preprocessor):
 
 def read_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer of `tokenizer.json`. Raises `CorruptFile` where it is missing or can't be parsed."""
-    if TOKENIZER_FILE not in files:
-        raise CorruptFile(f"{TOKENIZER_FILE} is missing")
-    try:
-        return restored(files[TOKENIZER_FILE].decode(), TOKENIZER_FILE)
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{TOKENIZER_FILE}: {error}") from None
+    return restored(_text(files), TOKENIZER_FILE)
+
+
+def foreign_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
+    """That of somebody else's `tokenizer.json`, tried in a process of its own first. Raises as `read_tokenizer` does."""
+    text = _text(files)
+    refuse_slow(text, TOKENIZER_FILE)
+    rehearse(
+        "tokenizers:Tokenizer",
+        "from_str",
+        ("no_truncation", "no_padding"),
+        "encode",
+        text,
+        error=CorruptFile,
+        what=TOKENIZER_FILE,
+    )
+    return restored(text, TOKENIZER_FILE)
 
 
 def restored(text: str, where: str) -> Tokenizer:
@@ -223,6 +235,15 @@ def bert_template(tokenizer: Tokenizer) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
     )
+
+
+def _text(files: Mapping[str, bytes]) -> str:
+    if TOKENIZER_FILE not in files:
+        raise CorruptFile(f"{TOKENIZER_FILE} is missing")
+    try:
+        return files[TOKENIZER_FILE].decode()
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{TOKENIZER_FILE}: {error}") from None
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -19,7 +19,7 @@ from zoo_core.training.task import Foreign, Interop
 from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
 from zoo_speech.foreign_fields import SPECTROGRAMS, WHISPER, WHISPER_GENERATION
 from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
-from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, read_json, tokenizer_of
+from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, foreign_tokenizer_of, read_json
 from zoo_speech.whisper_decoding import FIRST_TIMESTAMP
 
 _START = "<|startoftranscript|>"
@@ -143,7 +143,7 @@ class WhisperInterop(Interop):
             suppressed=_tokens(generation, "suppress_tokens", config["vocab_size"]),
             suppressed_first=_tokens(generation, "begin_suppress_tokens", config["vocab_size"]),
         )
-        return WhisperReader(settings, tokenizer_of(files["tokenizer.json"], "tokenizer.json"))
+        return WhisperReader(settings, foreign_tokenizer_of(files["tokenizer.json"], "tokenizer.json"))
 
 
 def configuration_of(files: Mapping[str, bytes], architecture: Any) -> dict[str, Any]:

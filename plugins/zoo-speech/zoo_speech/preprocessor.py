@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from zoo_core.contract.panics import panics_as
 from zoo_core.contract.patterns import refuse_slow
+from zoo_core.contract.rehearsal import rehearse
 from zoo_core.errors import CorruptFile, DataError, UsageError
 from zoo_core.schema import build, to_data
 from zoo_core.training.task import Preprocessor
@@ -233,13 +234,17 @@ class WhisperReader(Reader):
 
 def tokenizer_of(data: bytes, where: str) -> Tokenizer:
     """A tokenizer in the format of the `tokenizers` library. Raises `CorruptFile`, naming the file."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{where}: {error}") from None
-    refuse_slow(text, where)
+    text = _decoded(data, where)
     with panics_as(CorruptFile, where):
         return Tokenizer.from_str(text)
+
+
+def foreign_tokenizer_of(data: bytes, where: str) -> Tokenizer:
+    """A tokenizer of somebody else's file, tried in a process of its own first. Raises as `tokenizer_of` does."""
+    text = _decoded(data, where)
+    calm = ("no_truncation", "no_padding")
+    rehearse("tokenizers:Tokenizer", "from_str", calm, "encode", text, error=CorruptFile, what=where)
+    return tokenizer_of(data, where)
 
 
 def read_json(files: Mapping[str, bytes], name: str) -> Any:
@@ -250,6 +255,15 @@ def read_json(files: Mapping[str, bytes], name: str) -> Any:
         return json.loads(files[name])
     except (ValueError, RecursionError) as error:
         raise CorruptFile(f"{name}: not JSON: {error}") from None
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{where}: {error}") from None
+    refuse_slow(text, where)
+    return text
 
 
 def written(content: Any) -> bytes:

@@ -1,0 +1,60 @@
+"""The process in which `rehearsal.py` tries a library: reads a request as JSON, answers with why the library gave up."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+from contextlib import suppress
+from typing import Any
+
+_INPUTS = (
+    "",
+    "a",
+    "The good movie, 12 of them; it's fine!\n  x",
+    "Ａ é ß ﬁ ½ İ 漢字 か\u3099 हिन्दी עברית \u200b \U0001f600\ufffd",
+    " ".join(f"word{number}" for number in range(600)),
+    "".join(map(chr, range(1, 0x250))),
+)
+"""Few and many words, of several scripts."""
+
+
+def main() -> None:
+    """Try what the request asks for."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing else writes the answer
+    request = json.loads(sys.stdin.buffer.read())
+    place, _, name = request["library"].partition(":")
+    library = getattr(importlib.import_module(place), name)
+    with suppress(ValueError, OSError):  # a system without the limits, or stricter ones
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_DATA, (_memory() + request["memory"], resource.RLIM_INFINITY))
+    json.dump({"failed": _tried(library, request)}, answers)
+    answers.flush()
+
+
+def _tried(library: Any, request: dict[str, Any]) -> str:
+    """Why the library gave up; empty where it didn't."""
+    try:
+        made = getattr(library, request["make"])(request["text"])
+        for method in request["settle"]:
+            getattr(made, method)()
+        for one in _INPUTS:
+            with suppress(Exception):  # an answer as well: of a word that it doesn't know
+                getattr(made, request["ask"])(one)
+    except BaseException as failure:  # noqa: BLE001 - a panic's class has no public name
+        return (str(failure).splitlines() or [type(failure).__name__])[0][:200]
+    return ""
+
+
+def _memory() -> int:
+    """Bytes of writable memory that the process has by now; a guess where the system doesn't say."""
+    with suppress(OSError, ValueError), open("/proc/self/status") as file:  # noqa: PTH123
+        return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmData"))
+    return 256 << 20
+
+
+if __name__ == "__main__":
+    main()
