@@ -21,7 +21,7 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 FLOORS = (
     ("errors", "specs", "data.kinds", "runs.bootstrap", "runs.verdicts"),
-    ("system", "machine", "arguments"),
+    ("system", "machine", "silence", "arguments"),
     ("answers", "inputs", "hub", "splits", "hookspecs", "fs", "yamltext", "discovery", "environment", "settings",
      "runs.guard", "contract.fields", "contract.panics", "contract.patterns", "storage.budgets",
      "data.labels", "data.options", "data.bad", "data.jsontext"),
@@ -63,7 +63,7 @@ DOORS = {
     "yaml": {"yamltext"},
     "accelerate": {"training.hardware"},
     "matplotlib": {"plot"},
-    "psutil": {"runs.extras"},
+    "psutil": {"machine", "runs.extras"},
     "rich": {"cli"},
     "huggingface_hub": {"hub"},
     "pyarrow": {"data.parquet", "data.parquet_child"},

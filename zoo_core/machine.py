@@ -7,7 +7,7 @@ import getpass
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -51,6 +51,52 @@ def name_cache_folder(environ: MutableMapping[str, str] | None = None) -> None:
         environ[_CACHE] = os.sep
     elif not user_name():
         environ[_CACHE] = str(Path(place, f"torchinductor_{os.getuid()}"))
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes of memory that are free now: of the machine, or of the control group that holds this process where that is less."""
+    import psutil  # type: ignore[import-untyped]
+
+    return min([int(psutil.virtual_memory().available), *_free_in_groups(root)])
+
+
+def _free_in_groups(root: Path) -> Iterator[int]:
+    """What each control group around this process leaves, in version 2 or 1; `root` is where the file system begins."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers == "":
+            mount, most, used = root / "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            mount, most, used = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        # In a container the path may be one that only the host sees; its own group is then at the mount.
+        inner = mount / path.lstrip("/")
+        for group in (inner, *(parent for parent in inner.parents if parent.is_relative_to(mount))):
+            limit = _number(group / most)
+            if limit is not None:
+                yield max(0, limit - (_number(group / used) or 0) + _reclaimable(group / "memory.stat"))
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None for another word, like `max`, and where there is no file."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _reclaimable(path: Path) -> int:
+    """Bytes of files that a group holds in memory for as long as nobody needs it."""
+    try:
+        rows = dict(line.split() for line in path.read_text().splitlines())
+        return int(rows.get("total_inactive_file", rows.get("inactive_file", "0")))
+    except (OSError, ValueError):
+        return 0
 
 
 def remedy_of(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 import zoo_core
 from zoo_core.cli.commands import COMMANDS, Command
+from zoo_core.cli.ranks import speak_once
 from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.streams import Answers, Notes, fill_closed_descriptors
 from zoo_core.errors import UnknownName, UsageError, ZooError, printable
@@ -165,12 +166,19 @@ class Failure(NamedTuple):
 
 def _report(words: Sequence[str], failure: Failure, answers: Answers, notes: Notes) -> int:
     """Show a failure on stderr and, for `--json`, as the one document on stdout; a stream that went away is no matter."""
-    if "--json" in words[: _end_of_options(words)]:
-        from zoo_core.cli.render import write_json
 
-        with contextlib.suppress(BrokenPipeError, ZooError):
-            write_json(answers.as_text(), {"error": failure._asdict()})
-    prefix = "" if failure.type in ("KeyboardInterrupt", "Interrupted") else "error: "
-    notes.write(printable(f"{prefix}{failure.message}\n{failure.hint}".rstrip()) + "\n")
-    notes.flush()
+    def speak() -> None:
+        if "--json" in words[: _end_of_options(words)]:
+            from zoo_core.cli.render import write_json
+
+            with contextlib.suppress(BrokenPipeError, ZooError):
+                write_json(answers.as_text(), {"error": failure._asdict()})
+        prefix = "" if failure.type in ("KeyboardInterrupt", "Interrupted") else "error: "
+        notes.write(printable(f"{prefix}{failure.message}\n{failure.hint}".rstrip()) + "\n")
+        notes.flush()
+
+    if failure.type == "KeyboardInterrupt":
+        speak()
+    else:
+        speak_once(failure.message, os.environ, speak)
     return failure.exit_code

@@ -186,7 +186,7 @@ def _store(session: Session) -> Iterator[Check]:
     elif missing:
         yield Check(name="store", state="broken", detail=f"{detail}, files missing", hint="; ".join(missing[:5]))
     elif unreadable:
-        hint = f"{'; '.join(unreadable[:5])}; what is in it is left out"
+        hint = f"{'; '.join(unreadable[:5])}; what is in it is left out. See to it, or set ZOO_HOME to another folder"
         yield Check(name="store", state="warning", detail=f"{detail}, a folder can't be read", hint=hint)
     elif problem:
         hint = "set ZOO_HOME to a folder that can be written, to keep checkpoints"

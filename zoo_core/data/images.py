@@ -6,7 +6,6 @@ import io
 import os
 import stat
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from zoo_core.data.kinds import HEAD, kind_of
 from zoo_core.errors import DataError, UsageError
+from zoo_core.silence import silenced
 from zoo_core.tables import check_file
 
 Array = npt.NDArray[np.uint8]
@@ -197,8 +197,7 @@ def _opened(source: Path | bytes, limits: Limits) -> Iterator[IO[bytes]]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Pillow warns of what is either refused here or harmless."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silenced():
         yield
 
 

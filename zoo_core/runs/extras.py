@@ -22,6 +22,7 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 from zoo_core.discovery import CORE
+from zoo_core.machine import free_memory
 from zoo_core.plugins import PluginHost
 from zoo_core.runs.baselines import left_out
 from zoo_core.runs.record import Progress, Record
@@ -58,7 +59,7 @@ class Limits:
 
 def limits(seconds: float) -> Limits:
     """The limits of a run: the time that its recipe sets, and half of the memory that is free now."""
-    return Limits(seconds=seconds, memory=int(psutil.virtual_memory().available) // 2)
+    return Limits(seconds=seconds, memory=free_memory() // 2)
 
 
 @dataclass(frozen=True, kw_only=True)

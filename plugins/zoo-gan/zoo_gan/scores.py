@@ -8,12 +8,11 @@ on the card names.
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import UsageError
+from zoo_core.silence import silenced
 from zoo_gan.pictures import Pixels
 
 NEIGHBOURS = 3
@@ -103,9 +102,8 @@ def _torchmetrics(real: Tensor, made: Tensor) -> dict[str, float]:
     passed = _Passed(real.shape[1])
     subset = min(_SUBSET, len(real), len(made))
     state = torch.get_rng_state()
-    with warnings.catch_warnings():
-        # It says that it keeps the features, which are here already.
-        warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save")
+    # It says that it keeps the features, which are here already.
+    with silenced(message="Metric `Kernel Inception Distance` will save"):
         kid = KernelInceptionDistance(feature=passed, subsets=20, subset_size=subset)
     try:
         # Its subsets are drawn from the global generator, which belongs to the run.

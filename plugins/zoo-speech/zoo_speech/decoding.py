@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 
 from zoo_core.errors import DataError, UsageError
 from zoo_core.inputs import expanded
+from zoo_core.silence import silenced
 from zoo_core.tables import read_lines
 from zoo_speech.language_models import CharacterModel, Words, is_arpa, words_of
 from zoo_speech.task_configs import CTCOptions
@@ -153,8 +153,7 @@ def _torchaudios() -> Any:
             "beams need flashlight-text, which is not installed",
             hint="pip install flashlight-text (it has wheels for Python up to 3.12), or decode greedily with beams=1",
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silenced():
         from torchaudio.models import decoder
     return decoder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from zoo_core.data.images import Array
 from zoo_core.errors import DataError
+from zoo_core.silence import silenced
 from zoo_core.training.classify import class_scores
 from zoo_core.training.confusion import Confusion
 from zoo_vision.samples import LabelledImage
@@ -72,8 +72,7 @@ def _fit(features: Floats, given: npt.NDArray[np.int64], strength: float) -> Any
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred iterations are part of this rival's definition
+    with silenced(ConvergenceWarning):  # a hundred iterations are part of this baseline's definition
         return LogisticRegression(C=strength, tol=1e-3, max_iter=100).fit(features, given)
 
 

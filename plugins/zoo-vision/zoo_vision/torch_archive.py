@@ -7,12 +7,12 @@ import math
 import pickletools
 import struct
 import sys
-import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from zoo_core.errors import CorruptFile, UnsafeFormat
+from zoo_core.silence import silenced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -239,8 +239,7 @@ class _Machine:
 
     def run(self, stream: io.BytesIO) -> Any:
         """What the pickle at the stream's place describes; the stream then stands behind it."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # strange escapes in operands of opcodes that are refused anyway
+        with silenced():  # strange escapes in operands of opcodes that are refused anyway
             for opcode, operand, _ in pickletools.genops(stream):
                 self._step(opcode.name, operand)
         if len(self.stack) != 1 or self.marks:
