@@ -28,6 +28,7 @@ from zoo_speech.models.encoders import Encoder
 from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Reader, Samples
 from zoo_speech.samples import called
+from zoo_speech.steady import may_be_speech
 from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask, Recordings, Stretches, covering, gaps_between, picture_file
 
@@ -101,7 +102,8 @@ class AudioClassification(EncoderTask):
     def predict(self, inputs: Sequence[Any], options: AudioClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each recording and the probabilities of all, or of the likeliest `top_k`. Raises `DataError`.
 
-        With `picture`, also the beginning of what was heard.
+        With `picture`, also the beginning of what was heard. Where labels are languages and nobody can be speaking, in
+        silence, noise or hum, the label is empty, there are no scores, and `no_speech` is 1.
         """
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
@@ -109,10 +111,12 @@ class AudioClassification(EncoderTask):
             heard = [self.preprocessor.heard(item, number) for number, item in numbered]
             with serving(self.model):
                 probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
-            found = [self._answer(row, options) for row in probabilities.tolist()]
+            found = [
+                self._answer(row, samples, options) for row, samples in zip(probabilities.tolist(), heard, strict=True)
+            ]
             if options.picture:
                 for answer, samples in zip(found, heard, strict=True):
-                    title = f"{answer['label']}, {answer['score']:.0%}"
+                    title = f"{answer['label']}, {answer['score']:.0%}" if answer["label"] else "no speech"
                     shown = samples[: self.longest]
                     answer["picture"] = picture_file(
                         View(samples=shown, rate=self.preprocessor.sampling_rate, title=title)
@@ -120,10 +124,16 @@ class AudioClassification(EncoderTask):
             answers += found
         return answers
 
-    def _answer(self, probabilities: Sequence[float], options: AudioClassificationOptions) -> dict[str, Any]:
-        """The likeliest labels; beside a language's code its name."""
+    def _answer(
+        self, probabilities: Sequence[float], samples: Samples, options: AudioClassificationOptions
+    ) -> dict[str, Any]:
+        """The likeliest labels; beside a language's code its name, and no language where nobody speaks."""
         answer = ranked_answer(self.labels, probabilities, options.top_k)
-        return {**answer, "language_name": language_name(answer["label"])} if are_languages(self.labels) else answer
+        if not are_languages(self.labels):
+            return answer
+        if not may_be_speech(samples, self.preprocessor.sampling_rate):
+            return {"label": "", "score": 0.0, "scores": {}, "no_speech": 1.0}
+        return {**answer, "language_name": language_name(answer["label"])}
 
     def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, labels) float32, of stretches."""
