@@ -197,6 +197,6 @@ def test_little_shared_memory_is_an_error_that_names_the_ways_out() -> None:
     done = subprocess.run([*mounted, sys.executable, "-c", TINY], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "TrainingError the loader's workers have too little shared memory (0.1 MB at /dev/shm)",
+        "TrainingError the loader's workers have too little shared memory (0.1 MB free at /dev/shm)",
         "set training.workers=0, or give more shared memory (docker run --shm-size=1g)",
     ], done.stderr

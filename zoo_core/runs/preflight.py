@@ -33,6 +33,7 @@ from zoo_core.training.order import Cursor, evaluation_batches, training_batches
 from zoo_core.training.randomness import key, reseed
 from zoo_core.training.setup import Prepared
 from zoo_core.training.task import Task, move
+from zoo_core.training.workers import demand_workers
 
 _LOOKED_AT = 32
 """Samples that are evaluated at most."""
@@ -73,6 +74,7 @@ def _check(
     folder: Path,
     stop: Stop,
 ) -> None:
+    demand_workers(recipe.training.workers)
     task, name = prepared.task, recipe.task.id
     with calling(recipe.data.id, "Data.digest"):
         contracts.check_digest(recipe.data.id, prepared.data_digest, prepared.data.digest())

@@ -17,6 +17,8 @@ from zoo_core.errors import DataError, PluginError, StoreError, TrainingError, U
 from zoo_core.runs.watchdog import Watchdog
 
 SHARED_MEMORY = Path("/dev/shm")
+_LEAST = 1 << 20
+"""Bytes of shared memory without which workers aren't started: their queues alone take a good part of it."""
 _REMEDY = "set training.workers=0, or give more shared memory (docker run --shm-size=1g)"
 
 
@@ -128,9 +130,12 @@ def made_here(batches: Iterator[Any], watchdog: Watchdog) -> Iterator[Any]:
 
 
 def demand_workers(workers: int) -> None:
-    """Refuse workers where they can't be started. Raises `UsageError`."""
+    """Refuse workers where they can't be started. Raises `UsageError`, and `TrainingError` for too little shared memory."""
     if workers and multiprocessing.current_process().daemon:
         raise UsageError("a worker of another pool can't have workers of its own", hint="set training.workers=0")
+    free = _free_shared_memory()
+    if workers and free is not None and free < _LEAST:
+        raise _no_memory()
 
 
 def _attempt(work: Callable[[], Any], watchdog: Watchdog) -> Any:
@@ -164,9 +169,17 @@ def _lacks_memory(error: Exception) -> bool:
     return "shared memory" in words or "/torch_" in words or "Bus error" in words
 
 
+def _free_shared_memory() -> int | None:
+    """Bytes; None where shared memory has no folder."""
+    if not SHARED_MEMORY.is_dir():
+        return None
+    found = os.statvfs(SHARED_MEMORY)
+    return found.f_bavail * found.f_frsize
+
+
 def _no_memory() -> TrainingError:
-    found = os.statvfs(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None
-    size = f" ({found.f_blocks * found.f_frsize / 1e6:.1f} MB at {SHARED_MEMORY})" if found else ""
+    free = _free_shared_memory()
+    size = "" if free is None else f" ({free / 1e6:.1f} MB free at {SHARED_MEMORY})"
     return TrainingError(f"the loader's workers have too little shared memory{size}", hint=_REMEDY)
 
 
