@@ -19,6 +19,7 @@ from record_rows import ROWS
 from zoo_core import fs
 from zoo_core.card import Metric
 from zoo_core.catalogue import read_registry
+from zoo_core.runs.identity import FREE
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "benchmarks" / "claims"
@@ -197,7 +198,15 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table:(\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
-TABLES = {"claims": claims, "vision": vision, "speech": speech, "gan": gan, "toys": toys, "models": models}
+def resume() -> str:
+    """The settings that a resume may change, and why."""
+    rows = [f"| `{place.partition('.')[2]}` | {reason} |" for place, reason in FREE.items()]
+    return "\n".join(["| setting | why no weight depends on it |", "|---|---|", *rows])
+
+
+TABLES = {
+    "claims": claims, "vision": vision, "speech": speech, "gan": gan, "toys": toys, "models": models, "resume": resume,
+}  # fmt: skip
 
 
 def documents() -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.errors import DataError
-from zoo_core.factory import Zoo, train
+from zoo_core.factory import Zoo, resume, train
 from zoo_core.training import state
 from zoo_core.training.folder import final_digest
 from zoo_core.training.interrupt import Interrupted
@@ -166,7 +167,27 @@ def test_too_many_end_the_run_with_their_names(workers: int, zoo: Zoo, tmp_path:
     ) as caught:
         train(spoiled(3, 30, 50, bad="skip", max_bad=0.03, workers=workers), folder=tmp_path / "run", zoo=zoo)
     assert "training sample 31: points/30: it can't be decoded" in caught.value.message
-    assert caught.value.hint == "max_bad allows a larger share"
+    hint = f"max_bad allows a larger share: zoo resume {tmp_path / 'run'} max_bad=0.0"
+    assert re.fullmatch(f"{re.escape(hint)}[45]", caught.value.hint)
+
+
+def test_a_run_with_too_many_goes_on_once_more_are_allowed_and_ends_with_the_same_bits(
+    zoo: Zoo, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        train(spoiled(3, 30, 50, bad="skip", max_bad=0.03), folder=tmp_path / "run", zoo=zoo)
+    assert not (tmp_path / "run" / "model").exists()
+    advised = caught.value.hint.rsplit(" ", 1)[1]
+    while True:  # as often as more are found
+        try:
+            result = resume(tmp_path / "run", overrides=[advised], zoo=zoo)
+            break
+        except DataError as error:
+            assert error.hint.rsplit(" ", 1)[1] != advised
+            advised = error.hint.rsplit(" ", 1)[1]
+    train(spoiled(3, 30, 50, bad="skip", max_bad=0.5), folder=tmp_path / "whole", zoo=zoo)
+    assert final_digest(tmp_path / "run") == final_digest(tmp_path / "whole")
+    assert result.card is not None and NOTICE in result.card.notes
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -288,9 +288,9 @@ def resume(
 
     One that was killed once its checkpoint was registered is given what was still to follow.
 
-    `overrides` may change what no weight depends on: `log_every`, `save_every`, `keep`, `workers`, `evaluate_samples`,
-    `skip_nonfinite`. Raises `ResumeError` for a folder without a run, a run that is finished, in use or not the same any
-    more, as after a change of its data.
+    `overrides` may change what no weight depends on, as `workers`, `keep`, `skip_nonfinite` and the data's `max_bad`:
+    `zoo_core.runs.identity.FREE` has all of them. Raises `ResumeError` for a folder without a run, a run that is finished,
+    in use or not the same any more, as after a change of its data.
     """
     path = expanded(folder)
     if not (path / RECIPE).is_file():

@@ -23,12 +23,18 @@ EXIT_CODES = {
     70: "an unexpected error, which is a defect of the zoo or of a plugin",
     130: "interrupted (Ctrl-C)",
     141: "the reader of the output went away",
-    143: "asked to stop (SIGTERM); a training run saves a checkpoint first",
+    143: "asked to stop (SIGTERM; 128 + its number for SIGHUP, SIGUSR1 and SIGUSR2); a training run saves a checkpoint first",
 }
 """What each exit code means; `zoo_core.errors` says which error has which."""
 
 HELP_WIDTH = 80
 """Columns of a command's help."""
+
+RESUMABLE = (
+    *("log_every", "save_every", "keep", "workers", "timeout", "skip_nonfinite", "max_bad"),
+    *("baselines", "extras", "extras_timeout"),
+)
+"""Settings that `zoo resume` may change; `zoo_core.runs.identity` says of each why."""
 
 ALWAYS = (0, 2, 3, 70, 130, 141)
 """Exit codes that any command may give."""
@@ -134,7 +140,7 @@ def _resume(parser: argparse.ArgumentParser) -> None:
         "settings",
         nargs="*",
         metavar="key=value",
-        help="what no weight depends on: log_every, save_every, keep, workers, evaluate_samples, skip_nonfinite",
+        help=f"settings that a resume may change: {', '.join(RESUMABLE)}",
     )
 
 

@@ -14,11 +14,19 @@ from zoo_core.errors import CorruptFile, ResumeError, ZooError
 from zoo_core.plugins import PluginHost
 from zoo_core.recipe import Recipe, load_recipe
 
-FREE = (
-    *("log_every", "save_every", "keep", "workers", "evaluate_samples", "skip_nonfinite"),
-    *("baselines", "extras", "extras_timeout", "timeout"),
-)
-"""Settings of `training` that a resumed run may change: no weight of a run that ends depends on them."""
+FREE: Mapping[str, str] = {
+    "training.log_every": "figures are logged more or less often",
+    "training.save_every": "checkpoints are saved more or less often",
+    "training.keep": "more or fewer checkpoints are kept",
+    "training.workers": "samples are a function of their key, whoever reads them",
+    "training.timeout": "a sample or a rank is waited for longer or shorter",
+    "training.skip_nonfinite": "more or fewer updates may be left out before the run ends; which ones stays",
+    "data.max_bad": "more or fewer samples may be bad before the run ends; which ones stays",
+    "training.baselines": "they are computed after registration",
+    "training.extras": "they are made after registration",
+    "training.extras_timeout": "they are waited for longer or shorter",
+}
+"""Settings that a resumed run may change, and why: no weight of a run that ends depends on them."""
 
 FORMAT = 1
 """Version of the file; a newer one is refused."""
@@ -133,8 +141,11 @@ def _short(text: str | None) -> str:
 
 
 def _without_free(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    training = {key: value for key, value in recipe["training"].items() if key not in FREE}
-    return {**recipe, "training": training, "summary": ""}
+    fixed = {
+        section: {key: value for key, value in recipe[section].items() if f"{section}.{key}" not in FREE}
+        for section in ("training", "data")
+    }
+    return {**recipe, **fixed, "summary": ""}
 
 
 def _differences(old: Any, new: Any, place: str) -> list[str]:

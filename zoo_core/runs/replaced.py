@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from zoo_core.data.bad import Faults, settle, skips
+from zoo_core.errors import DataError
 from zoo_core.recipe import Component
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import Step
@@ -15,9 +17,9 @@ from zoo_core.training.workers import Bad
 class Replaced:
     """The bad samples of a run over all its steps, ranks and resumes, each once however often it was drawn."""
 
-    def __init__(self, data: Component, size: int, hardware: Hardware) -> None:
-        """`size` is that of the training split."""
-        self.data, self.size, self.hardware = data, size, hardware
+    def __init__(self, data: Component, size: int, hardware: Hardware, resume: str) -> None:
+        """`size` is that of the training split, `resume` what to type to go on with the run."""
+        self.data, self.size, self.hardware, self.resume = data, size, hardware, resume
         self._known: dict[int, Bad] = {}
         self._new: list[Bad] = []
         self._told = 0
@@ -55,7 +57,11 @@ class Replaced:
         for bad in self._known.values():
             faults.add(f"training sample {bad.index + 1}", bad.what, bad.hint)
         kept = self.size - faults.count
-        told = settle(faults, kept, self.data.config, what="training samples", where=self.data.id)
+        try:
+            told = settle(faults, kept, self.data.config, what="training samples", where=self.data.id)
+        except DataError as error:
+            share = math.ceil(100 * faults.count / self.size) / 100
+            raise DataError(error.message, hint=f"{error.hint}: {self.resume} max_bad={share:g}") from None
         return tuple(f"{notice}; others took their places" for notice in told)
 
     def found(self) -> list[list[Any]]:

@@ -34,16 +34,26 @@ class Stopping(Interrupted):
     """Raised between two batches of an evaluation, once all ranks know: there is time to save."""
 
 
+_ALWAYS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _of_schedulers() -> tuple[signal.Signals, ...]:
+    """Signals that end a process by default and by which terminals and schedulers ask a run to stop, as Slurm's
+    `--signal=USR1@60` does; less those that are ignored, as under nohup, or that the user handles."""
+    usual = [one for one in (signal.SIGUSR1, signal.SIGUSR2) if signal.getsignal(one) is signal.SIG_DFL]
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (*hangup, *usual)
+
+
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Let signals end the process while it waits in code that runs no Python, where no handler is ever called."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [
-        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not None
-    ]
-    before = {n: signal.signal(n, signal.SIG_DFL) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    caught = (*_ALWAYS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    numbers = [number for number in caught if signal.getsignal(number) not in (None, signal.SIG_IGN, signal.SIG_DFL)]
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     try:
         yield
     finally:
@@ -53,7 +63,8 @@ def ending_at_once() -> Iterator[None]:
 
 @contextmanager
 def watching() -> Iterator[Stop]:
-    """Catch SIGINT, SIGTERM and SIGHUP for the time of a run, but for a SIGHUP that nohup had ignored.
+    """Catch SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 for the time of a run, but for a SIGHUP that nohup had ignored and
+    for SIGUSR1 and SIGUSR2 where somebody else does.
 
     In other threads than the main one signals stay as they are.
     """
@@ -69,8 +80,7 @@ def watching() -> Iterator[Stop]:
             )
         stop.signal = number
 
-    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, *hangup)}
+    before = {number: signal.signal(number, handle) for number in (*_ALWAYS, *_of_schedulers())}
     try:
         yield stop
     finally:

@@ -133,7 +133,7 @@ class Run:
         self.cursor, self.first = Cursor(0, 0), 0
         self.best = Best(prepared.task.monitor[1], training.patience)
         self.skipped = 0
-        self.replaced = Replaced(recipe.data, len(prepared.train), hardware)
+        self.replaced = Replaced(recipe.data, len(prepared.train), hardware, self._resume_command)
         self.owes_evaluation = False
         self.saved: int | None = None
         statistics = Statistics(prepared, hardware, training)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -112,9 +113,9 @@ class Points(Data):
         return points
 
     def digest(self) -> str:
-        """Of the configuration, which says it all but for what is in the file."""
+        """Of the configuration, which says it all but for what is in the file; how many may be bad makes no other points."""
         file = Path(self.config.file).read_bytes() if self.config.file else b""
-        return hashlib.sha256(repr(self.config).encode() + file).hexdigest()
+        return hashlib.sha256(repr(replace(self.config, max_bad=0.0)).encode() + file).hexdigest()
 
 
 class Scale(Preprocessor):
