@@ -84,7 +84,7 @@ def _speech(folder: Path) -> dict[str, Any]:
     for label, pitch in (("low", 200), ("high", 2000)):
         (folder / label).mkdir()
         for number in range(10):
-            (folder / label / f"{number}.wav").write_bytes(_tone(pitch + 10 * number))
+            (folder / label / f"{number}.wav").write_bytes(tone(pitch + 10 * number))
     return {
         "name": "wav2vec2_nano.faulty",
         "model": {"name": "wav2vec2_nano", "layers": 1, "hidden_size": 32, "feed_forward": 64},
@@ -157,7 +157,7 @@ def amiss(zoo: Zoo, folder: Path, extra: str, way: str) -> list[str]:
     return [what for what, holds in right.items() if not holds]
 
 
-def _tone(pitch: float) -> bytes:
+def tone(pitch: float) -> bytes:
     """Half a second at 16 kHz."""
     time = np.arange(8_000) / 16_000
     samples = (8_000 * np.sin(2 * np.pi * pitch * time)).astype("<i2")
