@@ -15,6 +15,7 @@ from zoo_core.environment import describe_environment
 from zoo_core.errors import PluginError, StoreError, UnknownName, UsageError
 from zoo_core.fetch import Fetcher
 from zoo_core.plugins import PluginHost, Provided
+from zoo_core.recipe import check_name
 from zoo_core.registry import Registry
 from zoo_core.schema import build as typed
 from zoo_core.schema import to_data
@@ -34,12 +35,14 @@ def import_folder(
 ) -> Card:
     """Register the checkpoint in a folder of another library under `name`.
 
-    The tensors must fit the family `model` exactly. Raises `UnsafeFormat` where the weights are a pickle, `ArchMismatch`
-    where they don't fit, `CorruptFile` where the folder isn't one.
+    The tensors must fit the family `model` exactly. Raises `RecipeError` for a name that begins like an architecture of
+    another family, `UnsafeFormat` where the weights are a pickle, `ArchMismatch` where they don't fit, `CorruptFile` where
+    the folder isn't one.
     """
     if not valid_name(name):
         raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
     provided, interop = _interop(model, host)
+    check_name(name, provided, "", host)
     place = ForeignFolder(folder)
     weights = place.weights()
     foreign = interop.read(place.small_files())

@@ -67,6 +67,8 @@ class Header(NamedTuple):
     """Whether more frames follow the first, which alone is read."""
     deep: bool
     """Whether it is grey of 16 bits, of which 8 are kept."""
+    deep_colour: bool = False
+    """Whether its colours have 16 bits each, of which the upper 8 are kept."""
 
 
 class Problem(NamedTuple):
@@ -135,7 +137,8 @@ def header_of(source: Path | bytes) -> Header | Problem:
         with _opened(source, limits) as file, _quiet():
             image = _picture(file, limits)
             width, height = image.size
-            return Header(width, height, _animated(image), image.mode.startswith("I;16"))
+            grey = image.mode.startswith("I;16")
+            return Header(width, height, _animated(image), grey, not grey and _has_16_bits(image))
     except _Bad as bad:
         return bad.problem
     except DataError as error:
@@ -265,6 +268,12 @@ def _check_area(width: int, height: int, limits: Limits) -> None:
         settable = width * height <= MOST_PIXELS and max(width, height) <= limits.max_side
         hint = f"{_SMALLER}, or set {VARIABLE}={width * height}" if settable else _SMALLER
         raise _Bad("too large", f"{width} x {height} pixels, more than the {allowed} allowed", hint)
+
+
+def _has_16_bits(image: Any) -> bool:
+    """Whether channels are stored in 16 bits, by what the decoder is told of them (`RGB;16B`)."""
+    told = image.tile[0][3] if image.tile else ""
+    return any(";16" in part for part in (told if isinstance(told, tuple) else (told,)) if isinstance(part, str))
 
 
 def _animated(image: Any) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from zoo_core.data.options import SplitOptions
-from zoo_core.errors import printable
+from zoo_core.errors import DataError, printable
 from zoo_core.splits import SPLITS, split_by_hash
 
 WHOLE = "all"
@@ -61,6 +61,12 @@ def joined(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
         one, other = sorted((root(first.setdefault(key, name)), root(name)))
         parent[other] = one
     return [root(name) for name in named]
+
+
+def empty_split(name: str, split: str) -> DataError:
+    """The error about a split of the data called `name` that nothing came into, and how to go on."""
+    without = f", or do without it: data.{split}_fraction=0" if split in SPLITS and split != "train" else ""
+    return DataError(f"{name}: split {split!r} is empty", hint=f"give more data{without}")
 
 
 def class_notices(splits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

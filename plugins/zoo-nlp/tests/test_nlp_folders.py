@@ -28,7 +28,7 @@ from zoo_nlp.preprocessor import TextPreprocessor
 
 from zoo_core.checkpoint import open_checkpoint, write_folder
 from zoo_core.contract.fields import FieldRules
-from zoo_core.errors import CorruptFile, DigestMismatch, UsageError, ZooError
+from zoo_core.errors import CorruptFile, DigestMismatch, RecipeError, UsageError, ZooError
 from zoo_core.exchange import export_folder, import_checkpoint, import_folder
 from zoo_core.factory import Loaded, Zoo, load, open_zoo
 
@@ -303,6 +303,14 @@ def test_shards_pointers_and_half_precision_come_in_whole(tokenizer: BertTokeniz
     assert {parameter.dtype for parameter in ours.model.parameters()} == {torch.float32}
     assert "tensors of half precision are kept in float32" in ours.card.notes
     assert ours.predict([TEXT])[0]["scores"] == pytest.approx(theirs(tmp_path / "half", TEXT), abs=1e-5)
+
+
+def test_a_name_says_no_other_family_than_what_is_imported(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
+    folder = written(tmp_path / "theirs", tokenizer)
+    with pytest.raises(RecipeError, match=r"the name 'gpt2_tiny.x' says gpt2_tiny, and the model is bert\n.*bert\.x"):
+        import_folder(folder, model="bert", name="gpt2_tiny.x", host=zoo.host, registry=zoo.registry)
+    for name in ("bert_tiny.x", "bert_base.x", "mood_small.x"):  # sizes of the own family, and words of one's own
+        assert import_folder(folder, model="bert", name=name, host=zoo.host, registry=zoo.registry).name == name
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo_core import fs
+from zoo_core.data.splitting import empty_split
 from zoo_core.errors import DataError, DigestMismatch, UnknownName
 from zoo_core.fetch import data_root
 from zoo_core.specs import NoConfig
@@ -51,7 +52,7 @@ class TextData(Data):
         if split not in self._splits:
             raise UnknownName("split", split, self._splits, where=self.name)
         if not self._splits[split]:
-            raise DataError(f"{self.name}: split {split!r} is empty", hint="give more data or a larger share")
+            raise empty_split(self.name, split)
         return self._splits[split]
 
     def digest(self) -> str:

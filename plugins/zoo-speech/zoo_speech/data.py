@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, overload
 
 from zoo_core import fs
 from zoo_core.data.options import SplitOptions
-from zoo_core.data.splitting import joined, make_splits
+from zoo_core.data.splitting import empty_split, joined, make_splits
 from zoo_core.errors import DataError, DigestMismatch, StoreError, UnknownName
 from zoo_core.fetch import data_root
 from zoo_core.splits import SPLITS, in_order, subset_by_hash
@@ -137,7 +137,7 @@ class SpeechData(Data):
         if split not in self._splits:
             raise UnknownName("split", split, self._splits, where=self.name)
         if not len(self._splits[split]):
-            raise DataError(f"{self.name}: split {split!r} is empty", hint="give more data or a larger share")
+            raise empty_split(self.name, split)
         return self._splits[split]
 
     def digest(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import struct
 import unicodedata
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -355,6 +357,26 @@ def test_frames_and_bits_that_are_not_kept_are_told(tmp_path: Path) -> None:
         several, deep, *_ = labelled(tmp_path, bad=bad).notices
         assert several.startswith("1 with several frames: the first is read (first: ") and "moving.gif" in several
         assert deep.startswith("1 of 16-bit grey: 0 to 65,535 become 0 to 255, or 0 to 4,095") and "deep.png" in deep
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_16_bits_are_told_once_with_a_count(kind: int, channels: int, tmp_path: Path) -> None:
+    two_classes(tmp_path, 20)
+    for name in ("first.png", "second.png"):
+        (tmp_path / "cat" / name).write_bytes(png_of_16_bits(kind, channels))
+    (told,) = (notice for notice in labelled(tmp_path).notices if "16-bit" in notice)
+    assert told.startswith("2 of 16-bit colour: the upper 8 of each channel are kept (first: ") and "first.png" in told
+
+
+def png_of_16_bits(kind: int, channels: int) -> bytes:
+    """4 x 4 pixels; Pillow writes no such files. `kind` is PNG's colour type."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = b"".join(b"\0" + bytes(range(8 * channels)) for _ in range(4))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_all_bad_is_never_skipped(tmp_path: Path) -> None:

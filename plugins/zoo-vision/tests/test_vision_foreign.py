@@ -68,8 +68,9 @@ def written(folder: Path, config: dict[str, Any], **pixels: Any) -> Path:
 
 
 def imported(folder: Path, zoo: Zoo, family: str = "vit") -> Loaded:
-    import_folder(folder, model=family, name="vit_tiny.theirs", host=zoo.host, registry=zoo.registry)
-    return load("vit_tiny.theirs", zoo=zoo)
+    name = f"{family}_tiny.theirs"
+    import_folder(folder, model=family, name=name, host=zoo.host, registry=zoo.registry)
+    return load(name, zoo=zoo)
 
 
 def theirs(folder: Path, picture: Path) -> dict[str, float]:

@@ -164,6 +164,9 @@ def _converted(seen: Sequence[tuple[str, Header]]) -> tuple[str, ...]:
     if deep:
         scale = "0 to 65,535 become 0 to 255, or 0 to 4,095 where no pixel is brighter"
         notices.append(f"{len(deep):,} of 16-bit grey: {scale} (first: {printable(deep[0])})")
+    if colours := [name for name, header in seen if header.deep_colour]:
+        kept = "the upper 8 of each channel are kept"
+        notices.append(f"{len(colours):,} of 16-bit colour: {kept} (first: {printable(colours[0])})")
     return tuple(notices)
 
 
