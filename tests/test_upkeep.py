@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import threading
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +18,15 @@ from zoo_core import collect_garbage, fs, remove, set_alias
 from zoo_core.aliases import history, read_aliases, write_alias
 from zoo_core.card import Card
 from zoo_core.catalogue import write_registry
+from zoo_core.cli.session import Session
+from zoo_core.cli.upkeep import alias
 from zoo_core.errors import CardError, StoreError, UnknownName, UsageError
 from zoo_core.factory import Zoo, list_models
 from zoo_core.storage.garbage import collect
 from zoo_core.store import Store
 from zoo_core.testing.faults import Scenario, every_failure, every_kill
 from zoo_core.testing.power import every_power_loss
-from zoo_core.upkeep import alias_history
+from zoo_core.upkeep import alias_history, remove_all
 
 BLANK = Card(name="mlp_tiny.digits", plugin="zoo-toys", model="zoo-toys/mlp", files=())
 HOUR = 3600.0
@@ -155,6 +159,39 @@ def test_only_what_is_in_the_users_store_can_be_removed(zoo: Zoo) -> None:
     for name in ("mlp_tiny.digits", "zoo-toys/mlp_tiny.digits@1"):
         with pytest.raises(UsageError, match="which version of the store's"):
             remove(name, zoo=zoo)
+
+
+def test_several_are_removed_or_none_of_them(zoo: Zoo) -> None:
+    before = whole(zoo.registry.store)
+    for bad, error in (("mlp_tiny.digits@9", UnknownName), ("mlp_tiny.none@1", UnknownName), ("a b", UsageError)):
+        with pytest.raises(error):
+            remove_all(["mlp_tiny.digits@3", bad], zoo=zoo)
+        assert whole(zoo.registry.store) == before
+    set_alias("mlp_tiny.digits", 3, zoo=zoo)
+    with pytest.raises(UsageError, match="still in use"):
+        remove_all(["mlp_tiny.digits@2", "mlp_tiny.digits@3"], zoo=zoo)
+    assert whole(zoo.registry.store) == before
+    remove_all(["mlp_tiny.digits@2", "mlp_tiny.digits@3", "mlp_tiny.digits@2"], force=True, zoo=zoo)
+    assert before - whole(zoo.registry.store) == {"mlp_tiny.digits@2", "mlp_tiny.digits@3"}
+    assert means(zoo) == "mlp_tiny.digits@1" and zoo.registry.names().aliases == {}
+
+
+def test_a_name_without_a_version_is_answered_with_those_there_are(zoo: Zoo) -> None:
+    with pytest.raises(UsageError) as refused:
+        remove("mlp_tiny.digits", zoo=zoo)
+    assert refused.value.hint.endswith("zoo rm mlp_tiny.digits@2 or zoo rm mlp_tiny.digits@3")
+    with pytest.raises(UsageError) as refused:
+        remove("mlp_tiny.none", zoo=zoo)
+    assert refused.value.hint == "your store has no mlp_tiny.none"
+
+
+def test_an_alias_that_is_no_version_is_refused_in_words() -> None:
+    session = Session({}, io.StringIO(), io.StringIO(), io.StringIO())
+    with pytest.raises(
+        UsageError, match=r"expected the number of a version of mlp_tiny\.digits, found 'mood'"
+    ) as refused:
+        alias(Namespace(name="mlp_tiny.digits", version="mood", clear=False), session)
+    assert "zoo alias mlp_tiny.digits 2" in refused.value.hint
 
 
 def test_a_damaged_manifest_can_be_removed(zoo: Zoo) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoo_core.aliases import history, write_alias
 from zoo_core.card import Reference, parse_reference
-from zoo_core.errors import StoreError, UsageError
+from zoo_core.errors import StoreError, UnknownName, UsageError
 from zoo_core.factory import Zoo, open_zoo
 from zoo_core.layers import STORE, Alias, Names
+from zoo_core.registry import Registry
 from zoo_core.storage.garbage import collect
 
 GRACE = 3600.0
@@ -49,24 +51,46 @@ def remove(name: str, *, force: bool = False, zoo: Zoo | None = None) -> None:
     `force` also removes what another checkpoint was derived from, and takes back an alias that stands for it. Raises
     `UnknownName`, `UsageError` for what is still referred to or isn't the store's, `DiskError`.
     """
+    remove_all([name], force=force, zoo=zoo)
+
+
+def remove_all(names: Sequence[str], *, force: bool = False, zoo: Zoo | None = None) -> None:
+    """Take several out of the user's store as `remove` does, or none of them where one can't be."""
     registry = (zoo or open_zoo()).registry
-    reference = parse_reference(name)
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        _check_removable(name, registry, force=force)
+    for name in wanted:
+        reference, aliases = parse_reference(name), registry.names().aliases
+        assert reference.version is not None
+        registry.store.remove(reference.name, reference.version)
+        alias = aliases.get(reference.name)
+        if isinstance(alias, Alias) and alias.version == reference.version:
+            write_alias(registry.store.root, reference.name, None)
+
+
+def _check_removable(name: str, registry: Registry, *, force: bool) -> None:
+    """Raise what keeps a version from being removed."""
+    reference, names = parse_reference(name), registry.names()
+    own = sorted(card.version or 0 for card in registry.store.scan()[0] if card.name == reference.name)
     if reference.version is None or reference.place not in ("", STORE):
-        raise UsageError(f"{name} doesn't say which version of the store's to remove", hint="zoo rm NAME@VERSION")
-    names = registry.names()
+        told = (
+            " or ".join(f"zoo rm {reference.name}@{version}" for version in own)
+            or f"your store has no {reference.name}"
+        )
+        raise UsageError(f"{name} doesn't say which version of the store's to remove", hint=told)
     if not force and (users := _users(reference, names)):
         raise UsageError(
             f"{name} is still in use: {'; '.join(users)}", hint=f"remove it all the same: zoo rm {name} --force"
         )
-    stored = any(card.full_name == f"{reference.name}@{reference.version}" for card in registry.store.scan()[0])
+    stored = reference.version in own
     elsewhere = [entry.layer for entry in names.held(reference) if entry.card.version == reference.version]
     damaged = any((one.name, one.version) == (reference.name, reference.version) for one in names.damaged)
     if elsewhere and not (stored or damaged):
         raise UsageError(f"{name} is of the {elsewhere[0]}", hint="only what is in your own store can be removed")
-    registry.store.remove(reference.name, reference.version)
-    alias = names.aliases.get(reference.name)
-    if isinstance(alias, Alias) and alias.version == reference.version and reference.name in names.aliases:
-        write_alias(registry.store.root, reference.name, None)
+    if not (stored or damaged):
+        held = sorted(card.full_name for card in registry.store.scan()[0])
+        raise UnknownName("checkpoint", name, held, where=str(registry.store.root))
 
 
 def collect_garbage(*, dry_run: bool = False, grace: float = GRACE, zoo: Zoo | None = None) -> Collected:

@@ -8,7 +8,7 @@ import argparse
 def alias(parser: argparse.ArgumentParser) -> None:
     """Of `zoo alias`."""
     parser.add_argument("name", help="name of a checkpoint, without a version")
-    parser.add_argument("version", nargs="?", type=int, help="the version that the bare name shall mean")
+    parser.add_argument("version", nargs="?", help="the version that the bare name shall mean")
     parser.add_argument("--clear", action="store_true", help="let the name mean again what it means by itself")
 
 

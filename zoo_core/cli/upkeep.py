@@ -17,8 +17,13 @@ def alias(arguments: Namespace, session: Session) -> Answer:
     name, version = arguments.name, arguments.version
     if arguments.clear and version is not None:
         raise UsageError("zoo alias: give a version or --clear")
+    if version is not None and not version.isdecimal():
+        raise UsageError(
+            f"zoo alias: expected the number of a version of {name}, found {version!r}",
+            hint=f"an alias says which version a name means without one: zoo alias {name} 2",
+        )
     if arguments.clear or version is not None:
-        upkeep.set_alias(name, version, zoo=session.zoo)
+        upkeep.set_alias(name, None if version is None else int(version), zoo=session.zoo)
     past = upkeep.alias_history(name, zoo=session.zoo)
     entry = session.registry.lookup(name)
     aliased = bool(past) and past[-1].version is not None
@@ -40,18 +45,19 @@ def alias(arguments: Namespace, session: Session) -> Answer:
 
 
 def remove(arguments: Namespace, session: Session) -> Answer:
-    """Take versions out of the user's store, one after the other."""
+    """Take versions out of the user's store, or none of them where one can't be."""
     from zoo_core import upkeep
 
-    for name in arguments.names:
-        upkeep.remove(name, force=arguments.force, zoo=session.zoo)
+    upkeep.remove_all(arguments.names, force=arguments.force, zoo=session.zoo)
 
     def show(output: Output) -> None:
         for name in arguments.names:
             output.line(f"removed {name}")
 
     return Answer(
-        document=lambda: {"removed": arguments.names}, show=show, notes=("free the space of its files: zoo gc",)
+        document=lambda: {"removed": arguments.names},
+        show=show,
+        notes=("free the space of its files when they are an hour old: zoo gc",),
     )
 
 
