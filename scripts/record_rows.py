@@ -22,6 +22,8 @@ from evidence import (
 )  # fmt: skip
 
 ROOT = Path(__file__).parent.parent
+WINDOW_BAR = 0.05
+"""How much higher the word error rate of short windows may be."""
 
 Row = tuple[str, str, str]
 
@@ -231,6 +233,26 @@ def whisper(record: dict[str, Any]) -> Row:
     )
 
 
+def whisper_windows(record: dict[str, Any]) -> Row:
+    """Short windows beside the model's own."""
+    (own, long), (short, error) = record["wer"].items()
+    bar = f"{WINDOW_BAR:g} above {own}"
+    empty = sum(record["segments_without_length"].values())
+    return (
+        f"WER {error:.3f} in windows of {short}, {len(record['recordings'])} recordings; {empty} segments without length",
+        f"{long:.3f} in windows of {own}",
+        f"{'within' if error <= long + WINDOW_BAR else '**more than**'} {bar}; no interval",
+    )
+
+
+def not_speech(record: dict[str, Any]) -> Row:
+    """Words where nobody speaks."""
+    words = record["words"]
+    written = ", ".join(f"{sound} {count}" for sound, count in words.items())
+    most = max(words.values())
+    return f"words: {written}", "nobody speaks: 0", f"{most} at most; one recording each, no interval"
+
+
 def czech(record: dict[str, Any]) -> Row:
     """An English recogniser fine-tuned."""
 
@@ -293,7 +315,8 @@ def loading(record: dict[str, Any]) -> Row:
 ROWS: Mapping[str, Callable[[dict[str, Any]], Row]] = {
     **{row.__name__: row for row in (
         pretraining, minilm, tutorial, shakespeare, translation, architectures, fashion, real_weights, transfer,
-        exchange, whisper, czech, speech_pretraining, voices, decoding, loading, generators, classes, emoji_generator,
+        exchange, whisper, whisper_windows, not_speech, czech,
+        speech_pretraining, voices, decoding, loading, generators, classes, emoji_generator,
         paired_translation, projection,
     )},
     "masked_pretraining": pretraining,

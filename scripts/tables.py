@@ -135,12 +135,10 @@ def _start() -> list[str]:
 NLP = ("pretraining", "minilm", "tutorial", "shakespeare", "translation")
 VISION = ("architectures", "fashion", "masked_pretraining", "real_weights", "transfer", "exchange")
 SPEECH = (
-    *("whisper", "czech", "speech_pretraining", "languages", "telephone_languages", "other_voices", "words", "voices"),
-    *("decoding", "loading"),
+    *("whisper", "whisper_windows", "not_speech", "czech", "speech_pretraining"),
+    *("languages", "telephone_languages", "other_voices", "words", "voices", "decoding", "loading"),
 )
 GAN = ("generators", "classes", "emoji_generator", "paired_translation", "projection")
-SHARES = ("accuracy", "class_accuracy")
-"""Metrics of cards that are shares of their samples, so that value and number give the interval."""
 
 
 def models() -> str:
@@ -160,22 +158,19 @@ def models() -> str:
     return "\n".join(rows)
 
 
-def _interval(metric: Metric) -> tuple[float, float] | None:
-    return metric.interval or (evidence.share(metric.value, metric.samples) if metric.name in SHARES else None)
-
-
 def _figure(metric: Metric) -> str:
     beside = ", ".join(f"{evidence.plain(name)} {value:.3f}" for name, value in metric.baselines.items())
-    return f"{metric.name} {metric.value:.3f}{evidence.shown(_interval(metric))}" + (f" ({beside})" if beside else "")
+    return f"{metric.name} {metric.value:.3f}{evidence.shown(metric.interval)}" + (f" ({beside})" if beside else "")
 
 
 def _verdict(metrics: Sequence[Metric]) -> str:
-    """What intervals say of shares, and distance and recall of pictures."""
-    words = [
-        f"{metric.name} {evidence.beside_share(metric.value, metric.samples, metric.baselines)}"
-        for metric in metrics
-        if metric.name in SHARES
-    ]
+    """What intervals say beside baselines, and distance and recall of pictures; metrics whose interval isn't known are named."""
+    words = []
+    for metric in metrics:
+        beside = {evidence.plain(name): value for name, value in metric.baselines.items()}
+        if metric.interval and beside:
+            words.append(f"{metric.name} {evidence.verdicts(metric.interval, metric.better, beside)}")
+    bare = [metric.name for metric in metrics if metric.baselines and not metric.interval]
     known = {metric.name: metric for metric in metrics}
     if {"fid", "recall"} <= known.keys():
         scores, others = (
@@ -185,8 +180,8 @@ def _verdict(metrics: Sequence[Metric]) -> str:
                 for other in known["fid"].baselines
             },
         )
-        words = [f"pictures {evidence.among(scores, others)}, one seed, no interval", *words]
-    return "; ".join(words)
+        words = [f"pictures {evidence.among(scores, others)}, one seed", *words]
+    return "; ".join([*words, *([f"no interval of {evidence.listed(bare)}"] if bare else [])])
 
 
 def filled(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ sys.path.append(str(ROOT / "scripts"))
 
 import evidence  # noqa: E402
 import record_rows  # noqa: E402
+from intervals import SHARES  # noqa: E402
+
+from zoo_core.catalogue import read_registry  # noqa: E402
 
 
 def test_a_share_has_the_interval_of_its_samples() -> None:
@@ -63,3 +67,21 @@ def test_every_verdict_says_what_it_rests_on() -> None:
         assert "[" in measured or bare, path.stem
         assert "better" not in verdict or "[" in measured or "n = 16" in verdict, path.stem
         assert "Fréchet" not in measured or "features of `" in measured, path.stem
+
+
+def test_a_title_says_what_was_compared_and_leaves_the_finding_to_the_verdict() -> None:
+    findings = re.compile(
+        r"\b(helps|better|worse|above|below|is far|are right|told apart|equal logits|faster|slower)\b"
+    )
+    for path in sorted((ROOT / "benchmarks" / "claims").glob("*.json")):
+        title = json.loads(path.read_text())["claim"]
+        assert not findings.search(title), title
+
+
+def test_cards_of_the_catalogue_state_the_intervals_of_shares_of_samples() -> None:
+    shares = [
+        metric for card in read_registry(ROOT / "registry.yaml") for metric in card.metrics if metric.name in SHARES
+    ]
+    assert shares
+    for metric in shares:
+        assert metric.interval and metric.interval[0] < metric.value < metric.interval[1] and metric.better == "max"

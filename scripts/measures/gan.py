@@ -94,7 +94,7 @@ def generators() -> dict[str, Any]:
         for family, curve in curves.items()
     }
     return {
-        "claim": "Fashion-MNIST: the modern baseline (R3GAN) scores better than DCGAN for as many processor seconds",
+        "claim": "Fashion-MNIST: the modern baseline (R3GAN) beside DCGAN for as many processor seconds",
         "metrics": {family: found["metrics"] for family, found in runs.items()},
         "cpu_seconds": seconds,
         "budget": budget,
@@ -110,7 +110,7 @@ def classes() -> dict[str, Any]:
     result = facts(run("r3gan_nano_fashion_classes"))
     real = result["baselines"]["real pictures"]["class_accuracy"]
     return {
-        "claim": "classes: generated clothes are what was asked for, as the zoo's classifier sees them",
+        "claim": "classes: share of generated clothes that the zoo's classifier takes for what was asked for",
         "run": result,
         "holds": result["metrics"]["class_accuracy"] >= 0.9 * real,
     }
@@ -122,7 +122,7 @@ def emoji_generator() -> dict[str, Any]:
     result = facts(run("dcgan_tiny_emoji", [f"task.features={JUDGE}"]))
     untrained = result["baselines"]["untrained generator"]["fid"]
     return {
-        "claim": "emoji: a generator of a small set is far from an untrained one",
+        "claim": "emoji: a generator of a small set beside an untrained one",
         "run": result,
         "holds": result["metrics"]["fid"] < untrained / 5,
     }

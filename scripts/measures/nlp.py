@@ -38,7 +38,7 @@ def pretraining() -> dict[str, Any]:
     spread = {kind: statistics.stdev(values) for kind, values in accuracies.items()}
     gain = means["pretrained"] - means["fresh"]
     return {
-        "claim": "pretraining helps: 1,000 labelled tweets, three-way sentiment, mean test accuracy over 3 seeds",
+        "claim": "pretraining: 1,000 labelled tweets, three-way sentiment, mean test accuracy over 3 seeds",
         "accuracy": {
             kind: {"mean": round(means[kind], 4), "sd": round(spread[kind], 4), "seeds": accuracies[kind]}
             for kind in means
@@ -126,7 +126,7 @@ def shakespeare() -> dict[str, Any]:
     prompts = ("ROMEO.", "To be, or not to be", "The king")
     loaded = load("gpt2_mini.shakespeare")
     return {
-        "claim": "a small GPT on Shakespeare: validation loss in nats per token below a trigram model's",
+        "claim": "a small GPT on Shakespeare: validation loss in nats per token beside a trigram model's",
         "run": result,
         "samples": [
             a["text"] for a in loaded.predict(list(prompts), max_new_tokens=60, temperature=0.8, top_p=0.95, seed=0)
@@ -140,7 +140,7 @@ def translation() -> dict[str, Any]:
     result = facts(run("marian_small_en_de"))
     ours, rivals = result["metrics"], result["baselines"]
     return {
-        "claim": "English to German on LibreOffice help: BLEU and chrF above copying and above a word dictionary",
+        "claim": "English to German on LibreOffice help: BLEU and chrF beside copying and a word dictionary",
         "run": result,
         "holds": all(ours[m] > figures[m] for figures in rivals.values() for m in ("bleu", "chrf")),
     }

@@ -114,7 +114,7 @@ def czech() -> dict[str, Any]:
     before, *_ = evaluate(WHISPER, "czech", batch_size=8)
     rates = {metric.name: round(metric.value, 4) for metric in before}
     return {
-        "claim": "fine-tuning helps: Whisper tiny.en, which knows English only, on held-out lines of Czech dialogue",
+        "claim": "fine-tuning: Whisper tiny.en, which knows English only, on held-out lines of Czech dialogue",
         "before": rates,
         "run": tuned,
         "holds": tuned["metrics"]["wer"] < min(rates["wer"], tuned["baselines"]["always the same"]["wer"]),
@@ -128,7 +128,7 @@ def speech_pretraining() -> dict[str, Any]:
     cer = {kind: mean_and_sd([r["metrics"]["cer"] for r in runs]) for kind, runs in found.items()}
     gain = cer["fresh"]["mean"] - cer["pretrained"]["mean"]
     return {
-        "claim": "pretraining helps: wav2vec 2.0 on 7 hours without transcripts, then CTC on Czech, test CER over 3 seeds",
+        "claim": "pretraining: wav2vec 2.0 on 7 hours without transcripts, then CTC on Czech, test CER over 3 seeds",
         "cer": cer,
         "gain": round(gain, 4),
         "pretraining": facts(pretrained),
@@ -196,7 +196,7 @@ def loading() -> dict[str, Any]:
 def languages() -> dict[str, Any]:
     """Language identification, tested on other recordings of the voices that were trained on."""
     return classified(
-        "languages: 15 of them told apart in other recordings of the same voices",
+        "languages: 15 of them, in other recordings of the same voices",
         {"languages": run("wav2vec2_nano_languages")},
     )
 
@@ -205,7 +205,7 @@ def telephone_languages() -> dict[str, Any]:
     """Language identification, tested on voices and a line that weren't trained on, others being shared by all languages."""
     imported(WHISPER)
     return classified(
-        "languages: 4 of them told apart in telephone prompts, whose voices and line weren't trained on",
+        "languages: 4 of them, in telephone prompts whose voices and line weren't trained on",
         {"languages": run("whisper_tiny_en_languages")},
     )
 
@@ -215,7 +215,7 @@ def other_voices() -> dict[str, Any]:
     imported(WHISPER)
     settings = ["data.test=voices", "name=whisper_tiny_en.languages_by_source"]
     return classified(
-        "languages: 11 of them told apart in voices that weren't trained on, training having one source of each",
+        "languages: 11 of them, in voices that weren't trained on, training having one source of each",
         {"languages": run("whisper_tiny_en_languages", settings)},
     )
 

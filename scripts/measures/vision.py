@@ -49,7 +49,7 @@ def architectures() -> dict[str, Any]:
             "largest_difference_of_a_logit": gap,
         }
     return {
-        "claim": "architectures are right: parameters and outputs of timm's models by their timm names",
+        "claim": "architectures: parameters and outputs of timm's models by their timm names, beside timm's",
         "models": rows,
         "holds": all(
             row["ours"] == row["timm"] == row["published"] and row["largest_difference_of_a_logit"] <= 1e-6
@@ -91,7 +91,7 @@ def masked_pretraining() -> dict[str, Any]:
     accuracy = {kind: mean_and_sd([r["metrics"]["accuracy"] for r in runs]) for kind, runs in found.items()}
     gain = accuracy["pretrained"]["mean"] - accuracy["fresh"]["mean"]
     return {
-        "claim": "pretraining helps: masked autoencoding of Fashion-MNIST, then 1,000 labels, test accuracy over 3 seeds",
+        "claim": "pretraining: masked autoencoding of Fashion-MNIST, then 1,000 labels, test accuracy over 3 seeds",
         "accuracy": accuracy,
         "gain": round(gain, 4),
         "pretraining": facts(pretrained),
@@ -192,7 +192,7 @@ def exchange() -> dict[str, Any]:
                 logits = found.logits if hasattr(found, "logits") else found
                 gaps[f"{name}, {other}"] = float(np.abs((logits - expected).numpy()).max())
     return {
-        "claim": "interop: exported folders open in timm and in Transformers and come back, with equal logits",
+        "claim": "interop: logits of exported folders in timm and in Transformers, and of what comes back",
         "largest_difference_of_a_logit": gaps,
         "holds": bool(gaps) and max(gaps.values()) <= 1e-6,
     }
