@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,24 @@ def test_many_threads_leave_the_filters_as_they_were() -> None:
         for done in [pool.submit(work) for _ in range(8)]:
             done.result()
     assert warnings.filters is before and list(warnings.filters) == filters
+
+
+FORKED = """
+import os, threading
+from zoo_core import silence
+
+with silence._filters.lock:  # as a thread does that is just about to be silenced
+    child = os.fork()
+    if child == 0:
+        with silence.silenced():
+            os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_waits_for_no_thread_of_its_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "7\n"
 
 
 def test_nobody_else_touches_the_filters() -> None:
