@@ -15,6 +15,15 @@ def label_name(written: str) -> str:
     return unicodedata.normalize("NFC", written).strip()
 
 
+def stated(what: str, value: str, missing: Sequence[str]) -> str:
+    """The value of a table's cell. Raises ValueError where there is none, `missing` being what is written then."""
+    if not value.strip():
+        raise ValueError(f"the {what} is empty")
+    if value.strip() in missing:
+        raise ValueError(f"the {what} is missing ({value.strip()}); data.missing=[] takes it as it is")
+    return value
+
+
 def class_of(label: str, names: Sequence[str]) -> str:
     """The name of a class: its own, or that of its number among `names`, which may be none.
 

@@ -30,6 +30,8 @@ class TableOptions:
     encoding: str = "auto"
     """Name of the encoding of .csv, .tsv, .jsonl and .txt; `auto`: what a byte-order mark says, UTF-8, or cp1252 with a
     notice where that can't be."""
+    missing: tuple[str, ...] = ("N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+    """What stands in tables for no value, besides nothing; `[]` where these are words like others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,6 @@ class BadRows:
     """`error`: bad rows end the run before it starts, and are listed; `skip`: they are left out, with a notice."""
     max_bad: float = 0.05
     """The share of bad rows up to which `bad: skip` goes on."""
-    missing: tuple[str, ...] = ("N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
-    """What stands in tables for no value, besides nothing."""
 
 
 def check_table(options: TableOptions) -> None:

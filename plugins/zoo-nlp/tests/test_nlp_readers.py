@@ -58,7 +58,7 @@ def test_a_messy_table_lists_every_bad_row_once_with_its_line(tmp_path: Path) ->
         f"  {path}:12: the text is empty",
         f"  {path}:22: the text is empty",
         f"  {path}:32: the label is empty",
-        f"  {path}:42: the label is missing (N/A)",
+        f"  {path}:42: the label is missing (N/A); data.missing=[] takes it as it is",
     ]
 
 

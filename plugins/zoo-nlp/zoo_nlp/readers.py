@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from zoo_core.data.bad import Faults, FirstFault, settle, twice
 from zoo_core.data.files import find_files
-from zoo_core.data.labels import alike, class_of, label_name
+from zoo_core.data.labels import alike, class_of, label_name, stated
 from zoo_core.data.options import BadRows
 from zoo_core.data.splitting import WHOLE, class_notices, joined, make_splits
 from zoo_core.errors import DataError
@@ -178,8 +178,8 @@ def _labelled_rows(path: Path, config: LabelledFiles, faults: Faults) -> Iterato
     for row in scan_table(path, columns, faults, config):
         where = row_name(path, row.line)
         try:
-            text = _filled("text", row.values["text"], config)
-            label = class_of(label_name(_filled("label", row.values["label"], config)), names)
+            text = stated("text", row.values["text"], config.missing)
+            label = class_of(label_name(stated("label", row.values["label"], config.missing)), names)
         except ValueError as error:
             faults.add(where, str(error))
             continue
@@ -196,7 +196,7 @@ def _pair_rows(path: Path, config: ParallelFiles, faults: Faults) -> Iterator[Fo
     for row in scan_table(path, columns, faults, config):
         where = row_name(path, row.line)
         try:
-            source, target = (_filled(role, row.values[role], config) for role in ("source", "target"))
+            source, target = (stated(role, row.values[role], config.missing) for role in ("source", "target"))
         except ValueError as error:
             faults.add(where, str(error))
         else:
@@ -207,7 +207,7 @@ def _documents(path: Path, config: TextFiles, faults: Faults) -> Iterator[str]:
     if suffix_of(path) in TABLES:
         for row in scan_table(path, {"text": config.text_column}, faults, config):
             try:
-                yield _filled("text", row.values["text"], config)
+                yield stated("text", row.values["text"], config.missing)
             except ValueError as error:
                 faults.add(row_name(path, row.line), str(error))
         return
@@ -216,15 +216,6 @@ def _documents(path: Path, config: TextFiles, faults: Faults) -> Iterator[str]:
         yield document
     else:
         faults.add(str(path), "the text is empty")
-
-
-def _filled(what: str, value: str, config: BadRows) -> str:
-    """The value. Raises ValueError where it is none."""
-    if not value.strip():
-        raise ValueError(f"the {what} is empty")
-    if value.strip() in config.missing:
-        raise ValueError(f"the {what} is missing ({value.strip()})")
-    return value
 
 
 def _aligned(source: Path, target: Path, config: ParallelFiles, faults: Faults) -> Iterator[Found]:

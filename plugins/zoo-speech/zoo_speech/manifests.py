@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.bad import AllFaults, Fault, Faults
-from zoo_core.data.labels import class_of, label_name
+from zoo_core.data.labels import class_of, label_name, stated
 from zoo_core.data.options import TableOptions
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
@@ -65,7 +65,7 @@ def read_manifests(
         for line, values in _values(table, found, problems, options):
             where = row_name(table, line)
             try:
-                row = _told(make(table, where, values["audio"], place), values, names)
+                row = _told(make(table, where, values["audio"], place), values, names, options.missing)
                 row = row._replace(part=excerpt_of(values))
             except DataError as error:
                 problems.add(where, error.message, error.hint)
@@ -144,10 +144,11 @@ def _of_path(table: Path, where: str, audio: Any, place: Path) -> Row:
     return Row(file, f"{where}: {file}")
 
 
-def _told(row: Row, values: Mapping[str, Any], names: Sequence[str]) -> Row:
+def _told(row: Row, values: Mapping[str, Any], names: Sequence[str], missing: Sequence[str]) -> Row:
     told = {role: " ".join(_string(role, values.get(role, "")).split()) for role in _TOLD}
     try:
-        label = class_of(label_name(told["label"]), names)
+        # Without a label a recording is none of a classifier's samples, which others refuse.
+        label = class_of(label_name(stated("label", told["label"], missing)), names) if told["label"] else ""
     except ValueError as error:
         raise DataError(str(error)) from None
     row = row._replace(text=told["text"], speaker=told["speaker"])

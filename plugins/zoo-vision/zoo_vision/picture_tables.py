@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo_core.data.bad import Faults
-from zoo_core.data.labels import class_of, label_name
+from zoo_core.data.labels import class_of, label_name, stated
 from zoo_core.data.options import TableOptions
 from zoo_core.errors import DataError, nearest
 from zoo_core.inputs import expanded
@@ -65,7 +65,7 @@ def read_pictures(
     read = _Read()
     total = 0
     for table in inside:
-        for where, picture in _encoded(table, columns, names, faults, read):
+        for where, picture in _encoded(table, columns, names, options, faults, read):
             total += len(picture)
             if total > MAX_BYTES:
                 raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of pictures", hint="unpack them to a folder")
@@ -87,7 +87,7 @@ def _paths(
                 if not row.values["path"].strip():
                     raise ValueError("the path is empty")
                 path = str(table.parent / expanded(row.values["path"]))
-                label = _label(row.values["label"], classes) if columns.label else ""
+                label = _label(row.values["label"], classes, options.missing) if columns.label else ""
             except (ValueError, DataError) as error:
                 faults.add(row_name(table, row.line), str(error))
                 continue
@@ -97,12 +97,9 @@ def _paths(
     return read.pictures(Files(paths), columns)
 
 
-def _label(written: str, names: Sequence[str]) -> str:
+def _label(written: str, names: Sequence[str], missing: Sequence[str]) -> str:
     """The name of a class: its own, or that of its number. Raises ValueError."""
-    label = label_name(written)
-    if not label:
-        raise ValueError("the label is empty")
-    return class_of(label, names)
+    return class_of(label_name(stated("label", written, missing)), names)
 
 
 def _column(table: Path, given: str) -> str:
@@ -125,7 +122,7 @@ def _holds_bytes(table: Path, image_column: str) -> bool:
 
 
 def _encoded(
-    table: Path, columns: Columns, names: Sequence[str], faults: Faults, read: _Read
+    table: Path, columns: Columns, names: Sequence[str], options: TableOptions, faults: Faults, read: _Read
 ) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of every row; a few rows at a time, so that a lying file can't fill the memory."""
     classes = class_names(table, columns.label) or names
@@ -135,7 +132,7 @@ def _encoded(
         where = row_name(table, number)
         try:
             picture = _bytes(values[image])
-            label = _label(_named(values[columns.label]), classes) if columns.label else ""
+            label = _label(_named(values[columns.label]), classes, options.missing) if columns.label else ""
             group = _word("group", values[columns.group]) if columns.group else ""
         except ValueError as error:
             faults.add(where, str(error))
