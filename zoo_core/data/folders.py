@@ -129,7 +129,9 @@ def _classes(places: Sequence[Path], root: Path, wanted: Wanted, tally: Tally) -
     found: dict[str, list[str]] = {}
     for place in places:
         folders, files = _inside(place, tally)
-        tally.add("left out: beside the folders of classes", files)
+        tables = [file for file in files if file.stem == "metadata"]
+        tally.add("left out: a table beside the folders of classes; give it as the data to read its columns", tables)
+        tally.add("left out: beside the folders of classes", (file for file in files if file not in tables))
         tally.add("left out: no class", (folder for folder in folders if folder.name in wanted.no_classes))
         for folder in folders:
             if folder.name not in wanted.no_classes:

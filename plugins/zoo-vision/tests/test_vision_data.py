@@ -368,6 +368,19 @@ def test_colours_of_16_bits_are_told_once_with_a_count(kind: int, channels: int,
     assert told.startswith("2 of 16-bit colour: the upper 8 of each channel are kept (first: ") and "first.png" in told
 
 
+def test_a_table_of_metadata_beside_classes_is_named_and_read_on_demand(tmp_path: Path) -> None:
+    two_classes(tmp_path, 20)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    rows = [f"{name},{'odd' if number % 2 else 'even'}" for number, name in enumerate(names)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,parity", *rows]) + "\n")
+    (tmp_path / "README.md").write_text("pictures")
+    told = [notice for notice in labelled(tmp_path).notices if "left out" in notice]
+    assert told[0].startswith("1 left out: a table beside the folders of classes; give it as the data to read its")
+    assert "metadata.csv" in told[0] and "README.md" in told[1]
+    found = labelled(tmp_path / "metadata.csv", image_column="file_name", label_column="parity")
+    assert set(found.labels) == {"odd", "even"}
+
+
 def png_of_16_bits(kind: int, channels: int) -> bytes:
     """4 x 4 pixels; Pillow writes no such files. `kind` is PNG's colour type."""
 
