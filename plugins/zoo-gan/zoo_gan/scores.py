@@ -99,16 +99,17 @@ def _torchmetrics(real: Tensor, made: Tensor) -> dict[str, float]:
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.kid import KernelInceptionDistance
 
+    # The main rank alone computes them, of what all ranks gave; the others answer no call of its.
     passed = _Passed(real.shape[1])
     subset = min(_SUBSET, len(real), len(made))
     state = torch.get_rng_state()
     # It says that it keeps the features, which are here already.
     with silenced(message="Metric `Kernel Inception Distance` will save"):
-        kid = KernelInceptionDistance(feature=passed, subsets=20, subset_size=subset)
+        kid = KernelInceptionDistance(feature=passed, subsets=20, subset_size=subset, sync_on_compute=False)
     try:
         # Its subsets are drawn from the global generator, which belongs to the run.
         torch.manual_seed(0)
-        fid = FrechetInceptionDistance(feature=passed)
+        fid = FrechetInceptionDistance(feature=passed, sync_on_compute=False)
         for metric in (fid, kid):
             for features, is_real in ((real, True), (made, False)):
                 metric.update(features[:, :, None, None], real=is_real)
