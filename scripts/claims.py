@@ -16,8 +16,8 @@ from typing import Any
 
 from measures import gan, nlp, speech, vision
 
-from zoo_core import fs
-from zoo_core.environment import describe_environment
+from zoo_core.data import fs
+from zoo_core.testing import describe_environment
 
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "claims"
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from zoo_core.runs.bootstrap import interval_of_mean, interval_of_share
-from zoo_core.runs.verdicts import NO_DIFFERENCE, verdict, verdicts
+from zoo_core.tasks import interval_of_mean, interval_of_share
+from zoo_core.testing import NO_DIFFERENCE, verdict, verdicts
 
 Interval = tuple[float, float]
 Better = Literal["min", "max"]

@@ -16,15 +16,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import load, open_zoo
-from zoo_core.card import Card, Metric
-from zoo_core.catalogue import read_registry, write_registry
-from zoo_core.errors import DataError
-from zoo_core.recipe import Training
-from zoo_core.runs.bootstrap import interval_of_share
-from zoo_core.runs.rows import rows_to_measure
-from zoo_core.training.evaluate import evaluate, intervals
-from zoo_core.training.hardware import Hardware
+from zoo_core import Card, DataError, Metric, evaluate, load, open_zoo, read_registry, write_registry
+from zoo_core.tasks import interval_of_share
+from zoo_core.testing import Hardware, Training, intervals, rows_to_measure
 
 SHARES = ("accuracy", "class_accuracy")
 """Metrics that are shares of their samples, so that value and number give the interval."""

@@ -10,9 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import fs, open_zoo
-from zoo_core.catalogue import read_registry, write_registry
-from zoo_core.errors import UsageError, ZooError
+from zoo_core import UsageError, ZooError, open_zoo, read_registry, write_registry
+from zoo_core.data import fs
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 3 << 20

@@ -19,8 +19,8 @@ from typing import Any
 
 from soaks import extras, kills, mutants, ranks, together
 
-from zoo_core import fs
-from zoo_core.environment import describe_environment
+from zoo_core.data import fs
+from zoo_core.testing import describe_environment
 
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "soak"
 

@@ -16,10 +16,9 @@ from typing import Any
 import evidence
 from record_rows import ROWS
 
-from zoo_core import fs
-from zoo_core.card import Metric
-from zoo_core.catalogue import read_registry
-from zoo_core.runs.identity import FREE
+from zoo_core import Metric, read_registry
+from zoo_core.data import fs
+from zoo_core.testing import FREE
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "benchmarks" / "claims"

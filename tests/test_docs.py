@@ -12,7 +12,7 @@ import pytest
 
 from zoo_core.cli.app import find_command, parse
 from zoo_core.cli.commands import COMMANDS
-from zoo_core.hookspecs import Observers, Providers
+from zoo_core.contract import Observers, Providers
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")])

@@ -18,7 +18,7 @@ import evidence  # noqa: E402
 import record_rows  # noqa: E402
 from intervals import SHARES  # noqa: E402
 
-from zoo_core.catalogue import read_registry  # noqa: E402
+from zoo_core.registry.catalogue import read_registry  # noqa: E402
 
 
 def test_a_share_has_the_interval_of_its_samples() -> None:

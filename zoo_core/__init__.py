@@ -5,86 +5,125 @@ from __future__ import annotations
 # Not typing's own: an interruption while typing is imported here is one that nobody can answer yet.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-    from zoo_core.build import Adaptation as Adaptation
+    from zoo_core.api import Loaded as Loaded
+    from zoo_core.api import create_model as create_model
+    from zoo_core.api import evaluate as evaluate
+    from zoo_core.api import list_models as list_models
+    from zoo_core.api import load as load
+    from zoo_core.api import pipeline as pipeline
+    from zoo_core.api import resume as resume
+    from zoo_core.api import train as train
+    from zoo_core.config.recipe import Recipe as Recipe
+    from zoo_core.config.recipe import load_recipe as load_recipe
+    from zoo_core.config.recipe import shipped_recipes as shipped_recipes
+    from zoo_core.contract.data import Batch as Batch
+    from zoo_core.contract.data import Data as Data
+    from zoo_core.contract.data import Dataset as Dataset
+    from zoo_core.contract.data import SampleKey as SampleKey
+    from zoo_core.contract.hookspecs import hookimpl as hookimpl
+    from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
+    from zoo_core.contract.interop import Interop as Interop
+    from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
+    from zoo_core.contract.specs import DataSpec as DataSpec
+    from zoo_core.contract.specs import Head as Head
+    from zoo_core.contract.specs import LossSpec as LossSpec
+    from zoo_core.contract.specs import ModelSpec as ModelSpec
+    from zoo_core.contract.specs import NoConfig as NoConfig
+    from zoo_core.contract.specs import OptimizerSpec as OptimizerSpec
+    from zoo_core.contract.specs import RunInfo as RunInfo
+    from zoo_core.contract.specs import TaskSpec as TaskSpec
+    from zoo_core.contract.task import Phase as Phase
+    from zoo_core.contract.task import StepOutput as StepOutput
+    from zoo_core.contract.task import Task as Task
+    from zoo_core.contract.task import TaskContext as TaskContext
+    from zoo_core.data.fetch import Fetcher as Fetcher
+    from zoo_core.data.fetch import data_root as data_root
+    from zoo_core.data.tables.rows import read_lines as read_lines
+    from zoo_core.data.tables.rows import read_table as read_table
     from zoo_core.errors import ArchMismatch as ArchMismatch
+    from zoo_core.errors import CardError as CardError
     from zoo_core.errors import CorruptFile as CorruptFile
     from zoo_core.errors import DataError as DataError
+    from zoo_core.errors import DigestMismatch as DigestMismatch
     from zoo_core.errors import RecipeError as RecipeError
+    from zoo_core.errors import StoreError as StoreError
+    from zoo_core.errors import TrainingError as TrainingError
+    from zoo_core.errors import UnknownName as UnknownName
+    from zoo_core.errors import UnsafeFormat as UnsafeFormat
     from zoo_core.errors import UsageError as UsageError
     from zoo_core.errors import ZooError as ZooError
-    from zoo_core.factory import Loaded as Loaded
-    from zoo_core.factory import create_model as create_model
-    from zoo_core.factory import evaluate as evaluate
-    from zoo_core.factory import list_models as list_models
-    from zoo_core.factory import load as load
-    from zoo_core.factory import open_zoo as open_zoo
-    from zoo_core.factory import pipeline as pipeline
-    from zoo_core.factory import resume as resume
-    from zoo_core.factory import train as train
-    from zoo_core.fetch import Fetcher as Fetcher
-    from zoo_core.hookspecs import hookimpl as hookimpl
-    from zoo_core.recipe import load_recipe as load_recipe
-    from zoo_core.specs import DataSpec as DataSpec
-    from zoo_core.specs import Head as Head
-    from zoo_core.specs import LossSpec as LossSpec
-    from zoo_core.specs import ModelSpec as ModelSpec
-    from zoo_core.specs import NoConfig as NoConfig
-    from zoo_core.specs import OptimizerSpec as OptimizerSpec
-    from zoo_core.specs import RunInfo as RunInfo
-    from zoo_core.specs import TaskSpec as TaskSpec
-    from zoo_core.tables import read_lines as read_lines
-    from zoo_core.tables import read_table as read_table
+    from zoo_core.errors import nearest as nearest
+    from zoo_core.errors import printable as printable
+    from zoo_core.models.build import Adaptation as Adaptation
+    from zoo_core.models.build import builder_for as builder_for
+    from zoo_core.models.build import parameters_on_meta as parameters_on_meta
+    from zoo_core.registry.card import Card as Card
+    from zoo_core.registry.card import Metric as Metric
+    from zoo_core.registry.card import parse_card as parse_card
+    from zoo_core.registry.card import valid_name as valid_name
+    from zoo_core.registry.catalogue import find_catalogue as find_catalogue
+    from zoo_core.registry.catalogue import read_registry as read_registry
+    from zoo_core.registry.catalogue import write_registry as write_registry
+    from zoo_core.registry.checkpoint import open_checkpoint as open_checkpoint
+    from zoo_core.registry.convert import export_folder as export_folder
+    from zoo_core.registry.convert import import_checkpoint as import_checkpoint
+    from zoo_core.registry.convert import import_folder as import_folder
+    from zoo_core.registry.convert import import_packaged as import_packaged
+    from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
+    from zoo_core.registry.upkeep import collect_garbage as collect_garbage
+    from zoo_core.registry.upkeep import remove as remove
+    from zoo_core.registry.upkeep import set_alias as set_alias
+    from zoo_core.registry.zoo import Zoo as Zoo
+    from zoo_core.registry.zoo import open_zoo as open_zoo
+    from zoo_core.runs.measure import Evaluation as Evaluation
     from zoo_core.training.optim import LayerGroups as LayerGroups
-    from zoo_core.training.task import Batch as Batch
-    from zoo_core.training.task import Data as Data
-    from zoo_core.training.task import Dataset as Dataset
-    from zoo_core.training.task import Foreign as Foreign
-    from zoo_core.training.task import Interop as Interop
-    from zoo_core.training.task import Phase as Phase
-    from zoo_core.training.task import Preprocessor as Preprocessor
-    from zoo_core.training.task import SampleKey as SampleKey
-    from zoo_core.training.task import StepOutput as StepOutput
-    from zoo_core.training.task import Task as Task
-    from zoo_core.training.task import TaskContext as TaskContext
-    from zoo_core.upkeep import collect_garbage as collect_garbage
-    from zoo_core.upkeep import remove as remove
-    from zoo_core.upkeep import set_alias as set_alias
 
 _HOMES = {
-    "zoo_core.build": ("Adaptation",),
-    "zoo_core.errors": ("ArchMismatch", "CorruptFile", "DataError", "RecipeError", "UsageError", "ZooError"),
-    "zoo_core.factory": (
-        "Loaded", "create_model", "evaluate", "list_models", "load", "open_zoo", "pipeline", "resume", "train",
+    "zoo_core.api": "Loaded create_model evaluate list_models load pipeline resume train",
+    "zoo_core.config.recipe": "Recipe load_recipe shipped_recipes",
+    "zoo_core.contract.data": "Batch Data Dataset SampleKey",
+    "zoo_core.contract.hookspecs": "hookimpl",
+    "zoo_core.contract.interop": "ForeignCheckpoint Interop",
+    "zoo_core.contract.preprocessor": "Preprocessor",
+    "zoo_core.contract.specs": "DataSpec Head LossSpec ModelSpec NoConfig OptimizerSpec RunInfo TaskSpec",
+    "zoo_core.contract.task": "Phase StepOutput Task TaskContext",
+    "zoo_core.data.fetch": "Fetcher data_root",
+    "zoo_core.data.tables.rows": "read_lines read_table",
+    "zoo_core.errors": (
+        "ArchMismatch CardError CorruptFile DataError DigestMismatch RecipeError StoreError TrainingError "
+        "UnknownName UnsafeFormat UsageError ZooError nearest printable"
     ),
-    "zoo_core.fetch": ("Fetcher",),
-    "zoo_core.hookspecs": ("hookimpl",),
-    "zoo_core.recipe": ("load_recipe",),
-    "zoo_core.specs": (
-        "DataSpec", "Head", "LossSpec", "ModelSpec", "NoConfig", "OptimizerSpec", "RunInfo", "TaskSpec",
-    ),
-    "zoo_core.tables": ("read_lines", "read_table"),
-    "zoo_core.training.optim": ("LayerGroups",),
-    "zoo_core.training.task": (
-        "Batch", "Data", "Dataset", "Foreign", "Interop", "Phase", "Preprocessor", "SampleKey", "StepOutput", "Task",
-        "TaskContext",
-    ),
-    "zoo_core.upkeep": ("collect_garbage", "remove", "set_alias"),
-}  # fmt: skip
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+    "zoo_core.models.build": "Adaptation builder_for parameters_on_meta",
+    "zoo_core.registry.card": "Card Metric parse_card valid_name",
+    "zoo_core.registry.catalogue": "find_catalogue read_registry write_registry",
+    "zoo_core.registry.checkpoint": "open_checkpoint",
+    "zoo_core.registry.convert": "export_folder import_checkpoint import_folder import_packaged packaged_checkpoints",
+    "zoo_core.registry.upkeep": "collect_garbage remove set_alias",
+    "zoo_core.registry.zoo": "Zoo open_zoo",
+    "zoo_core.runs.measure": "Evaluation",
+    "zoo_core.training.optim": "LayerGroups",
+}
 
-__all__ = sorted(_MODULE_OF)
+
+def names_of(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package that gives out names of other modules, each imported on first
+    use; `homes` has the names of each module, with blanks between them."""
+    module_of = {name: module for module, names in homes.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        import importlib
+
+        module = importlib.import_module(module_of[name])
+        # A name that a folder gives out may be a whole module of it.
+        return getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{module_of[name]}.{name}")
+
+    return find, lambda: sorted(module_of), sorted(module_of)
+
+
+__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]

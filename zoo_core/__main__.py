@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """The program, from its first import on."""
     try:
-        from zoo_core.cli import main as program
+        from zoo_core.cli.app import main as program
 
         return program()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, DataSpec, Head, ModelSpec, Phase, SampleKey, StepOutput, Task, TaskSpec, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 FEATURES, CLASSES, LATENT = 32, 4, 16
 

@@ -21,7 +21,7 @@ from typing import Any
 from measure import RECORDS, record
 
 from zoo_core import load_recipe, open_zoo, train
-from zoo_core.fetch import data_root
+from zoo_core.data import data_root
 
 ROOT = RECORDS.parent
 RECIPE, DATA = "lstm_small_sentiment", "tweets"

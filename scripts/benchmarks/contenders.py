@@ -17,13 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from workloads import CLIP, LOG_EVERY, Workload, loader, optimizer_of, schedule_of
 
-from zoo_core.training.folder import RunFolder
-from zoo_core.training.hardware import Hardware, torch_settings
-from zoo_core.training.interrupt import watching
-from zoo_core.training.report import SilentReporter
-from zoo_core.training.run import Run
-from zoo_core.training.setup import Prepared, prepare
-from zoo_core.training.task import Dataset
+from zoo_core.contract import Dataset, SilentReporter
+from zoo_core.testing import Hardware, Run, RunComponents, RunFolder, prepare, signal_handler, torch_settings
 
 Contender = Callable[[Workload], list[float]]
 
@@ -33,10 +28,10 @@ def zoo(work: Workload) -> list[float]:
     return run_zoo(work, lambda dataset: dataset)[1]
 
 
-def run_zoo(work: Workload, feed: Callable[[Dataset], Dataset]) -> tuple[Prepared, list[float]]:
+def run_zoo(work: Workload, feed: Callable[[Dataset], Dataset]) -> tuple[RunComponents, list[float]]:
     """The same on what `feed` makes of the training data; also returns what was trained."""
     recipe = work.resolved()
-    with tempfile.TemporaryDirectory() as folder, torch_settings(recipe.training), watching() as stop:
+    with tempfile.TemporaryDirectory() as folder, torch_settings(recipe.training), signal_handler() as stop:
         hardware = Hardware(recipe.training)
         prepared = prepare(recipe, work.host, hardware, None, None)
         files = RunFolder(Path(folder) / "run")

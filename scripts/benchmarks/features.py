@@ -22,15 +22,15 @@ import torch
 from measure import Mark, compare, machine_name, record
 from torch import Tensor
 from transformers import Speech2TextFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
-from zoo_speech.configs import SpeechReaderConfig
-from zoo_speech.data import asterisk_en
-from zoo_speech.data_configs import Subset
-from zoo_speech.features import SAMPLE_RATE, fbank
+from zoo_speech.audio.features import SAMPLE_RATE, fbank
+from zoo_speech.configs.data import Subset
+from zoo_speech.configs.models import SpeechReaderConfig
+from zoo_speech.datasets.catalog import asterisk_en
+from zoo_speech.decoding.long_form import Window, spectrograms
 from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.tasks.common import padded
-from zoo_speech.whisper_windows import Window, spectrograms
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 OURS, AGAIN, BASE, NUMPY = "zoo", "zoo again", "Transformers", "Transformers, NumPy"
 TOLERANCE = 1e-3

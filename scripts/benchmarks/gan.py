@@ -22,10 +22,8 @@ from measure import Mark, compare, machine_name, record
 from torch import Tensor
 from workloads import Workload, loader
 
-from zoo_core.plugins import PluginHost
-from zoo_core.training.randomness import key, reseed
-from zoo_core.training.setup import Prepared
-from zoo_core.training.task import Dataset, SampleKey
+from zoo_core.contract import Dataset, SampleKey
+from zoo_core.testing import PluginHost, RunComponents, key, reseed
 
 BASE, AGAIN, OURS = "hand-written", "hand-written again", "zoo"
 TURN, LOG_EVERY = 5, 100
@@ -165,7 +163,7 @@ class Turns(Cached):
         return {name: [_mean(turns[start : start + size]) for start in starts] for name, turns in self.turns.items()}
 
 
-def hand_written(prepared: Prepared, steps: int, draw: Draw) -> Iterator[None]:
+def hand_written(prepared: RunComponents, steps: int, draw: Draw) -> Iterator[None]:
     """What one writes with nothing but PyTorch; every `next` is a step."""
     modules = prepared.task.modules()
     generator, discriminator = modules["generator"].train(), modules["discriminator"].train()
@@ -233,7 +231,7 @@ def measure(rounds: int) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _fed(work: Workload) -> Prepared:
+def _fed(work: Workload) -> RunComponents:
     """A fresh pair of networks and the cached data."""
     prepared = work.prepared()
     prepared.train = Cached(prepared.train)

@@ -33,20 +33,23 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core import fs, open_zoo, train
-from zoo_core.factory import Zoo
-from zoo_core.plugins import PluginHost
-from zoo_core.recipe import Recipe, load_recipe
-from zoo_core.training import state
-from zoo_core.training.folder import RunFolder, final_digest
-from zoo_core.training.hardware import Hardware, torch_settings
-from zoo_core.training.interrupt import watching
-from zoo_core.training.loop import Moment
-from zoo_core.training.order import Cursor, training_batches
-from zoo_core.training.report import SilentReporter
-from zoo_core.training.run import Run
-from zoo_core.training.setup import prepare
-from zoo_core.training.task import move
+from zoo_core import Recipe, Zoo, load_recipe, open_zoo, train
+from zoo_core.contract import SilentReporter, move
+from zoo_core.data import fs
+from zoo_core.testing import (
+    Cursor,
+    Hardware,
+    PluginHost,
+    Run,
+    RunFolder,
+    StepResult,
+    final_digest,
+    prepare,
+    signal_handler,
+    state,
+    torch_settings,
+    training_batches,
+)
 
 PEAK_TFLOPS: Mapping[str, float] = {
     "NVIDIA A100-SXM4-40GB": 312,
@@ -233,7 +236,7 @@ def host_syncs(scale: Scale, text: Path, folder: Path) -> dict[str, Any]:
 
 def watched_run(resolved: Recipe, host: PluginHost, folder: Path) -> str:
     """Run a recipe under the watch from the second log step on; what it raised, or nothing."""
-    with torch_settings(resolved.training), watching() as stop:
+    with torch_settings(resolved.training), signal_handler() as stop:
         hardware = Hardware(resolved.training)
         prepared = prepare(resolved, host, hardware, None, None)
         run = Run(resolved, prepared, hardware, RunFolder(folder), host, SilentReporter(), stop)
@@ -247,7 +250,7 @@ def watched_run(resolved: Recipe, host: PluginHost, folder: Path) -> str:
             with watch(hardware.device):
                 step_of(step, done)
 
-        def watched_after(moment: Moment) -> bool:
+        def watched_after(moment: StepResult) -> bool:
             if moment.step <= 2 * every or moment.step % every == 0 or moment.step == prepared.steps:
                 return inner(moment)
             with watch(hardware.device):

@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from zoo_core import fs
-from zoo_core.plugins import PluginHost
-from zoo_core.recipe import Recipe, load_recipe
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.setup import Prepared, prepare
-from zoo_core.training.task import Dataset, SampleKey
+from zoo_core import Recipe, load_recipe
+from zoo_core.contract import Dataset, SampleKey
+from zoo_core.data import fs
+from zoo_core.testing import Hardware, PluginHost, RunComponents, prepare
 
 LOG_EVERY = 50
 LEARNING_RATE, WEIGHT_DECAY, CLIP = 1e-3, 0.01, 1.0
@@ -55,7 +53,7 @@ class Workload:
         """The recipe of one block."""
         return load_recipe({**self.recipe, "training": {**self.recipe["training"], "steps": self.steps}}, [], self.host)
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> RunComponents:
         """A fresh model, data set and order."""
         recipe = self.resolved()
         return prepare(recipe, self.host, Hardware(recipe.training), None, None)
@@ -133,7 +131,7 @@ class Indexed(TorchDataset[Any]):
         return [self.dataset.sample(self.keys[index]) for index in indices]
 
 
-def loader(prepared: Prepared, steps: int) -> DataLoader[Any]:
+def loader(prepared: RunComponents, steps: int) -> DataLoader[Any]:
     """The loader of a loop that isn't ours: torch's own batch sampler over the zoo's order, as one long epoch."""
     order: list[int] = []
     epoch, size = 0, prepared.plan.batch_size

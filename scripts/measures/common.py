@@ -9,15 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo_core import open_zoo, train
-from zoo_core.card import Card
-from zoo_core.cli.progress import PlainReporter
-from zoo_core.cli.render import output_for
-from zoo_core.errors import UnknownName
-from zoo_core.fetch import Fetcher, data_root
-from zoo_core.plugins import Provided
-from zoo_core.recipe import load_recipe
-from zoo_core.runs.claim import newest_run
+from zoo_core import Card, UnknownName, load_recipe, open_zoo, train
+from zoo_core.cli import PlainReporter, output_for
+from zoo_core.data import Fetcher, data_root
+from zoo_core.testing import RegisteredComponent, newest_run
 
 RUNS = Path("runs")
 
@@ -31,7 +26,7 @@ def run(recipe: Any, overrides: list[str] | None = None) -> Card | None:
     return registered(resolved.name) or train(resolved, reporter=reporter).card
 
 
-def fetch(data: Provided) -> None:
+def fetch(data: RegisteredComponent) -> None:
     """Download what a data set is made of, where anything is missing."""
     if data.spec.fetch:
         open_zoo().host.resolve(data.spec.fetch, data)(Fetcher(data_root(os.environ), print))

@@ -11,10 +11,8 @@ from typing import Any
 
 from measures.common import evaluations, facts, mean_and_sd, run
 
-from zoo_core import load, open_zoo, train
-from zoo_core.factory import Loaded
-from zoo_core.recipe import load_recipe
-from zoo_core.training.setup import open_data
+from zoo_core import Loaded, load, load_recipe, open_zoo, train
+from zoo_core.testing import open_data
 
 LOSSES: dict[str, dict[str, float]] = {
     "gan-minimax": {},

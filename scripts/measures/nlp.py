@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from measures.common import RUNS, facts, run
 
-from zoo_core import fs, load, open_zoo
-from zoo_core.errors import UnknownName
-from zoo_core.exchange import import_folder
-from zoo_core.fetch import Fetcher, data_root
-from zoo_core.finetune import finetune_recipe
+from zoo_core import UnknownName, import_folder, load, open_zoo
+from zoo_core.data import Fetcher, data_root, fs
+from zoo_core.testing import finetune_recipe
 
 
 def pretraining() -> dict[str, Any]:

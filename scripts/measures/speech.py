@@ -14,21 +14,29 @@ import numpy as np
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, run
 from numpy.typing import NDArray
-from zoo_speech.audio import read_audio, resampled
-from zoo_speech.data import czech as czech_data
-from zoo_speech.data_configs import Subset
-from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
+from zoo_speech.audio.audio import read_audio, resampled
+from zoo_speech.configs.data import Subset
+from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
+from zoo_speech.datasets.catalog import czech as czech_data
 from zoo_speech.tasks.common import word_errors
 from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
 
-from zoo_core import Fetcher, create_model, evaluate, fs, load, load_recipe, open_zoo
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import UnknownName
-from zoo_core.exchange import export_folder, import_packaged
-from zoo_core.fetch import data_root
-from zoo_core.recipe import Recipe
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import TaskContext
+from zoo_core import (
+    Fetcher,
+    Recipe,
+    UnknownName,
+    create_model,
+    evaluate,
+    export_folder,
+    import_packaged,
+    load,
+    load_recipe,
+    open_zoo,
+)
+from zoo_core.contract import TaskContext
+from zoo_core.data import data_root, fs
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 WHISPER = "whisper_tiny_en.openai"
 PUBLISHED_WER = 0.019
@@ -361,7 +369,7 @@ def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
     """By Whisper's normaliser of English, which writes numbers as digits, and by the zoo's."""
     import jiwer
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
-    from zoo_speech.transcripts import normalised
+    from zoo_speech.evaluation.transcripts import normalised
 
     whispers = EnglishTextNormalizer({})
     due, heard = [whispers(text) for text in expected], [whispers(text) for text in found]
@@ -379,8 +387,8 @@ def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
 def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
     """How many recordings get the same tokens from the exported folder in Transformers, through its own features."""
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
-    from zoo_speech.whisper_decoding import Heard, greedy
-    from zoo_speech.whisper_windows import spectrograms
+    from zoo_speech.decoding.long_form import spectrograms
+    from zoo_speech.decoding.whisper import Heard, greedy
 
     zoo, folder = open_zoo(), RUNS / "exported" / WHISPER
     if not folder.is_dir():

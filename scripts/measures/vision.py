@@ -9,12 +9,9 @@ import numpy as np
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, run
 
-from zoo_core import create_model, load, open_zoo
-from zoo_core.build import parameter_count
-from zoo_core.errors import UnknownName
-from zoo_core.exchange import export_folder, import_folder, import_packaged
-from zoo_core.fetch import Fetcher, data_root
-from zoo_core.finetune import finetune_recipe
+from zoo_core import UnknownName, create_model, export_folder, import_folder, import_packaged, load, open_zoo
+from zoo_core.data import Fetcher, data_root
+from zoo_core.testing import finetune_recipe, parameter_count
 
 LITE = "tf_efficientnet_lite0.in1k"
 PAPERS = {
@@ -114,7 +111,7 @@ def real_weights() -> dict[str, Any]:
     """EfficientNet-Lite0 from its package: logits beside timm's with the original file, and what it says of photographs."""
     import timm
     from sklearn.datasets import load_sample_images
-    from zoo_vision.checkpoints import LITE0, in_order, packaged_tensors
+    from zoo_vision.interop.packaged import LITE0, in_order, packaged_tensors
 
     card = lite0()
     ours = create_model(LITE, pretrained=True)
@@ -137,9 +134,9 @@ def real_weights() -> dict[str, Any]:
 
 def transfer() -> dict[str, Any]:
     """Emoji categories: imported ImageNet weights fine-tuned, a Vision Transformer from scratch, a linear model."""
-    from zoo_vision.baselines import linear_pixels
-    from zoo_vision.data import emoji
-    from zoo_vision.data_configs import Subset
+    from zoo_vision.configs.data import Subset
+    from zoo_vision.datasets.catalog import emoji
+    from zoo_vision.evaluation.baselines import linear_pixels
 
     lite0()
     tuned, scratch = facts(run("tf_efficientnet_lite0_emoji")), facts(run("vit_nano_emoji"))

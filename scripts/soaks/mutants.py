@@ -20,14 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from zoo_core import tensors
-from zoo_core.card import parse_card
-from zoo_core.contract.fields import read_object
-from zoo_core.data.archives import read_archive
-from zoo_core.data.parquet import parquet_rows, parquet_schema
-from zoo_core.errors import CardError, ZooError
-from zoo_core.schema import parse_yaml
-from zoo_core.storage.folders import INDEX, ForeignFolder
+from zoo_core import CardError, ZooError, parse_card
+from zoo_core.contract import parse_yaml, read_object
+from zoo_core.data import parquet_rows, parquet_schema, read_archive, tensors
+from zoo_core.testing import INDEX, ForeignFolder
 
 TRIALS = 1_000_000
 TOGETHER = 2_000
@@ -183,7 +179,7 @@ def kinds_of() -> Mapping[str, Kind]:
 def _of_plugins() -> dict[str, Kind]:
     """Folders and tokenizers of text models, where their plugin is installed."""
     try:
-        from zoo_nlp.interop import BertInterop
+        from zoo_nlp.interop.families import BertInterop
         from zoo_nlp.preprocessor import TextPreprocessor
     except ImportError:
         return {}
@@ -212,19 +208,18 @@ def _of_plugins() -> dict[str, Kind]:
 
 
 def _text_files() -> dict[str, bytes]:
-    from zoo_nlp.configs import BertTokenizerConfig
-    from zoo_nlp.interop import BertInterop
+    from zoo_nlp.configs.models import BertTokenizerConfig
+    from zoo_nlp.interop.families import BertInterop
     from zoo_nlp.preprocessor import TextPreprocessor
 
-    from zoo_core.specs import Head
-    from zoo_core.training.task import Foreign
+    from zoo_core.contract import ForeignCheckpoint, Head
 
     made = TextPreprocessor.fit(
         BertTokenizerConfig(vocab_size=60, max_length=12), ["the good movie", "a bad movie"] * 3
     )
     config = {"hidden_size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "max_length": 12, **made.model_config()}
     head = Head(task="text-classification", labels=2)
-    written = BertInterop().write(Foreign(config=config, head=head, labels=("a", "b"), preprocessor=made))
+    written = BertInterop().write(ForeignCheckpoint(config=config, head=head, labels=("a", "b"), preprocessor=made))
     return {**written, "preprocessor.json": made.files()["preprocessor.json"]}
 
 

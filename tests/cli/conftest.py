@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from zoo_core.card import Card, DataRecord, FileEntry, Metric
 from zoo_core.cli import main
-from zoo_core.fs import digest_of
-from zoo_core.store import Store, home
+from zoo_core.registry.card import Card, DataRecord, FileEntry, Metric
+from zoo_core.registry.store import Store
+from zoo_core.storage.fs import digest_of
+from zoo_core.storage.paths import home
 
 TOY = Path(__file__).parent / "toy"
 """Source of the toy plugin."""

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from zoo_core.cli import doctor
-from zoo_core.store import Store
+from zoo_core.registry.store import Store
 
 Zoo = Callable[..., Any]
 
 HOLLOW = """
 from zoo_core import NoConfig, TaskSpec, hookimpl
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 @hookimpl
 def zoo_tasks():

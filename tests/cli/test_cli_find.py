@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from zoo_core.card import Card, Metric
-from zoo_core.catalogue import write_registry
 from zoo_core.cli.render import RichOutput
-from zoo_core.fs import digest_of
-from zoo_core.machine import remedy_of
-from zoo_core.store import Store
+from zoo_core.registry.card import Card, Metric
+from zoo_core.registry.catalogue import write_registry
+from zoo_core.registry.store import Store
+from zoo_core.storage.fs import digest_of
+from zoo_core.storage.machine import remedy_of
 
 Zoo = Callable[..., Any]
 """Runs the program on its words and gives its `code`, `out`, `err` and, as JSON, `data`."""
@@ -202,7 +202,7 @@ def test_a_name_that_is_the_catalogues_stays_so_when_a_run_registers_another(
     """Trying a shipped recipe must not change what the documented examples answer."""
     card = Store(tmp_path / "home").get("toy_tiny.coins@1")
     write_registry(tmp_path / "registry.yaml", [card])
-    monkeypatch.setattr("zoo_core.registry.find_catalogue", lambda: tmp_path / "registry.yaml")
+    monkeypatch.setattr("zoo_core.registry.registry.find_catalogue", lambda: tmp_path / "registry.yaml")
     run = zoo("pretrain", "coins", "steps=1")
     assert run.code == 0, run.err
     assert "toy_tiny.coins is a name of the catalogue" in run.err
@@ -307,7 +307,7 @@ def test_a_working_folder_that_was_removed_is_one_sentence(
 
 
 def test_without_docstrings_the_hint_names_the_option() -> None:
-    code = "from zoo_core.machine import remedy_of; print(remedy_of(ValueError('no docstring of X')))"
+    code = "from zoo_core.storage.machine import remedy_of; print(remedy_of(ValueError('no docstring of X')))"
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
     assert "leave -OO out" in done.stdout
     assert remedy_of(ValueError("no docstring of X")) == ""

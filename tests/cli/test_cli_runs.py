@@ -269,9 +269,9 @@ def test_how_a_command_ends_is_its_exit_code(
 
 SLIP = """
 from zoo_core import DataError, DataSpec, hookimpl
-from zoo_core.training.interrupt import Interrupted
+from zoo_core.training.signals import Interrupted
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 @hookimpl
 def zoo_data():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core.store import Store
+from zoo_core.registry.store import Store
 
 Zoo = Callable[..., object]
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
@@ -69,9 +69,9 @@ def test_a_plugin_that_exits_is_named(zoo: Callable[..., object], installed: Cal
 
 LEAVER = """
 import sys
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec
-zoo_api = (1, 0)
+from zoo_core import hookimpl
+from zoo_core import DataSpec
+zoo_api = (2, 0)
 
 def fetch(fetcher):
     sys.exit("enough")

@@ -18,9 +18,9 @@ import torch
 from zoo_toys.faulty_runs import tone
 
 from zoo_core import load, open_zoo
-from zoo_core.runs.rows import rows_to_measure
-from zoo_core.settings import Training
-from zoo_core.training.evaluate import evaluate
+from zoo_core.config.settings import Training
+from zoo_core.runs.measure import rows_to_measure
+from zoo_core.tasks.evaluate import evaluate
 from zoo_core.training.hardware import Hardware, leave_ranks
 from zoo_core.training.order import evaluation_plan
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from zoo_toys.runs import recipe, toy_zoo
 
+from zoo_core.api import resume, train
 from zoo_core.errors import ResumeError
-from zoo_core.factory import resume, train
+from zoo_core.runs.folder import final_digest
 from zoo_core.training import state
-from zoo_core.training.folder import final_digest
 
 KINDS = ("data", "preprocessor", "recipe")
 SAVE_EVERY = 20

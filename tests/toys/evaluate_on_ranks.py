@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from zoo_toys.runs import recipe, toy_zoo
 
-from zoo_core.factory import evaluate as evaluate_by_name
-from zoo_core.factory import train
-from zoo_core.recipe import load_recipe
-from zoo_core.settings import Training
-from zoo_core.training.evaluate import evaluate
+from zoo_core.api import evaluate as evaluate_by_name
+from zoo_core.api import train
+from zoo_core.config.recipe import load_recipe
+from zoo_core.config.settings import Training
+from zoo_core.preflight.setup import prepare
+from zoo_core.tasks.evaluate import evaluate
 from zoo_core.training.hardware import Hardware, leave_ranks
-from zoo_core.training.setup import prepare
 
 BATCHES = (1, 2, 4, 7)
 SHAPES = ("single", "adversarial", "sequence")

@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 from zoo_toys.faulty import SWITCH
 from zoo_toys.faulty_runs import MEMORY, faulty_recipe, faulty_zoo
 
-from zoo_core.factory import train
+from zoo_core.api import train
 
 if __name__ == "__main__":
     root, modality, extra, way = Path(sys.argv[1]), *sys.argv[2:]

@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 from zoo_toys.runs import PACKAGED, PACKAGES, STATEFUL, recipe, toy_zoo
 
-from zoo_core.factory import train
-from zoo_core.training.folder import final_digest
-from zoo_core.training.interrupt import Interrupted
+from zoo_core.api import train
+from zoo_core.runs.folder import final_digest
+from zoo_core.training.signals import Interrupted
 
 SHAPES = ("single", "adversarial", "sequence", *(name for name, _, _ in STATEFUL))
 OF_PACKAGES = tuple(name for name, _, _ in PACKAGED)

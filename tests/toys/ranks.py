@@ -11,12 +11,12 @@ import torch
 import torch.distributed as dist
 from zoo_toys.runs import recipe, toy_zoo
 
+from zoo_core.api import train
+from zoo_core.contract.events import SilentReporter
 from zoo_core.errors import ZooError
-from zoo_core.factory import train
-from zoo_core.training.folder import final_digest
+from zoo_core.runs.folder import final_digest
 from zoo_core.training.hardware import leave_ranks
-from zoo_core.training.interrupt import Interrupted
-from zoo_core.training.report import SilentReporter
+from zoo_core.training.signals import Interrupted
 
 
 class StopOnce(SilentReporter):

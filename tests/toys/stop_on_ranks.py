@@ -14,10 +14,10 @@ import torch
 from zoo_toys import parts
 from zoo_toys.runs import recipe, toy_zoo
 
-from zoo_core.factory import train
+from zoo_core.api import train
 from zoo_core.training import state
 from zoo_core.training.hardware import leave_ranks
-from zoo_core.training.interrupt import Interrupted
+from zoo_core.training.signals import Interrupted
 
 LATE = 6.0
 """Seconds after the signal within which every rank must have raised: usually one or two, and far from an evaluation's end."""

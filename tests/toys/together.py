@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from zoo_toys.runs import recipe, toy_zoo
 
+from zoo_core.api import resume, train
+from zoo_core.contract.events import SilentReporter
 from zoo_core.errors import ZooError
-from zoo_core.factory import resume, train
-from zoo_core.runs.lock import InUse
-from zoo_core.training.folder import final_digest
-from zoo_core.training.interrupt import Interrupted
-from zoo_core.training.report import SilentReporter
+from zoo_core.preflight.lock import InUse
+from zoo_core.runs.folder import final_digest
+from zoo_core.training.signals import Interrupted
 
 SEEDS = (0, 1)
 

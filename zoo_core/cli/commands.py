@@ -34,7 +34,7 @@ RESUMABLE = (
     *("log_every", "save_every", "keep", "workers", "timeout", "skip_nonfinite", "max_bad"),
     *("baselines", "extras", "extras_timeout"),
 )
-"""Settings that `zoo resume` may change; `zoo_core.runs.identity` says of each why."""
+"""Settings that `zoo resume` may change; `zoo_core.preflight.identity` says of each why."""
 
 ALWAYS = (0, 2, 3, 70, 130, 141)
 """Exit codes that any command may give."""
@@ -315,7 +315,7 @@ COMMANDS = (
         group=KEEP,
         summary="Say which version a bare name means; without a version, show it and its history.",
         examples=("zoo alias mood_tiny.tweets", "zoo alias mood_tiny.tweets 2", "zoo alias mood_tiny.tweets --clear"),
-        target="zoo_core.cli.upkeep:alias",
+        target="zoo_core.cli.keep:alias",
         arguments=arguments.alias,
         exits=(5,),
     ),
@@ -324,7 +324,7 @@ COMMANDS = (
         group=KEEP,
         summary="Take versions out of your store; zoo gc frees their files.",
         examples=("zoo rm mood_tiny.tweets@2",),
-        target="zoo_core.cli.upkeep:remove",
+        target="zoo_core.cli.keep:remove",
         arguments=arguments.rm,
         exits=(5,),
     ),
@@ -333,7 +333,7 @@ COMMANDS = (
         group=KEEP,
         summary="Free the files in your store that no checkpoint refers to.",
         examples=("zoo gc --dry-run", "zoo gc"),
-        target="zoo_core.cli.upkeep:collect",
+        target="zoo_core.cli.keep:collect",
         arguments=arguments.gc,
         exits=(5,),
     ),
@@ -363,7 +363,7 @@ COMMANDS = (
         group=KEEP,
         summary="List data sets and readers of your files.",
         examples=("zoo data list",),
-        target="zoo_core.cli.system:list_data",
+        target="zoo_core.cli.listing:list_data",
         arguments=_nothing,
     ),
     Command(
@@ -371,7 +371,7 @@ COMMANDS = (
         group=KEEP,
         summary="Download data sets, when you name them and never before.",
         examples=("zoo data fetch tweets",),
-        target="zoo_core.cli.system:fetch_data",
+        target="zoo_core.cli.listing:fetch_data",
         arguments=_data_fetch,
         exits=(4, 5),
     ),
@@ -380,7 +380,7 @@ COMMANDS = (
         group=KEEP,
         summary="List plugins, what they provide and what is wrong with them.",
         examples=("zoo plugin list",),
-        target="zoo_core.cli.system:list_plugins",
+        target="zoo_core.cli.listing:list_plugins",
         arguments=_nothing,
     ),
     Command(

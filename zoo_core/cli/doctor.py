@@ -11,15 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from zoo_core import fs
-from zoo_core.card import Card, Reference
 from zoo_core.cli.listing import elsewhere
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, ZooError
-from zoo_core.layers import Names
-from zoo_core.machine import home_folder, name_cache_folder, remedy_of, temporary_folder, user_name
-from zoo_core.trial import KINDS
+from zoo_core.plugins.validation import KINDS
+from zoo_core.registry.card import Card, Reference
+from zoo_core.registry.layers import Names
+from zoo_core.storage import fs
+from zoo_core.storage.machine import home_folder, name_cache_folder, remedy_of, temporary_folder, user_name
 
 LITTLE_DISK = 1_000_000_000
 """Bytes below which free disk is worth a warning: a few checkpoints of a middle-sized run."""

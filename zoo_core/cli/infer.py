@@ -11,19 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from zoo_core.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
 from zoo_core.cli.render import EMPTY, Output, escaped_json, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.train import parse_columns
-from zoo_core.data.lines import MAX_LINE
+from zoo_core.contract.predictor import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
+from zoo_core.contract.schema import from_data, parse_override
+from zoo_core.data.tables.lines import MAX_LINE
 from zoo_core.errors import DataError, UsageError
-from zoo_core.inputs import expand, expanded
-from zoo_core.schema import build, parse_override
+from zoo_core.storage.paths import expand, expanded
 
 if TYPE_CHECKING:
-    from zoo_core.factory import Loaded
-    from zoo_core.plugins import Provided
-    from zoo_core.specs import TaskSpec
+    from zoo_core.api import Loaded
+    from zoo_core.contract.specs import TaskSpec
+    from zoo_core.plugins.host import RegisteredComponent
 
 _SHOWN = 20
 """Rows of a mapping that are shown."""
@@ -39,17 +39,17 @@ _OPTION = re.compile(r"[a-z_][a-z0-9_]*=.*", re.DOTALL)
 
 def evaluate(arguments: Namespace, session: Session) -> Answer:
     """Measure a checkpoint and show each metric beside its baselines."""
-    from zoo_core import factory
+    from zoo_core import api
     from zoo_core.training.hardware import leave_ranks
 
     columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
-    metrics, artifacts, notes = factory.evaluate(
+    metrics, artifacts, notes = api.evaluate(
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
     if not leave_ranks():
         raise Finished(0)
     if arguments.output:
-        from zoo_core.cli.files import keep_artifacts
+        from zoo_core.cli.render import keep_artifacts
 
         keep_artifacts(artifacts, expanded(arguments.output))
 
@@ -65,7 +65,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
 
 def predict(arguments: Namespace, session: Session) -> Answer:
     """Ask a checkpoint. Options and inputs are checked before anything heavy is imported."""
-    from zoo_core.checkpoint import open_checkpoint
+    from zoo_core.registry.checkpoint import open_checkpoint
 
     words = [word for word in arguments.inputs if not _OPTION.fullmatch(word)]
     options = dict(parse_override(word) for word in arguments.inputs if _OPTION.fullmatch(word))
@@ -78,11 +78,11 @@ def predict(arguments: Namespace, session: Session) -> Answer:
         task = session.host.find("task", arguments.task or card.task, [card.plugin])
         _check_options(task, options)
         words += _numbers(arguments.num, task.spec)
-    from zoo_core import factory
-    from zoo_core.cli.files import Keeper
-    from zoo_core.training.folder import new_folder
+    from zoo_core import api
+    from zoo_core.cli.render import ArtifactWriter
+    from zoo_core.runs.folder import new_folder
 
-    loaded = factory.load(arguments.model, task=arguments.task, zoo=session.zoo)
+    loaded = api.load(arguments.model, task=arguments.task, zoo=session.zoo)
     named = _all_inputs(words, arguments.file, session.stdin, loaded.task_spec.suffixes)
     inputs, tally = islice(named, arguments.limit), Tally(session.errors)
     if arguments.stream:
@@ -96,7 +96,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
     folder = expanded(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
-    keeper = Keeper(folder, loaded.task.overview)
+    keeper = ArtifactWriter(folder, loaded.task.overview)
     asked = loaded.options(options)
     answered = answer_each(lambda some: loaded.task.predict(some, asked), inputs, batch=batch)
     answers = keeper.keep(tally.count(answered))
@@ -143,10 +143,10 @@ class Tally:
         return PARTLY if self.answered else DataError.exit_code
 
 
-def _check_options(task: Provided, options: dict[str, Any]) -> None:
+def _check_options(task: RegisteredComponent, options: dict[str, Any]) -> None:
     """Refuse unknown or mistyped options. Raises `RecipeError` with the nearest; an input may look like an option."""
     try:
-        build(task.predict, options, where=f"options of {task.spec.name}")
+        from_data(task.predict, options, where=f"options of {task.spec.name}")
     except UsageError as error:
         hint = "an input that looks like key=value goes behind --"
         raise UsageError(error.message, hint=f"{error.hint}\n{hint}" if error.hint else hint) from None
@@ -190,7 +190,7 @@ def _all_inputs(
 def _lines_of(path: Path) -> Iterator[str | Unreadable]:
     """Lines of a file without their ends; one that isn't UTF-8 is an input that can't be read."""
     from zoo_core.data.bad import Fault, Faults
-    from zoo_core.data.lines import numbered_lines
+    from zoo_core.data.tables.lines import numbered_lines
 
     waiting: list[Fault] = []
 

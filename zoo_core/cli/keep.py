@@ -1,19 +1,20 @@
-"""`zoo verify`, `zoo import` and `zoo export`."""
+"""`zoo verify`, `zoo import`, `zoo export`, `zoo alias`, `zoo rm` and `zoo gc`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo_core.card import Card, looks_like_path
-from zoo_core.checkpoint import card_folder, open_folder
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
 from zoo_core.errors import StoreError, UsageError
-from zoo_core.hub import PREFIX
-from zoo_core.inputs import expanded
-from zoo_core.layers import STORE
+from zoo_core.registry.card import Card, looks_like_path
+from zoo_core.registry.checkpoint import card_folder, open_folder
+from zoo_core.registry.layers import STORE
+from zoo_core.storage.hub import PREFIX
+from zoo_core.storage.paths import expanded
 
 SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
 
@@ -77,27 +78,27 @@ def _row(card: Card, problems: list[str]) -> Row:
 
 def import_folder(arguments: Namespace, session: Session) -> Answer:
     """Register a folder of another library or of another store, or a checkpoint that a package ships."""
-    from zoo_core import exchange
-    from zoo_core.fetch import Fetcher, data_root
+    from zoo_core.data.fetch import Fetcher, data_root
+    from zoo_core.registry import convert
 
     source, host, registry = arguments.source, session.host, session.registry
     remote = source.startswith(PREFIX)
     if not remote and (place := card_folder(expanded(source))) is not None:
         if arguments.model:
             raise UsageError(f"{source} holds a card, which names its model", hint="leave --model out")
-        card = exchange.import_checkpoint(place, name=arguments.name or "", registry=registry)
+        card = convert.import_checkpoint(place, name=arguments.name or "", registry=registry)
     elif remote or looks_like_path(source) or Path(source).is_dir():
         if not (arguments.model and arguments.name):
             raise UsageError(f"zoo import {source} needs --model FAMILY and --name NAME", hint="zoo import --help")
         parts = {"model": arguments.model, "name": arguments.name}
         if remote:
-            card = exchange.import_hub(source, **parts, host=host, registry=registry)
+            card = convert.import_hub(source, **parts, host=host, registry=registry)
         else:
-            card = exchange.import_folder(expanded(source), **parts, host=host, registry=registry)
+            card = convert.import_folder(expanded(source), **parts, host=host, registry=registry)
     else:
         fetcher = Fetcher(data_root(session.environ), session.errors.line)
         name = arguments.name or ""
-        card = exchange.import_packaged(source, fetcher=fetcher, host=host, registry=registry, register_as=name)
+        card = convert.import_packaged(source, fetcher=fetcher, host=host, registry=registry, register_as=name)
     facts = {"checkpoint": card.full_name, "model": card.model, "task": card.task, "parameters": f"{card.parameters:,}"}
     return Answer(
         document=lambda: {**facts, "parameters": card.parameters},
@@ -108,10 +109,10 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
 
 def export_folder(arguments: Namespace, session: Session) -> Answer:
     """Write a folder for another library."""
-    from zoo_core import exchange
+    from zoo_core.registry import convert
 
     folder = expanded(arguments.folder)
-    written = exchange.export_folder(arguments.name, folder, host=session.host, registry=session.registry)
+    written = convert.export_folder(arguments.name, folder, host=session.host, registry=session.registry)
     files = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
 
     def show(output: Output) -> None:
@@ -119,3 +120,68 @@ def export_folder(arguments: Namespace, session: Session) -> Answer:
         output.table(["file", "size"], [[name, size(amount)] for name, amount in files.items()])
 
     return Answer(document=lambda: {"folder": str(written), "files": files}, show=show)
+
+
+def alias(arguments: Namespace, session: Session) -> Answer:
+    """Let a bare name mean a version, take that back, or show what it means and ever meant."""
+    from zoo_core.registry import upkeep
+
+    name, version = arguments.name, arguments.version
+    if arguments.clear and version is not None:
+        raise UsageError("zoo alias: give a version or --clear")
+    if version is not None and not version.isdecimal():
+        raise UsageError(
+            f"zoo alias: expected the number of a version of {name}, found {version!r}",
+            hint=f"an alias says which version a name means without one: zoo alias {name} 2",
+        )
+    if arguments.clear or version is not None:
+        upkeep.set_alias(name, None if version is None else int(version), zoo=session.zoo)
+    past = upkeep.alias_history(name, zoo=session.zoo)
+    entry = session.registry.lookup(name)
+    aliased = bool(past) and past[-1].version is not None
+    document = {
+        "name": name,
+        "means": entry.card.full_name,
+        "layer": entry.layer,
+        "alias": aliased,
+        "history": [{"version": one.version, "sha256": one.sha256, "set_at": one.set_at} for one in past],
+    }
+
+    def show(output: Output) -> None:
+        by = "an alias" if aliased else "itself, no alias"
+        output.line(f"{name} means {entry.card.full_name} of the {entry.layer} (by {by})")
+        for one in past:
+            output.line(f"{one.set_at}  {name}@{one.version}" if one.version else f"{one.set_at}  taken back")
+
+    return Answer(document=lambda: document, show=show)
+
+
+def remove(arguments: Namespace, session: Session) -> Answer:
+    """Take versions out of the user's store, or none of them where one can't be."""
+    from zoo_core.registry import upkeep
+
+    upkeep.remove_all(arguments.names, force=arguments.force, zoo=session.zoo)
+
+    def show(output: Output) -> None:
+        for name in arguments.names:
+            output.line(f"removed {name}")
+
+    return Answer(
+        document=lambda: {"removed": arguments.names},
+        show=show,
+        notes=("free the space of its files when they are an hour old: zoo gc",),
+    )
+
+
+def collect(arguments: Namespace, session: Session) -> Answer:
+    """Free what no card refers to, or say how much that is."""
+    from zoo_core.registry import upkeep
+
+    found = upkeep.collect_garbage(dry_run=arguments.dry_run, zoo=session.zoo)
+    verb = "would free" if arguments.dry_run else "freed"
+    hours = round(upkeep.GRACE / 3600)
+
+    def show(output: Output) -> None:
+        output.line(f"{verb} {size(found.size)} in {found.objects} files; files younger than {hours} hour stay")
+
+    return Answer(document=lambda: {**asdict(found), "dry_run": arguments.dry_run}, show=show)

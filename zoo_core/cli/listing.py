@@ -1,18 +1,19 @@
-"""`zoo list`, `zoo search` and `zoo recipes`."""
+"""`zoo list`, `zoo search`, `zoo recipes`, `zoo plugin list`, `zoo data list` and `zoo data fetch`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from zoo_core.card import Card
 from zoo_core.cli.render import Output, count, number
 from zoo_core.cli.session import Answer, Session
-from zoo_core.errors import UnknownName, ZooError
-from zoo_core.layers import CATALOGUE, Entry, Names
-from zoo_core.plugins import PluginHost, Provided
+from zoo_core.errors import UnknownName, UsageError, ZooError
+from zoo_core.plugins.host import KINDS, PluginHost, PluginRecord, RegisteredComponent
+from zoo_core.registry.card import Card
+from zoo_core.registry.layers import CATALOGUE, Entry, Names
 
 Row = dict[str, Any]
 """One line of a listing as `--json` prints it."""
@@ -54,10 +55,10 @@ def search(arguments: Namespace, session: Session) -> Answer:
 
 def list_recipes(arguments: Namespace, session: Session) -> Answer:
     """The recipes that plugins ship, with the first comment of the file or its summary."""
-    from zoo_core import fs
+    from zoo_core.config.recipe import shipped_recipes
+    from zoo_core.contract.schema import parse_yaml
     from zoo_core.errors import RecipeError
-    from zoo_core.recipe import shipped_recipes
-    from zoo_core.schema import parse_yaml
+    from zoo_core.storage import fs
 
     rows = []
     problems = []
@@ -128,7 +129,7 @@ def foreign_rows(host: PluginHost) -> list[Row]:
     return [_architecture_row(family, name) for family in host.all("model") for name in host.foreign_names(family)]
 
 
-def _architecture_row(provided: Provided, name: str) -> Row:
+def _architecture_row(provided: RegisteredComponent, name: str) -> Row:
     spec = provided.spec
     return {
         "name": name,
@@ -243,3 +244,112 @@ def _known(kind: str, session: Session) -> Iterable[str]:
     else:
         yield from (card.modality for card in cards)
         yield from (provided.spec.modality for provided in session.host.all("model"))
+
+
+def list_plugins(arguments: Namespace, session: Session) -> Answer:
+    """Every installed plugin, whatever became of it."""
+    host = session.host
+
+    def show(output: Output) -> None:
+        rows = [
+            [record.name, record.version, record.state, _provides(host, record), "; ".join(_remarks(host, record))]
+            for record in host.records
+        ]
+        output.table(["plugin", "version", "state", "provides", "remarks"], rows)
+
+    return Answer(document=lambda: [_plugin_document(host, record) for record in host.records], show=show)
+
+
+def _provides(host: PluginHost, record: PluginRecord) -> str:
+    counts = Counter({kind: len(_brought(host, kind, record)) for kind in KINDS})
+    return ", ".join(f"{kind} {number}" for kind, number in counts.items() if number)
+
+
+def _brought(host: PluginHost, kind: str, record: PluginRecord) -> list[RegisteredComponent]:
+    return [provided for provided in host.all(kind) if provided.plugin == record.name]
+
+
+def _remarks(host: PluginHost, record: PluginRecord) -> list[str]:
+    shared = [name for name, plugins in host.shared_names().items() if record.name in plugins]
+    note = f"others list these as well, ask by plugin/name: {', '.join(shared[:5])}" if shared else ""
+    return [remark for remark in (record.reason, *record.notes, note) if remark]
+
+
+def _plugin_document(host: PluginHost, record: PluginRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "version": record.version,
+        "state": record.state,
+        "reason": record.reason,
+        "notes": list(record.notes),
+        "shared": [name for name, plugins in host.shared_names().items() if record.name in plugins],
+        "location": record.location,
+        "api": list(record.api) if record.api else None,
+        "provides": {kind: [provided.id for provided in _brought(host, kind, record)] for kind in KINDS},
+    }
+
+
+def list_data(arguments: Namespace, session: Session) -> Answer:
+    """Every data set and reader, and whether what has to be downloaded is there."""
+    from zoo_core.data.fetch import data_root
+
+    root = data_root(session.environ)
+    found = session.host.all("data")
+    documents = [
+        {
+            "id": provided.id,
+            "name": name,
+            "kind": provided.spec.kind,
+            "modality": provided.spec.modality,
+            "summary": provided.spec.summary,
+            "license": provided.spec.license,
+            "source": provided.spec.source,
+            "state": _data_state(provided, root),
+        }
+        for name, provided in zip(short_names(found), found, strict=True)
+    ]
+
+    def show(output: Output) -> None:
+        rows = [[item[key] for key in ("name", "kind", "state", "summary")] for item in documents]
+        output.table(["data", "kind", "state", "summary"], rows)
+
+    missing = any(item["state"] == MISSING for item in documents)
+    notes = ("download with: zoo data fetch NAME",) if missing else ()
+    return Answer(document=lambda: documents, show=show, notes=notes)
+
+
+READY, FETCHED, MISSING = "ready", "fetched", "to be fetched"
+
+
+def _data_state(provided: RegisteredComponent, root: Path) -> str:
+    if not provided.spec.fetch:
+        return READY
+    folder = root / provided.spec.name
+    return FETCHED if folder.is_dir() and any(folder.iterdir()) else MISSING
+
+
+def short_names(found: Sequence[RegisteredComponent]) -> list[str]:
+    """What a user types for each component: its own name where that is unique, its full id elsewhere."""
+    counts = Counter(provided.spec.name for provided in found)
+    return [provided.spec.name if counts[provided.spec.name] == 1 else provided.id for provided in found]
+
+
+def fetch_data(arguments: Namespace, session: Session) -> Answer:
+    """Download data sets, all names being checked before the first byte."""
+    from zoo_core.data.fetch import Fetcher, data_root
+
+    root = data_root(session.environ)
+    wanted = [session.host.find("data", name) for name in arguments.names]
+    for provided in wanted:
+        if not provided.spec.fetch:
+            raise UsageError(f"data {provided.id} has nothing to download", hint="it can be used as it is")
+    fetcher = Fetcher(root, session.errors.line)
+    fetched = []
+    for provided in wanted:
+        session.host.resolve(provided.spec.fetch, provided)(fetcher)
+        fetched.append({"id": provided.id, "folder": str(root / provided.spec.name)})
+
+    def show(output: Output) -> None:
+        output.table(["data", "folder"], [[item["id"], item["folder"]] for item in fetched])
+
+    return Answer(document=lambda: fetched, show=show)

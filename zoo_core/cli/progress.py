@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from zoo_core.cli.render import Output, PlainOutput, RichOutput, count, duration, is_terminal, number
-from zoo_core.specs import RunInfo
+from zoo_core.contract.specs import RunInfo
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

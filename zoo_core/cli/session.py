@@ -11,10 +11,10 @@ from zoo_core.cli.render import Output, output_for, write_json
 
 if TYPE_CHECKING:
     from zoo_core.cli.progress import PlainReporter, RichReporter
-    from zoo_core.factory import Zoo
-    from zoo_core.plugins import PluginHost
-    from zoo_core.registry import Registry
-    from zoo_core.store import Store
+    from zoo_core.plugins.host import PluginHost
+    from zoo_core.registry.registry import Registry
+    from zoo_core.registry.store import Store
+    from zoo_core.registry.zoo import Zoo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,28 +57,29 @@ class Session:
     @cached_property
     def host(self) -> PluginHost:
         """The installed plugins."""
-        from zoo_core.plugins import PluginHost
+        from zoo_core.plugins.host import PluginHost
 
         return PluginHost.discover(self.environ)
 
     @cached_property
     def store(self) -> Store:
         """The user's checkpoint store."""
-        from zoo_core.store import Store, home
+        from zoo_core.registry.store import Store
+        from zoo_core.storage.paths import home
 
         return Store(home(self.environ))
 
     @cached_property
     def registry(self) -> Registry:
         """Every card there is."""
-        from zoo_core.registry import Registry
+        from zoo_core.registry.registry import Registry
 
         return Registry(self.host, self.store)
 
     @cached_property
     def zoo(self) -> Zoo:
         """Plugins and registry as the factory takes them."""
-        from zoo_core.factory import Zoo
+        from zoo_core.registry.zoo import Zoo
 
         return Zoo(self.host, self.registry)
 

@@ -1,23 +1,25 @@
-"""`zoo show`: the card of a checkpoint, or an architecture."""
+"""`zoo show`: the card of a checkpoint, an architecture, or what else has a name."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
-from zoo_core.card import Card, Metric, card_to_data, looks_like_path
-from zoo_core.checkpoint import open_folder
-from zoo_core.cli.components import explain, known_names
 from zoo_core.cli.listing import architecture_rows, left_out
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
-from zoo_core.errors import UnknownName, ZooError, nearest
-from zoo_core.inputs import expanded
-from zoo_core.layers import Entry
-from zoo_core.plugins import NamedModel, PluginHost, model_name
-from zoo_core.schema import build, to_data
+from zoo_core.config.recipe import find_recipe, load_recipe, shipped_recipes
+from zoo_core.contract.schema import from_data, to_data
+from zoo_core.errors import RecipeError, UnknownName, ZooError, nearest
+from zoo_core.plugins.host import NamedModel, PluginHost, RegisteredComponent, model_name
+from zoo_core.registry.card import Card, Metric, card_to_data, looks_like_path
+from zoo_core.registry.checkpoint import open_folder
+from zoo_core.registry.layers import Entry
+from zoo_core.storage.paths import expanded
 
 
 def show(arguments: Namespace, session: Session) -> Answer:
@@ -134,7 +136,7 @@ def _by_split(card: Card) -> dict[tuple[str, str], list[Metric]]:
 def _architecture(model: NamedModel) -> Answer:
     provided, spec = model.provided, model.provided.spec
     name = model_name(provided, model.size).rpartition("/")[2]
-    config = to_data(build(provided.config, model.values, where=f"model {name}"))
+    config = to_data(from_data(provided.config, model.values, where=f"model {name}"))
     facts = {
         "name": name,
         "summary": spec.summary,
@@ -194,3 +196,71 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
     if any(rows.values()):
         output.line()
         output.pairs({f"{title}.{key}": value for key, value in rows.items()})
+
+
+KINDS = ("task", "data", "loss", "optimizer")
+
+_FACTS = ("kind", "loss", "source", "license", "paper")
+"""Further fields of specs to show, where they have them."""
+
+
+def known_names(host: PluginHost) -> set[str]:
+    """Every name that `explain` answers for."""
+    return {one.spec.name for kind in KINDS for one in host.all(kind)} | set(shipped_recipes(host))
+
+
+def explain(name: str, host: PluginHost) -> Answer | None:
+    """What there is of that name, of each kind; None where there is nothing. Raises `AmbiguousName`, `MissingPlugin`."""
+    found: list[dict[str, Any]] = []
+    for kind in KINDS:
+        with suppress(UnknownName):
+            found.append(_component(kind, host.find(kind, name)))
+    with suppress(UnknownName, RecipeError):
+        path = find_recipe(name, host)
+        found.append(_recipe(name, path, host))
+    if not found:
+        return None
+
+    def show(output: Output) -> None:
+        for number, facts in enumerate(found):
+            if number:
+                output.line()
+            settings = facts["settings"]
+            output.pairs({key: _words(value) for key, value in facts.items() if key != "settings"})
+            output.pairs({f"settings.{key}": _words(value) or "(empty)" for key, value in settings.items()})
+
+    return Answer(document=lambda: found, show=show)
+
+
+def _component(kind: str, provided: RegisteredComponent) -> dict[str, Any]:
+    spec = provided.spec
+    facts = {
+        "name": spec.name,
+        "is a": kind,
+        "id": provided.id,
+        "summary": spec.summary,
+        "modality": spec.modality,
+        **{word: getattr(spec, word) for word in _FACTS if getattr(spec, word, "")},
+        "takes": list(getattr(spec, "inputs", ()) or (spec.data if kind == "task" else ())),
+    }
+    return {**facts, "settings": _component_settings(provided)}
+
+
+def _component_settings(provided: RegisteredComponent) -> dict[str, Any]:
+    found = {}
+    for item in fields(provided.config):
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        found[item.name] = "(must be given)" if default is MISSING else to_data(default)
+    return found
+
+
+def _recipe(name: str, path: Path, host: PluginHost) -> dict[str, Any]:
+    data = load_recipe(path, [], host).to_data()
+    facts = {"name": name, "is a": "recipe", "summary": data["summary"], "registers": data["name"], "file": str(path)}
+    facts |= {section: data[section]["name"] for section in ("task", "data", "loss", "optimizer") if section in data}
+    settings = {f"training.{key}": value for key, value in data["training"].items() if value is not None}
+    return {**facts, "init": data["init"], "model": data["model"].get("name", ""), "settings": settings}
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else plain_value(value)

@@ -13,17 +13,17 @@ from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from zoo_core.card import Card
-    from zoo_core.recipe import Recipe
-    from zoo_core.training.report import Reporter
-    from zoo_core.training.run import RunResult
+    from zoo_core.config.recipe import Recipe
+    from zoo_core.contract.events import Reporter
+    from zoo_core.registry.card import Card
+    from zoo_core.runs.result import RunResult
 
 _ROLE = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 
 
 def pretrain(arguments: Namespace, session: Session) -> Answer:
     """Run a recipe."""
-    from zoo_core.recipe import load_recipe
+    from zoo_core.config.recipe import load_recipe
 
     named = [f'name="{arguments.name}"'] if arguments.name else []
     return _carry_out(load_recipe(arguments.recipe, [*arguments.settings, *named], session.host), arguments, session)
@@ -31,7 +31,7 @@ def pretrain(arguments: Namespace, session: Session) -> Answer:
 
 def finetune(arguments: Namespace, session: Session) -> Answer:
     """Run the recipe that follows from a checkpoint, a task and data."""
-    from zoo_core.finetune import finetune_recipe
+    from zoo_core.config.finetune import finetune_recipe
 
     recipe = finetune_recipe(
         arguments.model,
@@ -48,7 +48,7 @@ def finetune(arguments: Namespace, session: Session) -> Answer:
 
 def resume(arguments: Namespace, session: Session) -> Answer:
     """Go on with the run in a folder."""
-    from zoo_core.factory import resume as continued
+    from zoo_core.api import resume as continued
 
     return _reported(
         lambda reporter: continued(arguments.folder, overrides=arguments.settings, reporter=reporter, zoo=session.zoo),
@@ -72,7 +72,7 @@ def parse_columns(words: Sequence[str]) -> dict[str, str]:
 def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer:
     if arguments.print_recipe:
         return Answer(document=recipe.to_data, show=lambda output: output.line(recipe.to_yaml().rstrip("\n")))
-    from zoo_core.factory import train
+    from zoo_core.api import train
 
     if owned := session.registry.owned_elsewhere(recipe.name):
         session.errors.line(owned)
@@ -86,7 +86,7 @@ def _carry_out(recipe: Recipe, arguments: Namespace, session: Session) -> Answer
 
 def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer:
     """A run watched from its start to its end, or what it was stopped by."""
-    from zoo_core.training.interrupt import Interrupted
+    from zoo_core.training.signals import Interrupted
 
     reporter = session.reporter()
     try:

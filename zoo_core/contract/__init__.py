@@ -2,3 +2,78 @@
 
 Nothing here reads a disk or knows a modality.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_core import names_of
+
+if TYPE_CHECKING:
+    from zoo_core.contract.data import Batch as Batch
+    from zoo_core.contract.data import Data as Data
+    from zoo_core.contract.data import Dataset as Dataset
+    from zoo_core.contract.data import SampleKey as SampleKey
+    from zoo_core.contract.events import Reporter as Reporter
+    from zoo_core.contract.events import SilentReporter as SilentReporter
+    from zoo_core.contract.hookspecs import Observers as Observers
+    from zoo_core.contract.hookspecs import Providers as Providers
+    from zoo_core.contract.hookspecs import hookimpl as hookimpl
+    from zoo_core.contract.interop import FieldRules as FieldRules
+    from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
+    from zoo_core.contract.interop import Interop as Interop
+    from zoo_core.contract.interop import distinct_labels as distinct_labels
+    from zoo_core.contract.interop import numbered_labels as numbered_labels
+    from zoo_core.contract.interop import problem_task as problem_task
+    from zoo_core.contract.interop import read_object as read_object
+    from zoo_core.contract.interop import unsupported as unsupported
+    from zoo_core.contract.panics import panics_as as panics_as
+    from zoo_core.contract.patterns import refuse_slow as refuse_slow
+    from zoo_core.contract.predictor import File as File
+    from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
+    from zoo_core.contract.schema import FieldError as FieldError
+    from zoo_core.contract.schema import from_data as from_data
+    from zoo_core.contract.schema import to_data as to_data
+    from zoo_core.contract.sizes import require_layers as require_layers
+    from zoo_core.contract.sizes import require_sizes as require_sizes
+    from zoo_core.contract.specs import DataSpec as DataSpec
+    from zoo_core.contract.specs import Head as Head
+    from zoo_core.contract.specs import LossSpec as LossSpec
+    from zoo_core.contract.specs import ModelSpec as ModelSpec
+    from zoo_core.contract.specs import NoConfig as NoConfig
+    from zoo_core.contract.specs import OptimizerSpec as OptimizerSpec
+    from zoo_core.contract.specs import RunInfo as RunInfo
+    from zoo_core.contract.specs import TaskSpec as TaskSpec
+    from zoo_core.contract.task import Baseline as Baseline
+    from zoo_core.contract.task import Loss as Loss
+    from zoo_core.contract.task import Phase as Phase
+    from zoo_core.contract.task import Predictor as Predictor
+    from zoo_core.contract.task import StepOutput as StepOutput
+    from zoo_core.contract.task import Task as Task
+    from zoo_core.contract.task import TaskContext as TaskContext
+    from zoo_core.contract.task import inference_mode as inference_mode
+    from zoo_core.contract.task import move as move
+    from zoo_core.contract.yamltext import parse_yaml as parse_yaml
+    from zoo_core.storage.budgets import LAYERS as LAYERS
+    from zoo_core.storage.budgets import SIZE as SIZE
+
+_HOMES = {
+    "zoo_core.contract.data": "Batch Data Dataset SampleKey",
+    "zoo_core.contract.events": "Reporter SilentReporter",
+    "zoo_core.contract.hookspecs": "Observers Providers hookimpl",
+    "zoo_core.contract.interop": (
+        "FieldRules ForeignCheckpoint Interop distinct_labels numbered_labels problem_task read_object unsupported"
+    ),
+    "zoo_core.contract.panics": "panics_as",
+    "zoo_core.contract.patterns": "refuse_slow",
+    "zoo_core.contract.predictor": "File",
+    "zoo_core.contract.preprocessor": "Preprocessor",
+    "zoo_core.contract.schema": "FieldError from_data to_data",
+    "zoo_core.contract.sizes": "require_layers require_sizes",
+    "zoo_core.contract.specs": "DataSpec Head LossSpec ModelSpec NoConfig OptimizerSpec RunInfo TaskSpec",
+    "zoo_core.contract.task": "Baseline Loss Phase Predictor StepOutput Task TaskContext inference_mode move",
+    "zoo_core.contract.yamltext": "parse_yaml",
+    "zoo_core.storage.budgets": "LAYERS SIZE",
+}
+
+__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo_core.schema import FieldError
+from zoo_core.contract.schema import FieldError
 from zoo_core.storage.budgets import LAYERS, SIZE
 
 

@@ -2,3 +2,121 @@
 
 Readers of one modality belong to its plugin; here nothing knows what a sample means.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_core import names_of
+
+if TYPE_CHECKING:
+    from zoo_core.data.archives import read_archive as read_archive
+    from zoo_core.data.bad import AllFaults as AllFaults
+    from zoo_core.data.bad import Fault as Fault
+    from zoo_core.data.bad import Faults as Faults
+    from zoo_core.data.bad import FirstFault as FirstFault
+    from zoo_core.data.bad import Policy as Policy
+    from zoo_core.data.bad import listed_twice as listed_twice
+    from zoo_core.data.bad import settle_faults as settle_faults
+    from zoo_core.data.fetch import Fetcher as Fetcher
+    from zoo_core.data.fetch import data_root as data_root
+    from zoo_core.data.files import find_files as find_files
+    from zoo_core.data.files import is_pattern as is_pattern
+    from zoo_core.data.files import matching_files as matching_files
+    from zoo_core.data.files import tables_of_folder as tables_of_folder
+    from zoo_core.data.folders import WantedFiles as WantedFiles
+    from zoo_core.data.folders import class_folders as class_folders
+    from zoo_core.data.folders import files_below as files_below
+    from zoo_core.data.image_survey import image_notices as image_notices
+    from zoo_core.data.image_survey import survey_images as survey_images
+    from zoo_core.data.images import Array as Array
+    from zoo_core.data.images import ImageHeader as ImageHeader
+    from zoo_core.data.images import ImageLimits as ImageLimits
+    from zoo_core.data.images import ImageProblem as ImageProblem
+    from zoo_core.data.images import image_header as image_header
+    from zoo_core.data.images import image_problem as image_problem
+    from zoo_core.data.images import read_image as read_image
+    from zoo_core.data.labels import class_of as class_of
+    from zoo_core.data.labels import label_name as label_name
+    from zoo_core.data.labels import lookalikes as lookalikes
+    from zoo_core.data.labels import stated as stated
+    from zoo_core.data.options import BadRows as BadRows
+    from zoo_core.data.options import SplitOptions as SplitOptions
+    from zoo_core.data.options import TableOptions as TableOptions
+    from zoo_core.data.options import check_bad as check_bad
+    from zoo_core.data.options import check_paths as check_paths
+    from zoo_core.data.options import check_table as check_table
+    from zoo_core.data.pixels import pixels_of as pixels_of
+    from zoo_core.data.sampling import spread as spread
+    from zoo_core.data.splits import SPLITS as SPLITS
+    from zoo_core.data.splits import WHOLE as WHOLE
+    from zoo_core.data.splits import check_share as check_share
+    from zoo_core.data.splits import check_shares as check_shares
+    from zoo_core.data.splits import check_subset as check_subset
+    from zoo_core.data.splits import class_notices as class_notices
+    from zoo_core.data.splits import empty_split as empty_split
+    from zoo_core.data.splits import folders_by_split as folders_by_split
+    from zoo_core.data.splits import joined_groups as joined_groups
+    from zoo_core.data.splits import make_splits as make_splits
+    from zoo_core.data.splits import sorted_labels as sorted_labels
+    from zoo_core.data.splits import split_by_hash as split_by_hash
+    from zoo_core.data.splits import split_of_file as split_of_file
+    from zoo_core.data.splits import subset_by_hash as subset_by_hash
+    from zoo_core.data.tables.lines import FREE_BYTES as FREE_BYTES
+    from zoo_core.data.tables.lines import MAX_RATIO as MAX_RATIO
+    from zoo_core.data.tables.lines import check_file as check_file
+    from zoo_core.data.tables.lines import suffix_of as suffix_of
+    from zoo_core.data.tables.parquet import parquet_rows as parquet_rows
+    from zoo_core.data.tables.parquet import parquet_schema as parquet_schema
+    from zoo_core.data.tables.rows import TABLE_SUFFIXES as TABLE_SUFFIXES
+    from zoo_core.data.tables.rows import class_names as class_names
+    from zoo_core.data.tables.rows import read_lines as read_lines
+    from zoo_core.data.tables.rows import read_table as read_table
+    from zoo_core.data.tables.rows import row_name as row_name
+    from zoo_core.data.tables.rows import scan_lines as scan_lines
+    from zoo_core.data.tables.rows import scan_table as scan_table
+    from zoo_core.data.tables.rows import string_of as string_of
+    from zoo_core.data.tables.rows import table_header as table_header
+    from zoo_core.data.tables.rows import table_records as table_records
+    from zoo_core.data.tables.rows import tables_by_split as tables_by_split
+    from zoo_core.storage import fs as fs
+    from zoo_core.storage import tensors as tensors
+    from zoo_core.storage.kinds import RASTER_SUFFIXES as RASTER_SUFFIXES
+    from zoo_core.storage.kinds import kind_of as kind_of
+    from zoo_core.storage.paths import expanded as expanded
+    from zoo_core.storage.paths import is_hidden as is_hidden
+    from zoo_core.storage.paths import list_files as list_files
+    from zoo_core.storage.paths import resolve_path as resolve_path
+    from zoo_core.storage.rehearsal import rehearse as rehearse
+    from zoo_core.storage.silence import silenced as silenced
+
+_HOMES = {
+    "zoo_core.data.archives": "read_archive",
+    "zoo_core.data.bad": "AllFaults Fault Faults FirstFault Policy listed_twice settle_faults",
+    "zoo_core.data.fetch": "Fetcher data_root",
+    "zoo_core.data.files": "find_files is_pattern matching_files tables_of_folder",
+    "zoo_core.data.folders": "WantedFiles class_folders files_below",
+    "zoo_core.data.image_survey": "image_notices survey_images",
+    "zoo_core.data.images": "Array ImageHeader ImageLimits ImageProblem image_header image_problem read_image",
+    "zoo_core.data.labels": "class_of label_name lookalikes stated",
+    "zoo_core.data.options": "BadRows SplitOptions TableOptions check_bad check_paths check_table",
+    "zoo_core.data.pixels": "pixels_of",
+    "zoo_core.data.sampling": "spread",
+    "zoo_core.data.splits": (
+        "SPLITS WHOLE check_share check_shares check_subset class_notices empty_split folders_by_split "
+        "joined_groups make_splits sorted_labels split_by_hash split_of_file subset_by_hash"
+    ),
+    "zoo_core.data.tables.lines": "FREE_BYTES MAX_RATIO check_file suffix_of",
+    "zoo_core.data.tables.parquet": "parquet_rows parquet_schema",
+    "zoo_core.data.tables.rows": (
+        "TABLE_SUFFIXES class_names read_lines read_table row_name scan_lines scan_table string_of "
+        "table_header table_records tables_by_split"
+    ),
+    "zoo_core.storage": "fs tensors",
+    "zoo_core.storage.kinds": "RASTER_SUFFIXES kind_of",
+    "zoo_core.storage.paths": "expanded is_hidden list_files resolve_path",
+    "zoo_core.storage.rehearsal": "rehearse",
+    "zoo_core.storage.silence": "silenced",
+}
+
+__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)

@@ -96,7 +96,7 @@ class AllFaults(Faults):
         self.all.append(Fault(where, what, hint))
 
 
-def settle(faults: Faults, kept: int, policy: Policy, *, what: str, where: str) -> tuple[str, ...]:
+def settle_faults(faults: Faults, kept: int, policy: Policy, *, what: str, where: str) -> tuple[str, ...]:
     """The notice of what was left out beside `kept` samples, if anything was.
 
     `what` names samples in the plural. Raises `DataError` with every bad one, up to `SHOWN`, under the policy `error`, and
@@ -130,7 +130,7 @@ def _listed(places: list[str], count: int) -> str:
     return ", ".join(places) + (" ..." if count > len(places) else "")
 
 
-def twice(samples: Mapping[str, list[tuple[str, str]]]) -> tuple[str, ...]:
+def listed_twice(samples: Mapping[str, list[tuple[str, str]]]) -> tuple[str, ...]:
     """Notices of samples that occur more than once, and of those among them that have different labels.
 
     `samples` has, by content, where each sample is and its label.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo_core.data.lines import suffix_of
+from zoo_core.data.splits import folders_by_split, split_of_file
+from zoo_core.data.tables.lines import suffix_of
 from zoo_core.errors import DataError
-from zoo_core.inputs import expanded, is_hidden, place_of
-from zoo_core.splits import folders_by_split, split_of_file
+from zoo_core.storage.paths import expanded, is_hidden, resolve_path
 
 _SIGNS = "*?["
 _DESCRIBING = ("metadata", "manifest")
@@ -16,10 +16,10 @@ _DESCRIBING = ("metadata", "manifest")
 
 def is_pattern(path: str) -> bool:
     """Whether a path stands for the files that it matches, as `photos/**/*.jpg`; an existing `d[1].csv` stands for itself."""
-    return any(sign in path for sign in _SIGNS) and not place_of(path).exists()
+    return any(sign in path for sign in _SIGNS) and not resolve_path(path).exists()
 
 
-def matches(path: str) -> list[Path]:
+def matching_files(path: str) -> list[Path]:
     """The files that a pattern finds, sorted, without what is hidden below the folder that it starts at. May be none."""
     place = expanded(path)
     parts = place.relative_to(place.anchor).parts
@@ -38,9 +38,9 @@ def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
     Raises `DataError` for a folder or a pattern without any.
     """
     if is_pattern(path):
-        found = matches(path)
+        found = matching_files(path)
     else:
-        place = place_of(path)
+        place = resolve_path(path)
         if not place.is_dir():
             return [place]
         inside = sorted(place.rglob("*"))

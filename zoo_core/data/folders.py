@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core.data.kinds import HEAD
 from zoo_core.data.labels import label_name
+from zoo_core.data.splits import folders_by_split
 from zoo_core.errors import DataError, printable
-from zoo_core.inputs import is_hidden, place_of
-from zoo_core.splits import folders_by_split
+from zoo_core.storage.kinds import HEAD
+from zoo_core.storage.paths import is_hidden, resolve_path
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedFiles:
     """Which files are samples, and what messages call them."""
 
     noun: str
@@ -61,7 +61,7 @@ class Tally:
         return tuple(f"{len(seen):,} {reason} (first: {printable(seen[0])})" for reason, seen in self._seen.items())
 
 
-def files_below(folder: Path, wanted: Wanted) -> tuple[list[str], tuple[str, ...]]:
+def files_below(folder: Path, wanted: WantedFiles) -> tuple[list[str], tuple[str, ...]]:
     """The wanted files below a folder, in the order of their paths, and a notice for each kind of what was left out.
 
     Files that are links are read wherever they lead, linked folders while they lie inside `folder`, each once. Raises
@@ -74,7 +74,7 @@ def files_below(folder: Path, wanted: Wanted) -> tuple[list[str], tuple[str, ...
     return found, tally.notices()
 
 
-def class_folders(root: Path, wanted: Wanted) -> ClassFolders:
+def class_folders(root: Path, wanted: WantedFiles) -> ClassFolders:
     """The wanted files below a folder for each class, or below such folders in folders of splits.
 
     Folders are splits where their names say so and folders lie in them; of splits of which none is for training, a single
@@ -124,7 +124,7 @@ def _splits(root: Path, tally: Tally) -> dict[str, list[Path]]:
     return parts if "train" in parts else {"": next(iter(parts.values()))}
 
 
-def _classes(places: Sequence[Path], root: Path, wanted: Wanted, tally: Tally) -> dict[str, list[str]]:
+def _classes(places: Sequence[Path], root: Path, wanted: WantedFiles, tally: Tally) -> dict[str, list[str]]:
     """Files by class, of a class without any an empty list."""
     found: dict[str, list[str]] = {}
     for place in places:
@@ -135,12 +135,12 @@ def _classes(places: Sequence[Path], root: Path, wanted: Wanted, tally: Tally) -
         tally.add("left out: no class", (folder for folder in folders if folder.name in wanted.no_classes))
         for folder in folders:
             if folder.name not in wanted.no_classes:
-                label = label_name(place_of(str(folder)).name)
+                label = label_name(resolve_path(str(folder)).name)
                 found.setdefault(label, []).extend(_below(folder, root, wanted, tally))
     return found
 
 
-def _below(folder: Path, root: Path, wanted: Wanted, tally: Tally) -> list[str]:
+def _below(folder: Path, root: Path, wanted: WantedFiles, tally: Tally) -> list[str]:
     """The wanted files below a folder; linked folders are entered where they lie inside the root or the folder."""
     inside = tuple(os.path.join(os.path.realpath(place), "") for place in (root, folder))  # noqa: PTH118
     found: list[str] = []
@@ -163,7 +163,7 @@ def _below(folder: Path, root: Path, wanted: Wanted, tally: Tally) -> list[str]:
     return sorted(found, key=lambda path: path.split(os.sep))  # noqa: PTH206
 
 
-def _chosen(files: Iterable[Path], wanted: Wanted, tally: Tally) -> Iterator[str]:
+def _chosen(files: Iterable[Path], wanted: WantedFiles, tally: Tally) -> Iterator[str]:
     for file in files:
         named = file.name.lower().endswith(wanted.suffixes)
         if not named and not wanted.content(_head(file)):
@@ -204,7 +204,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _missing(split: str, labels: Sequence[str], classes: int, wanted: Wanted) -> str:
+def _missing(split: str, labels: Sequence[str], classes: int, wanted: WantedFiles) -> str:
     if not labels:
         return ""
     told = ", ".join(map(printable, labels[:_SHOWN])) + (" ..." if len(labels) > _SHOWN else "")
@@ -212,5 +212,5 @@ def _missing(split: str, labels: Sequence[str], classes: int, wanted: Wanted) ->
     return f"{len(labels):,} of {classes:,} classes without {wanted.noun}{where}: {told}"
 
 
-def _endings(wanted: Wanted) -> str:
+def _endings(wanted: WantedFiles) -> str:
     return f"they end in {', '.join(wanted.suffixes)}"

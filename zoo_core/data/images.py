@@ -16,10 +16,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zoo_core.data.kinds import HEAD, kind_of
+from zoo_core.data.tables.rows import check_file
 from zoo_core.errors import DataError, UsageError
-from zoo_core.silence import silenced
-from zoo_core.tables import check_file
+from zoo_core.storage.kinds import HEAD, kind_of
+from zoo_core.storage.silence import silenced
 
 Array = npt.NDArray[np.uint8]
 """(H, W, C) with C 1 for grey, 3 for RGB, 4 for RGBA."""
@@ -35,7 +35,7 @@ MOST_PIXELS = 178_956_970
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ImageLimits:
     """What a picture may cost; checked on its header."""
 
     max_pixels: int = 64_000_000
@@ -46,17 +46,17 @@ class Limits:
     """Bytes of the file."""
 
 
-def limits_of(environ: Mapping[str, str]) -> Limits:
+def limits_of(environ: Mapping[str, str]) -> ImageLimits:
     """The limits, with `$ZOO_MAX_PIXELS` where it is set. Raises `UsageError` for what is no possible number."""
     given = environ.get(VARIABLE, "")
     if not given:
-        return Limits()
+        return ImageLimits()
     if not (given.isascii() and given.isdecimal() and len(given) < 12 and 1 <= int(given) <= MOST_PIXELS):
         raise UsageError(f"{VARIABLE}: expected a whole number from 1 to {MOST_PIXELS:,}, found {given!r}")
-    return Limits(max_pixels=int(given))
+    return ImageLimits(max_pixels=int(given))
 
 
-class Header(NamedTuple):
+class ImageHeader(NamedTuple):
     """What the head of a picture file promises."""
 
     width: int
@@ -71,7 +71,7 @@ class Header(NamedTuple):
     """Whether its colours have 16 bits each, of which the upper 8 are kept."""
 
 
-class Problem(NamedTuple):
+class ImageProblem(NamedTuple):
     """Why a picture can't be used."""
 
     reason: str
@@ -83,11 +83,11 @@ class Problem(NamedTuple):
 
 
 class _Bad(Exception):  # never leaves this module
-    """Carries a `Problem` out of the depths."""
+    """Carries a `ImageProblem` out of the depths."""
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.problem = Problem(reason, message, hint)
+        self.problem = ImageProblem(reason, message, hint)
 
 
 # What Pillow and its codecs raise on damaged files, besides OSError.
@@ -113,7 +113,7 @@ _ROWS = 256
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation to PIL.Image.Transpose
 
 
-def read_image(source: Path | bytes, *, limits: Limits | None = None, name: str = "") -> Array:
+def read_image(source: Path | bytes, *, limits: ImageLimits | None = None, name: str = "") -> Array:
     """The picture, upright, as uint8 (H, W, C): C is 1 for grey, 3 for RGB, 4 where it has transparency.
 
     The first frame of an animation. Grey of 16 bits is scaled from 0 to 65,535 to 8 bits, or from 0 to 4,095 where no
@@ -130,7 +130,7 @@ def read_image(source: Path | bytes, *, limits: Limits | None = None, name: str 
         raise DataError(f"{where}: {bad.problem.message}", hint=bad.problem.hint) from None
 
 
-def header_of(source: Path | bytes) -> Header | Problem:
+def image_header(source: Path | bytes) -> ImageHeader | ImageProblem:
     """What a picture's header promises, or what is wrong with it."""
     limits = limits_of(os.environ)
     try:
@@ -138,14 +138,14 @@ def header_of(source: Path | bytes) -> Header | Problem:
             image = _picture(file, limits)
             width, height = image.size
             grey = image.mode.startswith("I;16")
-            return Header(width, height, _animated(image), grey, not grey and _has_16_bits(image))
+            return ImageHeader(width, height, _animated(image), grey, not grey and _has_16_bits(image))
     except _Bad as bad:
         return bad.problem
     except DataError as error:
-        return Problem("missing or no ordinary file", error.message, error.hint)
+        return ImageProblem("missing or no ordinary file", error.message, error.hint)
 
 
-def picture_problem(source: Path | bytes) -> Problem | None:
+def image_problem(source: Path | bytes) -> ImageProblem | None:
     """What is wrong with a picture, found by decoding it, or None."""
     limits = limits_of(os.environ)
     try:
@@ -154,11 +154,11 @@ def picture_problem(source: Path | bytes) -> Problem | None:
     except _Bad as bad:
         return bad.problem
     except DataError as error:
-        return Problem("missing or no ordinary file", error.message, error.hint)
+        return ImageProblem("missing or no ordinary file", error.message, error.hint)
     return None
 
 
-def array_of(image: Any, *, limits: Limits | None = None) -> Array:
+def array_of(image: Any, *, limits: ImageLimits | None = None) -> Array:
     """The same of a PIL image, whatever its mode and however its EXIF turns it. Raises `DataError`."""
     try:
         width, height = image.size
@@ -178,7 +178,7 @@ def eight_bits(values: npt.NDArray[Any]) -> Array:
 
 
 @contextmanager
-def _opened(source: Path | bytes, limits: Limits) -> Iterator[IO[bytes]]:
+def _opened(source: Path | bytes, limits: ImageLimits) -> Iterator[IO[bytes]]:
     """A picture's bytes as a file, size checked; opening a pipe never waits for its other end."""
     if isinstance(source, bytes):
         _check_size(len(source), limits)
@@ -204,14 +204,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _check_size(size: int, limits: Limits) -> None:
+def _check_size(size: int, limits: ImageLimits) -> None:
     if size == 0:
         raise _Bad("empty", "the file is empty", _REPAIR)
     if size > limits.max_bytes:
         raise _Bad("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", _SMALLER)
 
 
-def _picture(file: IO[bytes], limits: Limits) -> Any:
+def _picture(file: IO[bytes], limits: ImageLimits) -> Any:
     """The PIL image, its header read and within the limits, its pixels not."""
     # Named one by one: Pillow would otherwise import every plugin it has to look for the last two.
     from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -260,7 +260,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
 
 
-def _check_area(width: int, height: int, limits: Limits) -> None:
+def _check_area(width: int, height: int, limits: ImageLimits) -> None:
     if width < 1 or height < 1:
         raise _Bad("empty", f"{width} x {height} pixels", _REPAIR)
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:

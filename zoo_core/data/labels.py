@@ -40,7 +40,7 @@ def class_of(label: str, names: Sequence[str]) -> str:
     return names[int(label)]
 
 
-def alike(labels: Iterable[str]) -> tuple[str, ...]:
+def lookalikes(labels: Iterable[str]) -> tuple[str, ...]:
     """A notice for each few labels that differ only in case, in spaces or in the width of letters, as `Good` and `good`."""
     groups: dict[str, list[str]] = {}
     for label in sorted(set(labels)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_core.data.images import Array, array_of, eight_bits, read_image
 from zoo_core.errors import DataError
-from zoo_core.inputs import expanded
+from zoo_core.storage.paths import expanded
 
 _VALID = "valid: a path, the bytes of a picture file, a PIL image, an array (H, W) or (H, W, C), a tensor (C, H, W)"
 

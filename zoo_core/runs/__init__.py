@@ -1,4 +1,4 @@
-"""What surrounds the loop of one run: checks before step 1, the run's folder and its lock, publishing, and what follows it.
+"""One run from its first step to its card: its folder, publishing, what follows it and what is left of it.
 
-The loop itself and what it computes belong to `training`, and what a task is to its contract; nothing here knows a modality.
+The loop and what it computes belong to `training`, checks before step 1 to `preflight`; nothing here knows a modality.
 """

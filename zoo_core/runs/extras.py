@@ -21,13 +21,13 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from zoo_core.discovery import CORE
-from zoo_core.machine import free_memory
-from zoo_core.plugins import PluginHost
-from zoo_core.runs.baselines import left_out
+from zoo_core.plugins.discovery import CORE
+from zoo_core.plugins.host import PluginHost
 from zoo_core.runs.record import Progress, Record
-from zoo_core.runs.tail import Tail
-from zoo_core.training.interrupt import Stop
+from zoo_core.storage.machine import free_memory
+from zoo_core.storage.pipes import Tail
+from zoo_core.tasks.baselines import left_out
+from zoo_core.training.signals import Stop
 
 LOADING = "loading what extras need"
 PICTURES = "pictures of the final evaluation"

@@ -15,23 +15,24 @@ from typing import Any
 
 import torch
 
-from zoo_core import build
-from zoo_core.checkpoint import open_folder
-from zoo_core.data.spread import spread
-from zoo_core.discovery import Source
-from zoo_core.plugins import PluginHost
-from zoo_core.recipe import Recipe, load_recipe
-from zoo_core.runs.baselines import SAMPLES, baselines_of, figures_of, parts_seen
+from zoo_core.config.components import build_task, open_data
+from zoo_core.config.recipe import Recipe, load_recipe
+from zoo_core.contract.data import Data
+from zoo_core.contract.schema import from_data as typed
+from zoo_core.contract.specs import Head
+from zoo_core.contract.task import Baseline, Task, TaskContext
+from zoo_core.data.sampling import spread
+from zoo_core.models import build
+from zoo_core.plugins.discovery import Source
+from zoo_core.plugins.host import PluginHost
+from zoo_core.registry.checkpoint import open_folder
 from zoo_core.runs.extras import BASELINES, LOADING, PICTURES, RETROSPECT, Job, baseline_name
-from zoo_core.runs.guard import problem_of
+from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.record import Record
-from zoo_core.schema import build as typed
-from zoo_core.specs import Head
-from zoo_core.training.evaluate import evaluate, inference, micro_batch
-from zoo_core.training.folder import RunFolder
+from zoo_core.tasks.baselines import SAMPLES, baselines_of, figures_of, parts_seen
+from zoo_core.tasks.evaluate import evaluate, inference, micro_batch
+from zoo_core.training.guard import problem_of
 from zoo_core.training.hardware import Hardware, torch_settings
-from zoo_core.training.setup import build_task, open_data
-from zoo_core.training.task import Baseline, Data, Task, TaskContext
 
 
 def main() -> None:

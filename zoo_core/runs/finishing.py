@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from zoo_core import fs
-from zoo_core.card import Card
+from zoo_core.config.recipe import Recipe
 from zoo_core.errors import DiskError
-from zoo_core.plot import draw_learning_curve
-from zoo_core.plugins import PluginHost
-from zoo_core.recipe import Recipe
-from zoo_core.registry import Registry
-from zoo_core.runs.baselines import left_out
-from zoo_core.runs.claim import PENDING
+from zoo_core.plugins.host import PluginHost
+from zoo_core.preflight.claim import PENDING
+from zoo_core.registry.card import Card
+from zoo_core.registry.registry import Registry
+from zoo_core.runs.curves import draw_learning_curve
 from zoo_core.runs.extras import NO_EXTRAS, Extras, Job, job_for, limits, make_extras
-from zoo_core.runs.guard import attempt
-from zoo_core.training.folder import RunFolder
-from zoo_core.training.interrupt import Stop
-from zoo_core.training.publish import annotate
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.publish import annotate
+from zoo_core.storage import fs
+from zoo_core.tasks.baselines import left_out
+from zoo_core.training.guard import attempt
+from zoo_core.training.signals import Stop
 
 _MINUTE = 60.0
 """Seconds that adding to a registered card, or drawing its curve, may take."""

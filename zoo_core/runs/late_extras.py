@@ -5,19 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from zoo_core.card import Card
-from zoo_core.checkpoint import open_folder
+from zoo_core.config.recipe import Recipe
+from zoo_core.contract.events import Reporter, SilentReporter
 from zoo_core.errors import ZooError
-from zoo_core.plugins import PluginHost
-from zoo_core.recipe import Recipe
-from zoo_core.registry import Registry
-from zoo_core.runs import identity
-from zoo_core.runs.claim import MODEL
+from zoo_core.plugins.host import PluginHost
+from zoo_core.preflight import identity
+from zoo_core.preflight.claim import MODEL
+from zoo_core.registry.card import Card
+from zoo_core.registry.checkpoint import open_folder
+from zoo_core.registry.registry import Registry
 from zoo_core.runs.finishing import complete
-from zoo_core.training.folder import RunFolder
-from zoo_core.training.interrupt import watching
-from zoo_core.training.report import Reporter, SilentReporter
-from zoo_core.training.run import RunResult
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.result import RunResult
+from zoo_core.training.signals import signal_handler
 
 
 def make_late(
@@ -38,7 +38,7 @@ def make_late(
         reporter.message(text)
 
     say(f"{card.full_name} is registered; what follows its registration is made now")
-    with watching() as stop:
+    with signal_handler() as stop:
         card, baselines = complete(
             card, recipe=recipe, host=host, registry=registry, files=files, split=split, step=steps,
             best_step=best_step, stop=stop, say=say,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core import fs
 from zoo_core.errors import StoreError
+from zoo_core.storage import fs
 
 _LIMIT = 4 << 20
 """Bytes of a record that are read."""

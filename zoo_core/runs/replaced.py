@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from zoo_core.data.bad import Faults, settle, skips
+from zoo_core.config.recipe import Component
+from zoo_core.data.bad import Faults, settle_faults, skips
 from zoo_core.errors import DataError
-from zoo_core.recipe import Component
 from zoo_core.training.hardware import Hardware
-from zoo_core.training.order import Step
+from zoo_core.training.order import GlobalBatch
 from zoo_core.training.workers import Bad
 
 
@@ -24,7 +24,7 @@ class Replaced:
         self._new: list[Bad] = []
         self._told = 0
 
-    def counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+    def counted(self, steps: Iterator[GlobalBatch]) -> Iterator[GlobalBatch]:
         """The steps, which count once they are taken and not when a worker has read them."""
         for step in steps:
             self._new += step.bad
@@ -58,7 +58,7 @@ class Replaced:
             faults.add(f"training sample {bad.index + 1}", bad.what, bad.hint)
         kept = self.size - faults.count
         try:
-            told = settle(faults, kept, self.data.config, what="training samples", where=self.data.id)
+            told = settle_faults(faults, kept, self.data.config, what="training samples", where=self.data.id)
         except DataError as error:
             share = math.ceil(100 * faults.count / self.size) / 100
             raise DataError(error.message, hint=f"{error.hint}: {self.resume} max_bad={share:g}") from None

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from zoo_core import fs
 from zoo_core.errors import ZooError
+from zoo_core.storage import fs
 
 NOBODY = 1 << 30
 """Process number of every faulty writer: no living process can have it, so its leftovers count as abandoned."""
@@ -172,7 +172,7 @@ class FaultFS(fs.System):
 
 @contextmanager
 def installed(system: _System) -> Iterator[_System]:
-    """Put `system` under `zoo_core.fs` for the length of the block."""
+    """Put `system` under `zoo_core.storage.fs` for the length of the block."""
     before, fs.system = fs.system, system
     try:
         yield system

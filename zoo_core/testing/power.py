@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_core import fs
+from zoo_core.storage import fs
 from zoo_core.testing.faults import FaultFS, Killed, Scenario, Tally, installed, judged, prepared, repeated
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo_core import fs
-from zoo_core.discovery import GROUP
+from zoo_core.plugins.discovery import GROUP
+from zoo_core.storage import fs
 
 
 def package_of(distribution: str) -> str:

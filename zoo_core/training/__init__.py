@@ -1,1 +1,4 @@
-"""The one training loop and the contract of what it trains."""
+"""The one training loop and what it needs: order, optimizers, precision, ranks, random streams, saved state.
+
+What is trained stands in `contract`, and what surrounds a run in `runs`; nothing here knows a modality.
+"""

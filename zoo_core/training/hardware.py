@@ -15,9 +15,9 @@ from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import Tensor, nn
 from torch.distributed import distributed_c10d
 
+from zoo_core.config.settings import Training
 from zoo_core.errors import TrainingError, UsageError
-from zoo_core.settings import Training
-from zoo_core.training.interrupt import ending_at_once
+from zoo_core.training.signals import ending_at_once
 
 Given = TypeVar("Given")
 

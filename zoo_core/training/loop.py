@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo_core.settings import Schedule, Training
+from zoo_core.config.settings import Schedule, Training
+from zoo_core.contract.data import Batch
+from zoo_core.contract.task import Phase, Task, move
+from zoo_core.models.freezing import train_mode
 from zoo_core.training.ema import Ema
-from zoo_core.training.freezing import train_mode
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.meter import Meter
-from zoo_core.training.optim import Update
-from zoo_core.training.order import Step
+from zoo_core.training.optim import Update, factor
+from zoo_core.training.order import GlobalBatch
 from zoo_core.training.randomness import key, reseed
-from zoo_core.training.schedule import factor
-from zoo_core.training.task import Batch, Phase, Task, move
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class StepResult:
     """What the loop tells after every optimizer step; the tensors stay on the device."""
 
     step: int
     """Steps done, from 1."""
-    done: Step
+    done: GlobalBatch
     """What the step consumed."""
 
 
@@ -67,7 +67,7 @@ class Loop:
         # Where no update may be skipped the run ends before such buffers are saved, and needs no copies.
         self._guarded = self._buffers if training.skip_nonfinite else []
 
-    def run(self, batches: Iterator[Step], start: int, after_step: Callable[[Moment], bool]) -> int:
+    def run(self, batches: Iterator[GlobalBatch], start: int, after_step: Callable[[StepResult], bool]) -> int:
         """Train from step `start` (from 0) until the planned steps are done or `after_step` says to stop."""
         train_mode(self.modules.values(), self.task.model, self.frozen)
         self.meter.restart()
@@ -78,11 +78,11 @@ class Loop:
             self.meter.waited += time.perf_counter() - asked
             self._step(step, done)
             step += 1
-            if after_step(Moment(step=step, done=done)):
+            if after_step(StepResult(step=step, done=done)):
                 break
         return step
 
-    def _step(self, step: int, done: Step) -> None:
+    def _step(self, step: int, done: GlobalBatch) -> None:
         rate = factor(self.schedule, step, self.steps)
         if rate != self._factor:
             self._factor = rate

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from zoo_core.training.task import StepOutput
+from zoo_core.contract.task import StepOutput
 
 _PENDING = 64
 """Micro-batches whose figures wait to be summed together: one kernel for many, and little memory held."""

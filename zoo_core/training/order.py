@@ -12,9 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from zoo_core.contract.data import Batch, Dataset, SampleKey
 from zoo_core.errors import DataError
-from zoo_core.runs.watchdog import Watchdog
-from zoo_core.training.task import Batch, Dataset, SampleKey
+from zoo_core.training.guard import Watchdog
 from zoo_core.training.workers import Asked, Bad, Collated, Drawn, Guarded, demand_workers, made_here, received
 
 PATIENCE = 1800.0
@@ -129,7 +129,7 @@ class BatchPlan:
             epoch, start = epoch + 1, 0
 
 
-class Step(NamedTuple):
+class GlobalBatch(NamedTuple):
     """What one optimizer step consumes on this rank."""
 
     cursor: Cursor
@@ -151,7 +151,7 @@ def training_batches(
     workers: int,
     pin: bool,
     timeout: float = PATIENCE,
-) -> Iterator[Step]:
+) -> Iterator[GlobalBatch]:
     """Steps from `cursor` on without end; micro-batches are encoded by `workers` processes, or in this one for 0.
 
     A bad sample, for which the data set raises `DataError`, ends them, unless the plan has others tried in its place.
@@ -174,7 +174,9 @@ def training_batches(
     while True:
         drawn = [next(loader) for _ in range(accumulation)]
         after, samples = asked.popleft()
-        yield Step(after, [batch.samples for batch in drawn], samples, [bad for batch in drawn for bad in batch.bad])
+        yield GlobalBatch(
+            after, [batch.samples for batch in drawn], samples, [bad for batch in drawn for bad in batch.bad]
+        )
 
 
 def evaluation_plan(dataset: Dataset, *, batch_size: int, batch_cost: int | None = None) -> list[np.ndarray]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core import fs, tensors
 from zoo_core.errors import CorruptFile, ResumeError, StoreError
+from zoo_core.storage import fs, tensors
 
 FORMAT = 2
 """Version of the layout that is written; 1 held of an optimizer only what belongs to one parameter, and is read. A newer one
@@ -21,7 +21,7 @@ _TENSORS, _FACTS = "state.safetensors", "state.json"
 
 
 @dataclass(kw_only=True)
-class Facts:
+class TrainerState:
     """What a checkpoint holds besides tensors."""
 
     step: int
@@ -62,7 +62,7 @@ def folder_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def save(parent: Path, facts: Facts, state: Mapping[str, Tensor]) -> Path:
+def save(parent: Path, facts: TrainerState, state: Mapping[str, Tensor]) -> Path:
     """Commit a checkpoint; it exists if and only if its folder does. Raises `DiskError`, leaving the older ones alone."""
     chunks = tensors.dump(state)
     body = asdict(facts)
@@ -71,13 +71,13 @@ def save(parent: Path, facts: Facts, state: Mapping[str, Tensor]) -> Path:
     return fs.commit_folder(parent, folder_name(facts.step), {_TENSORS: chunks, _FACTS: [_canonical(body)]})
 
 
-def read(folder: Path) -> tuple[Facts, dict[str, Tensor]]:
+def read(folder: Path) -> tuple[TrainerState, dict[str, Tensor]]:
     """A checkpoint whose every byte is the one that was written; `StoreError` otherwise."""
     facts = read_facts(folder)
     buffer = tensors.read_file(folder / _TENSORS)
     if fs.digest_of(buffer) != facts.pop("sha256"):
         raise CorruptFile(f"{folder / _TENSORS} is not what was saved")
-    return Facts(**facts), tensors.load(buffer, where=str(folder / _TENSORS))
+    return TrainerState(**facts), tensors.load(buffer, where=str(folder / _TENSORS))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def steps(parent: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in parent.glob("step-*") if path.name[5:].isdigit())
 
 
-def newest(parent: Path) -> tuple[Facts, dict[str, Tensor], dict[int, str]]:
+def newest(parent: Path) -> tuple[TrainerState, dict[str, Tensor], dict[int, str]]:
     """The newest checkpoint that verifies, and the steps passed over with why. Raises `ResumeError` if there is none."""
     passed: dict[int, str] = {}
     for step in reversed(steps(parent)):

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from zoo_core.errors import DataError, PluginError, StoreError, TrainingError, UsageError, ZooError
-from zoo_core.runs.watchdog import Watchdog
+from zoo_core.training.guard import Watchdog
 
 SHARED_MEMORY = Path("/dev/shm")
 _LEAST = 1 << 20

@@ -20,7 +20,7 @@ from zoo_gan.augment import (
     translation,
 )
 
-from zoo_core.errors import UsageError
+from zoo_core import UsageError
 
 EVERYTHING = "colour,translation,cutout"
 every_policy = pytest.mark.parametrize("policy", ["colour", "translation", "cutout", EVERYTHING])

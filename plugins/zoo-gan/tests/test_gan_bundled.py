@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from zoo_gan.scores import NetworkJudge
+from zoo_gan.evaluation.scores import NetworkJudge
 
-from zoo_core import load, open_zoo
-from zoo_core.factory import Loaded
-from zoo_core.registry import Entry
+from zoo_core import Loaded, load, open_zoo
+from zoo_core.testing import Entry
 
 NAME = "r3gan_nano.fashion_classes"
 

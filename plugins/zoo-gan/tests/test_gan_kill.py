@@ -9,10 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from zoo_core import open_zoo, train
-from zoo_core.recipe import load_recipe
-from zoo_core.training import state
-from zoo_core.training.folder import final_digest
+from zoo_core import load_recipe, open_zoo, train
+from zoo_core.testing import final_digest, state
 
 RECIPE = """\
 name: dcgan_tiny.killed

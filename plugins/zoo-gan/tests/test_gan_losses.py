@@ -12,13 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 from zoo_gan import losses
-from zoo_gan.loss_configs import NonSaturatingConfig
-from zoo_gan.loss_specs import LOSSES
+from zoo_gan.configs.losses import NonSaturatingConfig
 from zoo_gan.losses import AdversarialLoss, Side
+from zoo_gan.specs.losses import LOSSES
 
-from zoo_core.errors import RecipeError, TrainingError, UsageError
-from zoo_core.schema import build
-from zoo_core.specs import LossSpec, NoConfig
+from zoo_core import RecipeError, TrainingError, UsageError
+from zoo_core.contract import LossSpec, NoConfig, from_data
 
 SIDES: tuple[Side, ...] = ("discriminator", "generator")
 LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
@@ -252,16 +251,16 @@ def test_names_of_the_losses() -> None:
     names = ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
     assert [spec.name for spec in LOSSES] == [f"gan-{name}" for name in names]
     assert [spec.config for spec in LOSSES if spec.config is not NoConfig] == [
-        "zoo_gan.loss_configs:NonSaturatingConfig"
+        "zoo_gan.configs.losses:NonSaturatingConfig"
     ]
 
 
 def test_settings_of_a_recipe() -> None:
-    assert build(NonSaturatingConfig, {"label_smoothing": 0.1}, where="recipe.yaml").label_smoothing == 0.1
+    assert from_data(NonSaturatingConfig, {"label_smoothing": 0.1}, where="recipe.yaml").label_smoothing == 0.1
     with pytest.raises(RecipeError, match=r"recipe.yaml.*label_smoothing must be in"):
-        build(NonSaturatingConfig, {"label_smoothing": 0.9}, where="recipe.yaml")
+        from_data(NonSaturatingConfig, {"label_smoothing": 0.9}, where="recipe.yaml")
 
 
 def test_the_specs_come_without_torch() -> None:
-    probe = "import sys, zoo_gan.loss_specs, zoo_gan.loss_configs; sys.exit('torch' in sys.modules)"
+    probe = "import sys, zoo_gan.specs.losses, zoo_gan.configs.losses; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

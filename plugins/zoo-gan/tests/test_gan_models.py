@@ -10,14 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from zoo_gan.configs import DCGANConfig, MLPConfig, R3GANConfig, UNetConfig, stages_of
+from zoo_gan.configs.models import DCGANConfig, MLPConfig, R3GANConfig, UNetConfig, stages_of
 from zoo_gan.models import common, dcgan, mlp, r3gan, unet
 from zoo_gan.models.common import Adversaries
 
-from zoo_core.build import parameter_count, parameters_on_meta
-from zoo_core.errors import UsageError
-from zoo_core.factory import create_model
-from zoo_core.specs import Head
+from zoo_core import UsageError, create_model, parameters_on_meta
+from zoo_core.contract import Head
+from zoo_core.testing import parameter_count
 
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "dcgan": (dcgan.build, DCGANConfig, {"width": 4, "latent_dim": 8, "image_size": 28}),
@@ -452,7 +451,7 @@ def test_impossible_configurations_are_refused_by_field(config: Any, settings: d
 
 
 def test_configurations_need_no_torch() -> None:
-    code = "import sys, zoo_gan.configs; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    code = "import sys, zoo_gan.configs.models; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

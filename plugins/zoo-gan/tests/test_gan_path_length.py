@@ -9,25 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from zoo_gan.configs.tasks import AdversarialConfig
 from zoo_gan.losses import wasserstein
 from zoo_gan.models.common import Adversaries
-from zoo_gan.task_configs import AdversarialConfig
 from zoo_gan.tasks.adversarial import AdversarialTask, follow, phases_of
 from zoo_gan.tasks.point_generation import PointGeneration
 
-from zoo_core import load, open_zoo, train
-from zoo_core.errors import UsageError
-from zoo_core.factory import Zoo
-from zoo_core.recipe import load_recipe
-from zoo_core.specs import NoConfig
-from zoo_core.training import state
-from zoo_core.training.folder import final_digest
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.interrupt import Interrupted
-from zoo_core.training.loop import Loop
-from zoo_core.training.order import Cursor, training_batches
-from zoo_core.training.setup import prepare
-from zoo_core.training.task import TaskContext
+from zoo_core import UsageError, Zoo, load, load_recipe, open_zoo, train
+from zoo_core.contract import NoConfig, TaskContext
+from zoo_core.testing import Cursor, Hardware, Interrupted, Loop, final_digest, prepare, state, training_batches
 
 PLANE: dict[str, Any] = {
     "name": "plane_gan_tiny.paths",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from zoo_gan.scores import distances
+from zoo_gan.evaluation.scores import distances
 
 
 def test_scores_ask_nothing_of_other_ranks() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from zoo_gan.configs.tasks import PictureReaderConfig
 from zoo_gan.preprocessor import PictureReader
-from zoo_gan.task_configs import PictureReaderConfig
 
-from zoo_core.data.images import read_image
+from zoo_core.data import read_image
 
 
 def reader(channels: int = 3) -> PictureReader:

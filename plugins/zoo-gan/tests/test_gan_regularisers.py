@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from zoo_gan.regularisers import clip_weights, gradient_penalty, path_length, r1, r2
 
-from zoo_core.errors import TrainingError, UsageError
+from zoo_core import TrainingError, UsageError
 
 Penalty = Callable[[Any, Tensor, Tensor | None], Tensor]
 

@@ -12,15 +12,12 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from zoo_gan import scores
+from zoo_gan.evaluation import scores
 from zoo_gan.sampling import Walk, asked, between, project, seeded_latents
 
-from zoo_core import evaluate, load, open_zoo, train
-from zoo_core.checkpoint import open_checkpoint
+from zoo_core import DataError, Loaded, UsageError, Zoo, evaluate, load, open_checkpoint, open_zoo, train
 from zoo_core.cli import main
-from zoo_core.errors import DataError, UsageError
-from zoo_core.factory import Loaded, Zoo
-from zoo_core.training.task import File
+from zoo_core.contract import File
 
 DIGITS: dict[str, Any] = {
     "name": "dcgan_tiny.digits",

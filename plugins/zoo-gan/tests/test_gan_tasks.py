@@ -13,24 +13,27 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from zoo_gan import scores
+from zoo_gan.configs.tasks import AdversarialConfig
+from zoo_gan.datasets.points import draw_gaussians, draw_spiral, judge, modes
+from zoo_gan.evaluation import scores
 from zoo_gan.plugin import zoo_tasks
-from zoo_gan.points import draw_gaussians, draw_spiral, judge, modes
-from zoo_gan.task_configs import AdversarialConfig
 from zoo_gan.tasks.adversarial import depends_on_real, phases_of
 from zoo_gan.tasks.image_to_image import condition_of
 
-from zoo_core import create_model, load, open_zoo, train
-from zoo_core.errors import DataError, RecipeError, UnknownName, UsageError
-from zoo_core.factory import Zoo
-from zoo_core.recipe import load_recipe
-from zoo_core.training.folder import final_digest
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.interrupt import Interrupted
-from zoo_core.training.loop import Loop
-from zoo_core.training.order import Cursor, training_batches
-from zoo_core.training.setup import prepare
-from zoo_core.training.task import File
+from zoo_core import (
+    DataError,
+    RecipeError,
+    UnknownName,
+    UsageError,
+    Zoo,
+    create_model,
+    load,
+    load_recipe,
+    open_zoo,
+    train,
+)
+from zoo_core.contract import File
+from zoo_core.testing import Cursor, Hardware, Interrupted, Loop, final_digest, prepare, training_batches
 
 PLANE: dict[str, Any] = {
     "name": "plane_gan_tiny.test",
@@ -314,14 +317,14 @@ def test_models_and_tasks_belong_together(zoo: Zoo) -> None:
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "PIL", "torchmetrics", "zoo_gan.configs")
+    heavy = ("torch", "numpy", "PIL", "torchmetrics", "zoo_gan.configs.models")
     code = f"import sys, zoo_gan.plugin; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
 
 
 def _keys(count: int) -> list[Any]:
-    from zoo_core.training.task import SampleKey
+    from zoo_core.contract import SampleKey
 
     return [SampleKey(0, 0, index) for index in range(count)]
 

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo_core.errors import UsageError
+from zoo_core import UsageError
 
 
 def augment(images: Tensor, policy: str) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core.errors import TrainingError, UnknownName
-from zoo_core.specs import NoConfig
-from zoo_gan.loss_configs import NonSaturatingConfig
+from zoo_core import TrainingError, UnknownName
+from zoo_core.contract import NoConfig
+from zoo_gan.configs.losses import NonSaturatingConfig
 
 Side = Literal["discriminator", "generator"]
 AdversarialLoss = Callable[[Tensor, Tensor, Side], tuple[Tensor, Tensor]]

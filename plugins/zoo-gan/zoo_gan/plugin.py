@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo_core.data.kinds import RASTER_SUFFIXES
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, LossSpec, ModelSpec, TaskSpec
-from zoo_gan.loss_specs import LOSSES
+from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core.data import RASTER_SUFFIXES
+from zoo_gan.specs.losses import LOSSES
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 _IMAGE_TASKS = ("image-generation", "class-conditional-image-generation")
 _PICTURES: dict[str, Any] = {
     "tasks": _IMAGE_TASKS,
     "modality": "image",
     "preprocessor": "zoo_gan.preprocessor:PictureReader",
-    "preprocessor_config": "zoo_gan.task_configs:PictureReaderConfig",
+    "preprocessor_config": "zoo_gan.configs.tasks:PictureReaderConfig",
     "adapt": "zoo_gan.models.common:adapt",
     # A row a label: those that both data sets know by name are kept.
     "head": ("generator.latents.embedding.", "discriminator.projection.embedding."),
@@ -28,7 +27,7 @@ _MODELS = [
         name="dcgan",
         summary="convolutional generator and discriminator with batch normalisation",
         target="zoo_gan.models.dcgan:build",
-        config="zoo_gan.configs:DCGANConfig",
+        config="zoo_gan.configs.models:DCGANConfig",
         sizes={"tiny": {"width": 32}, "base": {}},
         paper="Unsupervised Representation Learning with Deep Convolutional GANs, ICLR 2016, arXiv 1511.06434",
         **_PICTURES,
@@ -37,7 +36,7 @@ _MODELS = [
         name="r3gan",
         summary="residual generator and discriminator without normalisation, from 28 to 256 pixels",
         target="zoo_gan.models.r3gan:build",
-        config="zoo_gan.configs:R3GANConfig",
+        config="zoo_gan.configs.models:R3GANConfig",
         sizes={
             "nano": {"width": 128, "full_width_until": 8, "blocks": (1,)},
             "tiny": {"width": 256, "full_width_until": 16, "blocks": (1,)},
@@ -51,7 +50,7 @@ _MODELS = [
         name="pix2pix",
         summary="translation of pictures into pictures: a U-Net against a judge of patches",
         target="zoo_gan.models.unet:build",
-        config="zoo_gan.configs:UNetConfig",
+        config="zoo_gan.configs.models:UNetConfig",
         sizes={"tiny": {"image_size": 32, "width": 16, "depth": 4, "patch_layers": 1}, "base": {}},
         paper="Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004",
         **{**_PICTURES, "tasks": ("image-to-image",), "adapt": "", "head": ()},
@@ -60,7 +59,7 @@ _MODELS = [
         name="plane_gan",
         summary="perceptrons that make and judge points of the plane, to see what a loss does to modes",
         target="zoo_gan.models.mlp:build",
-        config="zoo_gan.configs:MLPConfig",
+        config="zoo_gan.configs.models:MLPConfig",
         modality="points",
         sizes={"tiny": {"width": 128}, "base": {}},
         tasks=("point-generation",),
@@ -73,7 +72,7 @@ _SIDES = ("real", "fake", "side")
 _GENERATION: dict[str, Any] = {
     "loss": "gan-non-saturating",
     "loss_inputs": _SIDES,
-    "predict": "zoo_gan.task_configs:PictureSamplingOptions",
+    "predict": "zoo_gan.configs.tasks:PictureSamplingOptions",
     "suffixes": RASTER_SUFFIXES,
     "numbered": True,
 }
@@ -83,7 +82,7 @@ _TASKS = [
         name="image-generation",
         summary="a generator of pictures against a discriminator, without labels",
         target="zoo_gan.tasks.image_generation:ImageGeneration",
-        config="zoo_gan.task_configs:GenerationConfig",
+        config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
         data=("image", "labelled-image"),
         labelled=False,
@@ -94,7 +93,7 @@ _TASKS = [
         name="class-conditional-image-generation",
         summary="a generator of pictures of a class that one names",
         target="zoo_gan.tasks.image_generation:ImageGeneration",
-        config="zoo_gan.task_configs:GenerationConfig",
+        config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
         data=("labelled-image",),
         labelled=True,
@@ -105,13 +104,13 @@ _TASKS = [
         name="image-to-image",
         summary="pictures made from their outlines or grey levels, against a judge of patches",
         target="zoo_gan.tasks.image_to_image:ImageToImage",
-        config="zoo_gan.task_configs:TranslationConfig",
+        config="zoo_gan.configs.tasks:TranslationConfig",
         modality="image",
         data=("image", "labelled-image"),
         labelled=False,
         loss="gan-non-saturating",
         loss_inputs=_SIDES,
-        predict="zoo_gan.task_configs:TranslationOptions",
+        predict="zoo_gan.configs.tasks:TranslationOptions",
         outputs=("picture",),
         suffixes=RASTER_SUFFIXES,
     ),
@@ -119,13 +118,13 @@ _TASKS = [
         name="point-generation",
         summary="a generator of points of the plane, where lost modes can be counted",
         target="zoo_gan.tasks.point_generation:PointGeneration",
-        config="zoo_gan.task_configs:AdversarialConfig",
+        config="zoo_gan.configs.tasks:AdversarialConfig",
         modality="points",
         data=("points",),
         labelled=False,
         loss="gan-non-saturating",
         loss_inputs=_SIDES,
-        predict="zoo_gan.task_configs:SamplingOptions",
+        predict="zoo_gan.configs.tasks:SamplingOptions",
         outputs=("x", "y"),
         numbered=True,
     ),
@@ -135,8 +134,8 @@ _DATA = [
     DataSpec(
         name="plane-points",
         summary="points of 25 Gaussians or of a spiral, drawn from a seed",
-        target="zoo_gan.points:Points",
-        config="zoo_gan.task_configs:PointsConfig",
+        target="zoo_gan.datasets.points:Points",
+        config="zoo_gan.configs.tasks:PointsConfig",
         modality="points",
         kind="points",
         license="CC0-1.0",

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.data import survey
-from zoo_core.data.pixels import pixels_of
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.schema import build, to_data
-from zoo_core.training.task import Preprocessor
-from zoo_gan.task_configs import PictureReaderConfig
+from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import Preprocessor, from_data, to_data
+from zoo_core.data import image_notices, pixels_of, survey_images
+from zoo_gan.configs.tasks import PictureReaderConfig
 
 READER_FILE = "picture.json"
 """Name of the preprocessor's file in a checkpoint."""
@@ -48,7 +46,7 @@ class PictureReader(Preprocessor):
             data = json.loads(files[READER_FILE])
         except (ValueError, RecursionError) as error:
             raise CorruptFile(f"{READER_FILE}: not JSON: {error}") from None
-        return cls(build(PictureReaderConfig, data, where=READER_FILE, error=CorruptFile))
+        return cls(from_data(PictureReaderConfig, data, where=READER_FILE, error=CorruptFile))
 
     def files(self) -> dict[str, bytes]:
         """The settings as `picture.json`."""
@@ -59,7 +57,7 @@ class PictureReader(Preprocessor):
 
         Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.
         """
-        config = build(PictureReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = from_data(PictureReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         if config.image_size != self.image_size:
             raise UsageError(
                 f"the networks make pictures of {self.image_size} pixels, not of {config.image_size}",
@@ -73,9 +71,9 @@ class PictureReader(Preprocessor):
 
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
         """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
-        found = survey.survey(samples)
+        found = survey_images(samples)
         kept = found.square if found else 1.0
-        return survey.notices(found, channels=self.channels, side=self.image_size, kept=kept)
+        return image_notices(found, channels=self.channels, side=self.image_size, kept=kept)
 
     def fitted(self, array: Pixels) -> Tensor:
         """uint8 (C, S, S): transparency laid on the background, the middle square, resized. Raises `DataError`."""

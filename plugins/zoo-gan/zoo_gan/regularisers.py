@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from zoo_core.errors import TrainingError, UsageError
+from zoo_core import TrainingError, UsageError
 
 Discriminator = Callable[[Tensor, Tensor | None], Tensor]
 """Images (B, C, S, S) and labels (B,) or None to logits (B,)."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 _WALK = re.compile(r"(\d{1,40})\.\.(\d{1,40})")
 MAX_SEED = 2**63 - 1

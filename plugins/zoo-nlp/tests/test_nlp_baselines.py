@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from zoo_nlp.baselines import (
+from zoo_nlp.datasets.samples import LabelledText, TextPair
+from zoo_nlp.evaluation.baselines import (
     KneserNey,
     _discounts,
     _sentence,
@@ -18,9 +19,8 @@ from zoo_nlp.baselines import (
     tfidf_logistic_regression,
     word_dictionary,
 )
-from zoo_nlp.samples import LabelledText, TextPair
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 
 def labelled(*labels: str) -> list[LabelledText]:

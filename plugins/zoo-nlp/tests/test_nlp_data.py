@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from zoo_nlp import data, readers, sources
-from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles, Tweets
-from zoo_nlp.data_specs import DATA
-from zoo_nlp.readers import hold_out, read_labelled_text, read_parallel_text, read_text
-from zoo_nlp.samples import LabelledText, Text, TextPair
+from zoo_nlp.configs.data import LabelledFiles, ParallelFiles, TextFiles, Tweets
+from zoo_nlp.datasets import catalog as data
+from zoo_nlp.datasets import readers, sources
+from zoo_nlp.datasets.readers import hold_out, read_labelled_text, read_parallel_text, read_text
+from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
+from zoo_nlp.specs.data import DATA
 
-from zoo_core import fs
-from zoo_core.data.files import find_files
-from zoo_core.errors import DataError, DigestMismatch, UnknownName
-from zoo_core.fetch import Fetcher
-from zoo_core.specs import NoConfig
+from zoo_core import DataError, DigestMismatch, UnknownName
+from zoo_core.contract import NoConfig
+from zoo_core.data import Fetcher, find_files, fs
 
 
 def write(path: Path, text: str) -> str:

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import evaluate, open_zoo, train
-from zoo_core.cli.app import main
-from zoo_core.errors import DataError, UnknownName
-from zoo_core.factory import Zoo
-from zoo_core.finetune import finetune_recipe
-from zoo_core.runs.measure import Evaluation
+from zoo_core import DataError, Evaluation, UnknownName, Zoo, evaluate, open_zoo, train
+from zoo_core.cli import main
+from zoo_core.testing import finetune_recipe
 
 ENDINGS = ("crew", "flight", "service", "delay", "seat")
 

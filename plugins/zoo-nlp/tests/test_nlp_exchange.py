@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo_core.errors import ArchMismatch, StoreError, UnsafeFormat, UsageError
-from zoo_core.exchange import export_folder, import_folder
-from zoo_core.factory import Zoo, load, open_zoo, train
+from zoo_core import (
+    ArchMismatch,
+    StoreError,
+    UnsafeFormat,
+    UsageError,
+    Zoo,
+    export_folder,
+    import_folder,
+    load,
+    open_zoo,
+    train,
+)
 
 TEXTS = ["thank you all", "my train is late again"]
 

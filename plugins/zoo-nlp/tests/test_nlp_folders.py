@@ -22,15 +22,27 @@ from transformers import (
     TextClassificationPipeline,
 )
 from transformers.utils import logging
-from zoo_nlp.foreign_fields import BERT, GPT2, MARIAN
-from zoo_nlp.interop import BertInterop, TransformersInterop
+from zoo_nlp.interop.families import BertInterop, TransformersInterop
+from zoo_nlp.interop.fields import BERT, GPT2, MARIAN
 from zoo_nlp.preprocessor import TextPreprocessor
 
-from zoo_core.checkpoint import open_checkpoint, write_folder
-from zoo_core.contract.fields import FieldRules
-from zoo_core.errors import CorruptFile, DigestMismatch, RecipeError, UsageError, ZooError
-from zoo_core.exchange import export_folder, import_checkpoint, import_folder
-from zoo_core.factory import Loaded, Zoo, load, open_zoo
+from zoo_core import (
+    CorruptFile,
+    DigestMismatch,
+    Loaded,
+    RecipeError,
+    UsageError,
+    Zoo,
+    ZooError,
+    export_folder,
+    import_checkpoint,
+    import_folder,
+    load,
+    open_checkpoint,
+    open_zoo,
+)
+from zoo_core.contract import FieldRules
+from zoo_core.testing import write_folder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "movie", "the", "a"]
 WORDS += ["über", "uber", "ein", "haus", "東", "京", "東京"]

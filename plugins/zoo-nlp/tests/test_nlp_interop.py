@@ -17,17 +17,14 @@ from transformers import (
     AutoTokenizer,
 )
 from transformers.utils import logging
-from zoo_nlp import configs
-from zoo_nlp.interop import BertInterop, GPT2Interop, MarianInterop, TransformersInterop
+from zoo_nlp.configs import models as configs
+from zoo_nlp.interop.families import BertInterop, GPT2Interop, MarianInterop, TransformersInterop
 from zoo_nlp.models import bert, gpt2, marian
 from zoo_nlp.preprocessor import TextPreprocessor
 
-from zoo_core import build
-from zoo_core.errors import CorruptFile, UsageError
-from zoo_core.plugins import PluginHost
-from zoo_core.schema import to_data
-from zoo_core.specs import Head
-from zoo_core.training.task import Foreign
+from zoo_core import CorruptFile, UsageError
+from zoo_core.contract import ForeignCheckpoint, Head, to_data
+from zoo_core.testing import PluginHost, build
 
 HOST = PluginHost.discover({})
 TEXTS = ["hello world, how are you?", "well said: the Quick brown Föx", "numbers 123 and 日本"] * 3
@@ -57,7 +54,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Any:
     logging.enable_progress_bar()
 
 
-def ours(family: str, head: Head) -> tuple[nn.Module, Foreign]:
+def ours(family: str, head: Head) -> tuple[nn.Module, ForeignCheckpoint]:
     _, config_type, tokenizer_config, builder = FAMILIES[family]
     preprocessor = TextPreprocessor.fit(tokenizer_config(vocab_size=300, max_length=20), TEXTS)
     wide = {} if family == "gpt2" else {"feed_forward": 64}
@@ -65,10 +62,10 @@ def ours(family: str, head: Head) -> tuple[nn.Module, Foreign]:
     torch.manual_seed(0)
     model = builder(config, head).eval()
     labels = LABELS if head.labels else ()
-    return model, Foreign(config=to_data(config), head=head, labels=labels, preprocessor=preprocessor)
+    return model, ForeignCheckpoint(config=to_data(config), head=head, labels=labels, preprocessor=preprocessor)
 
 
-def write(folder: Path, family: str, model: nn.Module, foreign: Foreign) -> None:
+def write(folder: Path, family: str, model: nn.Module, foreign: ForeignCheckpoint) -> None:
     for name, data in FAMILIES[family][0]().write(foreign).items():
         (folder / name).write_bytes(data)
     save_file(build.weights(model), folder / "model.safetensors", metadata={"format": "pt"})
@@ -78,7 +75,7 @@ def small_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".json", ".txt")}
 
 
-def read(folder: Path, family: str) -> tuple[nn.Module, Foreign]:
+def read(folder: Path, family: str) -> tuple[nn.Module, ForeignCheckpoint]:
     """As the core reads a folder: every tensor has to fit."""
     interop = FAMILIES[family][0]()
     foreign = interop.read(small_files(folder))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from zoo_nlp import metrics
+from zoo_nlp.evaluation import metrics
 
 PAIRS = [
     ("the cat sat on the mat", "the cat sat on a mat"),

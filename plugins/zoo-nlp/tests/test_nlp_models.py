@@ -13,10 +13,9 @@ from transformers.utils import logging
 from zoo_nlp import plugin
 from zoo_nlp.models import bert, common, gpt2, lstm, marian
 
-from zoo_core import build
-from zoo_core.errors import UnknownName
-from zoo_core.plugins import PluginHost
-from zoo_core.specs import Head, ModelSpec
+from zoo_core import UnknownName
+from zoo_core.contract import Head, ModelSpec
+from zoo_core.testing import PluginHost, build
 
 HOST = PluginHost.discover({})
 SPECS = {spec.name: spec for spec in plugin.zoo_models()}

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zoo_nlp import configs
+from zoo_nlp.configs import models as configs
+from zoo_nlp.datasets.samples import LabelledText, Text, TextPair, text_of
 from zoo_nlp.preprocessor import TextPreprocessor
-from zoo_nlp.samples import LabelledText, Text, TextPair, text_of
 
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.schema import build
+from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import from_data
 
 KINDS: dict[str, Any] = {
     "wordpiece": configs.BertTokenizerConfig(vocab_size=300),
@@ -58,7 +58,7 @@ def test_files_restore_the_same_tokenizer(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [260, 300, 2000])
 def test_the_vocabulary_is_never_larger_than_asked_and_has_no_holes(kind: str, size: int) -> None:
-    config = build(type(KINDS[kind]), {"vocab_size": size}, where="test")
+    config = from_data(type(KINDS[kind]), {"vocab_size": size}, where="test")
     preprocessor = TextPreprocessor.fit(config, corpus(40))
     assert preprocessor.vocab_size <= size
     assert sorted(preprocessor.tokenizer.get_vocab().values()) == list(range(preprocessor.vocab_size))

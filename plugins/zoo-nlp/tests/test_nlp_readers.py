@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from zoo_nlp.data import TextData
-from zoo_nlp.data_configs import LabelledFiles, ParallelFiles, TextFiles
-from zoo_nlp.near_copies import crossing
-from zoo_nlp.readers import read_labelled_text, read_parallel_text, read_text
+from zoo_nlp.configs.data import LabelledFiles, ParallelFiles, TextFiles
+from zoo_nlp.datasets.catalog import TextData
+from zoo_nlp.datasets.near_copies import crossing
+from zoo_nlp.datasets.readers import read_labelled_text, read_parallel_text, read_text
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 PHRASES = ("great value", "fast delivery", "works as it should", "lovely colour")
 

@@ -11,11 +11,13 @@ import torch
 from sklearn.metrics import f1_score
 from torch import Tensor
 from torch.nn import functional as F
-from zoo_nlp import configs, metrics, plugin
-from zoo_nlp.configs import TextGenerationOptions
+from zoo_nlp import plugin
+from zoo_nlp.configs import models as configs
+from zoo_nlp.configs.models import TextGenerationOptions
+from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
+from zoo_nlp.evaluation import metrics
 from zoo_nlp.models import bert, gpt2, lstm, marian
 from zoo_nlp.preprocessor import TextPreprocessor
-from zoo_nlp.samples import LabelledText, Text, TextPair
 from zoo_nlp.tasks.common import PackedBlocks, pad
 from zoo_nlp.tasks.decoding import Writer, choose
 from zoo_nlp.tasks.feature_extraction import FeatureExtraction
@@ -24,15 +26,10 @@ from zoo_nlp.tasks.text2text import Summarization, Translation
 from zoo_nlp.tasks.text_classification import TextClassification
 from zoo_nlp.tasks.text_generation import TextGeneration
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import DataError, UsageError
-from zoo_core.plugins import Provided
-from zoo_core.runs.baselines import figures_of
-from zoo_core.specs import Head
-from zoo_core.training.classify import class_scores
-from zoo_core.training.confusion import Confusion
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Dataset, Head, SampleKey, Task, TaskContext
+from zoo_core.tasks import Confusion, class_scores, cross_entropy, figures_of
+from zoo_core.testing import CrossEntropyConfig, RegisteredComponent
 
 TEXTS = [
     "the cat sat on the mat",
@@ -56,7 +53,7 @@ def context(
 ) -> TaskContext:
     builders = {"bert": bert.build, "gpt2": gpt2.build, "marian": marian.build, "lstm": lstm.build}
     spec = next(spec for spec in plugin.zoo_models() if spec.name == family)
-    provided = Provided(spec=spec, plugin="zoo-nlp", version="1", id=f"zoo-nlp/{family}")
+    provided = RegisteredComponent(spec=spec, plugin="zoo-nlp", version="1", id=f"zoo-nlp/{family}")
     preprocessor = TextPreprocessor.fit(
         provided.preprocessor_config(vocab_size=320, max_length=changes.pop("longest", 16), min_frequency=1), samples
     )

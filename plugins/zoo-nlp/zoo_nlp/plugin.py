@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, ModelSpec, TaskSpec
-from zoo_nlp.data_specs import DATA
+from zoo_core.contract import DataSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_nlp.specs.data import DATA
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 _PREPROCESSOR = "zoo_nlp.preprocessor:TextPreprocessor"
 _CHECKPOINTING = "zoo_nlp.models.common:checkpoint_activations"
@@ -16,7 +15,7 @@ _BERT = ModelSpec(
     name="bert",
     summary="bidirectional Transformer encoder",
     target="zoo_nlp.models.bert:build",
-    config="zoo_nlp.configs:BertConfig",
+    config="zoo_nlp.configs.models:BertConfig",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 2, "heads": 2, "feed_forward": 512},
@@ -25,14 +24,14 @@ _BERT = ModelSpec(
     },
     tasks=("fill-mask", "text-classification", "text-multi-label", "text-regression", "feature-extraction"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs:BertTokenizerConfig",
+    preprocessor_config="zoo_nlp.configs.models:BertTokenizerConfig",
     backbone="bert.",
     # A masked language model has no pooler, so a classifier made from one starts with a fresh one.
     head=("cls.", "classifier.", "bert.pooler.", "pooler."),
     layers=r"encoder\.layer\.(\d+)\.",
     adapt=_POSITIONS,
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop:BertInterop",
+    interop="zoo_nlp.interop.families:BertInterop",
     license="Apache-2.0",
     paper="BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019, arXiv 1810.04805",
 )
@@ -41,7 +40,7 @@ _GPT2 = ModelSpec(
     name="gpt2",
     summary="causal Transformer decoder; small is GPT-2 124M, base its next larger size, 355M",
     target="zoo_nlp.models.gpt2:build",
-    config="zoo_nlp.configs:GPT2Config",
+    config="zoo_nlp.configs.models:GPT2Config",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 4, "heads": 4},
@@ -51,13 +50,13 @@ _GPT2 = ModelSpec(
     },
     tasks=("text-generation", "text-classification", "text-multi-label", "text-regression"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs:GPT2TokenizerConfig",
+    preprocessor_config="zoo_nlp.configs.models:GPT2TokenizerConfig",
     backbone="transformer.",
     head=("score.",),
     layers=r"(?:^|\.)h\.(\d+)\.",
     adapt=_POSITIONS,
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop:GPT2Interop",
+    interop="zoo_nlp.interop.families:GPT2Interop",
     license="Apache-2.0",
     paper="Language Models are Unsupervised Multitask Learners, OpenAI 2019",
 )
@@ -66,7 +65,7 @@ _MARIAN = ModelSpec(
     name="marian",
     summary="Transformer encoder–decoder for translation and summarisation",
     target="zoo_nlp.models.marian:build",
-    config="zoo_nlp.configs:MarianConfig",
+    config="zoo_nlp.configs.models:MarianConfig",
     modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "layers": 2, "heads": 4, "feed_forward": 512},
@@ -75,10 +74,10 @@ _MARIAN = ModelSpec(
     },
     tasks=("translation", "summarization"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs:MarianTokenizerConfig",
+    preprocessor_config="zoo_nlp.configs.models:MarianTokenizerConfig",
     layers=r"layers\.(\d+)\.",
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop:MarianInterop",
+    interop="zoo_nlp.interop.families:MarianInterop",
     license="Apache-2.0",
     paper="Attention Is All You Need, NeurIPS 2017, arXiv 1706.03762; Marian, ACL 2018, arXiv 1804.00344",
 )
@@ -87,7 +86,7 @@ _LSTM = ModelSpec(
     name="lstm",
     summary="recurrent classifier; small is the Keras tutorial's: embedding 64, LSTM 128",
     target="zoo_nlp.models.lstm:build",
-    config="zoo_nlp.configs:LSTMConfig",
+    config="zoo_nlp.configs.models:LSTMConfig",
     modality="text",
     sizes={
         "tiny": {"embedding_size": 32, "hidden_size": 32},
@@ -96,7 +95,7 @@ _LSTM = ModelSpec(
     },
     tasks=("text-classification",),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs:LSTMTokenizerConfig",
+    preprocessor_config="zoo_nlp.configs.models:LSTMTokenizerConfig",
     head=("classifier.",),
     license="Apache-2.0",
     paper="Long Short-Term Memory, Neural Computation 1997",
@@ -107,22 +106,22 @@ _TASKS = [
         name="fill-mask",
         summary="masked language modelling: predict hidden tokens from both sides",
         target="zoo_nlp.tasks.fill_mask:FillMask",
-        config="zoo_nlp.configs:FillMaskConfig",
+        config="zoo_nlp.configs.models:FillMaskConfig",
         modality="text",
         data=("text",),
         labelled=False,
-        predict="zoo_nlp.configs:FillMaskOptions",
+        predict="zoo_nlp.configs.models:FillMaskOptions",
         outputs=("text", "candidates"),
     ),
     TaskSpec(
         name="text-generation",
         summary="causal language modelling: predict every next token, continue a text",
         target="zoo_nlp.tasks.text_generation:TextGeneration",
-        config="zoo_nlp.configs:TextGenerationConfig",
+        config="zoo_nlp.configs.models:TextGenerationConfig",
         modality="text",
         data=("text",),
         labelled=False,
-        predict="zoo_nlp.configs:TextGenerationOptions",
+        predict="zoo_nlp.configs.models:TextGenerationOptions",
         outputs=("text", "alternatives"),
     ),
     TaskSpec(
@@ -134,7 +133,7 @@ _TASKS = [
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
-        predict="zoo_nlp.configs:ClassificationOptions",
+        predict="zoo_nlp.configs.models:ClassificationOptions",
         outputs=("label", "score", "scores"),
     ),
     TaskSpec(
@@ -144,7 +143,7 @@ _TASKS = [
         modality="text",
         data=("labelled-text",),
         labelled=True,
-        predict="zoo_nlp.configs:ClassificationOptions",
+        predict="zoo_nlp.configs.models:ClassificationOptions",
         outputs=("labels", "scores"),
     ),
     TaskSpec(
@@ -154,29 +153,29 @@ _TASKS = [
         modality="text",
         data=("labelled-text",),
         labelled=True,
-        predict="zoo_nlp.configs:TextRegressionOptions",
+        predict="zoo_nlp.configs.models:TextRegressionOptions",
         outputs=("value", "values"),
     ),
     TaskSpec(
         name="translation",
         summary="from one language to another",
         target="zoo_nlp.tasks.text2text:Translation",
-        config="zoo_nlp.configs:TextToTextConfig",
+        config="zoo_nlp.configs.models:TextToTextConfig",
         modality="text",
         data=("parallel-text",),
         labelled=True,
-        predict="zoo_nlp.configs:TextToTextOptions",
+        predict="zoo_nlp.configs.models:TextToTextOptions",
         outputs=("text",),
     ),
     TaskSpec(
         name="summarization",
         summary="from a text to what matters in it",
         target="zoo_nlp.tasks.text2text:Summarization",
-        config="zoo_nlp.configs:TextToTextConfig",
+        config="zoo_nlp.configs.models:TextToTextConfig",
         modality="text",
         data=("parallel-text",),
         labelled=True,
-        predict="zoo_nlp.configs:TextToTextOptions",
+        predict="zoo_nlp.configs.models:TextToTextOptions",
         outputs=("text",),
     ),
     TaskSpec(
@@ -186,7 +185,7 @@ _TASKS = [
         modality="text",
         data=("text",),
         labelled=False,
-        predict="zoo_nlp.configs:EmbeddingOptions",
+        predict="zoo_nlp.configs.models:EmbeddingOptions",
         outputs=("embedding",),
     ),
 ]

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from zoo_core.contract.fields import read_object
-from zoo_core.contract.panics import panics_as
-from zoo_core.contract.patterns import refuse_slow
-from zoo_core.contract.rehearsal import rehearse
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.training.task import Preprocessor
-from zoo_nlp.configs import TokenizerConfig
-from zoo_nlp.samples import texts_of
+from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import Preprocessor, panics_as, read_object, refuse_slow
+from zoo_core.data import rehearse
+from zoo_nlp.configs.models import TokenizerConfig
+from zoo_nlp.datasets.samples import texts_of
 
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "preprocessor.json"

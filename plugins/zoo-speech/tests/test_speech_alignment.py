@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoo_speech.alignment import Clock, Placed, align, cross_attention, frames_due, words
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
-from zoo_speech.decoding import greedy
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
+from zoo_speech.configs.tasks import CTCConfig, CTCOptions
+from zoo_speech.decoding.alignment import Clock, Placed, align, cross_attention, frames_due, words
+from zoo_speech.decoding.ctc import greedy
+from zoo_speech.decoding.segmentation import pieces
+from zoo_speech.evaluation.transcripts import Characters
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
-from zoo_speech.pieces import pieces
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.subtitles import Segment, cues
-from zoo_speech.task_configs import CTCConfig, CTCOptions
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
-from zoo_speech.transcripts import Characters
+from zoo_speech.visualization.subtitles import Segment, cues
 
-from zoo_core.specs import Head, NoConfig
-from zoo_core.training.task import File, TaskContext, serving
+from zoo_core.contract import File, Head, NoConfig, TaskContext, inference_mode
 
 AB = Characters(["a", "b"])
 CLOCK = Clock(0.02, 0.0025)
@@ -158,7 +157,7 @@ def test_attention_is_that_of_the_places_that_write_the_tokens() -> None:
     model = listening()
     features = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
     before = model.config._attn_implementation
-    with serving(model):
+    with inference_mode(model):
         found = cross_attention(model, features, [1, 2], [5, 6, 7])
         other_last = cross_attention(model, features, [1, 2], [5, 6, 30])
         other_first = cross_attention(model, features, [1, 2], [31, 6, 7])

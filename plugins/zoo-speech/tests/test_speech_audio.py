@@ -21,10 +21,10 @@ import pytest
 import soundfile
 import torch
 import torchaudio
-from zoo_speech.audio import Info, Limits, Waveform, check_audio, read_audio, resampled, wav_bytes
-from zoo_speech.samples import recording_of
+from zoo_speech.audio.audio import Info, Limits, Waveform, check_audio, read_audio, resampled, wav_bytes
+from zoo_speech.datasets.samples import recording_of
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 RATE = 16_000
 SECONDS = 0.5
@@ -304,7 +304,7 @@ import resource, sys, time
 from pathlib import Path
 import av, soundfile
 from zoo_core.errors import DataError
-from zoo_speech.audio import read_audio
+from zoo_speech.audio.audio import read_audio
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
     started = time.perf_counter()
@@ -345,7 +345,7 @@ from pathlib import Path
 import av, soundfile
 import numpy as np
 from zoo_core.errors import DataError
-from zoo_speech.audio import read_audio
+from zoo_speech.audio.audio import read_audio
 draw = np.random.default_rng(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 tried = refused = 0

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from zoo_speech.augment import WaveAugmentation, add_noise, change_gain, change_speed, spec_augment
-from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
+from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 
-from zoo_core.errors import RecipeError, UsageError
-from zoo_core.schema import build
-from zoo_core.training.task import SampleKey
+from zoo_core import RecipeError, UsageError
+from zoo_core.contract import SampleKey, from_data
 
 EVERYTHING = WaveAugmentConfig(speeds=(0.9, 1.0, 1.1), noise=0.5, gain=6.0)
 DOUBLE = SpecAugmentConfig(frequency_masks=2, time_masks=2, time_share=1.0)
@@ -255,7 +254,7 @@ def test_settings_that_cannot_be_meant(config: Any, settings: dict[str, Any], me
 
 
 def test_settings_of_a_recipe() -> None:
-    found = build(WaveAugmentConfig, {"speeds": [0.9, 1.0, 1.1], "snr": [5, 20]}, where="recipe.yaml")
+    found = from_data(WaveAugmentConfig, {"speeds": [0.9, 1.0, 1.1], "snr": [5, 20]}, where="recipe.yaml")
     assert found.speeds == (0.9, 1.0, 1.1) and found.snr == (5.0, 20.0)
     with pytest.raises(RecipeError, match=r"recipe.yaml.*time_share"):
-        build(SpecAugmentConfig, {"time_share": 2.0}, where="recipe.yaml")
+        from_data(SpecAugmentConfig, {"time_share": 2.0}, where="recipe.yaml")

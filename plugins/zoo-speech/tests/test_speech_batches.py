@@ -8,24 +8,22 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from zoo_speech.audio import Waveform
-from zoo_speech.augment_configs import WaveAugmentConfig
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+from zoo_speech.audio.audio import Waveform
+from zoo_speech.configs.augment import WaveAugmentConfig
+from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs.tasks import CTCConfig, RecognitionConfig, Wav2Vec2PretrainingConfig
+from zoo_speech.datasets.samples import Utterance
 from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.samples import Utterance
-from zoo_speech.task_configs import CTCConfig, RecognitionConfig, Wav2Vec2PretrainingConfig
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.specs import Head, NoConfig
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.order import BatchPlan, Cursor, evaluation_batches, training_batches
-from zoo_core.training.task import SampleKey, TaskContext
+from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import BatchPlan, CrossEntropyConfig, Cursor, evaluation_batches, training_batches
 
 COST, MOST = 40_000, 12
 TEXTS = ("one", "two three", "four", "five six seven")

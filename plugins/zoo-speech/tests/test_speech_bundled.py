@@ -10,11 +10,9 @@ import pytest
 import torch
 from speech_toys import Samples, noise, tone
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-from zoo_speech.audio import Waveform, resampled, wav_bytes
+from zoo_speech.audio.audio import Waveform, resampled, wav_bytes
 
-from zoo_core import create_model, load, open_zoo
-from zoo_core.exchange import export_folder
-from zoo_core.factory import Zoo
+from zoo_core import Zoo, create_model, export_folder, load, open_zoo
 
 NAME = "wav2vec2_nano.languages"
 

@@ -15,17 +15,16 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
-from zoo_speech.checkpoints import TINY_EN, Package, fetched, whisper_of
-from zoo_speech.configs import WhisperConfig
-from zoo_speech.ctranslate2 import read_model
-from zoo_speech.interop import WhisperInterop
+from zoo_speech.configs.models import WhisperConfig
+from zoo_speech.interop.ctranslate2 import read_model
+from zoo_speech.interop.packaged import TINY_EN, Package, fetched, whisper_of
+from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.models.whisper import build
 
-from zoo_core import fs, tensors
-from zoo_core.errors import CorruptFile, DataError
-from zoo_core.fetch import Fetcher
-from zoo_core.schema import build as typed
-from zoo_core.specs import Head
+from zoo_core import CorruptFile, DataError
+from zoo_core.contract import Head
+from zoo_core.contract import from_data as typed
+from zoo_core.data import Fetcher, fs, tensors
 
 PACKAGE = Package(requirement="tiny==1.0", sha256="0" * 64, license="MIT")
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|nocaptions|>", "<|notimestamps|>")

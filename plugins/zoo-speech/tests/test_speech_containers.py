@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-from zoo_speech.audio import Info, Limits, check_audio, read_audio
-from zoo_speech.containers import SUFFIXES
+from zoo_speech.audio.audio import Info, Limits, check_audio, read_audio
+from zoo_speech.audio.containers import SUFFIXES
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 RATE = 16_000
 NOISE = np.random.default_rng(0).integers(-9_000, 9_000, RATE).astype(np.int16)

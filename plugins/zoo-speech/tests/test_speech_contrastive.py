@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2ForPreTraining, Wav2Vec2GumbelVectorQuantizer
 from zoo_speech import losses
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
+from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
 from zoo_speech.losses import draw_distractors
 
-from zoo_core.errors import TrainingError
-from zoo_core.training.task import Loss, SampleKey
+from zoo_core import TrainingError
+from zoo_core.contract import Loss, SampleKey
 
 CONTRASTIVE = losses.wav2vec2_contrastive(Wav2Vec2ContrastiveConfig(diversity_weight=0.0))
 

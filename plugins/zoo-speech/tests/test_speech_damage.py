@@ -10,13 +10,8 @@ import pytest
 import torch
 from soundfile import write
 
-from zoo_core import open_zoo
-from zoo_core.errors import DataError
-from zoo_core.factory import Zoo
-from zoo_core.recipe import load_recipe
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.order import Cursor, Step, training_batches
-from zoo_core.training.setup import Prepared, prepare
+from zoo_core import DataError, Zoo, load_recipe, open_zoo
+from zoo_core.testing import Cursor, GlobalBatch, Hardware, RunComponents, prepare, training_batches
 
 
 @pytest.fixture
@@ -45,7 +40,7 @@ def spoil(path: Path) -> Path:
     return path
 
 
-def prepared(zoo: Zoo, spoken: Path, **data: Any) -> Prepared:
+def prepared(zoo: Zoo, spoken: Path, **data: Any) -> RunComponents:
     resolved = load_recipe(
         {
             "name": "wav2vec2_tiny.spoiled",
@@ -67,7 +62,7 @@ def prepared(zoo: Zoo, spoken: Path, **data: Any) -> Prepared:
     return prepare(resolved, zoo.host, Hardware(resolved.training), None, None)
 
 
-def epoch(parts: Prepared, workers: int) -> list[Step]:
+def epoch(parts: RunComponents, workers: int) -> list[GlobalBatch]:
     stream = training_batches(parts.train, parts.plan, Cursor(0, 0), rank=0, ranks=1, workers=workers, pin=False)
     return [next(stream) for _ in range(len(parts.plan.epoch(0)))]
 

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zoo_speech.audio import wav_bytes
-from zoo_speech.data import Row, SpeechData, divided, utterance
-from zoo_speech.data_configs import LabelledRecordings, Recordings, SpokenLanguage, Subset, TranscribedRecordings
-from zoo_speech.manifests import NAMES
-from zoo_speech.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
-from zoo_speech.samples import LabelledRecording, Recording, Utterance
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.configs.data import LabelledRecordings, Recordings, SpokenLanguage, Subset, TranscribedRecordings
+from zoo_speech.datasets.catalog import Row, SpeechData, divided, utterance
+from zoo_speech.datasets.manifests import NAMES
+from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
+from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
 
-from zoo_core.data.options import SplitOptions
-from zoo_core.data.splitting import joined
-from zoo_core.errors import DataError, UnknownName
+from zoo_core import DataError, UnknownName
+from zoo_core.data import SplitOptions, joined_groups
 
 
 def sound(number: int) -> bytes:
@@ -120,7 +119,7 @@ def test_speakers_who_are_not_all_known_count_for_nothing(tmp_path: Path) -> Non
 
 
 def test_a_recording_of_two_speakers_keeps_them_together() -> None:
-    assert joined(["k1", "k2", "k1", "k3", "k4", "k4"], ["b", "b", "a", "c", "", ""]) == [
+    assert joined_groups(["k1", "k2", "k1", "k3", "k4", "k4"], ["b", "b", "a", "c", "", ""]) == [
         "a",
         "a",
         "a",

@@ -11,11 +11,9 @@ import pytest
 import torch
 from speech_toys import export_of, logits_of, noise, registered_whisper, tone
 from transformers import AutoModelForAudioClassification
-from zoo_speech.audio import wav_bytes
+from zoo_speech.audio.audio import wav_bytes
 
-from zoo_core import create_model, evaluate, load, open_zoo, train
-from zoo_core.errors import ArchMismatch, UsageError
-from zoo_core.factory import Zoo
+from zoo_core import ArchMismatch, UsageError, Zoo, create_model, evaluate, load, open_zoo, train
 
 LABELS = ("high", "low", "middle")
 NAME = "whisper_tiny_en.tones"

@@ -16,35 +16,33 @@ from transformers import AutoModelForAudioClassification
 from transformers.models.whisper.configuration_whisper import WhisperConfig as TheirConfig
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperForAudioClassification
-from zoo_speech.audio import Waveform, read_audio
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
-from zoo_speech.interop import WhisperInterop
-from zoo_speech.loss_configs import AdditiveAngularMarginConfig
-from zoo_speech.losses import additive_angular_margin
-from zoo_speech.models import wav2vec2, whisper
-from zoo_speech.models.common import checkpoint_activations
-from zoo_speech.models.encoders import encoder_of
-from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import Reader, SpeechReader
-from zoo_speech.samples import LabelledRecording
-from zoo_speech.task_configs import (
+from zoo_speech.audio.audio import Waveform, read_audio
+from zoo_speech.configs.losses import AdditiveAngularMarginConfig
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
+from zoo_speech.configs.tasks import (
     AudioClassificationConfig,
     AudioClassificationOptions,
     EmbeddingOptions,
     SpeakerVerificationConfig,
     SpeakerVerificationOptions,
 )
+from zoo_speech.datasets.samples import LabelledRecording
+from zoo_speech.interop.whisper import WhisperInterop
+from zoo_speech.losses import additive_angular_margin
+from zoo_speech.models import wav2vec2, whisper
+from zoo_speech.models.common import checkpoint_activations
+from zoo_speech.models.encoders import encoder_of
+from zoo_speech.models.speakers import statistics
+from zoo_speech.preprocessor import Reader, SpeechReader
 from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.common import covering
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
-from zoo_core import load, open_zoo
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.specs import Head
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import File, Foreign, SampleKey, TaskContext
+from zoo_core import CorruptFile, DataError, UsageError, load, open_zoo
+from zoo_core.contract import File, ForeignCheckpoint, Head, SampleKey, TaskContext
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 WAVEFORMS: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
@@ -371,4 +369,4 @@ def test_classifiers_that_ours_can_not_be_are_refused(tmp_path: Path) -> None:
     assert "the one that it was trained from" in caught.value.hint
     for name in (VOICES, FEATURES):
         with pytest.raises(UsageError, match=f"no class for a Whisper of {name}"):
-            WhisperInterop().write(Foreign(config=SMALL, head=Head(task=name)))
+            WhisperInterop().write(ForeignCheckpoint(config=SMALL, head=Head(task=name)))

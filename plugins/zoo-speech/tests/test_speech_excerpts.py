@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zoo_speech.audio import Waveform, wav_bytes
-from zoo_speech.configs import SpeechReaderConfig
-from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
+from zoo_speech.audio.audio import Waveform, wav_bytes
+from zoo_speech.configs.data import LabelledRecordings, Recordings, TranscribedRecordings
+from zoo_speech.configs.models import SpeechReaderConfig
+from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
-from zoo_speech.samples import Recording
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 RATE = 8_000
 SOUND = np.random.default_rng(0).normal(0, 0.1, 4 * RATE)

@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoo_speech.audio import wav_bytes
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.configs.tasks import EmbeddingOptions
 from zoo_speech.models import wav2vec2
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.task_configs import EmbeddingOptions
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 
-from zoo_core import load, open_zoo, train
-from zoo_core.errors import DataError, UsageError
-from zoo_core.specs import Head
-from zoo_core.training.task import File, TaskContext
+from zoo_core import DataError, UsageError, load, open_zoo, train
+from zoo_core.contract import File, Head, TaskContext
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,

@@ -11,22 +11,21 @@ import pytest
 import torch
 from speech_toys import tokenizer
 from torch import nn
-from zoo_speech.audio import Waveform
-from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
+from zoo_speech.audio.audio import Waveform
+from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions, Thresholds
+from zoo_speech.datasets.samples import Utterance
+from zoo_speech.decoding.fallback import compression_ratio, is_silent
+from zoo_speech.decoding.long_form import Listener, Recording, rules_of
+from zoo_speech.decoding.whisper import Heard, Rules, greedy, sample
 from zoo_speech.models.whisper import build
 from zoo_speech.preprocessor import WhisperReader
-from zoo_speech.samples import Utterance
-from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions, Thresholds
 from zoo_speech.tasks.whisper_recognition import Recognition
-from zoo_speech.whisper_decoding import Heard, Rules, greedy, sample
-from zoo_speech.whisper_fallback import compression_ratio, is_silent
-from zoo_speech.whisper_windows import Listener, Recording, rules_of
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import UnknownName, UsageError
-from zoo_core.specs import Head
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import SampleKey, TaskContext, serving
+from zoo_core import UnknownName, UsageError
+from zoo_core.contract import Head, SampleKey, TaskContext, inference_mode
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 SPECIAL = (
     *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|nospeech|>"),
@@ -142,7 +141,7 @@ def test_an_evaluation_writes_as_predictions_do() -> None:
         task = task_of(model, decoding=Thresholds(**settings))
         dataset = task.dataset(samples, train=False)
         batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
-        with serving(task.model):
+        with inference_mode(task.model):
             found = task.evaluate(task.modules(), batch)["found"]
         assert found == [answer["text"] for answer in answered(task, samples, **settings)] and found[1] == ""
 

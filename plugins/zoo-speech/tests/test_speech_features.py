@@ -13,8 +13,8 @@ from torch import Tensor
 from torchaudio.compliance import kaldi
 from transformers import Speech2TextFeatureExtractor, WhisperFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
-from zoo_speech import features
-from zoo_speech.features import (
+from zoo_speech.audio import features
+from zoo_speech.audio.features import (
     STATISTICS,
     Features,
     fbank,
@@ -25,7 +25,7 @@ from zoo_speech.features import (
     standardized,
 )
 
-from zoo_core.errors import DataError, UsageError
+from zoo_core import DataError, UsageError
 
 
 def speech(samples: int, seed: int = 1) -> NDArray[np.float32]:

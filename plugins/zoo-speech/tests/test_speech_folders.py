@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zoo_speech.audio import wav_bytes
-from zoo_speech.data import SpeechData
-from zoo_speech.data_configs import LabelledRecordings, Recordings, TranscribedRecordings
-from zoo_speech.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.configs.data import LabelledRecordings, Recordings, TranscribedRecordings
+from zoo_speech.datasets.catalog import SpeechData
+from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 WHOLE = {"validation_fraction": 0, "test_fraction": 0}
 NOBODY = 65534

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, WhisperConfig, WhisperFeatureExtractor
-from zoo_speech.foreign_fields import SPECTROGRAMS, WAV2VEC2, WAVEFORMS, WHISPER
-from zoo_speech.interop import labels_of
-from zoo_speech.wav2vec2_interop import Wav2Vec2Interop
+from zoo_speech.interop.fields import SPECTROGRAMS, WAV2VEC2, WAVEFORMS, WHISPER
+from zoo_speech.interop.wav2vec2 import Wav2Vec2Interop
+from zoo_speech.interop.whisper import labels_of
 
-from zoo_core.contract.fields import FieldRules
-from zoo_core.errors import UsageError
+from zoo_core import UsageError
+from zoo_core.contract import FieldRules
 
 
 @pytest.mark.parametrize(

@@ -16,23 +16,21 @@ from transformers import AutoProcessor
 from transformers.models.wav2vec2 import modeling_wav2vec2 as theirs_wav2vec2
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as TheirWav2Vec2
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
-from zoo_speech import decoding
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
-from zoo_speech.interop import WhisperInterop
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.decoding import ctc as decoding
+from zoo_speech.decoding.long_form import rules_of, spectrograms, window_of
+from zoo_speech.decoding.whisper import Heard, greedy
+from zoo_speech.evaluation.transcripts import Characters
+from zoo_speech.interop.wav2vec2 import Wav2Vec2Interop
+from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.tasks.common import batch_of
-from zoo_speech.transcripts import Characters
-from zoo_speech.wav2vec2_interop import Wav2Vec2Interop
-from zoo_speech.whisper_decoding import Heard, greedy
-from zoo_speech.whisper_windows import rules_of, spectrograms, window_of
 
-from zoo_core import fs, tensors
-from zoo_core.errors import CorruptFile, UsageError
-from zoo_core.schema import build as typed
-from zoo_core.schema import to_data
-from zoo_core.specs import Head
-from zoo_core.training.task import Foreign, Interop
+from zoo_core import CorruptFile, UsageError
+from zoo_core.contract import ForeignCheckpoint, Head, Interop, to_data
+from zoo_core.contract import from_data as typed
+from zoo_core.data import fs, tensors
 
 SPECIAL = (
     *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>"),
@@ -57,7 +55,7 @@ def whisper_reader(**settings: Any) -> WhisperReader:
     return WhisperReader(WhisperReaderConfig(**{**usual, **settings}), tokenizer(SPECIAL))
 
 
-def written(folder: Path, interop: Interop, foreign: Foreign, state: Mapping[str, Tensor]) -> Path:
+def written(folder: Path, interop: Interop, foreign: ForeignCheckpoint, state: Mapping[str, Tensor]) -> Path:
     folder.mkdir()
     for name, data in interop.write(foreign).items():
         (folder / name).write_bytes(data)
@@ -88,7 +86,7 @@ def with_settings(files: Mapping[str, bytes], name: str, **changes: Any) -> dict
 def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = scaled(whisper.build(WHISPER, Head()))
-    foreign = Foreign(config=to_data(WHISPER), head=Head(), preprocessor=whisper_reader(), license="MIT")
+    foreign = ForeignCheckpoint(config=to_data(WHISPER), head=Head(), preprocessor=whisper_reader(), license="MIT")
     state = {name: tensor for name, tensor in model.state_dict().items() if name != "proj_out.weight"}
     return written(tmp_path_factory.mktemp("x") / "whisper", WhisperInterop(), foreign, state)
 
@@ -120,7 +118,7 @@ def test_a_multilingual_whisper_keeps_its_languages(tmp_path: Path) -> None:
     prompt = ("<|startoftranscript|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>")
     for words in (prompt, (prompt[0], *prompt[2:])):
         reader = whisper_reader(multilingual=True, prompt=words)
-        foreign = Foreign(config=to_data(WHISPER), head=Head(), preprocessor=reader)
+        foreign = ForeignCheckpoint(config=to_data(WHISPER), head=Head(), preprocessor=reader)
         files = WhisperInterop().write(foreign)
         again = WhisperInterop().read(files).preprocessor
         assert isinstance(again, WhisperReader) and again.config == reader.config
@@ -129,7 +127,7 @@ def test_a_multilingual_whisper_keeps_its_languages(tmp_path: Path) -> None:
 
 def test_a_language_in_words_and_a_translation_are_asked_for_as_their_generate_asks() -> None:
     reader = whisper_reader(multilingual=True, prompt=("<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>"))
-    files = WhisperInterop().write(Foreign(config=to_data(WHISPER), head=Head(), preprocessor=reader))
+    files = WhisperInterop().write(ForeignCheckpoint(config=to_data(WHISPER), head=Head(), preprocessor=reader))
     for settings, words in (
         ({"language": "German"}, "<|de|><|transcribe|>"),
         ({"language": "de", "task": None}, "<|de|><|transcribe|>"),
@@ -337,7 +335,7 @@ def test_letters_of_both_sizes_and_marks_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("symbols", ["a b|", "ab|"])
 def test_a_symbol_that_there_is_the_word_delimiter_can_not_be_written(symbols: str) -> None:
     reader = SpeechReader(SpeechReaderConfig(punctuation="keep"), Characters(symbols))
-    foreign = Foreign(
+    foreign = ForeignCheckpoint(
         config={**to_data(Wav2Vec2Config()), "vocab_size": len(symbols) + 1},
         head=Head(task="ctc-speech-recognition"),
         preprocessor=reader,

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
-from zoo_speech.data import Row, of_languages
-from zoo_speech.languages import NAMES, are_languages, known_language, language_code, language_name
+from zoo_speech.datasets.catalog import Row, of_languages
+from zoo_speech.datasets.languages import NAMES, are_languages, known_language, language_code, language_name
 
-from zoo_core import open_zoo
-from zoo_core.errors import UnknownName
+from zoo_core import UnknownName, open_zoo
 
 
 def test_names_are_codes_in_one_table() -> None:

@@ -13,14 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 from zoo_speech import losses
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
-from zoo_speech.loss_specs import LOSSES
+from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
 from zoo_speech.losses import alignable
+from zoo_speech.specs.losses import LOSSES
 
-from zoo_core.errors import RecipeError, TrainingError
-from zoo_core.schema import build
-from zoo_core.specs import LossSpec, NoConfig
-from zoo_core.training.task import Loss
+from zoo_core import RecipeError, TrainingError
+from zoo_core.contract import Loss, LossSpec, NoConfig, from_data
 
 CTC = losses.ctc(NoConfig())
 TRANSDUCER = losses.transducer(NoConfig())
@@ -287,14 +285,14 @@ def test_settings_that_cannot_be_meant(settings: dict[str, float]) -> None:
 
 def test_settings_of_a_recipe() -> None:
     settings = {"temperature": 0.2, "diversity": "perplexity"}
-    assert build(Wav2Vec2ContrastiveConfig, settings, where="recipe.yaml").temperature == 0.2
+    assert from_data(Wav2Vec2ContrastiveConfig, settings, where="recipe.yaml").temperature == 0.2
     with pytest.raises(RecipeError, match=r"recipe.yaml.*diversity"):
-        build(Wav2Vec2ContrastiveConfig, {"diversity": "variety"}, where="recipe.yaml")
+        from_data(Wav2Vec2ContrastiveConfig, {"diversity": "variety"}, where="recipe.yaml")
 
 
 def test_the_specs_come_without_torch() -> None:
     probe = (
-        "import sys, zoo_speech.loss_specs, zoo_speech.loss_configs, zoo_speech.augment_configs; "
+        "import sys, zoo_speech.specs.losses, zoo_speech.configs.losses, zoo_speech.configs.augment; "
         "sys.exit(bool({'torch', 'numpy', 'torchaudio'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

@@ -13,18 +13,11 @@ import torch
 from matplotlib import image
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from zoo_speech import pictures
-from zoo_speech.alignment import Clock, Placed, align
-from zoo_speech.audio import Waveform, read_audio
-from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
-from zoo_speech.losses import ctc, wav2vec2_contrastive
-from zoo_speech.models import wav2vec2, whisper
-from zoo_speech.pictures import Lane, View, attention, recordings, side_by_side
-from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.samples import LabelledRecording, Utterance
-from zoo_speech.task_configs import (
+from zoo_speech.audio.audio import Waveform, read_audio
+from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
+from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs.tasks import (
     AudioClassificationConfig,
     AudioClassificationOptions,
     CTCConfig,
@@ -33,19 +26,25 @@ from zoo_speech.task_configs import (
     RecognitionOptions,
     Wav2Vec2PretrainingConfig,
 )
+from zoo_speech.datasets.samples import LabelledRecording, Utterance
+from zoo_speech.decoding.alignment import Clock, Placed, align
+from zoo_speech.decoding.long_form import Recording as Heard
+from zoo_speech.decoding.whisper import Stretch
+from zoo_speech.evaluation.transcripts import Characters
+from zoo_speech.losses import ctc, wav2vec2_contrastive
+from zoo_speech.models import wav2vec2, whisper
+from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
-from zoo_speech.transcripts import Characters
-from zoo_speech.whisper_decoding import Stretch
-from zoo_speech.whisper_windows import Recording as Heard
+from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization.plots import Lane, View, attention, recordings, side_by_side
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import DataError
-from zoo_core.specs import Head, NoConfig
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import File, SampleKey, TaskContext, serving
+from zoo_core import DataError
+from zoo_core.contract import File, Head, NoConfig, SampleKey, TaskContext, inference_mode
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 WIDTH = 1155
 LEFT, ROOM = 0.95 / 10.5, 9.3 / 10.5
@@ -315,7 +314,7 @@ def evaluated(task: Any, *batches: list[int]) -> dict[str, bytes]:
     dataset, gathered = task.dataset(SPOKEN, train=False), {}
     for batch in batches:
         drawn = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in batch])
-        with serving(task.model):
+        with inference_mode(task.model):
             for name, value in task.evaluate(task.modules(), drawn).items():
                 gathered[name] = gathered[name] + value if name in gathered else value
     files: dict[str, bytes] = task.artifacts({}, gathered)
@@ -331,7 +330,7 @@ def test_an_evaluation_by_frames_shows_alignments() -> None:
     assert "alignment.png" not in evaluated(task, [4])
     short = Utterance(Waveform(noise(0.1), 16_000), "hello world")  # four frames
     dataset = task.dataset([short], train=False)
-    with serving(task.model):
+    with inference_mode(task.model):
         gathered = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]))
     assert decoded(task.artifacts({}, gathered)["alignment.png"]).shape[0] < decoded(whole["alignment.png"]).shape[0]
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from zoo_speech.containers import SUFFIXES
+from zoo_speech.audio.containers import SUFFIXES
 from zoo_speech.plugin import zoo_data, zoo_models, zoo_tasks
 
-from zoo_core import create_model, open_zoo
-from zoo_core.catalogue import find_catalogue, read_registry
-from zoo_core.factory import Zoo
+from zoo_core import Zoo, create_model, find_catalogue, open_zoo, read_registry
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +61,7 @@ def test_the_base_model_has_the_published_number_of_parameters(zoo: Zoo) -> None
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "torchaudio", "soundfile", "av", "transformers", "zoo_speech.configs")
+    heavy = ("torch", "numpy", "torchaudio", "soundfile", "av", "transformers", "zoo_speech.configs.models")
     code = f"import sys, zoo_speech.plugin; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

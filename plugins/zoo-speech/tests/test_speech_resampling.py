@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
-from zoo_speech import resampling
-from zoo_speech.audio import Waveform, resampled
+from zoo_speech.audio import resampling
+from zoo_speech.audio.audio import Waveform, resampled
+from zoo_speech.audio.resampling import resample
 from zoo_speech.augment import change_speed
-from zoo_speech.resampling import resample
 
 NOISE = (0.3 * np.random.default_rng(0).standard_normal(30_000)).astype(np.float32)
 RATIOS = ((441, 160), (441, 320), (3, 1), (1, 2), (1, 3), (80, 441), (9, 10), (11, 10), (8, 1), (384, 1), (1, 384))

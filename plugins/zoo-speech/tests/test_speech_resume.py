@@ -13,12 +13,10 @@ import numpy as np
 import pytest
 import torch
 from speech_toys import registered_whisper
-from zoo_speech.audio import wav_bytes
+from zoo_speech.audio.audio import wav_bytes
 
-from zoo_core import open_zoo, train
-from zoo_core.recipe import load_recipe
-from zoo_core.training import state
-from zoo_core.training.folder import final_digest
+from zoo_core import load_recipe, open_zoo, train
+from zoo_core.testing import final_digest, state
 
 MODEL = """\
 model:

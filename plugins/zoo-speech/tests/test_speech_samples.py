@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from zoo_speech.audio import Waveform, wav_bytes
-from zoo_speech.samples import LabelledRecording, Recording, Utterance, recording_of
+from zoo_speech.audio.audio import Waveform, wav_bytes
+from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance, recording_of
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 RATE = 16_000
 EXACT = np.random.default_rng(0).integers(-20_000, 20_000, 4000).astype(np.int16)

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zoo_speech import data, sources
-from zoo_speech.audio import wav_bytes
-from zoo_speech.data_configs import SpokenLanguage, Subset
-from zoo_speech.data_specs import DATA
-from zoo_speech.packages import Record, asterisk, fillets, klettres, ktuberling, spoken, tuxpaint
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.configs.data import SpokenLanguage, Subset
+from zoo_speech.datasets import catalog as data
+from zoo_speech.datasets import sources
+from zoo_speech.datasets.packages import Record, asterisk, fillets, klettres, ktuberling, spoken, tuxpaint
+from zoo_speech.specs.data import DATA
 
-from zoo_core import fs
-from zoo_core.errors import DataError, DigestMismatch, UnknownName
-from zoo_core.fetch import Fetcher
+from zoo_core import DataError, DigestMismatch, UnknownName
+from zoo_core.data import Fetcher, fs
 
 
 def sound(number: int, seconds: float = 0.5) -> bytes:
@@ -170,7 +170,7 @@ def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> No
     for spec in DATA:
         module, function = spec.target.split(":")
         assert callable(getattr(importlib.import_module(module), function))
-        assert hasattr(importlib.import_module("zoo_speech.data_configs"), str(spec.config).split(":")[1])
+        assert hasattr(importlib.import_module("zoo_speech.configs.data"), str(spec.config).split(":")[1])
     for spec in named:
         assert spec.license and spec.source and callable(getattr(sources, spec.fetch.split(":")[1]))
     for view, parts in sources.PARTS.items():
@@ -181,7 +181,7 @@ def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> No
 def test_listing_the_data_sets_imports_nothing_heavy() -> None:
     heavy = ("torch", "numpy", "soundfile", "av", "torchaudio", "pyarrow")
     code = (
-        f"import sys, zoo_speech.data_specs, zoo_speech.data_configs; print([m for m in {heavy} if m in sys.modules])"
+        f"import sys, zoo_speech.specs.data, zoo_speech.configs.data; print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

@@ -12,30 +12,30 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from zoo_speech import data, sources, voices
-from zoo_speech.audio import Waveform, wav_bytes
-from zoo_speech.baselines import cosine_of_statistics
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
-from zoo_speech.data_configs import LabelledRecordings, Voices
-from zoo_speech.loss_configs import AdditiveAngularMarginConfig
+from zoo_speech.audio.audio import Waveform, wav_bytes
+from zoo_speech.configs.data import LabelledRecordings, Voices
+from zoo_speech.configs.losses import AdditiveAngularMarginConfig
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.configs.tasks import SpeakerVerificationConfig, SpeakerVerificationOptions
+from zoo_speech.datasets import catalog as data
+from zoo_speech.datasets import sources
+from zoo_speech.datasets import speakers as voices
+from zoo_speech.datasets.packages import Record
+from zoo_speech.datasets.readers import read_labelled_recordings
+from zoo_speech.datasets.samples import LabelledRecording, Recording
+from zoo_speech.evaluation.baselines import cosine_of_statistics
+from zoo_speech.evaluation.verification import draw_trials
 from zoo_speech.losses import additive_angular_margin
 from zoo_speech.models import wav2vec2
 from zoo_speech.models.speakers import statistics
-from zoo_speech.packages import Record
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.readers import read_labelled_recordings
-from zoo_speech.samples import LabelledRecording, Recording
-from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
-from zoo_speech.verification import draw_trials
 
-from zoo_core import evaluate, fs, load, open_zoo, tensors, train
-from zoo_core.build import parameter_count
-from zoo_core.errors import DataError, TrainingError, UnknownName, UsageError
-from zoo_core.factory import Zoo
-from zoo_core.runs.baselines import figures_of
-from zoo_core.specs import Head
-from zoo_core.training.task import SampleKey, TaskContext
+from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, load, open_zoo, train
+from zoo_core.contract import Head, SampleKey, TaskContext
+from zoo_core.data import fs, tensors
+from zoo_core.tasks import figures_of
+from zoo_core.testing import parameter_count
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
@@ -388,6 +388,6 @@ def test_a_checkpoint_is_measured_on_voices_of_others(run: tuple[Zoo, Path, Any]
 
 def test_no_folder_of_another_library_holds_such_a_model(run: tuple[Zoo, Path, Any], tmp_path: Path) -> None:
     zoo, _, _ = run
-    exchange = importlib.import_module("zoo_core.exchange")
+    exchange = importlib.import_module("zoo_core.registry.convert")
     with pytest.raises(UsageError, match="no class for a model of speaker-verification"):
         exchange.export_folder("wav2vec2_tiny.tones", tmp_path / "out", host=zoo.host, registry=zoo.registry)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zoo_speech.audio import wav_bytes
-from zoo_speech.steady import may_be_speech
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.audio.steady import may_be_speech
 
-from zoo_core.factory import load, open_zoo
+from zoo_core import load, open_zoo
 
 RATE = 16_000
 DRAWS = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from zoo_speech.subtitles import FORMATS, Segment, as_data, srt, subtitles, vtt
+from zoo_speech.visualization.subtitles import FORMATS, Segment, as_data, srt, subtitles, vtt
 
 SEGMENTS = [Segment(0.0, 1.5, "Hello,\nworld."), Segment(1.5, 1.6, "  "), Segment(3599.9996, 3661.0214, "5 --> 6 <i>&")]
 

@@ -11,15 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from zoo_speech.audio import wav_bytes
-from zoo_speech.data import SpeechData
-from zoo_speech.data_configs import LabelledRecordings, TranscribedRecordings
-from zoo_speech.manifests import MAX_BYTES, find_columns, read_manifests
-from zoo_speech.readers import read_labelled_recordings, read_transcribed_recordings
+from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.configs.data import LabelledRecordings, TranscribedRecordings
+from zoo_speech.datasets.catalog import SpeechData
+from zoo_speech.datasets.manifests import MAX_BYTES, find_columns, read_manifests
+from zoo_speech.datasets.readers import read_labelled_recordings, read_transcribed_recordings
 
-from zoo_core.data.options import TableOptions
-from zoo_core.errors import DataError
-from zoo_core.tables import FREE_BYTES
+from zoo_core import DataError
+from zoo_core.data import FREE_BYTES, TableOptions
 
 ROLES = {"audio": "", "text": "", "speaker": ""}
 WHOLE = {"validation_fraction": 0, "test_fraction": 0}
@@ -179,7 +178,7 @@ def test_a_small_file_with_large_recordings_is_refused_unread(tmp_path: Path, di
 
 def test_all_bytes_of_a_split_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_BYTES > FREE_BYTES
-    monkeypatch.setattr("zoo_speech.manifests.MAX_BYTES", 1_000)
+    monkeypatch.setattr("zoo_speech.datasets.manifests.MAX_BYTES", 1_000)
     pq.write_table(pa.table({"audio": [sound(n) for n in range(9)], "text": ["x"] * 9}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"row 5: more than 1,000 bytes of recordings"):
         read_manifests([tmp_path / "t.parquet"], ROLES, "", TableOptions())

@@ -9,31 +9,29 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from zoo_speech.audio import Waveform
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config
-from zoo_speech.loss_configs import Wav2Vec2ContrastiveConfig
-from zoo_speech.losses import ctc, wav2vec2_contrastive
-from zoo_speech.models import wav2vec2
-from zoo_speech.models.common import checkpoint_activations
-from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.samples import LabelledRecording, Utterance
-from zoo_speech.task_configs import (
+from zoo_speech.audio.audio import Waveform
+from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
+from zoo_speech.configs.tasks import (
     AudioClassificationConfig,
     AudioClassificationOptions,
     CTCConfig,
     CTCOptions,
     Wav2Vec2PretrainingConfig,
 )
+from zoo_speech.datasets.samples import LabelledRecording, Utterance
+from zoo_speech.losses import ctc, wav2vec2_contrastive
+from zoo_speech.models import wav2vec2
+from zoo_speech.models.common import checkpoint_activations
+from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import DataError, UsageError
-from zoo_core.runs.baselines import figures_of
-from zoo_core.specs import Head, NoConfig
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import SampleKey, TaskContext
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.tasks import cross_entropy, figures_of
+from zoo_core.testing import CrossEntropyConfig
 
 SMALL: dict[str, Any] = {
     "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "position_kernel": 8,

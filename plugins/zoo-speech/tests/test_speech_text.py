@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from zoo_speech.decoding import decoder_of, greedy
-from zoo_speech.language_models import CharacterModel, words_of
-from zoo_speech.masks import spans
-from zoo_speech.task_configs import CTCOptions
+from zoo_speech.audio.masks import spans
+from zoo_speech.configs.tasks import CTCOptions
+from zoo_speech.decoding.ctc import decoder_of, greedy
+from zoo_speech.decoding.language_models import CharacterModel, words_of
+from zoo_speech.evaluation.transcripts import Characters, normalised
 from zoo_speech.tasks.common import error_intervals, word_errors
 from zoo_speech.tasks.whisper_recognition import errors_of
-from zoo_speech.transcripts import Characters, normalised
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 ABC = Characters([" ", "a", "b"])
 LETTERS = Characters(["a", "b", "c"])

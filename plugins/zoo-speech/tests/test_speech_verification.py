@@ -7,9 +7,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from zoo_speech.verification import Trials, draw_trials, judged, scored
+from zoo_speech.evaluation.verification import Trials, draw_trials, judged, scored
 
-from zoo_core.errors import DataError
+from zoo_core import DataError
 
 
 def test_figures_by_hand() -> None:

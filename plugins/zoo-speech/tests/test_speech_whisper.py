@@ -16,23 +16,22 @@ from torch.nn import functional as F
 from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList, WhisperTimeStampLogitsProcessor
 from transformers.generation.utils import GenerationMixin
-from zoo_speech.audio import Waveform
-from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
-from zoo_speech.configs import SpeechReaderConfig, WhisperConfig, WhisperReaderConfig
+from zoo_speech.audio.audio import Waveform
+from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
+from zoo_speech.configs.models import SpeechReaderConfig, WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
+from zoo_speech.datasets.samples import Utterance
+from zoo_speech.decoding.long_form import Listener, spectrograms, window_of
+from zoo_speech.decoding.segmentation import quietest
+from zoo_speech.decoding.whisper import Heard, Rules, beam_search, greedy, stretches
 from zoo_speech.models.whisper import build
-from zoo_speech.pieces import quietest
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.samples import Utterance
-from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
-from zoo_speech.whisper_decoding import Heard, Rules, beam_search, greedy, stretches
-from zoo_speech.whisper_windows import Listener, spectrograms, window_of
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import DataError, UnknownName, UsageError
-from zoo_core.specs import Head
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import File, SampleKey, TaskContext, serving
+from zoo_core import DataError, UnknownName, UsageError
+from zoo_core.contract import File, Head, SampleKey, TaskContext, inference_mode
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 SPECIAL = (
     *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>"),
@@ -268,7 +267,7 @@ def test_an_evaluation_writes_what_it_is_asked_for() -> None:
     samples = [spoken(text) for text in ("One, two!", "three", "four")]
     dataset = task.dataset(samples, train=False)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
-    with serving(task.model):
+    with inference_mode(task.model):
         gathered = task.evaluate(task.modules(), batch)
     assert gathered["expected"] == ["One, two!", "four"] and len(gathered["found"]) == 2
     answers = task.predict([samples[0], samples[2]], RecognitionOptions())

@@ -10,22 +10,21 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models
 from torch import nn
-from zoo_speech.audio import Waveform
-from zoo_speech.configs import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.audio.audio import Waveform
+from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
+from zoo_speech.configs.tasks import CTCConfig, CTCOptions, RecognitionConfig
+from zoo_speech.datasets.samples import Utterance
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.samples import Utterance
-from zoo_speech.task_configs import CTCConfig, CTCOptions, RecognitionConfig
 from zoo_speech.tasks.common import no_longer
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.whisper_recognition import Recognition
 
-from zoo_core.builtin import CrossEntropyConfig
-from zoo_core.errors import ArchMismatch, DataError
-from zoo_core.specs import Head, NoConfig
-from zoo_core.training.losses import cross_entropy
-from zoo_core.training.task import SampleKey, TaskContext
+from zoo_core import ArchMismatch, DataError
+from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.tasks import cross_entropy
+from zoo_core.testing import CrossEntropyConfig
 
 WHISPER: dict[str, Any] = {
     "vocab_size": 16, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "feed_forward": 64,
@@ -115,8 +114,7 @@ def test_training_leaves_out_what_is_longer_and_an_evaluation_does_not() -> None
 
 
 def test_recipes_of_the_plugin_are_read(tmp_path: Path) -> None:
-    from zoo_core import open_zoo
-    from zoo_core.recipe import load_recipe, shipped_recipes
+    from zoo_core import load_recipe, open_zoo, shipped_recipes
 
     host = open_zoo({"ZOO_HOME": str(tmp_path)}).host
     names = [name for name, path in shipped_recipes(host).items() if "zoo_speech" in path.parts]

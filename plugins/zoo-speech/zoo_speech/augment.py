@@ -13,9 +13,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.errors import UsageError
-from zoo_speech.augment_configs import SpecAugmentConfig, WaveAugmentConfig
-from zoo_speech.resampling import resample
+from zoo_core import UsageError
+from zoo_speech.audio.resampling import resample
+from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 
 Samples = NDArray[np.float32]
 

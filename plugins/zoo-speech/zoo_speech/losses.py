@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchaudio.functional import rnnt_loss
 
-from zoo_core.errors import TrainingError
-from zoo_core.specs import NoConfig
-from zoo_core.training.task import Loss
-from zoo_speech.loss_configs import AdditiveAngularMarginConfig, Wav2Vec2ContrastiveConfig
+from zoo_core import TrainingError
+from zoo_core.contract import Loss, NoConfig
+from zoo_speech.configs.losses import AdditiveAngularMarginConfig, Wav2Vec2ContrastiveConfig
 
 BLANK = 0
 """The class that stands for no symbol."""

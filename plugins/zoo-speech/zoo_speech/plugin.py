@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, LossSpec, ModelSpec, TaskSpec
-from zoo_speech.data_specs import DATA
-from zoo_speech.loss_specs import LOSSES
+from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_speech.specs.data import DATA
+from zoo_speech.specs.losses import LOSSES
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 _SUFFIXES = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
@@ -18,7 +17,7 @@ _WAV2VEC2 = ModelSpec(
     name="wav2vec2",
     summary="convolutions over the waveform and a Transformer over their frames, pretrained by masking",
     target="zoo_speech.models.wav2vec2:build",
-    config="zoo_speech.configs:Wav2Vec2Config",
+    config="zoo_speech.configs.models:Wav2Vec2Config",
     modality="speech",
     sizes={
         "nano": {
@@ -37,12 +36,12 @@ _WAV2VEC2 = ModelSpec(
         "speech-feature-extraction",
     ),
     preprocessor="zoo_speech.preprocessor:SpeechReader",
-    preprocessor_config="zoo_speech.configs:SpeechReaderConfig",
+    preprocessor_config="zoo_speech.configs.models:SpeechReaderConfig",
     backbone="wav2vec2.",
     head=("lm_head.", "quantizer.", "project_hid.", "project_q.", "projector.", "classifier.", "embedder."),
     layers=r"encoder\.layers\.(\d+)\.",
     gradient_checkpointing="zoo_speech.models.common:checkpoint_activations",
-    interop="zoo_speech.wav2vec2_interop:Wav2Vec2Interop",
+    interop="zoo_speech.interop.wav2vec2:Wav2Vec2Interop",
     license="Apache-2.0",
     paper="wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations, NeurIPS 2020, arXiv 2006.11477",
 )  # fmt: skip
@@ -51,7 +50,7 @@ _WHISPER = ModelSpec(
     name="whisper",
     summary="an encoder of log-mel frames and a decoder of text",
     target="zoo_speech.models.whisper:build",
-    config="zoo_speech.configs:WhisperConfig",
+    config="zoo_speech.configs.models:WhisperConfig",
     modality="speech",
     sizes={
         "tiny_en": {},
@@ -65,15 +64,15 @@ _WHISPER = ModelSpec(
         "automatic-speech-recognition", "audio-classification", "speaker-verification", "speech-feature-extraction",
     ),
     preprocessor="zoo_speech.preprocessor:WhisperReader",
-    preprocessor_config="zoo_speech.configs:WhisperReaderConfig",
+    preprocessor_config="zoo_speech.configs.models:WhisperReaderConfig",
     backbone="model.",
     # The decoder is recognition's head: whatever else is learned starts from the encoder.
     head=("model.decoder.", "proj_out.", "projector.", "classifier.", "embedder."),
     layers=r"layers\.(\d+)\.",
     adapt="zoo_speech.models.whisper:adapt",
     gradient_checkpointing="zoo_speech.models.common:checkpoint_activations",
-    interop="zoo_speech.interop:WhisperInterop",
-    checkpoints={"whisper_tiny_en.openai": "zoo_speech.checkpoints:whisper_tiny_en"},
+    interop="zoo_speech.interop.whisper:WhisperInterop",
+    checkpoints={"whisper_tiny_en.openai": "zoo_speech.interop.packaged:whisper_tiny_en"},
     license="Apache-2.0",
     paper="Robust Speech Recognition via Large-Scale Weak Supervision, 2022, arXiv 2212.04356",
 )  # fmt: skip
@@ -83,13 +82,13 @@ _TASKS: list[TaskSpec] = [
         name="automatic-speech-recognition",
         summary="recordings of any length to text, by an encoder and a decoder",
         target="zoo_speech.tasks.whisper_recognition:Recognition",
-        config="zoo_speech.task_configs:RecognitionConfig",
+        config="zoo_speech.configs.tasks:RecognitionConfig",
         modality="speech",
         data=("transcribed-speech",),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
-        predict="zoo_speech.task_configs:RecognitionOptions",
+        predict="zoo_speech.configs.tasks:RecognitionOptions",
         outputs=("text", "segments", "language", "file", "picture"),
         suffixes=_SUFFIXES,
     ),
@@ -97,7 +96,7 @@ _TASKS: list[TaskSpec] = [
         name="wav2vec2-pretraining",
         summary="tell the quantised frame behind a mask from others, without transcripts",
         target="zoo_speech.tasks.wav2vec2_pretraining:Wav2Vec2Pretraining",
-        config="zoo_speech.task_configs:Wav2Vec2PretrainingConfig",
+        config="zoo_speech.configs.tasks:Wav2Vec2PretrainingConfig",
         modality="speech",
         data=("speech", "transcribed-speech", "labelled-speech"),
         labelled=False,
@@ -108,13 +107,13 @@ _TASKS: list[TaskSpec] = [
         name="ctc-speech-recognition",
         summary="recordings to text, by an encoder whose frames are characters or blanks",
         target="zoo_speech.tasks.ctc_recognition:CTCRecognition",
-        config="zoo_speech.task_configs:CTCConfig",
+        config="zoo_speech.configs.tasks:CTCConfig",
         modality="speech",
         data=("transcribed-speech",),
         labelled=True,
         loss="ctc",
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
-        predict="zoo_speech.task_configs:CTCOptions",
+        predict="zoo_speech.configs.tasks:CTCOptions",
         outputs=("text", "segments", "file", "picture"),
         suffixes=_SUFFIXES,
     ),
@@ -122,13 +121,13 @@ _TASKS: list[TaskSpec] = [
         name="audio-classification",
         summary="recordings to one of several classes: words, languages, speakers",
         target="zoo_speech.tasks.audio_classification:AudioClassification",
-        config="zoo_speech.task_configs:AudioClassificationConfig",
+        config="zoo_speech.configs.tasks:AudioClassificationConfig",
         modality="speech",
         data=("labelled-speech",),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
-        predict="zoo_speech.task_configs:AudioClassificationOptions",
+        predict="zoo_speech.configs.tasks:AudioClassificationOptions",
         outputs=("label", "score", "scores", "picture"),
         suffixes=_SUFFIXES,
     ),
@@ -136,13 +135,13 @@ _TASKS: list[TaskSpec] = [
         name="speaker-verification",
         summary="whether one voice speaks in two recordings, by embeddings of voices",
         target="zoo_speech.tasks.speaker_verification:SpeakerVerification",
-        config="zoo_speech.task_configs:SpeakerVerificationConfig",
+        config="zoo_speech.configs.tasks:SpeakerVerificationConfig",
         modality="speech",
         data=("labelled-speech",),
         labelled=True,
         loss="additive-angular-margin",
         loss_inputs=("cosines", "labels"),
-        predict="zoo_speech.task_configs:SpeakerVerificationOptions",
+        predict="zoo_speech.configs.tasks:SpeakerVerificationOptions",
         outputs=("same", "score", "embedding"),
         suffixes=_SUFFIXES,
     ),
@@ -153,7 +152,7 @@ _TASKS: list[TaskSpec] = [
         modality="speech",
         data=("speech", "transcribed-speech", "labelled-speech"),
         labelled=False,
-        predict="zoo_speech.task_configs:EmbeddingOptions",
+        predict="zoo_speech.configs.tasks:EmbeddingOptions",
         outputs=("embedding", "frames"),
         suffixes=_SUFFIXES,
     ),

@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from zoo_core.contract.panics import panics_as
-from zoo_core.contract.patterns import refuse_slow
-from zoo_core.contract.rehearsal import rehearse
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.schema import build, to_data
-from zoo_core.training.task import Preprocessor
-from zoo_speech.audio import resampled
-from zoo_speech.configs import SpeechReaderConfig, WhisperReaderConfig
-from zoo_speech.samples import called, recording_of
-from zoo_speech.transcripts import Characters, normalised
+from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import Preprocessor, from_data, panics_as, refuse_slow, to_data
+from zoo_core.data import rehearse
+from zoo_speech.audio.audio import resampled
+from zoo_speech.configs.models import SpeechReaderConfig, WhisperReaderConfig
+from zoo_speech.datasets.samples import called, recording_of
+from zoo_speech.evaluation.transcripts import Characters, normalised
 
 SETTINGS_FILE = "speech.json"
 SYMBOLS_FILE = "symbols.json"
@@ -91,7 +88,7 @@ class SpeechReader(Reader):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `speech.json` and `symbols.json`. Raises `CorruptFile` where they can't be parsed."""
-        config = build(SpeechReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
+        config = from_data(SpeechReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
         if SYMBOLS_FILE not in files:
             return cls(config, None)
         symbols = read_json(files, SYMBOLS_FILE)
@@ -114,7 +111,7 @@ class SpeechReader(Reader):
         fixed = {name: value for name, value in settings.items() if name not in {"max_seconds", *learned}}
         if fixed:
             return super().adjusted(fixed, samples)
-        config = build(SpeechReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = from_data(SpeechReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         return type(self)(config, self.characters) if self.characters else self.fit(config, samples)
 
     def model_config(self) -> dict[str, Any]:
@@ -160,7 +157,7 @@ class WhisperReader(Reader):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `speech.json` and `tokenizer.json`. Raises `CorruptFile` where they can't be parsed."""
-        config = build(WhisperReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
+        config = from_data(WhisperReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
         if TOKENIZER_FILE not in files:
             raise CorruptFile(f"{TOKENIZER_FILE} is missing")
         return cls(config, tokenizer_of(files[TOKENIZER_FILE], TOKENIZER_FILE))
@@ -171,7 +168,7 @@ class WhisperReader(Reader):
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Another prompt, as for another language. Raises `RecipeError` for settings that there are not."""
-        config = build(WhisperReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = from_data(WhisperReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         return type(self)(config, self.tokenizer)
 
     @cached_property

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo_vision.torch_archive import MAX_PICKLE, read_archive
+from zoo_vision.interop.torch_archive import MAX_PICKLE, read_archive
 
-from zoo_core.errors import CorruptFile, UnsafeFormat
+from zoo_core import CorruptFile, UnsafeFormat
 
 Save = Callable[[Any], bytes]
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from zoo_vision.augment import Augmentation
-from zoo_vision.configs import AugmentConfig, ImagePreprocessorConfig
+from zoo_vision.configs.models import AugmentConfig, ImagePreprocessorConfig
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core.errors import DataError
-from zoo_core.training.task import SampleKey
+from zoo_core import DataError
+from zoo_core.contract import SampleKey
 
 EVERYTHING: dict[str, Any] = {"flip": 0.5, "colour": 1.0, "grey": 0.3, "blur": 0.5, "erase": 0.5}
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
-from zoo_vision.baselines import _common_shape, _fitted, _last_fifth, linear_pixels, majority
-from zoo_vision.metrics import top5_accuracy
-from zoo_vision.samples import LabelledImage
+from zoo_vision.datasets.samples import LabelledImage
+from zoo_vision.evaluation.baselines import _common_shape, _fitted, _last_fifth, linear_pixels, majority
+from zoo_vision.evaluation.metrics import top5_accuracy
 
-from zoo_core.errors import DataError
-from zoo_core.training.classify import class_scores
-from zoo_core.training.confusion import Confusion
+from zoo_core import DataError
+from zoo_core.tasks import Confusion, class_scores
 
 
 def labelled(*labels: str) -> list[LabelledImage]:

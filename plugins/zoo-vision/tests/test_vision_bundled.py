@@ -11,10 +11,7 @@ import torch
 from PIL import Image
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core import create_model, load, open_zoo, train
-from zoo_core.errors import UsageError
-from zoo_core.exchange import export_folder
-from zoo_core.factory import Zoo
+from zoo_core import UsageError, Zoo, create_model, export_folder, load, open_zoo, train
 
 NAME = "resnet_nano.fashion"
 

@@ -8,17 +8,16 @@ import pytest
 import timm
 import torch
 from torch import Tensor
-from zoo_vision import checkpoints
-from zoo_vision.checkpoints import Package, fetched, in_order
-from zoo_vision.configs import TimmConfig
-from zoo_vision.interop import TimmInterop
+from zoo_vision.configs.models import TimmConfig
+from zoo_vision.interop import packaged as checkpoints
+from zoo_vision.interop.packaged import Package, fetched, in_order
+from zoo_vision.interop.timm import TimmInterop
 from zoo_vision.models.timm import build
 from zoo_vision.plugin import zoo_models
 
-from zoo_core import fs, tensors
-from zoo_core.errors import DataError, UnsafeFormat
-from zoo_core.fetch import Fetcher
-from zoo_core.schema import build as typed
+from zoo_core import DataError, UnsafeFormat
+from zoo_core.contract import from_data as typed
+from zoo_core.data import Fetcher, fs, tensors
 
 PACKAGE = Package(requirement="tiny==1.0", sha256="0" * 64, architecture="test_efficientnet", license="Apache-2.0")
 

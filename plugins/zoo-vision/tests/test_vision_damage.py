@@ -11,13 +11,8 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from zoo_core import open_zoo, train
-from zoo_core.errors import DataError
-from zoo_core.factory import Zoo
-from zoo_core.recipe import load_recipe
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.order import Cursor, Step, training_batches
-from zoo_core.training.setup import prepare
+from zoo_core import DataError, Zoo, load_recipe, open_zoo, train
+from zoo_core.testing import Cursor, GlobalBatch, Hardware, prepare, training_batches
 
 
 @pytest.fixture
@@ -76,7 +71,7 @@ def test_one_that_is_damaged_or_deleted_meanwhile_is_left_out(zoo: Zoo, photos: 
     bad = {cut(photos / "train" / "cat" / "3.jpg"), photos / "train" / "dog" / "5.jpg"}
     (photos / "train" / "dog" / "5.jpg").unlink()
 
-    def steps(workers: int) -> list[Step]:
+    def steps(workers: int) -> list[GlobalBatch]:
         stream = training_batches(parts.train, parts.plan, Cursor(0, 0), rank=0, ranks=1, workers=workers, pin=False)
         return [next(stream) for _ in range(4)]
 

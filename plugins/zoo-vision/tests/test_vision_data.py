@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from zoo_vision.data import ImageData
-from zoo_vision.data_configs import Images, LabelledImages, Subset, TorchvisionSet
-from zoo_vision.readers import read_images, read_labelled_images
-from zoo_vision.samples import Image, LabelledImage
+from zoo_vision.configs.data import Images, LabelledImages, Subset, TorchvisionSet
+from zoo_vision.datasets.catalog import ImageData
+from zoo_vision.datasets.readers import read_images, read_labelled_images
+from zoo_vision.datasets.samples import Image, LabelledImage
 
-from zoo_core.errors import DataError, UnknownName
+from zoo_core import DataError, UnknownName
 
 
 def png(number: int) -> bytes:

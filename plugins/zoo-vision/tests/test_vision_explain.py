@@ -9,11 +9,11 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from zoo_vision import explain
-from zoo_vision.configs import ImagePreprocessorConfig
+from zoo_vision.configs.models import ImagePreprocessorConfig
+from zoo_vision.evaluation import explain
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core.errors import DataError, UsageError
+from zoo_core import DataError, UsageError
 
 
 class LooksLeft(nn.Module):
@@ -216,7 +216,7 @@ def test_overlays_of_normalised_pictures_are_refused() -> None:
 
 def test_neither_importing_nor_explaining_warns_and_nothing_heavy_comes_early() -> None:
     code = (
-        "import sys, torch; from zoo_vision import explain, augment, preprocessor\n"
+        "import sys, torch; from zoo_vision import augment, preprocessor; from zoo_vision.evaluation import explain\n"
         "early = [name for name in ('captum', 'timm', 'matplotlib') if name in sys.modules]\n"
         "explain.attribute(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)), torch.ones(1, 1, 8, 8), [0])\n"
         "print(early)"

@@ -22,12 +22,10 @@ from transformers import (
     ViTImageProcessor,
 )
 from transformers.utils import logging
-from zoo_vision.foreign_fields import PIXELS, PRETRAINED, VIT
+from zoo_vision.interop.fields import PIXELS, PRETRAINED, VIT
 
-from zoo_core.contract.fields import FieldRules
-from zoo_core.errors import UsageError, ZooError
-from zoo_core.exchange import export_folder, import_folder
-from zoo_core.factory import Loaded, Zoo, load, open_zoo
+from zoo_core import Loaded, UsageError, Zoo, ZooError, export_folder, import_folder, load, open_zoo
+from zoo_core.contract import FieldRules
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
-from zoo_vision.data import ImageData
-from zoo_vision.data_configs import Images, LabelledImages, TorchvisionSet
-from zoo_vision.idx import dump_idx, parse_idx, read_idx
-from zoo_vision.readers import read_images, read_labelled_images
-from zoo_vision.torchvision_sets import KNOWN, REFUSED, read_torchvision
+from zoo_vision.configs.data import Images, LabelledImages, TorchvisionSet
+from zoo_vision.datasets.catalog import ImageData
+from zoo_vision.datasets.idx import dump_idx, parse_idx, read_idx
+from zoo_vision.datasets.readers import read_images, read_labelled_images
+from zoo_vision.datasets.torchvision_sets import KNOWN, REFUSED, read_torchvision
 
-from zoo_core.errors import DataError, UnknownName
+from zoo_core import DataError, UnknownName
 
 
 def png(number: int) -> bytes:

@@ -13,7 +13,7 @@ import torch
 
 from zoo_core import load, open_zoo
 from zoo_core.cli import main
-from zoo_core.testing.hubs import local_hub
+from zoo_core.testing import local_hub
 
 
 def test_a_timm_repository_is_downloaded_registered_and_computes_the_same(tmp_path: Path) -> None:

@@ -21,20 +21,16 @@ from transformers import (
     ViTModel,
 )
 from transformers.utils import logging
-from zoo_vision import configs
-from zoo_vision.interop import ResNetInterop, TimmInterop, ViTInterop
+from zoo_vision.configs import models as configs
+from zoo_vision.interop.timm import ResNetInterop, TimmInterop, ViTInterop
 from zoo_vision.models import resnet, vit
 from zoo_vision.models import timm as others
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core import build
-from zoo_core.errors import CorruptFile, UnknownName, UsageError, ZooError
-from zoo_core.exchange import export_folder, import_folder
-from zoo_core.factory import load, open_zoo
-from zoo_core.schema import build as typed
-from zoo_core.schema import to_data
-from zoo_core.specs import Head
-from zoo_core.training.task import Foreign
+from zoo_core import CorruptFile, UnknownName, UsageError, ZooError, export_folder, import_folder, load, open_zoo
+from zoo_core.contract import ForeignCheckpoint, Head, to_data
+from zoo_core.contract import from_data as typed
+from zoo_core.testing import build
 
 LABELS = ("cat", "dog", "Kürbis")
 CLASSIFIER = Head(task="image-classification", labels=3)
@@ -68,7 +64,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Any:
     logging.enable_progress_bar()
 
 
-def ours(case: str) -> tuple[nn.Module, Foreign, ImagePreprocessor]:
+def ours(case: str) -> tuple[nn.Module, ForeignCheckpoint, ImagePreprocessor]:
     family, settings, head = CASES[case]
     config = FAMILIES[family][1](**settings)
     torch.manual_seed(0)
@@ -82,11 +78,13 @@ def ours(case: str) -> tuple[nn.Module, Foreign, ImagePreprocessor]:
         configs.ImagePreprocessorConfig(mean=mean, std=std, interpolation="bilinear", **described)
     )
     labels = LABELS if head.labels else ()
-    foreign = Foreign(config=to_data(config), head=head, labels=labels, preprocessor=reader, license="Apache-2.0")
+    foreign = ForeignCheckpoint(
+        config=to_data(config), head=head, labels=labels, preprocessor=reader, license="Apache-2.0"
+    )
     return model, foreign, reader
 
 
-def write(folder: Path, case: str) -> tuple[nn.Module, Foreign, ImagePreprocessor]:
+def write(folder: Path, case: str) -> tuple[nn.Module, ForeignCheckpoint, ImagePreprocessor]:
     model, foreign, reader = ours(case)
     for name, data in FAMILIES[CASES[case][0]][0]().write(foreign).items():
         (folder / name).write_bytes(data)
@@ -94,7 +92,7 @@ def write(folder: Path, case: str) -> tuple[nn.Module, Foreign, ImagePreprocesso
     return model, foreign, reader
 
 
-def read(folder: Path, family: str, *, prefix: str = "") -> tuple[nn.Module, Foreign]:
+def read(folder: Path, family: str, *, prefix: str = "") -> tuple[nn.Module, ForeignCheckpoint]:
     """As the core reads a folder: every tensor has to fit."""
     interop, config, builder = FAMILIES[family]
     reader = interop()
@@ -105,7 +103,7 @@ def read(folder: Path, family: str, *, prefix: str = "") -> tuple[nn.Module, For
     return model.eval(), foreign
 
 
-def images(foreign: Foreign) -> Tensor:
+def images(foreign: ForeignCheckpoint) -> Tensor:
     reader = foreign.preprocessor
     assert isinstance(reader, ImagePreprocessor)
     torch.manual_seed(1)
@@ -426,7 +424,7 @@ def test_files_that_are_no_json_are_refused() -> None:
 def test_what_no_other_library_has_is_not_exported(
     family: str, settings: dict[str, Any], task: str, message: str
 ) -> None:
-    foreign = Foreign(config=settings, head=Head(task=task))
+    foreign = ForeignCheckpoint(config=settings, head=Head(task=task))
     with pytest.raises(UsageError, match=message) as caught:
         FAMILIES[family][0]().write(foreign)
     assert "fine-tune" in caught.value.hint or task not in ("masked-image-modeling", "image-contrastive")

@@ -18,12 +18,10 @@ from zoo_vision import plugin
 from zoo_vision.models import common
 from zoo_vision.models.timm import layer_groups
 
-from zoo_core import build, create_model, open_zoo
-from zoo_core.data.kinds import RASTER_SUFFIXES
-from zoo_core.errors import UnknownName, UsageError
-from zoo_core.factory import Zoo
-from zoo_core.specs import Head
-from zoo_core.training import optim
+from zoo_core import UnknownName, UsageError, Zoo, create_model, open_zoo
+from zoo_core.contract import Head
+from zoo_core.data import RASTER_SUFFIXES
+from zoo_core.testing import build, optim
 
 SMALL = {
     "img_size": 16,
@@ -314,7 +312,7 @@ def test_a_projection_behind_an_encoder_is_its_head_and_keeps_the_whole_rate(zoo
 
 
 def test_configurations_that_could_not_be_built_are_refused() -> None:
-    from zoo_vision.configs import ResNetConfig, ViTConfig
+    from zoo_vision.configs.models import ResNetConfig, ViTConfig
 
     for settings, message in (
         ({"img_size": 30}, "no multiple of patch_size"),
@@ -351,7 +349,7 @@ def test_folders_of_inputs_hold_the_same_files_as_folders_of_data() -> None:
 
 
 def test_the_plugin_module_imports_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "timm", "torchvision", "PIL", "zoo_vision.configs")
+    heavy = ("torch", "numpy", "timm", "torchvision", "PIL", "zoo_vision.configs.models")
     code = f"import sys, zoo_vision.plugin; print([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert shown.stdout.strip() == "[]"

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from zoo_vision.names import architectures, imagenet_labels, registered
-from zoo_vision.native_vit import read_native, vit_fields, vit_tensors
+from zoo_vision.interop.hf_vit import read_native, vit_fields, vit_tensors
+from zoo_vision.interop.names import architectures, imagenet_labels, registered
 
-from zoo_core.card import valid_name
-from zoo_core.contract.fields import distinct_labels
-from zoo_core.errors import CorruptFile, UsageError
+from zoo_core import CorruptFile, UsageError, valid_name
+from zoo_core.contract import distinct_labels
 
 
 def test_the_names_are_exactly_those_that_timm_lists() -> None:
@@ -25,7 +24,7 @@ def test_the_names_are_exactly_those_that_timm_lists() -> None:
 
 def test_reading_the_names_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from zoo_vision.names import architectures; assert 'resnet18' in architectures();"
+        "import sys; from zoo_vision.interop.names import architectures; assert 'resnet18' in architectures();"
         "print([m for m in ('torch', 'timm', 'numpy', 'PIL', 'torchvision') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from zoo_vision import pictures
+from zoo_vision.images import plots as pictures
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.confusion import Confusion
+from zoo_core import DataError, UsageError
+from zoo_core.tasks import Confusion
 
 Pixels = NDArray[np.uint8]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from zoo_vision.configs import ImagePreprocessorConfig
+from zoo_vision.configs.models import ImagePreprocessorConfig
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core.errors import CorruptFile, DataError, UsageError
+from zoo_core import CorruptFile, DataError, UsageError
 
 Pixels = NDArray[np.uint8]
 GREY: dict[str, Any] = {"in_chans": 1, "mean": (0.3,), "std": (0.2,)}

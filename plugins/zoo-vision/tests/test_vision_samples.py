@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
-from zoo_vision.samples import Image, LabelledImage
+from zoo_vision.datasets.samples import Image, LabelledImage
 
-from zoo_core.data.pixels import pixels_of
-from zoo_core.errors import DataError
+from zoo_core import DataError
+from zoo_core.data import pixels_of
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from zoo_vision import data, sources
-from zoo_vision.data_configs import Subset
-from zoo_vision.data_specs import DATA
-from zoo_vision.idx import dump_idx, parse_idx
-from zoo_vision.sources import base_emoji, joined_copies, series, shrunk, spread
+from zoo_vision.configs.data import Subset
+from zoo_vision.datasets import catalog as data
+from zoo_vision.datasets import sources
+from zoo_vision.datasets.idx import dump_idx, parse_idx
+from zoo_vision.datasets.sources import base_emoji, joined_copies, series, shrunk, spread
+from zoo_vision.specs.data import DATA
 
-from zoo_core import fs
-from zoo_core.errors import DataError, DigestMismatch
-from zoo_core.fetch import Fetcher
+from zoo_core import DataError, DigestMismatch
+from zoo_core.data import Fetcher, fs
 
 
 class Shelf:
@@ -296,7 +296,7 @@ def test_listing_the_data_sets_imports_nothing_heavy() -> None:
     import subprocess
 
     code = (
-        "import sys, zoo_vision.data_specs; print([m for m in ('torch', 'numpy', 'PIL', 'timm') if m in sys.modules])"
+        "import sys, zoo_vision.specs.data; print([m for m in ('torch', 'numpy', 'PIL', 'timm') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

@@ -18,25 +18,18 @@ from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
-from zoo_vision import configs, mixing
+from zoo_vision import mixing
+from zoo_vision.configs import models as configs
+from zoo_vision.datasets.samples import Image, LabelledImage
 from zoo_vision.losses import nt_xent
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.samples import Image, LabelledImage
 from zoo_vision.tasks.image_classification import ImageClassification
 from zoo_vision.tasks.image_contrastive import ImageContrastive
 from zoo_vision.tasks.masked_image_modeling import MaskedImageModeling
 
-from zoo_core import create_model, load, open_zoo, train
-from zoo_core.build import weights
-from zoo_core.errors import DataError, RecipeError, UsageError
-from zoo_core.factory import Zoo, evaluate
-from zoo_core.recipe import load_recipe
-from zoo_core.training.folder import final_digest
-from zoo_core.training.hardware import Hardware
-from zoo_core.training.interrupt import Interrupted
-from zoo_core.training.order import Cursor, training_batches
-from zoo_core.training.setup import prepare
-from zoo_core.training.task import File, SampleKey, TaskContext
+from zoo_core import DataError, RecipeError, UsageError, Zoo, create_model, evaluate, load, load_recipe, open_zoo, train
+from zoo_core.contract import File, SampleKey, TaskContext
+from zoo_core.testing import Cursor, Hardware, Interrupted, final_digest, prepare, training_batches, weights
 
 LABELS = ("disc", "square")
 VIT = {

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
-from zoo_vision.configs import AugmentConfig
+from zoo_vision.configs.models import AugmentConfig
 from zoo_vision.preprocessor import ImagePreprocessor, Pixels, require_picture
 
 _Crop = Callable[[Pixels, Generator], Tensor]

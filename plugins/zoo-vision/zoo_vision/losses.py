@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_vision.configs import NTXentConfig
+from zoo_vision.configs.models import NTXentConfig
 
 
 def nt_xent(config: NTXentConfig) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:

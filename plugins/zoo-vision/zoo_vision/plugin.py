@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from zoo_core.data.kinds import RASTER_SUFFIXES
-from zoo_core.hookspecs import hookimpl
-from zoo_core.specs import DataSpec, LossSpec, ModelSpec, TaskSpec
-from zoo_vision.data_specs import DATA
+from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core.data import RASTER_SUFFIXES
+from zoo_vision.specs.data import DATA
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 _PREPROCESSOR = "zoo_vision.preprocessor:ImagePreprocessor"
 _ADAPT = "zoo_vision.models.common:adapt"
@@ -27,7 +26,7 @@ _VIT = ModelSpec(
     name="vit",
     summary="Vision Transformer; tiny to large are those of the papers, nano and mini are for small pictures",
     target="zoo_vision.models.vit:build",
-    config="zoo_vision.configs:ViTConfig",
+    config="zoo_vision.configs.models:ViTConfig",
     modality="image",
     sizes={
         "tiny": {"embed_dim": 192, "num_heads": 3},
@@ -39,13 +38,13 @@ _VIT = ModelSpec(
     },
     tasks=(*_TASKS, "masked-image-modeling"),
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_vision.configs:ImagePreprocessorConfig",
+    preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     backbone="encoder.",
     head=_HEAD,
     layers=r"blocks\.(\d+)\.",
     adapt=_ADAPT,
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_vision.interop:ViTInterop",
+    interop="zoo_vision.interop.timm:ViTInterop",
     license="Apache-2.0",
     paper="An Image is Worth 16x16 Words, ICLR 2021, arXiv 2010.11929",
 )
@@ -54,7 +53,7 @@ _RESNET = ModelSpec(
     name="resnet",
     summary="residual network; small and base are ResNet-18 and -50, nano and tiny are for small pictures",
     target="zoo_vision.models.resnet:build",
-    config="zoo_vision.configs:ResNetConfig",
+    config="zoo_vision.configs.models:ResNetConfig",
     modality="image",
     sizes={
         "tiny": {"layers": (1, 1, 1, 1), "channels": (32, 64, 128, 256), "stem": "small"},
@@ -64,13 +63,13 @@ _RESNET = ModelSpec(
     },
     tasks=_TASKS,
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_vision.configs:ImagePreprocessorConfig",
+    preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     backbone="encoder.",
     head=_HEAD,
     layers=r"layer(\d+)\.",
     adapt=_ADAPT,
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_vision.interop:ResNetInterop",
+    interop="zoo_vision.interop.timm:ResNetInterop",
     license="Apache-2.0",
     paper="Deep Residual Learning for Image Recognition, CVPR 2016, arXiv 1512.03385",
 )
@@ -79,23 +78,23 @@ _TIMM = ModelSpec(
     name="timm",
     summary="any architecture of timm, by its timm name",
     target="zoo_vision.models.timm:build",
-    config="zoo_vision.configs:TimmConfig",
+    config="zoo_vision.configs.models:TimmConfig",
     modality="image",
     sizes={},
-    names="zoo_vision.names:architectures",
+    names="zoo_vision.interop.names:architectures",
     checkpoints={
-        "tf_efficientnet_lite0.in1k": "zoo_vision.checkpoints:efficientnet_lite0",
-        "tf_efficientnet_lite1.in1k": "zoo_vision.checkpoints:efficientnet_lite1",
+        "tf_efficientnet_lite0.in1k": "zoo_vision.interop.packaged:efficientnet_lite0",
+        "tf_efficientnet_lite1.in1k": "zoo_vision.interop.packaged:efficientnet_lite1",
     },
     tasks=_TASKS,
     preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_vision.configs:ImagePreprocessorConfig",
+    preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     backbone="encoder.",
     head=_HEAD,
     layer_groups="zoo_vision.models.timm:layer_groups",
     adapt=_ADAPT,
     gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_vision.interop:TimmInterop",
+    interop="zoo_vision.interop.timm:TimmInterop",
     license="Apache-2.0",
     paper="PyTorch Image Models, Wightman 2019, DOI 10.5281/zenodo.4414861",
 )
@@ -107,13 +106,13 @@ _TASK_SPECS = [
         name="image-classification",
         summary="one label for a whole picture",
         target="zoo_vision.tasks.image_classification:ImageClassification",
-        config="zoo_vision.configs:ClassificationConfig",
+        config="zoo_vision.configs.models:ClassificationConfig",
         modality="image",
         data=("labelled-image",),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
-        predict="zoo_vision.configs:ClassificationOptions",
+        predict="zoo_vision.configs.models:ClassificationOptions",
         outputs=("label", "score", "scores", "explanation"),
         suffixes=RASTER_SUFFIXES,
     ),
@@ -141,13 +140,13 @@ _TASK_SPECS = [
         name="masked-image-modeling",
         summary="masked autoencoding: reconstruct the hidden patches of a picture",
         target="zoo_vision.tasks.masked_image_modeling:MaskedImageModeling",
-        config="zoo_vision.configs:MaskedConfig",
+        config="zoo_vision.configs.models:MaskedConfig",
         modality="image",
         data=_ANY_IMAGE,
         labelled=False,
         loss="mean-squared-error",
         loss_inputs=("predicted", "target"),
-        predict="zoo_vision.configs:MaskedOptions",
+        predict="zoo_vision.configs.models:MaskedOptions",
         outputs=("reconstruction",),
         suffixes=RASTER_SUFFIXES,
     ),
@@ -155,7 +154,7 @@ _TASK_SPECS = [
         name="image-contrastive",
         summary="contrastive pretraining (SimCLR): recognise a picture in another view of it",
         target="zoo_vision.tasks.image_contrastive:ImageContrastive",
-        config="zoo_vision.configs:ContrastiveConfig",
+        config="zoo_vision.configs.models:ContrastiveConfig",
         modality="image",
         data=_ANY_IMAGE,
         labelled=False,
@@ -171,7 +170,7 @@ _TASK_SPECS = [
         modality="image",
         data=_ANY_IMAGE,
         labelled=False,
-        predict="zoo_vision.configs:EmbeddingOptions",
+        predict="zoo_vision.configs.models:EmbeddingOptions",
         outputs=("embedding",),
         suffixes=RASTER_SUFFIXES,
     ),
@@ -182,7 +181,7 @@ _LOSSES = [
         name="nt-xent",
         summary="cross-entropy between two views of the same samples",
         target="zoo_vision.losses:nt_xent",
-        config="zoo_vision.configs:NTXentConfig",
+        config="zoo_vision.configs.models:NTXentConfig",
         inputs=("first", "second"),
         paper="A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, equation 1",
     )

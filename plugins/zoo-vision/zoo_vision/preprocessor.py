@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.data import survey
-from zoo_core.errors import CorruptFile, DataError, UsageError
-from zoo_core.schema import build, to_data
-from zoo_core.training.task import Preprocessor
-from zoo_vision.configs import ImagePreprocessorConfig
+from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import Preprocessor, from_data, to_data
+from zoo_core.data import image_notices, survey_images
+from zoo_vision.configs.models import ImagePreprocessorConfig
 
 IMAGE_FILE = "image.json"
 
@@ -79,7 +78,7 @@ class ImagePreprocessor(Preprocessor):
         if missing := [name for name in ("img_size", "in_chans", "mean", "std") if name not in data]:
             raise CorruptFile(f"{IMAGE_FILE}: {missing[0]}: missing")
         try:
-            config = build(ImagePreprocessorConfig, data, where=IMAGE_FILE, error=CorruptFile)
+            config = from_data(ImagePreprocessorConfig, data, where=IMAGE_FILE, error=CorruptFile)
         except OverflowError:
             raise CorruptFile(f"{IMAGE_FILE}: holds a number too large for anything") from None
         try:
@@ -99,7 +98,7 @@ class ImagePreprocessor(Preprocessor):
         values = {**to_data(self.config), **settings}
         if values["in_chans"] != self.in_chans and "mean" not in settings:
             values["mean"] = values["std"] = ()
-        return self.fit(build(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError), samples)
+        return self.fit(from_data(ImagePreprocessorConfig, values, where="preprocessor", error=UsageError), samples)
 
     def model_config(self) -> dict[str, Any]:
         """`img_size` and `in_chans`."""
@@ -107,11 +106,11 @@ class ImagePreprocessor(Preprocessor):
 
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
         """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
-        found = survey.survey(samples)
+        found = survey_images(samples)
         kept = 1.0
         if found and self.crop_mode != "squash":
             kept = (self.img_size / self._resized) ** 2 * found.square
-        return survey.notices(found, channels=self.in_chans, side=self.img_size, kept=kept)
+        return image_notices(found, channels=self.in_chans, side=self.img_size, kept=kept)
 
     def channels(self, array: Pixels) -> Pixels:
         """The picture (H, W, in_chans): alpha laid on the background, grey and RGB by luminance (ITU-R 601).

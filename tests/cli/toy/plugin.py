@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo_core import TaskSpec, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

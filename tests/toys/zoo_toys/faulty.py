@@ -15,7 +15,7 @@ from typing import Any
 from zoo_core import DataSpec, LossSpec, ModelSpec, RunInfo, TaskSpec, hookimpl
 from zoo_toys.careless import fail
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 SWITCH = "FAULTY"
 BEFORE = ("observer", "preview", "evaluation")

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from zoo_core.catalogue import write_registry
-from zoo_core.checkpoint import open_folder
-from zoo_core.factory import Zoo, load
-from zoo_core.plugins import PluginHost
-from zoo_core.registry import Registry
+from zoo_core.api import load
+from zoo_core.plugins.host import PluginHost
+from zoo_core.registry.catalogue import write_registry
+from zoo_core.registry.checkpoint import open_folder
+from zoo_core.registry.registry import Registry
+from zoo_core.registry.store import Store
+from zoo_core.registry.zoo import Zoo
 from zoo_core.runs.extras import BASELINES, PICTURES, RETROSPECT
 from zoo_core.runs.record import Record
-from zoo_core.store import Store
 from zoo_toys.faulty import AFTER, BEFORE
 
 WAYS_BEFORE, WAYS_AFTER = ("raises", "hangs", "exits"), ("raises", "hangs", "exits", "dies", "eats")

@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo_core import OptimizerSpec, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 PACKAGED = {"prodigy": "prodigy", "prodigy-safe": "prodigy_safe", "free-adamw": "free_adamw", "free-sgd": "free_sgd"}
 """Functions below, by the names of their optimizers."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
 from zoo_core.errors import DataError
-from zoo_core.runs.bootstrap import interval_of_share, known
+from zoo_core.tasks.bootstrap import interval_of_share, known_intervals
 
 
 class Mlp(nn.Module):
@@ -198,7 +198,7 @@ class Classification(Task):
     def intervals(self, gathered: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
         """That of accuracy."""
         right = gathered["right"]
-        return known({"accuracy": interval_of_share(int(sum(right)), len(right))})
+        return known_intervals({"accuracy": interval_of_share(int(sum(right)), len(right))})
 
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
         """Label and score."""

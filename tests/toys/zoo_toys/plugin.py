@@ -7,7 +7,7 @@ from typing import Literal
 
 from zoo_core import DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 
 STATEFUL = {
     "mean-teacher": "MeanTeacher",

@@ -7,11 +7,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from zoo_core.catalogue import write_registry
-from zoo_core.factory import Zoo
-from zoo_core.plugins import PluginHost
-from zoo_core.registry import Registry
-from zoo_core.store import Store
+from zoo_core.plugins.host import PluginHost
+from zoo_core.registry.catalogue import write_registry
+from zoo_core.registry.registry import Registry
+from zoo_core.registry.store import Store
+from zoo_core.registry.zoo import Zoo
 from zoo_toys import packages
 
 TRAINING = {"steps": 12, "batch_size": 16, "evaluate_every": 5, "save_every": 3, "log_every": 2, "extras": "off"}

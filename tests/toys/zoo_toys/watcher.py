@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo_core import RunInfo, hookimpl
 
-zoo_api = (1, 0)
+zoo_api = (2, 0)
 told: list[tuple[object, ...]] = []
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zoo_core.errors import UsageError
-from zoo_core.specs import Head
-from zoo_gan.configs import DCGANConfig, MLPConfig, R3GANConfig
+from zoo_core import UsageError
+from zoo_core.contract import Head
+from zoo_gan.configs.models import DCGANConfig, MLPConfig, R3GANConfig
 
 _Config = TypeVar("_Config", DCGANConfig, MLPConfig, R3GANConfig)
 

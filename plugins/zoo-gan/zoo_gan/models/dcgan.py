@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoo_core.specs import Head
-from zoo_gan.configs import DCGANConfig, stages_of
+from zoo_core.contract import Head
+from zoo_gan.configs.models import DCGANConfig, stages_of
 from zoo_gan.models.common import (
     Adversaries,
     Latents,

@@ -10,8 +10,8 @@ import math
 
 from torch import Tensor, nn
 
-from zoo_core.specs import Head
-from zoo_gan.configs import MLPConfig
+from zoo_core.contract import Head
+from zoo_gan.configs.models import MLPConfig
 from zoo_gan.models.common import Adversaries, Latents, Projection, check_samples, conditioned
 
 DIMENSIONS = 2

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo_core.specs import Head
-from zoo_gan.configs import R3GANConfig, stages_of
+from zoo_core.contract import Head
+from zoo_gan.configs.models import R3GANConfig, stages_of
 from zoo_gan.models.common import Adversaries, Latents, Projection, Stages, check_samples, conditioned
 
 _SLOPE = 0.2

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.specs import Head
-from zoo_gan.configs import UNetConfig
+from zoo_core import UsageError
+from zoo_core.contract import Head
+from zoo_gan.configs.models import UNetConfig
 from zoo_gan.models.common import Adversaries, check_samples, normal_weights
 
 _STD = 0.02

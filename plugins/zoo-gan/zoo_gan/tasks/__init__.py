@@ -1,1 +1,1 @@
-"""What adversarial models learn and answer."""
+"""What each way of learning encodes, computes, measures and answers."""

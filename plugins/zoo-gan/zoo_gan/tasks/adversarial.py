@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, Loss, Phase, StepOutput, Task, TaskContext
+from zoo_core import UsageError
+from zoo_core.contract import Batch, Loss, Phase, StepOutput, Task, TaskContext
 from zoo_gan import regularisers
 from zoo_gan.augment import add_noise, augment, policy_names
+from zoo_gan.configs.tasks import AdversarialConfig
 from zoo_gan.models.common import Adversaries
-from zoo_gan.task_configs import AdversarialConfig
 
 PENALTIES = ("r1", "r2", "gradient_penalty")
 """Regularisers of the discriminator, as the configuration names them."""

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.data.spread import spread
-from zoo_core.errors import DataError, UnknownName, UsageError
-from zoo_core.inputs import expanded
-from zoo_core.runs.bootstrap import interval_of_share, known
-from zoo_core.training.classify import label_numbers
-from zoo_core.training.task import Baseline, Batch, Dataset, File, SampleKey, TaskContext, serving
-from zoo_gan import pictures, sampling, scores
+from zoo_core import DataError, UnknownName, UsageError
+from zoo_core.contract import Baseline, Batch, Dataset, File, SampleKey, TaskContext, inference_mode
+from zoo_core.data import expanded, spread
+from zoo_core.tasks import interval_of_share, known_intervals, label_numbers
+from zoo_gan import sampling
+from zoo_gan.configs.tasks import GenerationConfig, PictureSamplingOptions
+from zoo_gan.evaluation import scores
+from zoo_gan.images import plots as pictures
 from zoo_gan.preprocessor import PictureReader
-from zoo_gan.task_configs import GenerationConfig, PictureSamplingOptions
 from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 64
@@ -91,7 +91,7 @@ class ImageGeneration(AdversarialTask):
     def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
         """That of `class_accuracy`, over generated pictures; distances have none."""
         right = list(gathered.get("right", []))
-        return known({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
+        return known_intervals({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
 
     def instruments(self) -> dict[str, str]:
         """The features that all of them are measured in."""
@@ -101,8 +101,8 @@ class ImageGeneration(AdversarialTask):
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Real pictures of the training split, the best that can be reached, and an untrained generator."""
         count = min(len(train), len(test))
-        known, real = spread(train, count), spread(test, count)
-        found: dict[str, Baseline] = {"real pictures": lambda: self._compared(self._real_parts(known), real)}
+        known_intervals, real = spread(train, count), spread(test, count)
+        found: dict[str, Baseline] = {"real pictures": lambda: self._compared(self._real_parts(known_intervals), real)}
         if self._fresh is not None:
             # Of as many samples as the figures beside it: distances fall with their number.
             found["untrained generator"] = lambda: self._compared(self._untrained_parts(test), test)
@@ -166,7 +166,7 @@ class ImageGeneration(AdversarialTask):
     def _pictures(self, latents: Tensor, classes: Sequence[int] | None) -> list[pictures.Pixels]:
         device = next(self.model.parameters()).device
         labels = torch.tensor(classes, device=device) if classes else None
-        with serving(self.model):
+        with inference_mode(self.model):
             made = self.model.generator(latents.to(device), labels)
         return scores.arrays(self.preprocessor.denormalise(made))
 
@@ -189,7 +189,7 @@ class ImageGeneration(AdversarialTask):
         target = self.preprocessor.normalise(picture.to(device))
         tried = self._classes([0], options.label) if options.label else list(range(len(self.labels)))
         frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        with serving(self.model), torch.enable_grad():
+        with inference_mode(self.model), torch.enable_grad():
             for parameter in frozen:
                 parameter.requires_grad_(False)
             try:
@@ -227,7 +227,7 @@ class ImageGeneration(AdversarialTask):
 
     def _compared(self, parts: Iterable[tuple[Tensor, list[int]]], real: Sequence[Any]) -> dict[str, float]:
         """Metrics of pictures as if they were generated, beside real ones."""
-        with serving(self.model):
+        with inference_mode(self.model):
             seen = self._looked_at(self._real_parts(real))
             return self.summarize({**self._looked_at(parts), "real": seen["made"]})
 

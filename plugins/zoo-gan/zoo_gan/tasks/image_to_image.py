@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, Dataset, File, SampleKey, TaskContext, serving
-from zoo_gan import pictures, scores
+from zoo_core import UsageError
+from zoo_core.contract import Batch, Dataset, File, SampleKey, TaskContext, inference_mode
+from zoo_gan.configs.tasks import TranslationConfig, TranslationOptions
+from zoo_gan.evaluation import scores
+from zoo_gan.images import plots as pictures
 from zoo_gan.preprocessor import PictureReader
-from zoo_gan.task_configs import TranslationConfig, TranslationOptions
 from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 8
@@ -102,7 +103,7 @@ class ImageToImage(AdversarialTask):
             given = self.preprocessor.normalise(images)
             if options.condition != "given":
                 given = condition_of(given, options.condition)
-            with serving(self.model):
+            with inference_mode(self.model):
                 made = self.model.generator(given, None)
             answers += [{"picture": File(".png", pictures.png(pixels))} for pixels in self._pixels(made)]
         return answers

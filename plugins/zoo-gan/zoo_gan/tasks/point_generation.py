@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.task import Batch, Dataset, SampleKey, TaskContext, serving
-from zoo_gan.points import judge
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Batch, Dataset, SampleKey, TaskContext, inference_mode
+from zoo_gan.configs.tasks import AdversarialConfig, SamplingOptions
+from zoo_gan.datasets.points import judge
 from zoo_gan.sampling import numbered, seeded_latents
-from zoo_gan.task_configs import AdversarialConfig, SamplingOptions
 from zoo_gan.tasks.adversarial import AdversarialTask
 
 SCALE = 4.0
@@ -68,7 +68,7 @@ class PointGeneration(AdversarialTask):
     def predict(self, inputs: Sequence[Any], options: SamplingOptions) -> list[dict[str, Any]]:
         """The point of each number: `x` and `y`. Raises `UsageError` for what is no number."""
         latents = seeded_latents(numbered(inputs, options.seed), self.model.latent_dim)
-        with serving(self.model):
+        with inference_mode(self.model):
             made = self.model.generator(latents.to(next(self.model.parameters()).device), None) * SCALE
         return [{"x": x, "y": y} for x, y in made.tolist()]
 

@@ -1,1 +1,1 @@
-"""Builders of the text models, one family a module."""
+"""Architectures."""

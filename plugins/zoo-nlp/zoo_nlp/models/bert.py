@@ -13,9 +13,9 @@ from transformers.modeling_outputs import MaskedLMOutput
 from transformers.models.bert.configuration_bert import BertConfig as Architecture
 from transformers.models.bert.modeling_bert import BertForMaskedLM, BertForSequenceClassification, BertModel
 
-from zoo_core.build import builder_for
-from zoo_core.specs import Head
-from zoo_nlp.configs import SCORING, BertConfig
+from zoo_core import builder_for
+from zoo_core.contract import Head
+from zoo_nlp.configs.models import SCORING, BertConfig
 from zoo_nlp.models.common import construct
 
 

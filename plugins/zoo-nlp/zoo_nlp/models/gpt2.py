@@ -12,9 +12,9 @@ from torch import nn
 from transformers.models.gpt2.configuration_gpt2 import GPT2Config as Architecture
 from transformers.models.gpt2.modeling_gpt2 import GPT2ForSequenceClassification, GPT2LMHeadModel
 
-from zoo_core.build import builder_for
-from zoo_core.specs import Head
-from zoo_nlp.configs import SCORING, GPT2Config
+from zoo_core import builder_for
+from zoo_core.contract import Head
+from zoo_nlp.configs.models import SCORING, GPT2Config
 from zoo_nlp.models.common import construct
 
 

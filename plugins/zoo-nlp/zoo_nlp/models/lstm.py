@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UnknownName
-from zoo_core.specs import Head
-from zoo_nlp.configs import LSTMConfig
+from zoo_core import UnknownName
+from zoo_core.contract import Head
+from zoo_nlp.configs.models import LSTMConfig
 
 
 class Classified(NamedTuple):

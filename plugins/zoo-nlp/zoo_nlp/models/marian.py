@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from transformers.models.marian.configuration_marian import MarianConfig as Architecture
 from transformers.models.marian.modeling_marian import MarianMTModel
 
-from zoo_core.build import builder_for
-from zoo_core.specs import Head
-from zoo_nlp.configs import MarianConfig
+from zoo_core import builder_for
+from zoo_core.contract import Head
+from zoo_nlp.configs.models import MarianConfig
 from zoo_nlp.models.common import construct
 
 

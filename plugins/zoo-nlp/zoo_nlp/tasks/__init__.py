@@ -1,1 +1,1 @@
-"""What text models learn and answer, one task a module."""
+"""What each way of learning encodes, computes, measures and answers."""

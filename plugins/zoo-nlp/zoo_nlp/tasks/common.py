@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext, serving
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Dataset, SampleKey, Task, TaskContext, inference_mode
+from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
-from zoo_nlp.samples import text_of
 
 SERVED = 32
 """Inputs that a prediction computes at a time."""
@@ -58,7 +58,7 @@ def text_logits(task: TextTask, inputs: Sequence[Any], *, truncate: bool) -> Ite
     for start in range(0, len(inputs), SERVED):
         rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
         ids, mask = pad(rows, task.preprocessor.special_id("pad"))
-        with serving(task.model):
+        with inference_mode(task.model):
             output = task.model(input_ids=ids.to(task.device), attention_mask=mask.to(task.device))
         yield from output.logits.float().cpu()
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_nlp.configs import TextGenerationOptions
+from zoo_nlp.configs.models import TextGenerationOptions
 from zoo_nlp.preprocessor import TextPreprocessor
 
 Forward = Callable[[Tensor], Tensor]

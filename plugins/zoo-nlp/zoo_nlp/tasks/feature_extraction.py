@@ -10,14 +10,13 @@ from typing import Any
 
 from torch.nn import functional as F
 
-from zoo_core.training.answering import AnsweringTask
-from zoo_core.training.task import serving
-from zoo_nlp.configs import EmbeddingOptions
-from zoo_nlp.samples import text_of
+from zoo_core.contract import Predictor, inference_mode
+from zoo_nlp.configs.models import EmbeddingOptions
+from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 
 
-class FeatureExtraction(AnsweringTask, TextTask):
+class FeatureExtraction(Predictor, TextTask):
     """Embeds texts; there is nothing to train."""
 
     name = "feature-extraction"
@@ -28,7 +27,7 @@ class FeatureExtraction(AnsweringTask, TextTask):
         tokens = self.preprocessor.encode([text_of(item, number) for number, item in enumerate(inputs)], self.limit)
         refuse_long(tokens, self.limit, options.truncate)
         vectors: list[list[float]] = []
-        with serving(self.model):
+        with inference_mode(self.model):
             for start in range(0, len(inputs), SERVED):
                 rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
                 ids, mask = pad(rows, self.preprocessor.special_id("pad"))

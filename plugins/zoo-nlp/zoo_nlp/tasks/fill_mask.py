@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
-from zoo_nlp import metrics
-from zoo_nlp.configs import FillMaskConfig, FillMaskOptions
+from zoo_core import DataError
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_nlp.configs.models import FillMaskConfig, FillMaskOptions
+from zoo_nlp.datasets.samples import text_of
+from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Ids
-from zoo_nlp.samples import text_of
 from zoo_nlp.tasks.common import SERVED, PackedBlocks, TextTask, pad, too_long
 
 _MASKED, _RANDOM = 0.8, 0.9
@@ -85,7 +85,7 @@ class FillMask(TextTask):
         texts = [text_of(item, number) for number, item in enumerate(inputs)]
         rows = [self._with_masks(text, number, options) for number, text in enumerate(texts)]
         answers: list[dict[str, Any]] = []
-        with serving(self.model):
+        with inference_mode(self.model):
             for start in range(0, len(rows), SERVED):
                 ids, mask = pad(rows[start : start + SERVED], self.preprocessor.special_id("pad"))
                 ids, mask = ids.to(self.device), mask.to(self.device)
@@ -100,7 +100,7 @@ class FillMask(TextTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """The loss of always predicting tokens by their frequency."""
-        from zoo_nlp.baselines import ngram_losses
+        from zoo_nlp.evaluation.baselines import ngram_losses
 
         known, new = (
             self.preprocessor.encode_plain([text_of(sample, number) for number, sample in enumerate(part)]).flat

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError
-from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, serving
-from zoo_nlp import metrics
-from zoo_nlp.configs import TextToTextConfig, TextToTextOptions
+from zoo_core import DataError
+from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput, inference_mode
+from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
+from zoo_nlp.datasets.samples import TextPair, text_of
+from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Tokens
-from zoo_nlp.samples import TextPair, text_of
 from zoo_nlp.tasks.common import SERVED, TextTask, cut_notices, pad, refuse_long
 from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, Writer, encoder_decoder, write
 
@@ -102,7 +102,7 @@ class TextToText(TextTask):
         """What the model makes of each input. Raises `DataError` for an input longer than the model reads."""
         tokens = self._encode(inputs, options)
         texts: list[str] = []
-        with serving(self.model):
+        with inference_mode(self.model):
             for start in range(0, len(inputs), SERVED):
                 rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
                 ids, mask = pad(rows, self.preprocessor.special_id("pad"))
@@ -115,11 +115,11 @@ class TextToText(TextTask):
             yield self.predict([item], options)[0]["text"]
             return
         ids, mask = pad([self._encode([item], options).row(0)], self.preprocessor.special_id("pad"))
-        with serving(self.model):
+        with inference_mode(self.model):
             pieces = self._greedy(self.model, ids.to(self.device), mask.to(self.device), options)
         while True:
             # The caller's code runs between the pieces: it must meet the model as it left it.
-            with serving(self.model):
+            with inference_mode(self.model):
                 piece = next(pieces, None)
             if piece is None:
                 return
@@ -212,7 +212,7 @@ class Translation(TextToText):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Leaving the source as it is, and translating word by word with a dictionary learned from the pairs."""
-        from zoo_nlp import baselines
+        from zoo_nlp.evaluation import baselines
 
         return {
             "copy": lambda: baselines.copy_source(test),

@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import (
-    DIRECTIONS,
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
+from zoo_core.tasks import (
+    CLASS_DIRECTIONS,
+    Confusion,
     class_intervals,
     class_scores,
+    confusion_pairs,
     label_numbers,
     ranked_answer,
 )
-from zoo_core.training.confusion import Confusion, confusion_pairs
-from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext
-from zoo_nlp.configs import ClassificationOptions
+from zoo_nlp.configs.models import ClassificationOptions
+from zoo_nlp.datasets.samples import LabelledText, text_of
 from zoo_nlp.preprocessor import Tokens
-from zoo_nlp.samples import LabelledText, text_of
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad, text_logits
 
 _LABELS = 500
@@ -33,7 +34,7 @@ class TextClassification(TextTask):
     """The classifier's task."""
 
     monitor = ("accuracy", "max")
-    directions = DIRECTIONS
+    directions = CLASS_DIRECTIONS
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without labels."""
@@ -83,7 +84,7 @@ class TextClassification(TextTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on TF-IDF."""
-        from zoo_nlp import baselines
+        from zoo_nlp.evaluation import baselines
 
         return {
             "majority": lambda: baselines.majority(train, test, self.labels),

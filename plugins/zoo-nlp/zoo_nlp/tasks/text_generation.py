@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.training.task import Batch, StepOutput, serving
-from zoo_nlp import metrics
-from zoo_nlp.configs import TextGenerationConfig, TextGenerationOptions
-from zoo_nlp.samples import text_of
+from zoo_core.contract import Batch, StepOutput, inference_mode
+from zoo_nlp.configs.models import TextGenerationConfig, TextGenerationOptions
+from zoo_nlp.datasets.samples import text_of
+from zoo_nlp.evaluation import metrics
 from zoo_nlp.tasks.common import PackedBlocks, TextTask, too_long
 from zoo_nlp.tasks.decoding import Writer, causal, write
 
@@ -60,7 +60,7 @@ class TextGeneration(TextTask):
 
         Raises `DataError` for an input that leaves the model no room.
         """
-        with serving(self.model):
+        with inference_mode(self.model):
             answers = [self._continue(text_of(item, n), n, options, self.model) for n, item in enumerate(inputs)]
         return [
             {"text": texts[0], "alternatives": texts[1:]} if len(texts) > 1 else {"text": texts[0]} for texts in answers
@@ -71,7 +71,7 @@ class TextGeneration(TextTask):
         pieces = self._pieces(text_of(item, 0), 0, replace(options, num_return=1), self.model)
         while True:
             # The caller's code runs between the pieces: it must meet the model as it left it.
-            with serving(self.model):
+            with inference_mode(self.model):
                 piece = next(pieces, None)
             if piece is None:
                 return
@@ -80,7 +80,7 @@ class TextGeneration(TextTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Losses of a unigram and a trigram model over the same tokens."""
-        from zoo_nlp.baselines import ngram_losses
+        from zoo_nlp.evaluation.baselines import ngram_losses
 
         known, new = (
             self.preprocessor.pack([text_of(sample, number) for number, sample in enumerate(part)]).astype(np.int64)
@@ -96,7 +96,7 @@ class TextGeneration(TextTask):
         parts = []
         for seed, prompt in enumerate(self.config.prompts):
             options = replace(_SAMPLE, max_new_tokens=self.config.sample_tokens, seed=seed, truncate=True)
-            with serving(modules["model"]):
+            with inference_mode(modules["model"]):
                 parts.append(prompt + self._continue(prompt, seed, options, modules["model"])[0])
         return {"samples.txt": ("\n\n-----\n\n".join(parts) + "\n").encode()} if parts else {}
 

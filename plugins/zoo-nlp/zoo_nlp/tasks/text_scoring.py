@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo_core.training.answering import AnsweringTask
-from zoo_nlp.configs import ClassificationOptions, TextRegressionOptions
+from zoo_core.contract import Predictor
+from zoo_nlp.configs.models import ClassificationOptions, TextRegressionOptions
 from zoo_nlp.tasks.common import TextTask, text_logits
 
 _REMEDY = "zoo finetune with --task text-classification gives it a head for one label"
 
 
-class TextMultiLabel(AnsweringTask, TextTask):
+class TextMultiLabel(Predictor, TextTask):
     """Every label has a probability of its own."""
 
     name = "text-multi-label"
@@ -34,7 +34,7 @@ class TextMultiLabel(AnsweringTask, TextTask):
         return answers
 
 
-class TextRegression(AnsweringTask, TextTask):
+class TextRegression(Predictor, TextTask):
     """The outputs are the answer."""
 
     name = "text-regression"

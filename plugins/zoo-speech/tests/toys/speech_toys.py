@@ -12,16 +12,14 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoFeatureExtractor
-from zoo_speech.configs import WhisperConfig, WhisperReaderConfig
-from zoo_speech.interop import WhisperInterop
+from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
+from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.models import whisper
 from zoo_speech.preprocessor import WhisperReader
 
-from zoo_core import fs, tensors
-from zoo_core.factory import Zoo
-from zoo_core.schema import to_data
-from zoo_core.specs import Head
-from zoo_core.training.task import Foreign
+from zoo_core import Zoo
+from zoo_core.contract import ForeignCheckpoint, Head, to_data
+from zoo_core.data import fs, tensors
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
 WINDOW = 2.0
@@ -74,7 +72,7 @@ def registered_whisper(name: str, root: Path, zoo: Zoo) -> None:
     """Register a recogniser of random weights as it is imported."""
     torch.manual_seed(0)
     config = WhisperConfig(**SMALL)
-    foreign = Foreign(config=to_data(config), head=Head(), preprocessor=whisper_reader(), license="MIT")
+    foreign = ForeignCheckpoint(config=to_data(config), head=Head(), preprocessor=whisper_reader(), license="MIT")
     model = scaled(whisper.build(config, Head()))
     state = {name: tensor for name, tensor in model.state_dict().items() if name != "proj_out.weight"}
     folder = root / "folder"
@@ -87,13 +85,15 @@ def registered_whisper(name: str, root: Path, zoo: Zoo) -> None:
 
 def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
     """The card of a Whisper's folder, registered."""
-    exchange = importlib.import_module("zoo_core.exchange")
+    exchange = importlib.import_module("zoo_core.registry.convert")
     return exchange.import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
 
 
 def export_of(name: str, folder: Path, zoo: Zoo) -> None:
     """Write a checkpoint as Transformers' folder."""
-    importlib.import_module("zoo_core.exchange").export_folder(name, folder, host=zoo.host, registry=zoo.registry)
+    importlib.import_module("zoo_core.registry.convert").export_folder(
+        name, folder, host=zoo.host, registry=zoo.registry
+    )
 
 
 def logits_of(theirs: Any, folder: Path, sounds: list[Samples]) -> Any:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from zoo_core.errors import UsageError
+from zoo_core import UsageError
+from zoo_speech.decoding.long_form import HOP, Window, spectrograms, window_of
 from zoo_speech.models.wav2vec2 import frames_of
-from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Reader, Samples, SpeechReader, WhisperReader
-from zoo_speech.whisper_windows import HOP, Window, spectrograms, window_of
+from zoo_speech.visualization.plots import View
 
 
 class States(NamedTuple):

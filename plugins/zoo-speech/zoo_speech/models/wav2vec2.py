@@ -22,9 +22,9 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import (
     Wav2Vec2Model,
 )
 
-from zoo_core.build import builder_for
-from zoo_core.specs import Head
-from zoo_speech.configs import Wav2Vec2Config
+from zoo_core import builder_for
+from zoo_core.contract import Head
+from zoo_speech.configs.models import Wav2Vec2Config
 from zoo_speech.models.common import construct
 from zoo_speech.models.speakers import Wav2Vec2ForVoices
 

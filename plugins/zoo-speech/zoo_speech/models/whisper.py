@@ -17,10 +17,9 @@ from transformers.models.whisper.modeling_whisper import (
     WhisperPreTrainedModel,
 )
 
-from zoo_core.build import builder_for
-from zoo_core.errors import ArchMismatch
-from zoo_core.specs import Head
-from zoo_speech.configs import WhisperConfig
+from zoo_core import ArchMismatch, builder_for
+from zoo_core.contract import Head
+from zoo_speech.configs.models import WhisperConfig
 from zoo_speech.models.common import construct
 from zoo_speech.models.speakers import WhisperForVoices
 

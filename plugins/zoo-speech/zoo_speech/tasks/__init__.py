@@ -1,1 +1,1 @@
-"""Tasks."""
+"""What each way of learning encodes, computes, measures and answers."""

@@ -11,26 +11,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.classify import (
-    DIRECTIONS,
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.tasks import (
+    CLASS_DIRECTIONS,
+    Confusion,
     class_intervals,
     class_scores,
+    confusion_pairs,
     label_numbers,
     ranked_answer,
 )
-from zoo_core.training.confusion import Confusion, confusion_pairs
-from zoo_core.training.task import Baseline, Batch, Dataset, SampleKey, StepOutput, TaskContext, serving
-from zoo_speech import baselines
+from zoo_speech.audio.steady import may_be_speech
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.languages import are_languages, language_name
+from zoo_speech.configs.tasks import AudioClassificationConfig, AudioClassificationOptions
+from zoo_speech.datasets.languages import are_languages, language_name
+from zoo_speech.datasets.samples import called
+from zoo_speech.evaluation import baselines
 from zoo_speech.models.encoders import Encoder
-from zoo_speech.pictures import View
 from zoo_speech.preprocessor import Reader, Samples
-from zoo_speech.samples import called
-from zoo_speech.steady import may_be_speech
-from zoo_speech.task_configs import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask, Recordings, Stretches, covering, gaps_between, picture_file
+from zoo_speech.visualization.plots import View
 
 
 class AudioClassification(EncoderTask):
@@ -40,7 +41,7 @@ class AudioClassification(EncoderTask):
     """
 
     monitor = ("accuracy", "max")
-    directions = DIRECTIONS
+    directions = CLASS_DIRECTIONS
     config: AudioClassificationConfig
 
     def __init__(self, config: AudioClassificationConfig, context: TaskContext) -> None:
@@ -109,7 +110,7 @@ class AudioClassification(EncoderTask):
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
             heard = [self.preprocessor.heard(item, number) for number, item in numbered]
-            with serving(self.model):
+            with inference_mode(self.model):
                 probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
             found = [
                 self._answer(row, samples, options) for row, samples in zip(probabilities.tolist(), heard, strict=True)

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.runs.bootstrap import interval_of_ratio, known
-from zoo_core.training.task import Batch, Dataset, File, SampleKey, Task, TaskContext
-from zoo_speech import pictures
-from zoo_speech.audio import wav_bytes
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
+from zoo_core.tasks import interval_of_ratio, known_intervals
+from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.augment import WaveAugmentation
+from zoo_speech.datasets.samples import Recording, called
+from zoo_speech.evaluation.transcripts import without_needless_spaces, words_apart
 from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Reader, Samples
-from zoo_speech.samples import Recording, called
-from zoo_speech.subtitles import Segment, cues, subtitles
-from zoo_speech.transcripts import without_needless_spaces, words_apart
+from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization.subtitles import Segment, cues, subtitles
 
 SERVED = 8
 """Recordings that a prediction hears together."""
@@ -247,7 +247,7 @@ def error_intervals(found: Sequence[str], expected: Sequence[str]) -> dict[str, 
     if not any(expected):
         return {}
     edits = dict(zip(("wer", "cer"), _edits(found, expected), strict=True))
-    return known({name: interval_of_ratio(counts[:, 0], counts[:, 1]) for name, counts in edits.items()})
+    return known_intervals({name: interval_of_ratio(counts[:, 0], counts[:, 1]) for name, counts in edits.items()})
 
 
 def _edits(found: Sequence[str], expected: Sequence[str]) -> tuple[Counts, Counts]:

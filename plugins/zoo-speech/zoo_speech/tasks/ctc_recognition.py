@@ -13,19 +13,16 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext, serving
-from zoo_speech import pictures
-from zoo_speech.alignment import Alignment, Clock, align, frames_due, words
+from zoo_core import UsageError
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_speech.audio.masks import spans
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.decoding import Decode, decoder_of, greedy
-from zoo_speech.masks import spans
+from zoo_speech.configs.tasks import CTCConfig, CTCOptions
+from zoo_speech.decoding.alignment import Alignment, Clock, align, frames_due, words
+from zoo_speech.decoding.ctc import Decode, decoder_of, greedy
+from zoo_speech.decoding.segmentation import pieces
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
-from zoo_speech.pictures import Lane, View
-from zoo_speech.pieces import pieces
 from zoo_speech.preprocessor import Samples, SpeechReader
-from zoo_speech.subtitles import Segment, as_data
-from zoo_speech.task_configs import CTCConfig, CTCOptions
 from zoo_speech.tasks.common import (
     DIRECTIONS,
     SERVED,
@@ -42,6 +39,9 @@ from zoo_speech.tasks.common import (
     word_errors,
     word_file,
 )
+from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization.plots import Lane, View
+from zoo_speech.visualization.subtitles import Segment, as_data
 
 
 class CTCRecognition(SpeechTask):
@@ -147,7 +147,7 @@ class CTCRecognition(SpeechTask):
         for start in range(0, len(parts), SERVED):
             group = parts[start : start + SERVED]
             standardised = [self.preprocessor.standardised(samples) for samples in group]
-            with serving(self.model):
+            with inference_mode(self.model):
                 log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
             texts = decode(log_probs, lengths)
             for samples, row, length, text in zip(group, log_probs, lengths.tolist(), texts, strict=True):

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError
-from zoo_core.training.answering import AnsweringTask
-from zoo_core.training.task import File, serving
+from zoo_core import DataError
+from zoo_core.contract import File, Predictor, inference_mode
+from zoo_speech.configs.tasks import EmbeddingOptions
 from zoo_speech.preprocessor import Samples
-from zoo_speech.task_configs import EmbeddingOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask
 
 
-class FeatureExtraction(AnsweringTask, EncoderTask):
+class FeatureExtraction(Predictor, EncoderTask):
     """Embeds recordings; there is nothing to train."""
 
     name = "speech-feature-extraction"
@@ -34,7 +33,7 @@ class FeatureExtraction(AnsweringTask, EncoderTask):
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
             batch = self.batch_of([self._heard(item, number, options) for number, item in numbered])
-            with serving(self.model):
+            with inference_mode(self.model):
                 states, lengths = self.encoder.states(self.model, batch)
             for row, length in zip(states.float(), lengths.tolist(), strict=True):
                 answers.append(_answer(row[:length], options))

@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.inputs import expanded
-from zoo_core.splits import in_order
-from zoo_core.training.classify import label_numbers
-from zoo_core.training.task import Baseline, Batch, SampleKey, StepOutput, TaskContext, serving
-from zoo_speech import baselines
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Baseline, Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.data import expanded, sorted_labels
+from zoo_core.tasks import label_numbers
 from zoo_speech.augment import WaveAugmentation
+from zoo_speech.configs.tasks import SpeakerVerificationConfig, SpeakerVerificationOptions
+from zoo_speech.datasets.samples import Recording, called
+from zoo_speech.evaluation import baselines
+from zoo_speech.evaluation.verification import Figures, Trials, draw_trials, judged, scored
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.models.speakers import statistics
 from zoo_speech.preprocessor import Reader
-from zoo_speech.samples import Recording, called
-from zoo_speech.task_configs import SpeakerVerificationConfig, SpeakerVerificationOptions
 from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches
-from zoo_speech.verification import Figures, Trials, draw_trials, judged, scored
 
 _DRAW = 0
 """Draws the first directions of the voices, so that nothing else decides them."""
@@ -131,7 +130,7 @@ class SpeakerVerification(EncoderTask):
 
     def _embedded(self, items: Sequence[Any], start: int) -> Tensor:
         heard = [self.preprocessor.heard(item, number)[: self.longest] for number, item in enumerate(items, start)]
-        with serving(self.model):
+        with inference_mode(self.model):
             return self.embeddings(self.model, self.batch_of(heard))
 
     def _give_directions(self, voices: int) -> None:
@@ -170,7 +169,7 @@ class Voices(Stretches):
             if not isinstance(getattr(sample, "label", None), str) or not sample.label:
                 raise DataError(f"{called(sample, number)} has no label", hint="the label of a recording is who speaks")
         voices = [sample.label for sample in samples]
-        self.known = in_order(voices)
+        self.known = sorted_labels(voices)
         """The voices in the order of their numbers."""
         self.numbers: NDArray[np.int64] = label_numbers(voices, self.known)
         self.languages = [str(getattr(sample, "language", "")) for sample in samples]

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
-from zoo_speech.alignment import Clock
+from zoo_core import UsageError
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_speech.audio.masks import spans
 from zoo_speech.augment import WaveAugmentation
+from zoo_speech.configs.tasks import Wav2Vec2PretrainingConfig
+from zoo_speech.decoding.alignment import Clock
 from zoo_speech.losses import draw_distractors
-from zoo_speech.masks import spans
 from zoo_speech.models.wav2vec2 import frame_count, frames_of, samples_of
-from zoo_speech.pictures import View
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.task_configs import Wav2Vec2PretrainingConfig
 from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, stretch
+from zoo_speech.visualization.plots import View
 
 
 class Wav2Vec2Pretraining(SpeechTask):

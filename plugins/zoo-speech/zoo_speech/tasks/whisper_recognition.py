@@ -15,16 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import DataError, UsageError
-from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
-from zoo_speech import pictures
-from zoo_speech.alignment import cross_attention
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_speech.augment import WaveAugmentation, spec_augment
-from zoo_speech.languages import known_language, language_name
+from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
+from zoo_speech.datasets.languages import known_language, language_name
+from zoo_speech.datasets.samples import called
+from zoo_speech.decoding.alignment import cross_attention
+from zoo_speech.decoding.fallback import Decoder, is_silent
+from zoo_speech.decoding.long_form import (
+    HOP,
+    Listener,
+    Recording,
+    Window,
+    rules_of,
+    silence_of,
+    spectrograms,
+    window_of,
+)
+from zoo_speech.decoding.whisper import Heard
+from zoo_speech.evaluation.transcripts import normalised
 from zoo_speech.preprocessor import WhisperReader
-from zoo_speech.samples import called
-from zoo_speech.subtitles import Segment, as_data
-from zoo_speech.task_configs import RecognitionConfig, RecognitionOptions
 from zoo_speech.tasks.common import (
     DIRECTIONS,
     SERVED,
@@ -37,19 +48,8 @@ from zoo_speech.tasks.common import (
     transcript,
     word_errors,
 )
-from zoo_speech.transcripts import normalised
-from zoo_speech.whisper_decoding import Heard
-from zoo_speech.whisper_fallback import Decoder, is_silent
-from zoo_speech.whisper_windows import (
-    HOP,
-    Listener,
-    Recording,
-    Window,
-    rules_of,
-    silence_of,
-    spectrograms,
-    window_of,
-)
+from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization.subtitles import Segment, as_data
 
 _IGNORED = -100
 
@@ -138,7 +138,7 @@ class Recognition(SpeechTask):
         answers = []
         for start in range(0, len(inputs), SERVED):
             batch = [self.preprocessor.heard(item, start + n) for n, item in enumerate(inputs[start : start + SERVED])]
-            with serving(self.model):
+            with inference_mode(self.model):
                 recordings = listener.read(batch, together=SERVED)
             answers += [self._answer(recording, options) for recording in recordings]
         return answers
@@ -210,7 +210,7 @@ class Recognition(SpeechTask):
     def _attended(self, example: _Example) -> bytes:
         """PNG of what the decoder attends to when it writes each token."""
         tokens = example.tokens[: cast("Any", self.model).config.max_target_positions - len(example.prompt)]
-        with serving(self.model):
+        with inference_mode(self.model):
             weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
         return pictures.attention(
             example.features.numpy(),

@@ -1,1 +1,1 @@
-"""Model families: Vision Transformers, residual networks, and every architecture of timm."""
+"""Architectures."""

@@ -11,8 +11,8 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from zoo_core.errors import UnknownName, UsageError
-from zoo_core.specs import Head
+from zoo_core import UnknownName, UsageError
+from zoo_core.contract import Head
 
 CLASSIFICATION = "image-classification"
 MULTI_LABEL = "image-multi-label"

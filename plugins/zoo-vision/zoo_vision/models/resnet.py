@@ -11,8 +11,8 @@ from typing import Any
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
-from zoo_core.specs import Head
-from zoo_vision.configs import ResNetConfig
+from zoo_core.contract import Head
+from zoo_vision.configs.models import ResNetConfig
 from zoo_vision.models.common import with_head
 
 _STEM = 64

@@ -12,12 +12,11 @@ import torch
 from timm.models import get_pretrained_cfg, group_parameters
 from torch import nn
 
-from zoo_core import LayerGroups
-from zoo_core.errors import UnknownName, UsageError
-from zoo_core.specs import Head
-from zoo_vision.configs import TimmConfig
+from zoo_core import LayerGroups, UnknownName, UsageError
+from zoo_core.contract import Head
+from zoo_vision.configs.models import TimmConfig
+from zoo_vision.interop.names import architectures
 from zoo_vision.models.common import Contrastive, FeatureMaps, with_head
-from zoo_vision.names import architectures
 
 RESERVED = frozenset(
     {*inspect.signature(timm.create_model).parameters, "pretrained_model_args", "features_only", "device", "dtype"}

@@ -15,8 +15,8 @@ from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from zoo_core.specs import Head
-from zoo_vision.configs import ViTConfig
+from zoo_core.contract import Head
+from zoo_vision.configs.models import ViTConfig
 from zoo_vision.models.common import MASKED, with_head
 
 _DECODER_HEAD = 32

@@ -1,1 +1,1 @@
-"""What image models learn and answer."""
+"""What each way of learning encodes, computes, measures and answers."""

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo_core.data.pixels import pixels_of
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Dataset, SampleKey, Task, TaskContext
-from zoo_vision import pictures
+from zoo_core import UsageError
+from zoo_core.contract import Dataset, SampleKey, Task, TaskContext
+from zoo_core.data import pixels_of
 from zoo_vision.augment import Augmentation
+from zoo_vision.images import plots as pictures
 from zoo_vision.preprocessor import ImagePreprocessor
 
 SERVED = 32

@@ -10,19 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.classify import (
-    DIRECTIONS,
+from zoo_core import UsageError
+from zoo_core.contract import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.tasks import (
+    CLASS_DIRECTIONS,
+    Confusion,
     class_intervals,
     class_scores,
+    confusion_pairs,
     label_numbers,
     ranked_answer,
 )
-from zoo_core.training.confusion import Confusion, confusion_pairs
-from zoo_core.training.task import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, serving
-from zoo_vision import mixing, pictures
+from zoo_vision import mixing
 from zoo_vision.augment import Augmentation
-from zoo_vision.configs import ClassificationOptions
+from zoo_vision.configs.models import ClassificationOptions
+from zoo_vision.images import plots as pictures
 from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageTask, Picture, Pictures, as_pictures
 
@@ -31,7 +33,7 @@ class ImageClassification(ImageTask):
     """The classifier's task."""
 
     monitor = ("accuracy", "max")
-    directions = DIRECTIONS
+    directions = CLASS_DIRECTIONS
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without labels."""
@@ -85,7 +87,7 @@ class ImageClassification(ImageTask):
         """
         answers = []
         for images in self.batches(inputs):
-            with serving(self.model):
+            with inference_mode(self.model):
                 probabilities = self.model(self.preprocessor.normalise(images)).float().softmax(-1)
             found = [ranked_answer(self.labels, row, options.top_k) for row in probabilities.tolist()]
             if options.explain != "none":
@@ -97,7 +99,7 @@ class ImageClassification(ImageTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and a linear model on pixels."""
-        from zoo_vision import baselines
+        from zoo_vision.evaluation import baselines
 
         return {
             "majority": lambda: baselines.majority(train, test, self.labels),
@@ -122,7 +124,7 @@ class ImageClassification(ImageTask):
         }
 
     def _explained(self, images: Tensor, targets: Tensor, method: Literal["gradients", "attention"]) -> list[Picture]:
-        from zoo_vision import explain
+        from zoo_vision.evaluation import explain
 
         return explain.overlay_pictures(self.model, self.preprocessor, images, targets, method=method)
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core import UsageError
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
 from zoo_vision.preprocessor import ImagePreprocessor

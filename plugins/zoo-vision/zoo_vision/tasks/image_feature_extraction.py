@@ -8,13 +8,12 @@ from typing import Any
 from torch import nn
 from torch.nn import functional as F
 
-from zoo_core.training.answering import AnsweringTask
-from zoo_core.training.task import serving
-from zoo_vision.configs import EmbeddingOptions
+from zoo_core.contract import Predictor, inference_mode
+from zoo_vision.configs.models import EmbeddingOptions
 from zoo_vision.tasks.common import ImageTask
 
 
-class ImageFeatureExtraction(AnsweringTask, ImageTask):
+class ImageFeatureExtraction(Predictor, ImageTask):
     """Embeds pictures; there is nothing to train."""
 
     name = "image-feature-extraction"
@@ -29,7 +28,7 @@ def embed(task: ImageTask, encoder: nn.Module, inputs: Sequence[Any], *, normali
     """`embedding` of each raw input by an encoder that gives (B, D)."""
     vectors: list[list[float]] = []
     for images in task.batches(inputs):
-        with serving(encoder):
+        with inference_mode(encoder):
             found = encoder(task.preprocessor.normalise(images)).float()
         vectors += (F.normalize(found) if normalize else found).tolist()
     return [{"embedding": vector} for vector in vectors]

@@ -7,15 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core.specs import NoConfig
-from zoo_core.training.answering import AnsweringTask
-from zoo_core.training.task import serving
+from zoo_core.contract import NoConfig, Predictor, inference_mode
 from zoo_vision.tasks.common import ImageTask
 
 _REMEDY = "zoo finetune with --task image-classification gives it a head for one label"
 
 
-class ImageMultiLabel(AnsweringTask, ImageTask):
+class ImageMultiLabel(Predictor, ImageTask):
     """Every label has a probability of its own."""
 
     name = "image-multi-label"
@@ -32,7 +30,7 @@ class ImageMultiLabel(AnsweringTask, ImageTask):
         return answers
 
 
-class ImageRegression(AnsweringTask, ImageTask):
+class ImageRegression(Predictor, ImageTask):
     """The outputs are the answer."""
 
     name = "image-regression"
@@ -52,6 +50,6 @@ class ImageRegression(AnsweringTask, ImageTask):
 def _logits(task: ImageTask, inputs: Sequence[Any]) -> Iterator[Tensor]:
     """What a model gives for each label of each raw input, (C,) in single precision."""
     for images in task.batches(inputs):
-        with serving(task.model):
+        with inference_mode(task.model):
             found = task.model(task.preprocessor.normalise(images))
         yield from found.float().cpu()

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import UsageError
-from zoo_core.training.task import Batch, File, SampleKey, StepOutput, TaskContext, serving
-from zoo_vision import pictures
+from zoo_core import UsageError
+from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_vision.augment import Augmentation
-from zoo_vision.configs import MaskedOptions
+from zoo_vision.configs.models import MaskedOptions
+from zoo_vision.images import plots as pictures
 from zoo_vision.models.vit import MaskedAutoencoder
 from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageTask, Picture, Pictures, as_pictures
@@ -69,7 +69,7 @@ class MaskedImageModeling(ImageTask):
         for images in self.batches(inputs):
             keys = [SampleKey(options.seed, 0, len(answers) + place) for place in range(len(images))]
             order = torch.stack([_order(key, self.patches) for key in keys]).to(images.device)
-            with serving(self.model):
+            with inference_mode(self.model):
                 predicted = self.model(self.preprocessor.normalise(images), order, visible)
             for row in self._pictures(images, order, predicted, visible):
                 answers.append({"reconstruction": File(".png", _sheet([row]))})

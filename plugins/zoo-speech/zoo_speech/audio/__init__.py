@@ -1,0 +1,1 @@
+"""Sound from bytes to arrays and features."""

@@ -1,0 +1,1 @@
+"""Settings of what the plugin registers, one module for each kind. Free of torch."""

@@ -1,0 +1,1 @@
+"""From a recogniser's outputs to texts and times."""

@@ -1,0 +1,1 @@
+"""Checkpoint folders of other libraries: how each is read and written."""

@@ -1,0 +1,1 @@
+"""Plots and subtitles of what was heard."""

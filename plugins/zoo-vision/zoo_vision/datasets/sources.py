@@ -1,0 +1,334 @@
+"""Where the named image data sets come from, and how their prepared files are made: the same bytes on every machine."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo_core import DataError
+from zoo_core.data import Array, Fetcher, read_image
+from zoo_vision.datasets.idx import dump_idx, parse_idx
+
+PREPARED: Mapping[str, Mapping[str, str]] = {
+    "fashion-mnist": {
+        "train-images.idx": "fcded99742cb9e5da4bfde5c5d0378273a6b5b0888bbf5b6fa554a97346ea0af",
+        "train-labels.idx": "a779f46e7eeee96998e8aa379204a77b3ffd6525809589ee76c92c403e5a47d8",
+        "validation-images.idx": "d0d48fdd555a624b81d27034c0df79f83089d5662119e3c5ab654fca64043434",
+        "validation-labels.idx": "68855c49d936a0679affa902ed6ee0d8b2c2697f6ef518156249d38805ad4033",
+        "test-images.idx": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "test-labels.idx": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+    "emoji": {
+        "train-images.idx": "5541c0936605eaee85644bda3185f8ac6073c011c868fe83c88ac99ebde1e104",
+        "train-labels.idx": "c5c7cb4ef79e7fadc6f8ce68a10620a2f74e5b9966aa1ec7d716c8a5e504e455",
+        "validation-images.idx": "4d259b79983c45e9585b1dfafe47d203a1b31c5048cbea055b5b713d97bf929d",
+        "validation-labels.idx": "e250befc54d85fc5db07e5f5a8ffd86ecc4c06b26bd9a06038bc113015194bea",
+        "test-images.idx": "edbc9d13f2d32e3d56f099afdc80b52710df50babe0e65c97de652c0f463a982",
+        "test-labels.idx": "2c6382c30002ab8555fe8b10effcb9bea402db5479cbab5af7522b065bf6c548",
+    },
+    "stamps": {
+        "train-images.idx": "8e3e5b7b444107663044505d2f1b17613ddcb0dd3ca8c49e1e5e9dccb3baafce",
+        "train-sizes.idx": "18e67f83e36126f7b15ab5ef5bc9e76b3fc3b0dccedf43b0aab19e3753d92a5c",
+        "train-labels.idx": "32f0d9b288f2fc231d05fa29d9697103a8992827650ec064804c07a0a25715d2",
+        "validation-images.idx": "4b3e1dc6177dffe592de6acd44a20dbe95fde907c320d43cb6669527b29cfdfe",
+        "validation-sizes.idx": "ebc70d5969b594e746ee4503de18b6d183f133080e3a8e8b9ae6a3f0d8e172bd",
+        "validation-labels.idx": "07d10a903ca1687302098be74efe01f983a14c57cafdd46d90b1ac5d5c67c103",
+        "test-images.idx": "b5f12cb00f0ac277c31e9087f58142e4b9ae660c852b10b255d945ea8e9a25e9",
+        "test-sizes.idx": "204490259c2ea6dd75ee864ddf9e1f25a2ee41a5e6982a2480388ccc76a04fd8",
+        "test-labels.idx": "f48620e24f6a3e9b205cbbba2c28d9945750b8445ada29a6ffd05e3dcb56e594",
+    },
+}
+"""sha256 of every prepared file by data set, as the fetch functions below write them."""
+
+LABELS: Mapping[str, tuple[str, ...]] = {
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "emoji": (
+        "Activities",
+        "Animals & Nature",
+        "Flags",
+        "Food & Drink",
+        "Objects",
+        "People & Body",
+        "Smileys & Emotion",
+        "Symbols",
+        "Travel & Places",
+    ),
+    "stamps": ("animals", "food", "household", "plants", "seasonal", "symbols", "town", "vehicles"),
+}
+"""Classes by data set, in the order of their numbers."""
+
+FEWEST = 30
+"""A class of emoji or stamps with fewer pictures is left out."""
+
+LONGEST = 256
+"""Pixels of the longer side of a prepared stamp at most."""
+
+
+class Record(NamedTuple):
+    """A picture on its way into a prepared file."""
+
+    group: str
+    """Pictures of one group stay in one split."""
+    label: str
+    pixels: Array
+
+
+def fetch_fashion_mnist(fetcher: Fetcher) -> None:
+    """The Debian package's IDX files, unpacked; 500 pictures of each class of the training part become validation."""
+    if not _missing(fetcher, "fashion-mnist"):
+        return
+    root = "usr/share/datasets/fashion-mnist/"
+    members = fetcher.debian("dataset-fashion-mnist", select=[root + "*.gz"])
+    files = {path.removeprefix(root): gzip.decompress(data) for path, data in members.items()}
+    _keep(fetcher, "fashion-mnist", fashion_mnist(files))
+
+
+def fetch_emoji(fetcher: Fetcher) -> None:
+    """The npm package's emoji of 64 pixels with their categories."""
+    if not _missing(fetcher, "emoji"):
+        return
+    folder, table = "package/img/google/64/", "package/emoji.json"
+    members = fetcher.npm("emoji-datasource-google@16.0.0", select=[folder + "*.png", table])
+    pictures = {path.removeprefix(folder): data for path, data in members.items() if path.startswith(folder)}
+    splits = _split_records(emoji(json.loads(members[table]), pictures), "emoji")
+    _keep(fetcher, "emoji", _files(splits, "emoji", _stacked))
+
+
+def fetch_stamps(fetcher: Fetcher) -> None:
+    """The Debian package's PNG stamps, made small."""
+    if not _missing(fetcher, "stamps"):
+        return
+    root = "usr/share/tuxpaint/stamps/"
+    members = fetcher.debian("tuxpaint-stamps-default", select=[root + "*.png"])
+    splits = _split_records(stamps({path.removeprefix(root): data for path, data in members.items()}), "stamps")
+    _keep(fetcher, "stamps", _files(splits, "stamps", _packed))
+
+
+def fashion_mnist(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Prepared files of the four official ones, unpacked: the test part as it is, the training part in two.
+
+    In every class the twelfth part goes to validation: those whose pixels have the least sha256.
+    """
+    pixels = {part: _idx(files, f"{part}-images-idx3-ubyte.gz", 3) for part in ("train", "t10k")}
+    labels = {part: _idx(files, f"{part}-labels-idx1-ubyte.gz", 1) for part in ("train", "t10k")}
+    places = spread(
+        [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pixels["train"]],
+        [str(label) for label in labels["train"]],
+        validation=1 / 12,
+        test=0,
+    )
+    chosen = {
+        "train": ("train", places["train"]),
+        "validation": ("train", places["validation"]),
+        "test": ("t10k", list(range(len(pixels["t10k"])))),
+    }
+    prepared = {}
+    for split, (part, numbers) in chosen.items():
+        prepared[f"{split}-images.idx"] = dump_idx(pixels[part][numbers])
+        prepared[f"{split}-labels.idx"] = dump_idx(labels[part][numbers])
+    return prepared
+
+
+def emoji(table: Sequence[Mapping[str, Any]], pictures: Mapping[str, bytes]) -> list[Record]:
+    """Emoji and their skin-tone variants in the order of their names; the group is the emoji without person or tone."""
+    labels: dict[str, str] = {}
+    for entry in table:
+        for variant in (entry, *entry.get("skin_variations", {}).values()):
+            labels[variant["image"]] = entry["category"]
+    return [
+        Record(base_emoji(PurePosixPath(name).stem), labels[name], _rgba(data, name))
+        for name, data in sorted(pictures.items())
+        if name in labels
+    ]
+
+
+def stamps(pictures: Mapping[str, bytes]) -> list[Record]:
+    """Stamps in the order of their paths; stamps of a series (`left` and `right`, 1 and 2) make a group."""
+    return [
+        Record(series(path), path.split("/")[0], shrunk(_rgba(data, path), LONGEST))
+        for path, data in sorted(pictures.items())
+    ]
+
+
+_PERSON = "1f9d1"
+_SAME = {
+    **dict.fromkeys(("1f468", "1f469"), _PERSON),  # man, woman
+    **dict.fromkeys(("1f466", "1f467"), "1f9d2"),  # boy, girl: child
+    **dict.fromkeys(("1f474", "1f475"), "1f9d3"),  # old man, old woman: old person
+    **dict.fromkeys(("1f934", "1f478"), "1fac5"),  # prince, princess: person with crown
+    "1f936": "1f385",  # Mrs. Claus: Santa Claus
+    "1f483": "1f57a",  # dancers
+}
+_MARKS = re.compile("1f3f[b-f]|200d|fe0f|2640|2642|1f9b[0-3]|27a1")
+"""Skin tones, joiners, signs for woman and man, hair, the arrow of those that face right."""
+_COUPLES = {
+    frozenset({_PERSON, "2764", "1f48b"}): "1f48f",
+    frozenset({_PERSON, "2764"}): "1f491",
+    frozenset({_PERSON, "1f91d"}): "1f46b",
+    frozenset({"1f46c"}): "1f46b",
+    frozenset({"1f46d"}): "1f46b",
+    frozenset({"1faf1", "1faf2"}): "1f91d",  # right hand, left hand: handshake
+    frozenset({_PERSON, "1f9d2"}): "1f46a",
+}
+
+
+def base_emoji(code: str) -> str:
+    """What an emoji has in common with its variants by skin, gender, hair, direction and family.
+
+    `code` has its code points in hex with `-` between them. A lone arrow or sign is its own base.
+    """
+    points = code.lower().split("-")
+    kept = frozenset(_SAME.get(point, point) for point in points if not _MARKS.fullmatch(point))
+    return _COUPLES.get(kept) or "-".join(sorted(kept or points))
+
+
+def series(path: str) -> str:
+    """What the paths of a series of stamps have in common: folders, and the name without numbers, sides and sizes."""
+    folder, _, name = path.rpartition("/")
+    words = re.split(r"[_\W\d]+", name.removesuffix(".png").lower())
+    sides = {"left", "right", "mirror", "small", "large", "front", "back"}
+    kept = [word for word in words if word and word not in sides]
+    return f"{folder}/{'_'.join(kept)}" if kept else path
+
+
+def shrunk(pixels: Array, longest: int) -> Array:
+    """RGBA made smaller by the least whole factor that makes both sides `longest` at most, each pixel a block's mean.
+
+    Colours count by their opacity. Whole numbers throughout, so that every machine gets the same.
+    """
+    factor = -(-max(pixels.shape[:2]) // longest)
+    if factor == 1:
+        return pixels
+    height, width = (-(-side // factor) for side in pixels.shape[:2])
+    padded = np.zeros((height * factor, width * factor, 4), dtype=np.int64)
+    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
+    padded[:, :, :3] *= padded[:, :, 3:]
+    sums = padded.reshape(height, factor, width, factor, 4).sum(axis=(1, 3))
+    opacity = sums[:, :, 3:]
+    colours = (2 * sums[:, :, :3] + opacity) // np.maximum(2 * opacity, 1)
+    area = factor * factor
+    alpha = (2 * opacity + area) // (2 * area)
+    small: Array = np.concatenate([colours, alpha], axis=2).astype(np.uint8)
+    return small
+
+
+def spread(groups: Sequence[str], labels: Sequence[str], *, validation: float, test: float) -> dict[str, list[int]]:
+    """Places by split: of every class about these shares, in the order of the sha256 of their groups.
+
+    A group stays together and counts for the class of its first member; one that is larger than what a split still lacks
+    goes on to the next.
+    """
+    members: dict[str, list[int]] = {}
+    for place, group in enumerate(groups):
+        members.setdefault(group, []).append(place)
+    sizes = Counter(labels[places[0]] for places in members.values() for _ in places)
+    due = {
+        (split, label): round(share * size)
+        for split, share in (("test", test), ("validation", validation))
+        for label, size in sizes.items()
+    }
+    splits: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for group in sorted(members, key=lambda group: hashlib.sha256(group.encode()).digest()):
+        label = labels[members[group][0]]
+        split = next((split for split in ("test", "validation") if due[split, label] >= len(members[group])), "train")
+        if split != "train":
+            due[split, label] -= len(members[group])
+        splits[split] += members[group]
+    return {split: sorted(places) for split, places in splits.items()}
+
+
+def joined_copies(records: Sequence[Record]) -> list[str]:
+    """The group of each record, groups that share a picture being made one."""
+    parent = {record.group: record.group for record in records}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
+    first: dict[bytes, str] = {}
+    for record in records:
+        key = hashlib.sha256(record.pixels.tobytes()).digest()
+        one, other = sorted((root(first.setdefault(key, record.group)), root(record.group)))
+        parent[other] = one
+    return [root(record.group) for record in records]
+
+
+def _split_records(records: Iterable[Record], name: str) -> dict[str, list[Record]]:
+    """Records by split; classes that are too small left out."""
+    whole = list(records)
+    counts = Counter(record.label for record in whole)
+    kept = [record for record in whole if counts[record.label] >= FEWEST]
+    if {record.label for record in kept} != set(LABELS[name]):
+        found = ", ".join(sorted({record.label for record in kept}))
+        raise DataError(f"{name}: other classes at the source than expected: {found}")
+    places = spread(joined_copies(kept), [record.label for record in kept], validation=0.1, test=0.2)
+    return {split: [kept[place] for place in numbers] for split, numbers in places.items()}
+
+
+def _files(splits: Mapping[str, Sequence[Record]], name: str, pixels: Any) -> dict[str, bytes]:
+    prepared: dict[str, bytes] = {}
+    for split, records in splits.items():
+        numbers = np.array([LABELS[name].index(record.label) for record in records], dtype=np.uint8)
+        prepared[f"{split}-labels.idx"] = dump_idx(numbers)
+        prepared |= {f"{split}-{part}.idx": data for part, data in pixels(records).items()}
+    return prepared
+
+
+def _stacked(records: Sequence[Record]) -> dict[str, bytes]:
+    return {"images": dump_idx(np.stack([record.pixels for record in records]))}
+
+
+def _packed(records: Sequence[Record]) -> dict[str, bytes]:
+    shapes = np.array([record.pixels.shape for record in records], dtype=np.int32)
+    return {
+        "images": dump_idx(np.concatenate([record.pixels.ravel() for record in records])),
+        "sizes": dump_idx(shapes),
+    }
+
+
+def _rgba(data: bytes, name: str) -> Array:
+    pixels = read_image(data, name=name)
+    if pixels.shape[2] == 4:
+        return pixels
+    colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    return np.concatenate([colours, np.full((*pixels.shape[:2], 1), 255, np.uint8)], axis=2)
+
+
+def _idx(files: Mapping[str, bytes], name: str, dimensions: int) -> npt.NDArray[Any]:
+    if name not in files:
+        raise DataError(f"fashion-mnist: {name} is missing at the source")
+    return parse_idx(files[name], dimensions=dimensions, where=name)
+
+
+def _missing(fetcher: Fetcher, name: str) -> bool:
+    files = {f"{name}/{file}": sha256 for file, sha256 in PREPARED[name].items()}
+    if fetcher.has(files):
+        fetcher.say(f"{name} is already here and as it should be")
+        return False
+    return True
+
+
+def _keep(fetcher: Fetcher, name: str, files: Mapping[str, bytes]) -> None:
+    for file, sha256 in PREPARED[name].items():
+        fetcher.keep(f"{name}/{file}", files[file], sha256=sha256)

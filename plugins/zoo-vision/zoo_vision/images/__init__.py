@@ -1,0 +1,1 @@
+"""Images as arrays, and plots of them."""

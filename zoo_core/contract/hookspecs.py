@@ -1,0 +1,79 @@
+"""The whole contract between the core and a plugin, on one page.
+
+A plugin is a distribution with one entry point and one module that imports neither torch nor anything heavy:
+
+    [project.entry-points."zoo.plugins"]
+    zoo-example = "zoo_example.plugin"
+
+    # zoo_example/plugin.py
+    from zoo_core import LossSpec, hookimpl
+
+    zoo_api = (2, 0)
+
+    @hookimpl
+    def zoo_losses() -> list[LossSpec]:
+        return [LossSpec(name="l1", summary="mean absolute error", target="zoo_example.losses:l1", inputs=("predicted", "target"))]
+
+Provider hooks take no arguments and return lists. Observer hooks are called in the main process only and on log steps
+only; an observer that raises is switched off with a warning and the run goes on. An implementation may leave out
+arguments it doesn't need; an argument with a default is refused, because pluggy would never pass it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pluggy
+
+from zoo_core.contract.specs import DataSpec, LossSpec, ModelSpec, OptimizerSpec, RunInfo, TaskSpec
+
+PROJECT = "zoo"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Providers:
+    """What a plugin brings."""
+
+    @hookspec
+    def zoo_models(self) -> list[ModelSpec]:  # type: ignore[empty-body]
+        """Model families, for instance `[ModelSpec(name="bert", target="zoo_nlp.models.bert:build", ...)]`."""
+
+    @hookspec
+    def zoo_data(self) -> list[DataSpec]:  # type: ignore[empty-body]
+        """Data sets and readers of users' files, for instance `[DataSpec(name="labelled-text", ...)]`."""
+
+    @hookspec
+    def zoo_losses(self) -> list[LossSpec]:  # type: ignore[empty-body]
+        """Losses, for instance `[LossSpec(name="cross-entropy", inputs=("logits", "labels"), ...)]`."""
+
+    @hookspec
+    def zoo_tasks(self) -> list[TaskSpec]:  # type: ignore[empty-body]
+        """Tasks, for instance `[TaskSpec(name="text-classification", data=("labelled-text",), ...)]`."""
+
+    @hookspec
+    def zoo_optimizers(self) -> list[OptimizerSpec]:  # type: ignore[empty-body]
+        """Optimizers beyond the core's own, for instance `[OptimizerSpec(name="lion", ...)]`."""
+
+
+class Observers:
+    """What a plugin may watch. No collectives, no changes to the run."""
+
+    @hookspec
+    def zoo_run_started(self, run: RunInfo) -> None:
+        """Called once before the first step."""
+
+    @hookspec
+    def zoo_step_logged(self, run: RunInfo, step: int, metrics: Mapping[str, float]) -> None:
+        """Called on log steps and after evaluations, with the figures that go to `metrics.jsonl`."""
+
+    @hookspec
+    def zoo_checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:
+        """Called when a checkpoint is complete on disk."""
+
+    @hookspec
+    def zoo_run_ended(self, run: RunInfo, status: Literal["finished", "stopped", "failed"]) -> None:
+        """Called once at the end, whatever the end was."""

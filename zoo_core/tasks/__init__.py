@@ -1,0 +1,39 @@
+"""What tasks share: losses, metrics of classifiers, intervals over samples, baselines and the evaluation of a split.
+
+What a task is stands in `contract`; nothing here trains or knows a modality.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_core import names_of
+
+if TYPE_CHECKING:
+    from zoo_core.tasks.baselines import figures_of as figures_of
+    from zoo_core.tasks.bootstrap import Floats as Floats
+    from zoo_core.tasks.bootstrap import interval_of_mean as interval_of_mean
+    from zoo_core.tasks.bootstrap import interval_of_ratio as interval_of_ratio
+    from zoo_core.tasks.bootstrap import interval_of_share as interval_of_share
+    from zoo_core.tasks.bootstrap import interval_of_sums as interval_of_sums
+    from zoo_core.tasks.bootstrap import known_intervals as known_intervals
+    from zoo_core.tasks.classify import CLASS_DIRECTIONS as CLASS_DIRECTIONS
+    from zoo_core.tasks.classify import class_intervals as class_intervals
+    from zoo_core.tasks.classify import class_scores as class_scores
+    from zoo_core.tasks.classify import label_numbers as label_numbers
+    from zoo_core.tasks.classify import ranked_answer as ranked_answer
+    from zoo_core.tasks.confusion import Confusion as Confusion
+    from zoo_core.tasks.confusion import confusion_pairs as confusion_pairs
+    from zoo_core.tasks.losses import cross_entropy as cross_entropy
+
+_HOMES = {
+    "zoo_core.tasks.baselines": "figures_of",
+    "zoo_core.tasks.bootstrap": (
+        "Floats interval_of_mean interval_of_ratio interval_of_share interval_of_sums known_intervals"
+    ),
+    "zoo_core.tasks.classify": "CLASS_DIRECTIONS class_intervals class_scores label_numbers ranked_answer",
+    "zoo_core.tasks.confusion": "Confusion confusion_pairs",
+    "zoo_core.tasks.losses": "cross_entropy",
+}
+
+__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
