@@ -2,7 +2,7 @@
 
     scripts/claims NAME [NAME ...]
 
-Every figure comes out of a real run of a shipped recipe, with its data, split, seed and rivals beside it.
+Every figure comes out of a real run of a shipped recipe, with its data, split, seed and baselines beside it.
 """
 
 from __future__ import annotations

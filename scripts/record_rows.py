@@ -130,7 +130,7 @@ def real_weights(record: dict[str, Any]) -> Row:
 def transfer(record: dict[str, Any]) -> Row:
     """Fine-tuning beside training from scratch."""
     run = record["finetuned"]
-    others = {**record["rivals"], "majority": run["baselines"]["majority"]}
+    others = {**record["baselines"], "majority": run["baselines"]["majority"]}
     beside = ", ".join(f"{name} {m['accuracy']:.3f} (macro-F1 {m['macro_f1']:.3f})" for name, m in others.items())
     accuracies = {name: figures["accuracy"] for name, figures in others.items()}
     return (

@@ -329,6 +329,79 @@ def test_the_guards_above_would_catch_what_they_guard_against() -> None:
     assert WORDS.fullmatch("image") and FLOORS.index("errors") == 0 and FLOORS.index("api") > FLOORS.index("models")
 
 
+PHRASES = re.compile(
+    r"\b(is due|are due|is told|told of|heard of|there is not|there are not|what is none|as far as they tell|rivals?)\b",
+    re.IGNORECASE,
+)
+FORMER = {
+    *(
+        "Trial",
+        "try_plugin",
+        "Provided",
+        "settle",
+        "Moment",
+        "Facts",
+        "Final",
+        "Best",
+        "Start",
+        "Prepared",
+        "AnsweringTask",
+        "Foreign",
+    ),
+    *(
+        "Shelf",
+        "Keeper",
+        "serving",
+        "leave_ranks",
+        "watching",
+        "spot",
+        "place_of",
+        "in_order",
+        "retrospect",
+        "overview",
+        "instruments",
+    ),
+    *("Writer", "choose", "hide", "Files", "Encoded", "Stacked", "Packed", "Pictures", "fitted", "squashed", "Problem"),
+    *("Adversaries", "Judge", "NetworkJudge", "seen", "beside", "asked", "Walk", "Latents"),
+    *(
+        "pieces",
+        "quietest",
+        "covering",
+        "stretch",
+        "Stretches",
+        "heard",
+        "Heard",
+        "Listener",
+        "Written",
+        "spelled",
+        "Reader",
+    ),
+    *("Lane", "judged", "scored", "compared", "no_longer", "called"),
+}
+"""What classes and functions were called before they got the field's word."""
+
+
+def test_messages_and_docstrings_are_in_plain_words() -> None:
+    found = [
+        at(path, node.lineno, match.group())
+        for path in [*PRODUCT, *sources(ROOT / "scripts")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in PHRASES.finditer(node.value)
+    ]
+    assert found == []
+
+
+def test_nothing_is_called_by_a_former_name() -> None:
+    found = [
+        at(path, node.lineno, node.name)
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in FORMER
+    ]
+    assert found == []
+
+
 MOST_LINES, LONGEST_FUNCTION = 400, 80
 
 

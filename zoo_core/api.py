@@ -151,7 +151,7 @@ class Loaded:
         if on_error not in ("raise", "skip"):
             raise UsageError(f'on_error must be "raise" or "skip", found {on_error!r}')
         given = inputs if isinstance(inputs, list) else [inputs]
-        items, asked = list(expand(given, self.task_spec.suffixes)), self.options(options)
+        items, asked = list(expand(given, self.task_spec.input_suffixes)), self.options(options)
         if on_error == "skip":
             answers = [answer for _, answer in answer_each(lambda some: self.task.predict(some, asked), items)]
         else:

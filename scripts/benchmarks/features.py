@@ -162,7 +162,7 @@ def check_equal_work(name: str, work: Work) -> float:
 
 
 def _log_mel() -> dict[str, Extract]:
-    """(B, 80, 3000); with torch installed, Transformers' extractor computes with it unless it is told otherwise."""
+    """(B, 80, 3000); with torch installed, Transformers' extractor computes with it unless another is asked for."""
     window = Window(80, 3_000)
 
     def ours(waveforms: Sequence[Samples]) -> Tensor:

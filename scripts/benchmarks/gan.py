@@ -139,7 +139,7 @@ class Turns(Cached):
         self.began = _now()
 
     def collate(self, samples: list[int]) -> dict[str, Tensor]:
-        """The batch of our next step, after the others' turns if they are due."""
+        """The batch of our next step, after the others' turns where theirs have come."""
         if self.steps and self.steps % TURN == 0:
             self._end(OURS)
             names = list(self.others)

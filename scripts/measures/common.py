@@ -1,4 +1,4 @@
-"""Runs recipes and says of each what a record needs: data, split, seed, figures and rivals."""
+"""Runs recipes and says of each what a record needs: data, split, seed, figures and baselines."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def fetch(data: RegisteredComponent) -> None:
 def facts(card: Card | None) -> dict[str, Any]:
     """What a record says of one run, as its card has it."""
     assert card is not None and card.data is not None
-    rivals: dict[str, dict[str, float]] = {}
+    baselines: dict[str, dict[str, float]] = {}
     for metric in card.metrics:
-        for rival, value in metric.baselines.items():
-            rivals.setdefault(rival, {})[metric.name] = round(value, 4)
+        for baseline, value in metric.baselines.items():
+            baselines.setdefault(baseline, {})[metric.name] = round(value, 4)
     instruments = {metric.name: metric.measured_with for metric in card.metrics if metric.measured_with}
     return {
         "checkpoint": card.full_name,
@@ -50,7 +50,7 @@ def facts(card: Card | None) -> dict[str, Any]:
         "seed": card.seed,
         "training": dict(card.training),
         "metrics": {metric.name: round(metric.value, 4) for metric in card.metrics},
-        "baselines": rivals,
+        "baselines": baselines,
         **({"measured_with": instruments} if instruments else {}),
     }
 

@@ -77,13 +77,13 @@ def minilm() -> dict[str, Any]:
         register_as="minilm_l6.tweets",
     )  # fmt: skip
     tuned = facts(run(recipe))
-    rival = tuned["baselines"]["tf-idf + logistic regression"]["accuracy"]
+    baseline = tuned["baselines"]["tf-idf + logistic regression"]["accuracy"]
     return {
         "claim": "real weights by name: MiniLM from its package in the store",
         "imported_sha256": card.weights.sha256,
         "largest_difference_of_an_embedding": gap,
         "finetuned": tuned,
-        "holds": gap <= 1e-5 and tuned["metrics"]["accuracy"] > rival,
+        "holds": gap <= 1e-5 and tuned["metrics"]["accuracy"] > baseline,
     }
 
 
@@ -120,7 +120,7 @@ def tutorial() -> dict[str, Any]:
 def shakespeare() -> dict[str, Any]:
     """A causal language model on Shakespeare beside n-gram models of the same tokens."""
     result = facts(run("gpt2_mini_shakespeare"))
-    rivals = {name: figures["loss"] for name, figures in result["baselines"].items()}
+    baselines = {name: figures["loss"] for name, figures in result["baselines"].items()}
     prompts = ("ROMEO.", "To be, or not to be", "The king")
     loaded = load("gpt2_mini.shakespeare")
     return {
@@ -129,18 +129,18 @@ def shakespeare() -> dict[str, Any]:
         "samples": [
             a["text"] for a in loaded.predict(list(prompts), max_new_tokens=60, temperature=0.8, top_p=0.95, seed=0)
         ],
-        "holds": result["metrics"]["loss"] < rivals["trigram"],
+        "holds": result["metrics"]["loss"] < baselines["trigram"],
     }
 
 
 def translation() -> dict[str, Any]:
     """English to German on LibreOffice's help beside copying and a word dictionary."""
     result = facts(run("marian_small_en_de"))
-    ours, rivals = result["metrics"], result["baselines"]
+    ours, baselines = result["metrics"], result["baselines"]
     return {
         "claim": "English to German on LibreOffice help: BLEU and chrF beside copying and a word dictionary",
         "run": result,
-        "holds": all(ours[m] > figures[m] for figures in rivals.values() for m in ("bleu", "chrf")),
+        "holds": all(ours[m] > figures[m] for figures in baselines.values() for m in ("bleu", "chrf")),
     }
 
 

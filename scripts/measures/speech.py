@@ -146,7 +146,7 @@ def speech_pretraining() -> dict[str, Any]:
 
 
 def decoding() -> dict[str, Any]:
-    """Beams and what they are told of the language, beside the likeliest path; settings are chosen on the validation split."""
+    """Beams and their language models, beside the likeliest path; settings are chosen on the validation split."""
     card = run("wav2vec2_nano_czech")
     assert card is not None
     data = czech_data(Subset())
@@ -241,11 +241,11 @@ def voices() -> dict[str, Any]:
     """Whether one voice speaks in two recordings, of voices and languages that weren't trained on."""
     imported(WHISPER)
     result = facts(run("whisper_tiny_en_voices"))
-    rival = result["baselines"]["MFCC statistics"]["eer"]
+    baseline = result["baselines"]["MFCC statistics"]["eer"]
     return {
         "claim": "voices: equal error rate of pairs in one language, voices and languages not trained on",
         "run": result,
-        "holds": result["metrics"]["eer"] < rival,
+        "holds": result["metrics"]["eer"] < baseline,
     }
 
 
@@ -302,10 +302,12 @@ def czech_recipe(kind: str, seed: int) -> Recipe:
 
 
 def classified(claim: str, cards: dict[str, Any]) -> dict[str, Any]:
-    """Accuracies beside the rivals' of each run; holds where every one is above both rivals."""
+    """Accuracies beside the baselines' of each run; holds where every one is above both baselines."""
     runs = {what: facts(card) for what, card in cards.items()}
     margins = {
-        what: round(found["metrics"]["accuracy"] - max(rival["accuracy"] for rival in found["baselines"].values()), 4)
+        what: round(
+            found["metrics"]["accuracy"] - max(baseline["accuracy"] for baseline in found["baselines"].values()), 4
+        )
         for what, found in runs.items()
     }
     return {"claim": claim, "margins": margins, "runs": runs, "holds": min(margins.values()) > 0}
@@ -388,7 +390,7 @@ def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
     """How many recordings get the same tokens from the exported folder in Transformers, through its own features."""
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
     from zoo_speech.decoding.long_form import spectrograms
-    from zoo_speech.decoding.whisper import Heard, greedy
+    from zoo_speech.decoding.whisper import WhisperState, greedy
 
     zoo, folder = open_zoo(), RUNS / "exported" / WHISPER
     if not folder.is_dir():
@@ -406,6 +408,6 @@ def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
         features = spectrograms(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), task.window)
         with torch.no_grad():
             expected = theirs.generate(heard)[0].tolist()
-            found = greedy(Heard(ours.model.eval(), features), prompt, task.rules, most)[0].tokens
+            found = greedy(WhisperState(ours.model.eval(), features), prompt, task.rules, most)[0].tokens
         same += [token for token in expected if token not in (*reader.prompt, task.rules.eos_id)] == found
     return same, len(recordings) - same

@@ -111,13 +111,13 @@ def real_weights() -> dict[str, Any]:
     """EfficientNet-Lite0 from its package: logits beside timm's with the original file, and what it says of photographs."""
     import timm
     from sklearn.datasets import load_sample_images
-    from zoo_vision.interop.packaged import LITE0, in_order, packaged_tensors
+    from zoo_vision.interop.packaged import LITE0, in_timms_order, packaged_tensors
 
     card = lite0()
     ours = create_model(LITE, pretrained=True)
     theirs = timm.create_model("tf_efficientnet_lite0").eval()
     original = packaged_tensors(Fetcher(data_root(os.environ), print), LITE0)
-    theirs.load_state_dict(in_order(original, LITE0.architecture))
+    theirs.load_state_dict(in_timms_order(original, LITE0.architecture))
     images = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         gap = float((ours(images) - theirs(images)).abs().max())
@@ -144,13 +144,15 @@ def transfer() -> dict[str, Any]:
     splits = {split: data.samples(split) for split in ("train", "validation", "test")}
     linear = linear_pixels(splits["train"], splits["test"], data.labels, validation=splits["validation"])
     ours = tuned["metrics"]["accuracy"]
-    rivals = {"ViT from scratch": scratch["metrics"], "linear on pixels, tuned on the validation split": linear}
-    margin = ours - max(figures["accuracy"] for figures in rivals.values())
+    baselines = {"ViT from scratch": scratch["metrics"], "linear on pixels, tuned on the validation split": linear}
+    margin = ours - max(figures["accuracy"] for figures in baselines.values())
     return {
         "claim": "transfer: ImageNet weights fine-tuned on the nine categories of emoji, test split",
         "finetuned": tuned,
         "scratch": scratch,
-        "rivals": {name: {key: round(value, 4) for key, value in figures.items()} for name, figures in rivals.items()},
+        "baselines": {
+            name: {key: round(value, 4) for key, value in figures.items()} for name, figures in baselines.items()
+        },
         "margin": round(margin, 4),
         "holds": margin > 0,
     }

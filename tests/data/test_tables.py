@@ -199,7 +199,7 @@ def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
 def test_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     os.mkfifo(tmp_path / "b.csv")
-    with pytest.raises(DataError, match="a folder, where a file is due"):
+    with pytest.raises(DataError, match="expected a regular file, found a folder"):
         rows_of(tmp_path / "a.csv")
     with pytest.raises(DataError, match="not an ordinary file"):
         rows_of(tmp_path / "b.csv")

@@ -187,12 +187,12 @@ def test_two_distributions_with_one_entry_point_name(site: Path) -> None:
     write_plugin(site, "impostor", loss("huber"), version="6.6", entries={"zoo-a": "impostor.plugin"})
     host = look(site)
     assert host.find("loss", "zoo-a/focal").version == "0.3"
-    rival = record(host, "impostor")
-    assert rival.state == "conflict"
+    impostor = record(host, "impostor")
+    assert impostor.state == "conflict"
     assert (
-        "impostor 6.6" in rival.reason
-        and "zoo-a 0.3" in rival.reason
-        and 'impostor = "impostor.plugin"' in rival.reason
+        "impostor 6.6" in impostor.reason
+        and "zoo-a 0.3" in impostor.reason
+        and 'impostor = "impostor.plugin"' in impostor.reason
     )
     assert "impostor.plugin" not in sys.modules
     with pytest.raises(PluginError, match="conflict"):

@@ -20,7 +20,7 @@ def test_patience_counts_evaluations_since_the_best() -> None:
         best.improved(step, value)
     assert not best.lost_patience
     best.improved(3, 1.2)
-    assert best.lost_patience and best.worse == 2 and not EarlyStopping("min").lost_patience
+    assert best.lost_patience and best.evals_since_best == 2 and not EarlyStopping("min").lost_patience
 
 
 def test_what_is_no_number_is_never_the_best_for_long() -> None:

@@ -21,7 +21,7 @@ from zoo_core import load, open_zoo
 from zoo_core.config.settings import Training
 from zoo_core.runs.measure import rows_to_measure
 from zoo_core.tasks.evaluate import evaluate
-from zoo_core.training.hardware import Hardware, leave_ranks
+from zoo_core.training.hardware import Hardware, destroy_process_group
 from zoo_core.training.order import evaluation_plan
 
 LEAST = 12
@@ -100,7 +100,7 @@ def main() -> None:
     """Evaluate, and print on one rank."""
     torch.set_num_threads(1)
     made: Any = figures(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]])
-    if leave_ranks():
+    if destroy_process_group():
         print(json.dumps(made))
 
 

@@ -17,7 +17,7 @@ from zoo_core.config.recipe import load_recipe
 from zoo_core.config.settings import Training
 from zoo_core.preflight.setup import prepare
 from zoo_core.tasks.evaluate import evaluate
-from zoo_core.training.hardware import Hardware, leave_ranks
+from zoo_core.training.hardware import Hardware, destroy_process_group
 
 BATCHES = (1, 2, 4, 7)
 SHAPES = ("single", "adversarial", "sequence")
@@ -67,5 +67,5 @@ def figures(root: Path, numbers: Sequence[int]) -> dict[str, dict[str, float]]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     made = figures(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]] or BATCHES)
-    if leave_ranks():
+    if destroy_process_group():
         print(json.dumps(made))

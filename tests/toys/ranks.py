@@ -15,7 +15,7 @@ from zoo_core.api import train
 from zoo_core.contract.events import SilentReporter
 from zoo_core.errors import ZooError
 from zoo_core.runs.folder import final_digest
-from zoo_core.training.hardware import leave_ranks
+from zoo_core.training.hardware import destroy_process_group
 from zoo_core.training.signals import Interrupted
 
 
@@ -66,7 +66,7 @@ def main(root: Path) -> None:
         assert "ranks" in str(error)
     if rank == 0:
         print(f"{ranks} ranks ok")
-    leave_ranks()
+    destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import train
 from zoo_core.training import state
-from zoo_core.training.hardware import leave_ranks
+from zoo_core.training.hardware import destroy_process_group
 from zoo_core.training.signals import Interrupted
 
 LATE = 6.0
@@ -71,9 +71,9 @@ def main(root: Path) -> None:
     # 64 samples in batches of one for each rank: 22 turns of half a second.
     took = seconds_to_stop(root, "evaluating", batch_size=3, evaluate_every=1)
     assert took < LATE, f"a signal in an evaluation was heeded after {took:.1f} s"
-    if leave_ranks():
+    if destroy_process_group():
         facts = state.newest(root / "evaluating" / "checkpoints")[0]
-        assert facts.step == 1 and facts.owes_evaluation, "the evaluation is owed"
+        assert facts.step == 1 and facts.evaluation_pending, "the evaluation is owed"
         print(f"{os.environ['WORLD_SIZE']} ranks stopped")
 
 

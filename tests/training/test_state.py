@@ -26,6 +26,7 @@ from zoo_core.preflight.setup import prepare
 from zoo_core.preflight.statistics import Statistics
 from zoo_core.registry.zoo import Zoo
 from zoo_core.runs.folder import final_digest
+from zoo_core.storage import fs
 from zoo_core.training import optim, state
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import Cursor, training_batches
@@ -117,6 +118,25 @@ def first_format(folder: Path) -> None:
     path.rmdir()
     facts.format, facts.optimizers = 1, {"main": {}}
     state.save(path.parent, facts, old)
+
+
+def test_keys_of_older_formats_are_read_and_never_written(zoo: Zoo, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(recipe("single"), folder=tmp_path / "run", zoo=zoo, reporter=StopAt(4))
+    parent = tmp_path / "run" / "checkpoints"
+    folder = parent / state.folder_name(state.steps(parent)[-1])
+    body = json.loads((folder / "state.json").read_text())
+    assert not {"worse", "owes_evaluation"} & set(body) and body["format"] == state.FORMAT
+    del body["digest"]
+    body |= {"worse": body.pop("evals_since_best"), "owes_evaluation": body.pop("evaluation_pending"), "format": 2}
+    body["digest"] = fs.digest_of(json.dumps(body, sort_keys=True, indent=1).encode())
+    (folder / "state.json").write_text(json.dumps(body))
+    found, _ = state.read(folder)
+    assert (found.evals_since_best, found.evaluation_pending, found.format) == (
+        body["worse"],
+        body["owes_evaluation"],
+        2,
+    )
 
 
 def test_a_checkpoint_of_the_first_format_is_read(zoo: Zoo, tmp_path: Path) -> None:

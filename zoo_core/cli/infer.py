@@ -40,13 +40,13 @@ _OPTION = re.compile(r"[a-z_][a-z0-9_]*=.*", re.DOTALL)
 def evaluate(arguments: Namespace, session: Session) -> Answer:
     """Measure a checkpoint and show each metric beside its baselines."""
     from zoo_core import api
-    from zoo_core.training.hardware import leave_ranks
+    from zoo_core.training.hardware import destroy_process_group
 
     columns, settings = parse_columns(arguments.columns), dict(map(parse_override, arguments.settings))
     metrics, artifacts, notes = api.evaluate(
         arguments.model, arguments.data, split=arguments.split, columns=columns, settings=settings, zoo=session.zoo
     )
-    if not leave_ranks():
+    if not destroy_process_group():
         raise Finished(0)
     if arguments.output:
         from zoo_core.cli.render import keep_artifacts
@@ -83,7 +83,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.runs.folder import new_folder
 
     loaded = api.load(arguments.model, task=arguments.task, zoo=session.zoo)
-    named = _all_inputs(words, arguments.file, session.stdin, loaded.task_spec.suffixes)
+    named = _all_inputs(words, arguments.file, session.stdin, loaded.task_spec.input_suffixes)
     inputs, tally = islice(named, arguments.limit), Tally(session.errors)
     if arguments.stream:
         if arguments.json:
@@ -96,7 +96,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     listed = arguments.file is None and STDIN not in words
     batch = 1 if STDIN in words and session.stdin.isatty() else BATCH
     folder = expanded(arguments.output) if arguments.output else new_folder(card.name, Path("predictions"))
-    keeper = ArtifactWriter(folder, loaded.task.overview)
+    keeper = ArtifactWriter(folder, loaded.task.prediction_artifacts)
     asked = loaded.options(options)
     answered = answer_each(lambda some: loaded.task.predict(some, asked), inputs, batch=batch)
     answers = keeper.keep(tally.count(answered))
@@ -165,7 +165,7 @@ def _require_inputs(words: Sequence[str], arguments: Namespace) -> None:
 
 def _numbers(count: int | None, task: TaskSpec) -> list[str]:
     """The inputs that `--num` stands for. Raises `UsageError` for a task that is not asked by numbers."""
-    if count is not None and not task.numbered:
+    if count is not None and not task.takes_sample_indices:
         raise UsageError(f"--num is for generators, and {task.name} answers inputs", hint="leave it out")
     return list(map(str, range(count or 0)))
 

@@ -38,12 +38,12 @@ class PlainReporter:
         share = SHARES * step // max(steps, 1)
         if share > self.shown:
             self.shown = share
-            figures = [*spelled(metrics), f"{count(round(rate))} samples/s", f"{duration(seconds_left)} left"]
+            figures = [*format_metrics(metrics), f"{count(round(rate))} samples/s", f"{duration(seconds_left)} left"]
             self.output.line(f"step {step}/{steps}  " + "  ".join(figures))
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line an evaluation."""
-        self.output.line(f"step {step} evaluated  " + "  ".join(spelled(metrics)))
+        self.output.line(f"step {step} evaluated  " + "  ".join(format_metrics(metrics)))
 
     def message(self, text: str) -> None:
         """One line."""
@@ -86,7 +86,11 @@ class RichReporter:
     def logged(self, step: int, steps: int, metrics: Mapping[str, float], rate: float, seconds_left: float) -> None:
         """Move the bar."""
         if self.progress is not None and self.bar is not None:
-            figures = [f"{count(round(rate))} samples/s", f"{duration(seconds_left)} left", *spelled(metrics)[:3]]
+            figures = [
+                f"{count(round(rate))} samples/s",
+                f"{duration(seconds_left)} left",
+                *format_metrics(metrics)[:3],
+            ]
             self.progress.update(self.bar, completed=step, total=steps, figures="  ".join(figures))
             if time.monotonic() - self.drawn > REDRAW_SECONDS:
                 self.progress.refresh()
@@ -94,7 +98,7 @@ class RichReporter:
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         """A line above the bar."""
-        self.output.line(f"step {step} evaluated  " + "  ".join(spelled(metrics)))
+        self.output.line(f"step {step} evaluated  " + "  ".join(format_metrics(metrics)))
 
     def message(self, text: str) -> None:
         """A line above the bar."""
@@ -125,6 +129,6 @@ def heading(run: RunInfo, facts: Mapping[str, str]) -> dict[str, str]:
     return {**names, "folder": run.folder, **facts}
 
 
-def spelled(metrics: Mapping[str, float]) -> list[str]:
+def format_metrics(metrics: Mapping[str, float]) -> list[str]:
     """`name value` for each metric but the rates, in the order given."""
     return [f"{name} {number(value)}" for name, value in metrics.items() if name not in RATES]

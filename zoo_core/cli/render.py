@@ -225,7 +225,9 @@ def plain_value(value: Any) -> str:
 
 def question(name: str, task: TaskSpec) -> str:
     """What to type to ask a checkpoint, by what the task's inputs are."""
-    inputs = "--num 16" if task.numbered else f"FILE{task.suffixes[0]}" if task.suffixes else '"..."'
+    inputs = (
+        "--num 16" if task.takes_sample_indices else f"FILE{task.input_suffixes[0]}" if task.input_suffixes else '"..."'
+    )
     return f"zoo predict {name} {inputs}"
 
 

@@ -210,7 +210,7 @@ def known_names(host: PluginHost) -> set[str]:
 
 
 def explain(name: str, host: PluginHost) -> Answer | None:
-    """What there is of that name, of each kind; None where there is nothing. Raises `AmbiguousName`, `MissingPlugin`."""
+    """Everything of that name, of each kind; None where nothing has it. Raises `AmbiguousName`, `MissingPlugin`."""
     found: list[dict[str, Any]] = []
     for kind in KINDS:
         with suppress(UnknownName):

@@ -92,27 +92,27 @@ def _reported(work: Callable[[Reporter], RunResult], session: Session) -> Answer
     try:
         result = work(reporter)
     except Interrupted:  # all ranks alike
-        from zoo_core.training.hardware import leave_ranks
+        from zoo_core.training.hardware import destroy_process_group
 
-        leave_ranks()
+        destroy_process_group()
         raise
     finally:
         reporter.close()
-    from zoo_core.training.hardware import leave_ranks
+    from zoo_core.training.hardware import destroy_process_group
 
-    if not leave_ranks() or result.card is None:
+    if not destroy_process_group() or result.card is None:
         raise Finished(0)
     return _answer(result, _next_steps(result.card, session))
 
 
 def _answer(result: RunResult, next_steps: Sequence[str]) -> Answer:
-    """What came of a run: figures beside those of trivial rivals, the curve, and what to type next."""
+    """What came of a run: figures beside those of baselines, the curve, and what to type next."""
     stated = {metric.name: metric for metric in result.card.metrics} if result.card else {}
     rows = [
         replace(
             stated[name],
             value=value,
-            baselines={rival: figures[name] for rival, figures in result.baselines.items() if name in figures},
+            baselines={baseline: figures[name] for baseline, figures in result.baselines.items() if name in figures},
         )
         for name, value in result.metrics.items()
     ]

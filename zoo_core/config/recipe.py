@@ -322,9 +322,9 @@ def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> I
 
 def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
     """Steps and epochs say the same thing in two ways: whoever sets one takes back the other."""
-    rival = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
-    if rival and value is not None and isinstance(data.get("training"), dict):
-        data["training"].pop(rival, None)
+    other = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
+    if other and value is not None and isinstance(data.get("training"), dict):
+        data["training"].pop(other, None)
 
 
 def _expand(key: str, targets: Mapping[str, list[str]]) -> str:

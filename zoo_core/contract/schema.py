@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from zoo_core.contract.yamltext import Document, Place, dump_yaml, parse_scalar, parse_yaml, spot
+from zoo_core.contract.yamltext import Document, Place, dump_yaml, format_location, parse_scalar, parse_yaml
 from zoo_core.errors import PluginError, RecipeError, ZooError, nearest
 
 __all__ = [
@@ -76,7 +76,7 @@ def locate(where: str, path: Place = (), lines: Mapping[Place, int] | None = Non
     known = lines or {}
     line = next((known[path[:length]] for length in range(len(path), 0, -1) if path[:length] in known), 0)
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
-    return ": ".join(part for part in (spot(where, line), dotted) if part)
+    return ": ".join(part for part in (format_location(where, line), dotted) if part)
 
 
 def to_data(value: Any) -> Any:

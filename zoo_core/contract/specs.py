@@ -149,9 +149,9 @@ class TaskSpec(Spec):
     """Frozen dataclass with the options of `Task.predict`, or where to find it."""
     outputs: tuple[str, ...] = ()
     """Fields of one prediction, in the order to show them."""
-    suffixes: tuple[str, ...] = ()
+    input_suffixes: tuple[str, ...] = ()
     """Suffixes of the files that its inputs are (`.wav`); a folder then stands for all of them below it."""
-    numbered: bool = False
+    takes_sample_indices: bool = False
     """Whether inputs may be numbers of samples to make, so that `zoo predict --num 3` asks for 0, 1 and 2."""
 
 

@@ -31,7 +31,7 @@ class Phase:
     """One optimizer update. A classifier is one phase; a GAN with a lazy regulariser is a list of three."""
 
     name: str
-    """What `Task.step` is told."""
+    """The phase as `Task.step` gets it."""
     trains: tuple[str, ...] = ("model",)
     """Names of the modules it changes; the others are frozen meanwhile."""
     optimizer: str = "main"
@@ -122,7 +122,7 @@ class Task(ABC):
         """
         return {}
 
-    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+    def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """Files that show what the model is given, kept when a run starts; `dataset` is the training split's."""
         return {}
 
@@ -132,15 +132,15 @@ class Task(ABC):
         """Files to keep beside an evaluation: samples, a confusion matrix, a picture."""
         return {}
 
-    def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+    def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
         """Files made of what all evaluations of a run left, oldest first, when it ends: an animation of training."""
         return {}
 
-    def overview(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         """Files that show the answers of one prediction together, like a grid of pictures."""
         return {}
 
-    def instruments(self) -> dict[str, str]:
+    def metric_checkpoints(self) -> dict[str, str]:
         """What metrics are measured with, by metric: a checkpoint, `name@sha256:...`, or features; on the card beside each."""
         return {}
 

@@ -65,7 +65,7 @@ def parse_yaml(
         line = mark.line if mark else 0
         tabbed = "\t" in "".join(decoded.split("\n")[line : line + 1])
         hint = "indent with spaces, not tabs" if tabbed else ""
-        raise error(f"{spot(where, line + 1)}: {failure.problem}", hint=hint) from None
+        raise error(f"{format_location(where, line + 1)}: {failure.problem}", hint=hint) from None
     except yaml.YAMLError as failure:
         raise error(f"{where}: {getattr(failure, 'reason', failure)}", hint="save it as plain UTF-8 text") from None
     finally:
@@ -103,7 +103,7 @@ def dump_yaml(data: Any) -> str:
     return _flow(data, 0) + "\n"
 
 
-def spot(where: str, line: int) -> str:
+def format_location(where: str, line: int) -> str:
     """`file:line`, or the file alone where the line isn't known."""
     return f"{where}:{line}" if line else where
 
@@ -117,7 +117,7 @@ def _decode(text: str | bytes, where: str, error: type[ZooError], limit: int) ->
         return data.decode()
     except UnicodeDecodeError as failure:
         line = data.count(b"\n", 0, failure.start) + 1
-        raise error(f"{spot(where, line)}: not UTF-8 text", hint="save it as UTF-8") from None
+        raise error(f"{format_location(where, line)}: not UTF-8 text", hint="save it as UTF-8") from None
 
 
 class _Composer:
@@ -219,7 +219,7 @@ class _Composer:
         self._refuse(event, f"tag {event.tag[:60]} is not allowed", "delete it, or quote the whole text")
 
     def _refuse(self, event: Any, message: str, hint: str = "") -> NoReturn:
-        raise self.error(f"{spot(self.where, event.start_mark.line + 1)}: {message}", hint=hint)
+        raise self.error(f"{format_location(self.where, event.start_mark.line + 1)}: {message}", hint=hint)
 
 
 def _block_mapping(data: Mapping[str, Any], indent: int, depth: int) -> str:

@@ -271,7 +271,7 @@ def _check_area(width: int, height: int, limits: ImageLimits) -> None:
 
 
 def _has_16_bits(image: Any) -> bool:
-    """Whether channels are stored in 16 bits, by what the decoder is told of them (`RGB;16B`)."""
+    """Whether channels are stored in 16 bits, by what the decoder gets to know (`RGB;16B`)."""
     told = image.tile[0][3] if image.tile else ""
     return any(";16" in part for part in (told if isinstance(told, tuple) else (told,)) if isinstance(part, str))
 

@@ -202,9 +202,12 @@ def _verdict(own: Sequence[Source], claims: Sequence[Source], disabled: frozense
         return "broken", f"it has {len(own)} entry points in {GROUP} ({entries}); a plugin has one, called {name!r}"
     if first.entry != name:
         fix = f'write {name} = "{first.module}" in [project.entry-points."{GROUP}"]'
-        rivals = [str(other) for other in active if first.entry in (other.entry, other.distribution)]
-        if rivals:
-            return "conflict", f"{first} calls its entry point {first.entry!r}, as does {' and '.join(rivals)}; {fix}"
+        claimants = [str(other) for other in active if first.entry in (other.entry, other.distribution)]
+        if claimants:
+            return (
+                "conflict",
+                f"{first} calls its entry point {first.entry!r}, as does {' and '.join(claimants)}; {fix}",
+            )
         return "broken", f"its entry point is called {first.entry!r}, unlike the distribution; {fix}"
     if not _MODULE.fullmatch(first.module):
         fix = f"it must name a module, like {name.replace('-', '_')}.plugin"
@@ -219,9 +222,9 @@ def _module_verdict(first: Source, others: Sequence[Source], active: Sequence[So
     if owners and first not in owners:
         fix = f"point its entry point at a module of its own, or uninstall {first.distribution}"
         return "conflict", f"{first.module} belongs to {' and '.join(map(str, owners))}; {fix}"
-    rivals = [str(other) for other in active if other in sharers and (other in owners or not owners)]
-    if rivals:
-        both = " and ".join([str(first), *rivals])
+    holders = [str(other) for other in active if other in sharers and (other in owners or not owners)]
+    if holders:
+        both = " and ".join([str(first), *holders])
         hint = f"uninstall one or set {SWITCH}={first.distribution}"
         return "conflict", f"{first.module} is the plugin module of {both}; {hint}"
     return "active", ""

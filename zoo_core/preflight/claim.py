@@ -96,7 +96,7 @@ def _taken_up(folder: Path) -> Lock:
 
 
 def _nothing_left(folder: Path) -> ResumeError | None:
-    """Why there is nothing to resume, if so."""
+    """Why nothing can be resumed; empty where it can."""
     if not (folder / MODEL).exists():
         return None
     if not (folder / PENDING).exists():

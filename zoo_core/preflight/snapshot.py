@@ -87,7 +87,7 @@ class Snapshot:
                 optim.restore_optimizer(update.optimizer, facts.optimizers[word], mine)
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def evaluated(self) -> Iterator[None]:
         """The weights that are evaluated and registered, an optimizer's own averages or the run's, and their statistics."""
         optimizers = [update.optimizer for update in self.updates.values()]
         averaged = self.ema is not None or any(map(optim.has_modes, optimizers))

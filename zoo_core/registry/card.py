@@ -88,7 +88,7 @@ class Metric:
     samples: int = 0
     """Samples measured."""
     baselines: Mapping[str, AnyFloat] = field(default_factory=dict)
-    """The same metric for trivial rivals, by their names."""
+    """The same metric of baselines, by their names."""
     measured_with: str = ""
     """The checkpoint that it was measured with, `name@sha256:...`, or the features, where there are some: a figure in the
     features of one network compares with no figure in those of another."""

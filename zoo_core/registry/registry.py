@@ -240,17 +240,17 @@ class Registry:
         """All entries, one for each checkpoint, in natural order."""
         by_name: dict[tuple[str, int | None], list[Entry]] = {}
         for entry in self._all(stored):
-            rivals = by_name.setdefault((entry.card.name, entry.card.version), [])
+            same_name = by_name.setdefault((entry.card.name, entry.card.version), [])
             packages = entry.packages or self._places.get(entry.card.plugin, ())
-            for index, rival in enumerate(rivals):
-                if rival.card.same_checkpoint(entry.card):
-                    both = tuple(dict.fromkeys(rival.packages + packages))
-                    rivals[index] = replace(rival, packages=both)
+            for index, one in enumerate(same_name):
+                if one.card.same_checkpoint(entry.card):
+                    both = tuple(dict.fromkeys(one.packages + packages))
+                    same_name[index] = replace(one, packages=both)
                     break
             else:
-                rivals.append(replace(entry, packages=packages))
+                same_name.append(replace(entry, packages=packages))
         ordered = sorted(by_name.items(), key=lambda item: (natural_key(item[0][0]), item[0][1] or 0))
-        names = Names([entry for _, rivals in ordered for entry in rivals])
+        names = Names([entry for _, same_name in ordered for entry in same_name])
         return [self._judged(entry, names.held(Reference(name=entry.card.name))) for entry in names.entries]
 
     def _judged(self, entry: Entry, held: Sequence[Entry]) -> Entry:

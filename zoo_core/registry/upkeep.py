@@ -35,7 +35,7 @@ class Collected:
 def set_alias(name: str, version: int | None, *, zoo: Zoo | None = None) -> Alias:
     """Let a bare name mean one of its versions, or with None what it means by itself; the history is kept.
 
-    Raises `UnknownName` for a version that there is not, `UsageError` for a name with a version, `DiskError`.
+    Raises `UnknownName` for a version that does not exist, `UsageError` for a name with a version, `DiskError`.
     """
     registry = (zoo or open_zoo()).registry
     reference = _bare(name)

@@ -42,7 +42,7 @@ def draw_learning_curve(
 ) -> Path:
     """Write the curves of a `metrics.jsonl` as a PNG, one panel a metric, and return its path.
 
-    `baselines` gives, by metric and rival, the values to draw as dashed lines. Raises `DataError` if there is nothing to
+    `baselines` gives, by metric and baseline, the values to draw as dashed lines. Raises `DataError` if nothing was measured to
     draw or a line is malformed, `DiskError` if the picture can't be written.
     """
     curves = read_curves(metrics)
@@ -118,19 +118,23 @@ def _figure(
     return figure
 
 
-def _draw_panel(axes: Axes, metric: str, curves: Mapping[str, Curve], rivals: Mapping[str, float]) -> None:
+def _draw_panel(axes: Axes, metric: str, curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> None:
     for name, curve in curves.items():
         steps, values = zip(*curve, strict=True)
         marker = "o" if len(curve) < 20 else None
         axes.plot(steps, values, label=_literal(name), marker=marker, markersize=3, linewidth=1.4)
-    for number, (rival, value) in enumerate(rivals.items()):
+    for number, (baseline, value) in enumerate(baselines.items()):
         axes.axhline(
-            value, label=_literal(f"baseline: {rival}"), color=f"C{len(curves) + number}", linestyle="--", linewidth=1
+            value,
+            label=_literal(f"baseline: {baseline}"),
+            color=f"C{len(curves) + number}",
+            linestyle="--",
+            linewidth=1,
         )
     axes.set_title(_literal(metric))
     axes.set_xlabel("step")
     axes.grid(alpha=0.3)
-    if len(curves) + len(rivals) > 1:
+    if len(curves) + len(baselines) > 1:
         axes.legend(fontsize="small")
 
 

@@ -18,21 +18,21 @@ class EarlyStopping:
     step: int | None = None
     """The step it was found at; None before the first evaluation."""
     value: float | None = None
-    worse: int = 0
+    evals_since_best: int = 0
     """Evaluations since then."""
 
     def improved(self, step: int, value: float) -> bool:
-        """Take an evaluation in; whether it is the best so far. No number is worse than any."""
+        """Take an evaluation in; whether it is the best so far. NaN never counts as an improvement."""
         if self.value is None or self._beats(value, self.value):
-            self.step, self.value, self.worse = step, value, 0
+            self.step, self.value, self.evals_since_best = step, value, 0
             return True
-        self.worse += 1
+        self.evals_since_best += 1
         return False
 
     @property
     def lost_patience(self) -> bool:
         """Whether nothing has got better for too long."""
-        return self.patience is not None and self.worse >= self.patience
+        return self.patience is not None and self.evals_since_best >= self.patience
 
     def _beats(self, value: float, other: float) -> bool:
         if math.isnan(value) or math.isnan(other):

@@ -70,7 +70,7 @@ class Work:
         skip, split = self.job.skip, self.job.split
         if split:
             _make(record, PICTURES, skip, self.pictures)
-        _make(record, RETROSPECT, skip, self.retrospect)
+        _make(record, RETROSPECT, skip, self.run_artifacts)
         if not split or not self.job.baselines or BASELINES in skip:
             return
         found: dict[str, Baseline] = {}
@@ -93,10 +93,10 @@ class Work:
             made = self.task.artifacts(modules, found.gathered)
         return len(self.files.keep_artifacts(self.job.best_step, made, self.job.split))
 
-    def retrospect(self) -> int:
+    def run_artifacts(self) -> int:
         """What the task makes of what all evaluations left."""
         kept = self.files.kept_artifacts(self.recipe.training.evaluate_split)
-        return len(self.files.keep_artifacts(self.job.step, self.task.retrospect(kept)))
+        return len(self.files.keep_artifacts(self.job.step, self.task.run_artifacts(kept)))
 
 
 def _task(recipe: Recipe, files: RunFolder, host: PluginHost, hardware: Hardware) -> Task:

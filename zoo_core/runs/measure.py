@@ -48,7 +48,7 @@ def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> E
     known = intervals(task, found)
     if known.problem:
         problems = (*problems, left_out("intervals", known.problem))
-    instruments, ends = task.instruments(), known.value or {}
+    instruments, ends = task.metric_checkpoints(), known.value or {}
     metrics = [
         Metric(
             name=metric,

@@ -26,7 +26,7 @@ from zoo_core.training.hardware import Hardware
 
 
 @dataclass(frozen=True, kw_only=True)
-class Final:
+class FinalMetrics:
     """The figures of a finished run."""
 
     split: str
@@ -41,7 +41,7 @@ class Final:
 
 def measure_final(
     recipe: Recipe, prepared: RunComponents, hardware: Hardware, check: Callable[[], None] = lambda: None
-) -> Final:
+) -> FinalMetrics:
     """Measure the model as it stands on the test split, or on the evaluation's where there is none.
 
     `check` is called after each batch and may raise.
@@ -49,14 +49,14 @@ def measure_final(
     splits = prepared.data.splits()
     split = next((s for s in (recipe.training.test_split, recipe.training.evaluate_split) if s in splits), "")
     if not split:
-        return Final(split="", metrics={}, samples=0)
+        return FinalMetrics(split="", metrics={}, samples=0)
     size, cost = micro_batch(recipe.training, hardware.ranks)
     dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
     found = evaluate(
         prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, timeout=recipe.training.timeout,
         check=check,
     )  # fmt: skip
-    final = Final(split=split, metrics=found.metrics, samples=found.samples)
+    final = FinalMetrics(split=split, metrics=found.metrics, samples=found.samples)
     if not hardware.is_main:
         return final
     known, problem = intervals(prepared.task, found)
@@ -66,7 +66,7 @@ def measure_final(
 def publish(
     recipe: Recipe,
     prepared: RunComponents,
-    final: Final,
+    final: FinalMetrics,
     registry: Registry,
     *,
     folder: Path,
@@ -122,8 +122,8 @@ def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
     )
 
 
-def _metrics(recipe: Recipe, final: Final, task: Task) -> tuple[Metric, ...]:
-    instruments = task.instruments()
+def _metrics(recipe: Recipe, final: FinalMetrics, task: Task) -> tuple[Metric, ...]:
+    instruments = task.metric_checkpoints()
     return tuple(
         Metric(
             name=name,

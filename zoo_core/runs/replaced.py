@@ -30,7 +30,7 @@ class Replaced:
             self._new += step.bad
             yield step
 
-    def settle(self) -> tuple[str, ...]:
+    def final_notices(self) -> tuple[str, ...]:
         """The notice of all that was left out, if there is more than was told; all ranks have to ask together.
 
         Raises `DataError` as `notices` does.

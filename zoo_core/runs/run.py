@@ -119,7 +119,7 @@ class Run:
         self.best = EarlyStopping(prepared.task.monitor[1], training.patience)
         self.skipped = 0
         self.replaced = Replaced(recipe.data, len(prepared.train), hardware, self._resume_command)
-        self.owes_evaluation = False
+        self.evaluation_pending = False
         self.saved: int | None = None
         statistics = Statistics(prepared, hardware, training)
         self.snapshot = Snapshot(prepared.task, self.ema, prepared.updates, statistics)
@@ -154,7 +154,9 @@ class Run:
         elif self.hardware.is_main:
             preprocessor = self.prepared.preprocessor
             self.files.start(self.recipe, preprocessor.files() if preprocessor and not self.recipe.init else {}, what)
-            made = attempt(lambda: self.prepared.task.preview(self.prepared.train), self.recipe.training.extras_timeout)
+            made = attempt(
+                lambda: self.prepared.task.input_artifacts(self.prepared.train), self.recipe.training.extras_timeout
+            )
             if made.problem:
                 self._message(left_out("the preview", made.problem))
             self.files.keep_artifacts(0, made.value or {})
@@ -178,7 +180,7 @@ class Run:
             workers=self.recipe.training.workers, pin=hardware.device.type == "cuda",
             timeout=self.recipe.training.timeout,
         )  # fmt: skip
-        if self.owes_evaluation:
+        if self.evaluation_pending:
             self._evaluate(self.first)
         if self.first == 0:
             self.guards.first_look()
@@ -192,7 +194,7 @@ class Run:
         if self.best.step is not None and self.best.step != self.saved:
             self.snapshot.restore(*state.read(self.files.checkpoints / state.folder_name(self.best.step)))
         self.prepared.notices += self.replaced.notices()
-        with self.snapshot.judged():
+        with self.snapshot.evaluated():
             final, card = measure_final(self.recipe, self.prepared, self.hardware, self._check), None
             if self.hardware.is_main:
                 # Before the checkpoint's folder, which says that the run is finished.
@@ -239,9 +241,9 @@ class Run:
         self.guards.after_step(step)
         last = step == self.prepared.steps
         logs = step % training.log_every == 0 or last
-        stopping = self.agreement.asked("step", at_once=logs)
+        stopping = self.agreement.wants_stop("step", at_once=logs)
         due = (step % self.evaluate_every == 0 or last) and self.prepared.evaluation is not None
-        evaluates, self.owes_evaluation = due and not stopping, due and stopping
+        evaluates, self.evaluation_pending = due and not stopping, due and stopping
         saves = step % self.save_every == 0 or last or stopping
         if logs or evaluates or saves:
             self._log(step)
@@ -258,7 +260,7 @@ class Run:
 
     def _check(self) -> None:
         """Raise between two batches where a rank was asked to stop."""
-        if self.agreement.asked("batch"):
+        if self.agreement.wants_stop("batch"):
             raise Stopping(self.stop.exit_code or 143, f"stopped after step {self.first}; {self.stop.advice}")
 
     def _log(self, step: int) -> None:
@@ -271,7 +273,7 @@ class Run:
             rate, planned = metrics["samples_per_second"], self.prepared.steps
             self.reporter.logged(step, planned, metrics, rate, (planned - step) * metrics["seconds_per_step"])
             self._notify("zoo_step_logged", step=step, metrics=metrics)
-        for notice in self.replaced.settle():
+        for notice in self.replaced.final_notices():
             self._message(notice)
         if self.skipped > self.recipe.training.skip_nonfinite:
             raise NonFiniteLoss(
@@ -284,13 +286,13 @@ class Run:
         prepared, training = self.prepared, self.recipe.training
         assert prepared.evaluation is not None
         batch_size, batch_cost = micro_batch(training, self.hardware.ranks)
-        with self.snapshot.judged():
-            self.owes_evaluation = True
+        with self.snapshot.evaluated():
+            self.evaluation_pending = True
             found = evaluate(
                 prepared.task, prepared.evaluation, hardware=self.hardware, batch_size=batch_size,
                 batch_cost=batch_cost, workers=training.workers, timeout=training.timeout, check=self._check,
             )  # fmt: skip
-            self.owes_evaluation = False
+            self.evaluation_pending = False
             made = artifacts(prepared.task, found, seconds=training.extras_timeout) if self.hardware.is_main else None
         improved = self.best.improved(step, found.metrics[prepared.task.monitor[0]])
         if self.hardware.is_main and made is not None:
@@ -318,8 +320,8 @@ class Run:
                 batch=self.cursor.batch,
                 best_step=self.best.step,
                 best_value=self.best.value,
-                worse=self.best.worse,
-                owes_evaluation=self.owes_evaluation,
+                evals_since_best=self.best.evals_since_best,
+                evaluation_pending=self.evaluation_pending,
                 skipped=self.skipped,
                 world=self.hardware.ranks,
                 data=self.prepared.data_digest,
@@ -341,8 +343,12 @@ class Run:
         self.clock = Clock(facts.seconds, facts.cpu_seconds)
         self.first, self.cursor = facts.step, Cursor(facts.epoch, facts.batch)
         self.replaced.take_up(facts.bad)
-        self.best.step, self.best.value, self.best.worse = facts.best_step, facts.best_value, facts.worse
-        self.skipped, self.saved, self.owes_evaluation = facts.skipped, facts.step, facts.owes_evaluation
+        self.best.step, self.best.value, self.best.evals_since_best = (
+            facts.best_step,
+            facts.best_value,
+            facts.evals_since_best,
+        )
+        self.skipped, self.saved, self.evaluation_pending = facts.skipped, facts.step, facts.evaluation_pending
         if self.hardware.is_main:
             assert self.identity is not None
             for step, reason in passed.items():

@@ -22,7 +22,7 @@ _SYSTEM = {
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with `~` as the home folder. Raises `DataError` for a home that there is not."""
+    """The path with `~` as the home folder. Raises `DataError` if the home directory cannot be determined."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -189,7 +189,7 @@ def every_kill(scenario: Scenario, folder: Path) -> Tally:
             scenario.act(place)
         if not system.dead:
             return tally
-        problem = judged(scenario, place, finished=False) or repeated(scenario, place)
+        problem = outcome(scenario, place, finished=False) or repeated(scenario, place)
         tally.add(f"killed at {k}, {system.operations[-1]}", problem)
     raise AssertionError("unreachable")
 
@@ -207,7 +207,7 @@ def every_failure(scenario: Scenario, folder: Path, *, error: int, persistent: b
                 raised = True
         if not system.struck:
             return tally
-        problem = judged(scenario, place, finished=not raised) or _leftovers(place) or repeated(scenario, place)
+        problem = outcome(scenario, place, finished=not raised) or _leftovers(place) or repeated(scenario, place)
         if system.descriptors:
             problem = problem or "a descriptor was left open"
         tally.add(f"failed at {k}, {system.operations[k - 1]}", problem)
@@ -244,7 +244,7 @@ def prepared(scenario: Scenario, place: Path) -> Path:
     return place
 
 
-def judged(scenario: Scenario, place: Path, *, finished: bool) -> str:
+def outcome(scenario: Scenario, place: Path, *, finished: bool) -> str:
     """What is wrong with `place`, a `ZooError` from the check included."""
     with installed(FaultFS()):
         try:
@@ -263,7 +263,7 @@ def repeated(scenario: Scenario, place: Path) -> str:
         for inner in [place, *(path for path in place.rglob("*") if path.is_dir())]:
             if inner.is_dir():
                 fs.sweep(inner)
-    return judged(scenario, place, finished=True) or _leftovers(place)
+    return outcome(scenario, place, finished=True) or _leftovers(place)
 
 
 def _leftovers(place: Path) -> str:

@@ -69,7 +69,7 @@ def local_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[LocalHub]
 
 
 def _find(path: str, repository: str, files: Mapping[str, bytes]) -> bytes | None:
-    """What lies at an address; None where there is nothing."""
+    """What lies at an address; None where nothing does."""
     if path in (f"/api/models/{repository}/revision/{revision}" for revision in ("main", "v1")):
         siblings = [{"rfilename": name} for name in files]
         return json.dumps({"id": repository, "sha": COMMIT, "siblings": siblings}).encode()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo_core.storage import fs
-from zoo_core.testing.faults import FaultFS, Killed, Scenario, Tally, installed, judged, prepared, repeated
+from zoo_core.testing.faults import FaultFS, Killed, Scenario, Tally, installed, outcome, prepared, repeated
 
 
 def every_power_loss(
@@ -39,7 +39,7 @@ def every_power_loss(
         key = (finished, *sorted(tree.items()))
         if key not in verdicts:
             state = _built(tree, folder / f"crash-{kill_at}-{deaf_to}-{len(verdicts)}")
-            verdicts[key] = judged(scenario, state, finished=finished) or repeated(scenario, state)
+            verdicts[key] = outcome(scenario, state, finished=finished) or repeated(scenario, state)
         tally.add(f"power lost after {end} of {len(recorder.log)}", verdicts[key])
     return tally
 

@@ -33,7 +33,7 @@ class Agreement:
         self._every, self._turns, self._since = 1, 0, time.perf_counter()
         self._of = ""
 
-    def asked(self, of: str, *, at_once: bool = False) -> bool:
+    def wants_stop(self, of: str, *, at_once: bool = False) -> bool:
         """Whether any rank was asked to stop, as far as all of them know; `at_once` waits for the answer.
 
         `of` is what passed since the last call, a step or a batch: how long the one takes says nothing of the other.

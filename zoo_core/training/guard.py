@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 from zoo_core.errors import TrainingError, printable
 
 _AGAIN = 1.0
-"""Seconds after which a call that caught the end of its time is told again."""
+"""Seconds after which a call that caught the end of its time gets it once more."""
 _SOON = 1e-3
 """Seconds to a limit that passed while another one counted; no time at all would switch it off."""
 

@@ -31,7 +31,7 @@ class Sum(NamedTuple):
     total: Tensor
     """In double precision where the device has it: in any order it comes to the same number in `dtype`."""
     dtype: torch.dtype
-    """What was added, and what it is told in."""
+    """What was added, and its unit."""
 
     @classmethod
     def of(cls, value: Tensor) -> Self:
@@ -208,7 +208,7 @@ class Hardware:
             dist.barrier()
 
 
-def leave_ranks() -> bool:
+def destroy_process_group() -> bool:
     """End the group of the processes that were launched together, if there is one; all of them have to come here.
 
     Returns whether this process is the main one, which speaks for all. Now and then torch aborts a process that exits as

@@ -60,7 +60,7 @@ class Loop:
         if training.compile:
             self.compiled = {name: _compiled(module) for name, module in self.modules.items()}
         self._trained = {name: [p for p in m.parameters() if p.requires_grad] for name, m in self.modules.items()}
-        self._awake: dict[str, bool] = dict.fromkeys(self.modules, True)
+        self._trainable: dict[str, bool] = dict.fromkeys(self.modules, True)
         self._factor: float | None = None
         kept = task.model.state_dict().keys()
         self._buffers = [buffer for name, buffer in task.model.named_buffers() if name in kept]
@@ -100,7 +100,7 @@ class Loop:
     def _phase(self, step: int, number: int, phase: Phase, micro_batches: list[Batch]) -> None:
         update, meter = self.updates[phase.optimizer], self.meter.phases[phase.name]
         modules = self.modules if phase.double_backward else self.compiled
-        self._wake(phase.trains)
+        self._set_trainable(phase.trains)
         before = [buffer.clone() for buffer in self._guarded]
         total: Tensor | None = None
         for micro, batch in enumerate(micro_batches):
@@ -130,13 +130,13 @@ class Loop:
         # A fill, unlike a copy of the number, doesn't make the host wait for the device.
         return torch.full((), float(weight), dtype=torch.float32, device=self.hardware.device)
 
-    def _wake(self, trains: tuple[str, ...]) -> None:
+    def _set_trainable(self, trains: tuple[str, ...]) -> None:
         """Let gradients flow to the phase's own modules only."""
-        for name, awake in self._awake.items():
-            if awake != (name in trains):
+        for name, trainable in self._trainable.items():
+            if trainable != (name in trains):
                 for parameter in self._trained[name]:
-                    parameter.requires_grad_(not awake)
-                self._awake[name] = not awake
+                    parameter.requires_grad_(not trainable)
+                self._trainable[name] = not trainable
 
     def _share_buffers(self) -> None:
         # Running statistics would otherwise differ by rank, and only rank 0's are saved.

@@ -13,9 +13,11 @@ from torch import Tensor
 from zoo_core.errors import CorruptFile, ResumeError, StoreError
 from zoo_core.storage import fs, tensors
 
-FORMAT = 2
-"""Version of the layout that is written; 1 held of an optimizer only what belongs to one parameter, and is read. A newer one
-is refused."""
+FORMAT = 3
+"""Version of the layout that is written. Older ones are read: 1 held of an optimizer only what belongs to one parameter, and 2
+had other names for two keys. A newer one is refused."""
+_NAMES = {"worse": "evals_since_best", "owes_evaluation": "evaluation_pending"}
+"""Keys of older layouts: read, never written."""
 
 _TENSORS, _FACTS = "state.safetensors", "state.json"
 
@@ -32,9 +34,9 @@ class TrainerState:
     best_step: int | None
     """Step of the best evaluation so far."""
     best_value: float | None
-    worse: int
+    evals_since_best: int
     """Evaluations since the best one."""
-    owes_evaluation: bool
+    evaluation_pending: bool
     """Whether a stop came before an evaluation that was due at this step."""
     skipped: int
     """Updates left out as non-finite so far."""
@@ -89,11 +91,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
         version = body["format"]
     except (ValueError, KeyError, AttributeError) as error:
         raise CorruptFile(f"{path} is not a checkpoint's description: {error}") from None
-    if version not in (1, FORMAT):
+    if version not in range(1, FORMAT + 1):
         raise ResumeError(f"{path} has format {version}; this zoo reads {FORMAT}", hint="upgrade zoo-core")
     if digest != fs.digest_of(_canonical(body)):
         raise CorruptFile(f"{path} is not what was saved")
-    return dict(body)
+    return {_NAMES.get(key, key): value for key, value in body.items()}
 
 
 def steps(parent: Path) -> list[int]:

@@ -31,7 +31,7 @@ class Failed(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """The error as it is told to the process that trains."""
+        """The error as the process that trains raises it."""
         if _lacks_memory(error):
             error = _no_memory()
         if isinstance(error, ZooError):

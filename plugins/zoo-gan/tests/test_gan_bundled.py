@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from zoo_gan.evaluation.scores import NetworkJudge
+from zoo_gan.evaluation.scores import NetworkFeatures
 
 from zoo_core import Loaded, load, open_zoo
 from zoo_core.testing import Entry
@@ -31,7 +31,7 @@ def generator(entry: Entry, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 def test_it_is_small_and_says_what_its_scores_were_measured_with(entry: Entry) -> None:
     assert sum(file.size for file in entry.card.files) < 3 << 20
-    judge = NetworkJudge("resnet_nano.fashion")
+    judge = NetworkFeatures("resnet_nano.fashion")
     assert {metric.measured_with for metric in entry.card.metrics} == {judge.reference}
     by_name = {metric.name: metric for metric in entry.card.metrics}
     fid = by_name["fid"]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_gan.configs.models import DCGANConfig, MLPConfig, R3GANConfig, UNetConfig, stages_of
 from zoo_gan.models import common, dcgan, mlp, r3gan, unet
-from zoo_gan.models.common import Adversaries
+from zoo_gan.models.common import GAN
 
 from zoo_core import UsageError, create_model, parameters_on_meta
 from zoo_core.contract import Head
@@ -32,13 +32,13 @@ def same_draws() -> None:
     torch.manual_seed(0)
 
 
-def made(family: str, **settings: Any) -> Adversaries:
+def made(family: str, **settings: Any) -> GAN:
     build, config, small = FAMILIES[family]
-    pair: Adversaries = build(config(**{**small, **settings}), Head())
+    pair: GAN = build(config(**{**small, **settings}), Head())
     return pair
 
 
-def shaken(pair: Adversaries) -> Adversaries:
+def shaken(pair: GAN) -> GAN:
     """With noise on all parameters, as after some training: nothing is exactly zero any more."""
     with torch.no_grad():
         for parameter in pair.parameters():
@@ -46,12 +46,12 @@ def shaken(pair: Adversaries) -> Adversaries:
     return pair
 
 
-def start(pair: Adversaries, count: int) -> Tensor:
+def start(pair: GAN, count: int) -> Tensor:
     """What the generator begins with: latents, or conditions for a U-Net."""
     return torch.randn(count, pair.latent_dim) if pair.latent_dim else torch.randn(count, *pair.sample_shape)
 
 
-def told(pair: Adversaries, count: int) -> Tensor | None:
+def told(pair: GAN, count: int) -> Tensor | None:
     """What the discriminator is told beside samples: nothing, classes, or conditions for a U-Net."""
     if not pair.latent_dim:
         return torch.randn(count, *pair.sample_shape)
@@ -304,7 +304,7 @@ def test_a_unet_repeats_itself_in_evaluation_only() -> None:
 CASES = [(family, classes) for family in FAMILIES for classes in (0, 3) if family in CONDITIONAL or not classes]
 
 
-def conditional(family: str, classes: int) -> Adversaries:
+def conditional(family: str, classes: int) -> GAN:
     return shaken(made(family, **({"classes": classes} if classes else {})))
 
 
@@ -320,7 +320,7 @@ def test_gradients_reach_every_parameter(family: str, classes: int) -> None:
     assert not idle
 
 
-def penalty(pair: Adversaries, real: Tensor, beside: Tensor | None) -> Tensor:
+def penalty(pair: GAN, real: Tensor, beside: Tensor | None) -> Tensor:
     """R1 (Mescheder et al., 2018)."""
     real = real.detach().requires_grad_(True)
     (slope,) = torch.autograd.grad(pair.discriminator(real, beside).sum(), real, create_graph=True)

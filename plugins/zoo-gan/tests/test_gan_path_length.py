@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from zoo_gan.configs.tasks import AdversarialConfig
 from zoo_gan.losses import wasserstein
-from zoo_gan.models.common import Adversaries
+from zoo_gan.models.common import GAN
 from zoo_gan.tasks.adversarial import AdversarialTask, follow, phases_of
 from zoo_gan.tasks.point_generation import PointGeneration
 
@@ -137,7 +137,7 @@ class Summed(nn.Module):
 
 def test_the_mean_follows_a_linear_generator_as_worked_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "randn_like", torch.ones_like)
-    model = Adversaries(Tripled(), Summed(), sample_shape=(2,), latent_dim=2)
+    model = GAN(Tripled(), Summed(), sample_shape=(2,), latent_dim=2)
     config = AdversarialConfig(path_length=0.5, path_length_every=4)
     task = PointGeneration(config, TaskContext(model=model, preprocessor=None, loss=wasserstein(NoConfig())))
     batch = {"points": torch.zeros(5, 2)}

@@ -56,7 +56,7 @@ FILES = {"exif.jpg": photo, "deep.png": ramp, "keyed.png": cut_out, "few.gif": p
 def test_every_form_of_a_file_is_read_as_training_reads_it(name: str, tmp_path: Path) -> None:
     path = FILES[name](tmp_path / name)
     given = reader()
-    trained_on = given.fitted(read_image(path))
+    trained_on = given.resize_and_crop(read_image(path))
     with Image.open(path) as opened:
         for form in (path, str(path), path.read_bytes(), opened):
             assert (given.read(form, 0) == trained_on).all(), type(form)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from zoo_gan.evaluation import scores
-from zoo_gan.sampling import Walk, asked, between, project, seeded_latents
+from zoo_gan.sampling import Interpolation, between, parse_request, project, seeded_latents
 
 from zoo_core import DataError, Loaded, UsageError, Zoo, evaluate, load, open_checkpoint, open_zoo, train
 from zoo_core.cli import main
@@ -67,11 +67,11 @@ def pixels(file: File) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize(
     ("item", "meant"),
-    [("7", 17), (7, 17), ("3..7", Walk(13, 17)), ("7..3", Walk(17, 13)), ("-1", None), ("7.png", None), (True, None),
-     ("3..", None), ("3...7", None), ("1.5", None)],
+    [("7", 17), (7, 17), ("3..7", Interpolation(13, 17)), ("7..3", Interpolation(17, 13)), ("-1", None), ("7.png", None),
+     (True, None), ("3..", None), ("3...7", None), ("1.5", None)],
 )  # fmt: skip
 def test_numbers_walks_and_anything_else(item: Any, meant: Any) -> None:
-    assert asked(item, 10) == meant
+    assert parse_request(item, 10) == meant
 
 
 def test_a_walk_goes_along_the_arc_by_hand() -> None:
@@ -220,7 +220,7 @@ def test_the_network_that_scores_were_measured_with_is_named_beside_them(
     assert "fid, kid, precision, recall: measured with pixels 8×8" in capsys.readouterr().out
 
 
-class _Counts(scores.Judge):
+class _Counts(scores.FeatureExtractor):
     """Says a class for every picture in turn, whatever it shows."""
 
     labels = tuple("0123456789")
@@ -245,15 +245,15 @@ def test_generated_classes_are_judged_where_the_judge_knows_them(
     threes = found["class_accuracy"].baselines["untrained generator"]
     # The generator is asked for the classes of the real pictures, and the judge sees threes everywhere.
     assert share.value == pytest.approx(threes) and 0.05 < share.value < 0.15
-    monkeypatch.setattr(scores, "judge_of", lambda name: scores.Judge())
+    monkeypatch.setattr(scores, "judge_of", lambda name: scores.FeatureExtractor())
     assert {metric.name for metric in evaluate("dcgan_tiny.classes", "digits", zoo=zoo)[0]} == SCORES
 
 
 def test_a_judge_of_pixels_knows_no_classes() -> None:
     with pytest.raises(UsageError, match="tell no classes apart"):
-        scores.Judge().classify(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+        scores.FeatureExtractor().classify(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
     with pytest.raises(UsageError, match="has no features"):
-        scores.NetworkJudge("bert_tiny.sentiment")
+        scores.NetworkFeatures("bert_tiny.sentiment")
 
 
 def test_latents_are_functions_of_their_seeds() -> None:

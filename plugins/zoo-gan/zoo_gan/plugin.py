@@ -73,8 +73,8 @@ _GENERATION: dict[str, Any] = {
     "loss": "gan-non-saturating",
     "loss_inputs": _SIDES,
     "predict": "zoo_gan.configs.tasks:PictureSamplingOptions",
-    "suffixes": RASTER_SUFFIXES,
-    "numbered": True,
+    "input_suffixes": RASTER_SUFFIXES,
+    "takes_sample_indices": True,
 }
 
 _TASKS = [
@@ -112,7 +112,7 @@ _TASKS = [
         loss_inputs=_SIDES,
         predict="zoo_gan.configs.tasks:TranslationOptions",
         outputs=("picture",),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="point-generation",
@@ -126,7 +126,7 @@ _TASKS = [
         loss_inputs=_SIDES,
         predict="zoo_gan.configs.tasks:SamplingOptions",
         outputs=("x", "y"),
-        numbered=True,
+        takes_sample_indices=True,
     ),
 ]
 

@@ -75,7 +75,7 @@ class PictureReader(Preprocessor):
         kept = found.square if found else 1.0
         return image_notices(found, channels=self.channels, side=self.image_size, kept=kept)
 
-    def fitted(self, array: Pixels) -> Tensor:
+    def resize_and_crop(self, array: Pixels) -> Tensor:
         """uint8 (C, S, S): transparency laid on the background, the middle square, resized. Raises `DataError`."""
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or not array.size:
             raise DataError(f"expected a picture as uint8 (H, W, C), found {getattr(array, 'shape', type(array))}")
@@ -101,7 +101,7 @@ class PictureReader(Preprocessor):
 
         `number` is the input's position, from 0. Raises `DataError`, naming the input from 1, for anything else.
         """
-        return self.fitted(pixels_of(item, number))
+        return self.resize_and_crop(pixels_of(item, number))
 
     def normalise(self, batch: Tensor) -> Tensor:
         """uint8 (B, C, S, S) to float32 from -1 to 1."""

@@ -25,21 +25,21 @@ Generator = Callable[[Tensor, Tensor | None], Tensor]
 """Latents (N, Z) and labels (N,) or None to pictures (N, C, S, S)."""
 
 
-class Walk(NamedTuple):
+class Interpolation(NamedTuple):
     """From the sample of one seed to that of another."""
 
     first: int
     last: int
 
 
-def asked(item: Any, seed: int, place: int = 0) -> int | Walk | None:
-    """What the input at `place`, from 0, asks for: the seed of a sample, counted from `seed`, a `Walk`, or None for
+def parse_request(item: Any, seed: int, place: int = 0) -> int | Interpolation | None:
+    """What the input at `place`, from 0, asks for: the seed of a sample, counted from `seed`, a `Interpolation`, or None for
     anything else. Raises `DataError` for a seed that is too large to draw with."""
     text = str(item) if isinstance(item, str | int) and not isinstance(item, bool) else ""
     if re.fullmatch(r"\d{1,40}", text):
         return _seed(seed + int(text), place)
     if walk := _WALK.fullmatch(text):
-        return Walk(_seed(seed + int(walk[1]), place), _seed(seed + int(walk[2]), place))
+        return Interpolation(_seed(seed + int(walk[1]), place), _seed(seed + int(walk[2]), place))
     return None
 
 
@@ -51,7 +51,7 @@ def _seed(number: int, place: int) -> int:
 
 def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
     """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `DataError` for anything else."""
-    seeds = [asked(item, seed, place) for place, item in enumerate(inputs)]
+    seeds = [parse_request(item, seed, place) for place, item in enumerate(inputs)]
     for place, (item, found) in enumerate(zip(inputs, seeds, strict=True)):
         if not isinstance(found, int):
             raise DataError(

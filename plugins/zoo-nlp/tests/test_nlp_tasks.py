@@ -19,9 +19,9 @@ from zoo_nlp.evaluation import metrics
 from zoo_nlp.models import bert, gpt2, lstm, marian
 from zoo_nlp.preprocessor import TextPreprocessor
 from zoo_nlp.tasks.common import PackedBlocks, pad
-from zoo_nlp.tasks.decoding import Writer, choose
+from zoo_nlp.tasks.decoding import StreamingDetokenizer, sample_next_token
 from zoo_nlp.tasks.feature_extraction import FeatureExtraction
-from zoo_nlp.tasks.fill_mask import FillMask, hide
+from zoo_nlp.tasks.fill_mask import FillMask, mask_tokens
 from zoo_nlp.tasks.text2text import Summarization, Translation
 from zoo_nlp.tasks.text_classification import TextClassification
 from zoo_nlp.tasks.text_generation import TextGeneration
@@ -127,7 +127,7 @@ def test_hiding_takes_the_same_share_of_every_row_and_never_a_special_token() ->
     ids = torch.randint(5, 1000, (200, 100), generator=generator)
     ids[:, ::10] = 3
     scores, fates = torch.rand(2, 200, 100, generator=generator)
-    masked = hide(ids, scores, fates, ratio=0.15, mask_id=4, special=torch.arange(5), vocab_size=1000)
+    masked = mask_tokens(ids, scores, fates, ratio=0.15, mask_id=4, special=torch.arange(5), vocab_size=1000)
     true = ids.flatten()[masked.places]
     seen = masked.input_ids.flatten()[masked.places]
     assert (masked.places // 100).bincount().tolist() == [15] * 200
@@ -145,7 +145,7 @@ def test_hiding_takes_the_same_share_of_every_row_and_never_a_special_token() ->
 def test_special_tokens_that_had_to_be_chosen_do_not_count() -> None:
     ids = torch.tensor([[2, 3, 3, 9]])
     scores, fates = torch.rand(2, 1, 4)
-    masked = hide(ids, scores, fates, ratio=0.5, mask_id=4, special=torch.arange(5), vocab_size=10)
+    masked = mask_tokens(ids, scores, fates, ratio=0.5, mask_id=4, special=torch.arange(5), vocab_size=10)
     assert sorted(masked.targets.tolist()) == [-100, 9]
 
 
@@ -338,7 +338,7 @@ def test_choice_by_hand() -> None:
     seen = torch.tensor([[1]])
 
     def drawn(uniform: float, **options: Any) -> int:
-        return int(choose(shares.log(), seen, torch.tensor([uniform]), TextGenerationOptions(**options)))
+        return int(sample_next_token(shares.log(), seen, torch.tensor([uniform]), TextGenerationOptions(**options)))
 
     # By falling probability: 1 up to 0.4, 3 up to 0.7, 2 up to 0.9, 0 up to 1.
     assert [drawn(u) for u in (0.0, 0.39, 0.41, 0.69, 0.71, 0.89, 0.91, 0.9999999)] == [1, 1, 3, 3, 2, 2, 0, 0]
@@ -349,12 +349,12 @@ def test_choice_by_hand() -> None:
     assert drawn(0.99, temperature=1e-3) == 1
     # Exactly one half each: the first alone holds what top_p asks for.
     even = TextGenerationOptions(top_p=0.5)
-    assert int(choose(torch.zeros(1, 2), torch.tensor([[0]]), torch.tensor([0.99]), even)) == 0
+    assert int(sample_next_token(torch.zeros(1, 2), torch.tensor([[0]]), torch.tensor([0.99]), even)) == 0
     # log 0.4 x 2 is less than log 0.3.
     assert drawn(0.99, temperature=0.0, repetition_penalty=2.0) == 3
     positive = torch.tensor([[1.0, 2.0, 1.5, 0.0]])
     penalised = TextGenerationOptions(temperature=0.0, repetition_penalty=2.0)
-    assert int(choose(positive, seen, torch.tensor([0.5]), penalised)) == 2
+    assert int(sample_next_token(positive, seen, torch.tensor([0.5]), penalised)) == 2
 
 
 def test_a_writer_holds_back_half_characters_and_possible_stops() -> None:
@@ -362,14 +362,14 @@ def test_a_writer_holds_back_half_characters_and_possible_stops() -> None:
     assert isinstance(preprocessor, TextPreprocessor)
     ids = preprocessor.encode_plain(["é日 STxSTOPy"]).row(0).tolist()
     for stop, expected in (((), "é日 STxSTOPy"), (("STOP",), "é日 STx"), (("absent", "STz"), "é日 STxSTOPy")):
-        writer = Writer(preprocessor, stop)
+        writer = StreamingDetokenizer(preprocessor, stop)
         pieces = []
         for token in ids:
             if not writer.ended:
                 pieces.append(writer.push(token))
         assert not any("\ufffd" in piece for piece in pieces)
         assert "".join([*pieces, writer.finish()]) == expected
-    broken = Writer(preprocessor)
+    broken = StreamingDetokenizer(preprocessor)
     assert broken.push(ids[0]) == "" and broken.finish() == "\ufffd"
 
 
@@ -649,13 +649,13 @@ def test_embeddings_are_not_trained() -> None:
 # Baselines
 
 
-def test_every_trained_task_names_its_rivals() -> None:
+def test_every_trained_task_names_its_baselines() -> None:
     texts = TEXTS * 3
     assert set(filling().baselines(texts, TEXTS)) == {"unigram"}
-    rivals = {name: figures_of(found) for name, found in generation().baselines(texts, TEXTS).items()}
-    assert set(rivals) == {"unigram", "trigram"}
-    assert rivals["trigram"]["loss"] < rivals["unigram"]["loss"]
-    assert rivals["unigram"]["perplexity"] == pytest.approx(math.exp(rivals["unigram"]["loss"]))
+    baselines = {name: figures_of(found) for name, found in generation().baselines(texts, TEXTS).items()}
+    assert set(baselines) == {"unigram", "trigram"}
+    assert baselines["trigram"]["loss"] < baselines["unigram"]["loss"]
+    assert baselines["unigram"]["perplexity"] == pytest.approx(math.exp(baselines["unigram"]["loss"]))
     listed = classification("lstm").baselines(LABELLED, LABELLED)
     classified = {name: figures_of(found) for name, found in listed.items()}
     assert classified["majority"]["accuracy"] == 0.5

@@ -82,7 +82,7 @@ class TextPreprocessor(Preprocessor):
 
     @classmethod
     def fit(cls, config: TokenizerConfig, samples: Iterable[Any]) -> Self:
-        """Learn a vocabulary from raw samples or plain strings. Raises `DataError` where there is nothing to learn from."""
+        """Learn a vocabulary from raw samples or plain strings. Raises `DataError` where no sample has text."""
         texts = [text for number, sample in enumerate(samples) for text in texts_of(sample, number)]
         _require_unicode(texts)
         if not any(text.strip() for text in texts):

@@ -11,9 +11,9 @@ import pytest
 import torch
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions
-from zoo_speech.decoding.alignment import Clock, Placed, align, cross_attention, frames_due, words
+from zoo_speech.decoding.alignment import FrameTiming, Placed, align, cross_attention, frames_due, words
 from zoo_speech.decoding.ctc import greedy
-from zoo_speech.decoding.segmentation import pieces
+from zoo_speech.decoding.segmentation import split_at_silence
 from zoo_speech.evaluation.transcripts import Characters
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
@@ -24,7 +24,7 @@ from zoo_speech.visualization.subtitles import Segment, cues
 from zoo_core.contract import File, Head, NoConfig, TaskContext, inference_mode
 
 AB = Characters(["a", "b"])
-CLOCK = Clock(0.02, 0.0025)
+CLOCK = FrameTiming(0.02, 0.0025)
 
 
 def log_probs(frames: int, seed: int, symbols: int = 3) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_the_text_of_the_likeliest_path_lies_along_that_path() -> None:
 
 
 def test_frames_lie_around_the_middle_of_what_they_hear() -> None:
-    clock = Clock.of(wav2vec2.architecture_of(Wav2Vec2Config(), Head()), 16_000)
+    clock = FrameTiming.of(wav2vec2.architecture_of(Wav2Vec2Config(), Head()), 16_000)
     assert clock == pytest.approx((320 / 16_000, (400 - 320) / 2 / 16_000))
     flags = np.array([True, True, False, True])
     assert clock.stretches(flags) == [(clock.seconds(0), clock.seconds(2)), (clock.seconds(3), clock.seconds(4))]
@@ -119,9 +119,9 @@ def test_long_recordings_are_read_piece_by_piece(symbols: str) -> None:
     task = hearing(symbols, max_seconds=1.0)
     sound = np.random.default_rng(2).standard_normal(50_000).astype(np.float32) * 0.1
     sound[12_500:15_000] = sound[26_000:28_500] = sound[39_000:41_500] = 0.0
-    parts = pieces(sound, 16_000)
+    parts = split_at_silence(sound, 16_000)
     assert [len(part) for part in parts] == pytest.approx([14_000, 13_500, 13_000, 9_500], abs=20)
-    assert np.array_equal(np.concatenate(parts), sound) and len(pieces(sound, 50_000)) == 1
+    assert np.array_equal(np.concatenate(parts), sound) and len(split_at_silence(sound, 50_000)) == 1
     options = CTCOptions(timestamps=True, picture=True, format="vtt")
     whole, short = task.predict([(sound, 16_000), (sound[:9_000], 16_000)], options)
     apart = task.predict([(part, 16_000) for part in parts], options)

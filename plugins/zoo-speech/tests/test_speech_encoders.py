@@ -33,9 +33,9 @@ from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.models.common import checkpoint_activations
 from zoo_speech.models.encoders import encoder_of
 from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import Reader, SpeechReader
+from zoo_speech.preprocessor import SpeechPreprocessor, SpeechReader
 from zoo_speech.tasks.audio_classification import AudioClassification
-from zoo_speech.tasks.common import covering
+from zoo_speech.tasks.common import cover_with_chunks
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
@@ -57,7 +57,7 @@ def made(family: str, task: str) -> TaskContext:
     """A model of the family with random weights under a task's head, and what reads for it."""
     torch.manual_seed(0)
     head = Head(task=task, labels=3 if task == CLASSES else 0)
-    reader: Reader
+    reader: SpeechPreprocessor
     if family == "whisper":
         model, reader = whisper.build(WhisperConfig(**SMALL), head), whisper_reader()
     else:
@@ -116,7 +116,7 @@ def test_no_more_of_a_voice_is_heard_than_the_task_says(family: str) -> None:
 def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(family: str) -> None:
     task = task_of(family, CLASSES)
     sounds = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 1.5, 1.6, 29.0, 0.2))]
-    stretches = [covering(sound, 24_000) for sound in sounds]
+    stretches = [cover_with_chunks(sound, 24_000) for sound in sounds]
     assert [len(parts) for parts in stretches] == [1, 1, 2, 20, 1]
     assert {len(part) for parts in stretches for part in parts} == {16_000, 24_000, 3_200}
     logits = []
@@ -152,7 +152,7 @@ def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(fami
 def test_stretches_cover_a_recording_evenly_and_none_is_short() -> None:
     for size, longest in ((1, 10), (10, 10), (11, 10), (20, 10), (21, 10), (99, 10), (100, 7)):
         sound = np.arange(size, dtype=np.float32)
-        parts = covering(sound, longest)
+        parts = cover_with_chunks(sound, longest)
         assert set(np.concatenate(parts).tolist()) == set(sound.tolist())
         assert len(parts) == -(-size // longest) and {len(part) for part in parts} == {min(size, longest)}
 
@@ -238,7 +238,7 @@ def test_a_stretch_that_the_model_does_not_hear_at_once_is_refused() -> None:
 def test_what_a_window_is_given_is_shown_and_heard() -> None:
     task = task_of("whisper", CLASSES)
     samples = [LabelledRecording(Waveform(tone(label, 0), 16_000), label) for label in LABELS]
-    files = task.preview(task.dataset(samples, train=True))
+    files = task.input_artifacts(task.dataset(samples, train=True))
     assert set(files) == {"heard.png", "heard_1.wav", "heard_2.wav", "heard_3.wav"}
     heard, _ = read_audio(files["heard_2.wav"])
     assert np.allclose(heard / 0.9, tone("low", 0) / np.abs(tone("low", 0)).max(), atol=1e-4)
@@ -247,7 +247,7 @@ def test_what_a_window_is_given_is_shown_and_heard() -> None:
     assert isinstance(first, File) and first.suffix == ".png" and first.data != second.data
 
 
-class Deaf(Reader):
+class Deaf(SpeechPreprocessor):
     """Reads for a family that has no encoder."""
 
     @classmethod
@@ -261,7 +261,7 @@ class Deaf(Reader):
     def files(self) -> dict[str, bytes]:
         return {}
 
-    def spelled(self, text: str) -> str:
+    def normalize_transcript(self, text: str) -> str:
         return text
 
 

@@ -62,7 +62,7 @@ def test_the_part_is_given_to_training(
     first, last = (round(second * RATE) for second in part)
     assert sample.seconds == pytest.approx(part[1] - part[0]) and len(sample.waveform.samples) == last - first
     assert np.abs(sample.waveform.samples - SOUND[first:last]).max() < 1e-4
-    heard = SpeechReader(SpeechReaderConfig(sampling_rate=RATE, text="none"), None).heard(sample, 0)
+    heard = SpeechReader(SpeechReaderConfig(sampling_rate=RATE, text="none"), None).waveform(sample, 0)
     assert len(heard) == last - first
 
 

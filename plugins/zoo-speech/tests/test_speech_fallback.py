@@ -16,8 +16,8 @@ from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions, Thresholds
 from zoo_speech.datasets.samples import Utterance
 from zoo_speech.decoding.fallback import compression_ratio, is_silent
-from zoo_speech.decoding.long_form import Listener, Recording, rules_of
-from zoo_speech.decoding.whisper import Heard, Rules, greedy, sample
+from zoo_speech.decoding.long_form import LongFormTranscriber, Recording, rules_of
+from zoo_speech.decoding.whisper import Rules, WhisperState, greedy, sample
 from zoo_speech.models.whisper import build
 from zoo_speech.preprocessor import WhisperReader
 from zoo_speech.tasks.whisper_recognition import Recognition
@@ -99,12 +99,12 @@ def test_draws_are_keyed_by_the_sound_and_not_by_its_neighbours() -> None:
 def test_what_is_drawn_follows_the_softmax() -> None:
     model = model_of(a=3.0, b=2.0, end=-9.0)
     with torch.no_grad():
-        heard = Heard(model, torch.randn(1, 80, FRAMES))
+        heard = WhisperState(model, torch.randn(1, 80, FRAMES))
         suppressed = tuple(number for number in range(TIME + 51) if number not in (64, 65))
         rules, prompt = Rules(eos_id=EOS, suppressed=suppressed), torch.tensor([[START, NO_TIMES]])
         draws = [torch.Generator().manual_seed(3)]
         found = sample(heard, prompt, rules, 90, temperature=2.0, draws=draws)[0]
-        best = greedy(Heard(model, torch.randn(1, 80, FRAMES)), prompt, rules, 5)[0]
+        best = greedy(WhisperState(model, torch.randn(1, 80, FRAMES)), prompt, rules, 5)[0]
     difference = 1.0 / 2.0  # of the two scores, by the temperature
     share = found.tokens.count(best.tokens[0]) / 90
     assert share == pytest.approx(1 / (1 + np.exp(-difference)), abs=0.15)
@@ -224,7 +224,7 @@ def test_a_shorter_window_is_cut_where_it_is_quiet_and_read_to_its_end(wanted: b
     task, sound = task_of(model), spoken_and_quiet(3.0)
     with torch.no_grad():
         options = RecognitionOptions(timestamps=wanted, **ONLY_ONCE)  # type: ignore[arg-type]
-        read = Listener(task.model, task.preprocessor, options).read([sound], together=2)[0]
+        read = LongFormTranscriber(task.model, task.preprocessor, options).read([sound], together=2)[0]
     assert read.place == len(sound)
     ends = [one.end for one in read.stretches]
     assert all(one.end > one.start for one in read.stretches)
@@ -246,7 +246,9 @@ def test_what_is_trained_without_times_is_read_without_them() -> None:
     assert not kept.config.timestamps
     for options in ({}, {"timestamps": True}, {"format": "srt"}):
         with torch.no_grad():
-            read = Listener(model, kept, RecognitionOptions(**options, **ONLY_ONCE)).read([sound], together=2)[0]  # type: ignore[arg-type]
+            read = LongFormTranscriber(model, kept, RecognitionOptions(**options, **ONLY_ONCE)).read(
+                [sound], together=2
+            )[0]  # type: ignore[arg-type]
         assert read.place == len(sound) and all(one.end > one.start for one in read.stretches)
         assert all(token < TIME for one in read.stretches for token in one.tokens)
     older = {

@@ -19,7 +19,7 @@ from transformers.models.whisper.modeling_whisper import WhisperForConditionalGe
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
 from zoo_speech.decoding import ctc as decoding
 from zoo_speech.decoding.long_form import rules_of, spectrograms, window_of
-from zoo_speech.decoding.whisper import Heard, greedy
+from zoo_speech.decoding.whisper import WhisperState, greedy
 from zoo_speech.evaluation.transcripts import Characters
 from zoo_speech.interop.wav2vec2 import Wav2Vec2Interop
 from zoo_speech.interop.whisper import WhisperInterop
@@ -109,7 +109,7 @@ def test_a_whisper_of_ours_writes_the_same_there(whisper_folder: Path) -> None:
     assert torch.allclose(features, heard, atol=1e-4)
     prompt = torch.tensor([reader.prompt])
     with torch.no_grad():
-        found = greedy(Heard(model.eval(), features), prompt, rules_of(model, reader), WHISPER.max_length - 2)[0]
+        found = greedy(WhisperState(model.eval(), features), prompt, rules_of(model, reader), WHISPER.max_length - 2)[0]
     assert [token for token in expected if token not in (256, *reader.prompt)] == found.tokens
     assert processor.batch_decode([found.tokens], skip_special_tokens=True)[0].strip() == reader.decode(found.tokens)
 

@@ -27,7 +27,7 @@ from zoo_speech.configs.tasks import (
     Wav2Vec2PretrainingConfig,
 )
 from zoo_speech.datasets.samples import LabelledRecording, Utterance
-from zoo_speech.decoding.alignment import Clock, Placed, align
+from zoo_speech.decoding.alignment import FrameTiming, Placed, align
 from zoo_speech.decoding.long_form import Recording as Heard
 from zoo_speech.decoding.whisper import Stretch
 from zoo_speech.evaluation.transcripts import Characters
@@ -39,7 +39,7 @@ from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
 from zoo_speech.visualization import plots as pictures
-from zoo_speech.visualization.plots import Lane, View, attention, recordings, side_by_side
+from zoo_speech.visualization.plots import Track, View, attention, recordings, side_by_side
 
 from zoo_core import DataError
 from zoo_core.contract import File, Head, NoConfig, SampleKey, TaskContext, inference_mode
@@ -124,17 +124,17 @@ def test_what_is_hidden_is_shaded() -> None:
 def test_long_recordings_show_their_beginning() -> None:
     long = noise(40.0) * (np.arange(640_000) % 320_000 < 32_000)
     other = np.concatenate([long[: 30 * 16_000], noise(10.0, 5)])
-    lanes = [Lane("heard", spelled("ab cd " * 8, 40.0))]
+    lanes = [Track("heard", spelled("ab cd " * 8, 40.0))]
     first, second = (recordings([View(samples=one, rate=16_000, lanes=lanes)]) for one in (long, other))
     assert same(first, second)
     cut = View(samples=long[: 30 * 16_000], rate=16_000, title="the first 30 of 40 s: ", lanes=lanes)
-    kept = [Lane("heard", [one for one in lanes[0].symbols if one.end <= 30])]
+    kept = [Track("heard", [one for one in lanes[0].symbols if one.end <= 30])]
     assert same(first, recordings([View(samples=cut.samples, rate=16_000, title=cut.title, lanes=kept)]))
 
 
 def test_many_characters_become_words_in_rows_as_they_need() -> None:
     def height(text: str) -> int:
-        return int(decoded(recordings([view(0.3, lanes=[Lane("heard", spelled(text, 0.3))])])).shape[0])
+        return int(decoded(recordings([view(0.3, lanes=[Track("heard", spelled(text, 0.3))])])).shape[0])
 
     short, full, fuller = height("ab cd"), height("words " * 40), height("words " * 120)
     assert height("") == short == height("abcde " * 8) < full < fuller
@@ -142,7 +142,7 @@ def test_many_characters_become_words_in_rows_as_they_need() -> None:
     for count, alike in ((8, False), (60, True)):
         symbols = spelled("abc " * count, 0.3)
         moved = [Placed(one.symbol, one.start + 0.001 * (one.symbol == "b"), one.end) for one in symbols]
-        drawn = [recordings([view(0.3, lanes=[Lane("heard", lane)])]) for lane in (symbols, moved)]
+        drawn = [recordings([view(0.3, lanes=[Track("heard", lane)])]) for lane in (symbols, moved)]
         assert same(*drawn) == alike
 
 
@@ -150,8 +150,8 @@ def test_a_path_is_shown_where_it_is() -> None:
     scores = torch.full((100, 3), 1e-4)
     scores[:, 0] = 1.0
     scores[50] = torch.tensor([1e-4, 1.0, 1e-4])
-    found = align(scores.log(), "a", Characters(["a", "b"]), Clock(0.02, 0.0))
-    lanes = [Lane("heard", found.symbols)]
+    found = align(scores.log(), "a", Characters(["a", "b"]), FrameTiming(0.02, 0.0))
+    lanes = [Track("heard", found.symbols)]
     without, drawn = (decoded(recordings([view(2.0, lanes=lanes, path=path)])) for path in (None, found))
     part = drawn[without.shape[0] // 2 :]
     blue = np.abs(part - np.array([0x1F, 0x5F, 0x99]) / 255).max(2) < 0.01
@@ -162,7 +162,7 @@ def test_a_path_is_shown_where_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["", "日本 $x_$ \n\t", "\\frac{1}{2} ~ ^", "é" * 2_000])
 def test_any_text_can_be_drawn(text: str) -> None:
-    decoded(recordings([view(title=text, lanes=[Lane("heard", spelled(text[:90], 1.0))])]))
+    decoded(recordings([view(title=text, lanes=[Track("heard", spelled(text[:90], 1.0))])]))
     decoded(attention(np.zeros((80, 100)), np.ones((1, 50)), [text], seconds=1.0, title=text))
 
 
@@ -276,7 +276,7 @@ MAKERS: Mapping[str, Any] = {
 def test_a_preview_is_what_the_model_is_given(kind: str) -> None:
     task, samples = MAKERS[kind](augment=AUGMENT)
     dataset = task.dataset(samples, train=True)
-    once, again = (task.preview(dataset) for _ in range(2))
+    once, again = (task.input_artifacts(dataset) for _ in range(2))
     assert once == again and list(once) == ["heard.png", *(f"heard_{number}.wav" for number in range(1, 5))]
     for number, index in enumerate((0, 1, 2, 3), start=1):
         key = SampleKey(0, 0, index)
@@ -285,24 +285,24 @@ def test_a_preview_is_what_the_model_is_given(kind: str) -> None:
         assert rate == 16_000 and np.abs(heard).max() == pytest.approx(0.9, abs=1e-3)
         assert np.allclose(heard / 0.9, given / np.abs(given).max(), atol=1e-4)
     plain, samples = MAKERS[kind]()
-    others = plain.preview(plain.dataset(samples, train=True))
+    others = plain.input_artifacts(plain.dataset(samples, train=True))
     assert others["heard_1.wav"] != once["heard_1.wav"] and not same(others["heard.png"], once["heard.png"])
 
 
 def test_a_preview_of_few_recordings_or_silent_ones() -> None:
     task = recognition()
     quiet = Utterance(Waveform(np.zeros(16_000, np.float32), 16_000), "ab")
-    files = task.preview(task.dataset([quiet], train=True))
+    files = task.input_artifacts(task.dataset([quiet], train=True))
     assert set(files) == {"heard.png", "heard_1.wav"}
     assert not read_audio(files["heard_1.wav"]).samples.any()
 
 
 def test_masks_are_seen_in_the_preview() -> None:
     task, hiding = recognition(), recognition(mask_probability=0.1, mask_length=5)
-    shown, shaded = (one.preview(one.dataset(SPOKEN[:1], train=True)) for one in (task, hiding))
+    shown, shaded = (one.input_artifacts(one.dataset(SPOKEN[:1], train=True)) for one in (task, hiding))
     assert shown["heard_1.wav"] == shaded["heard_1.wav"] and not same(shown["heard.png"], shaded["heard.png"])
     spectra = [
-        one.preview(one.dataset(SPOKEN[:1], train=True))
+        one.input_artifacts(one.dataset(SPOKEN[:1], train=True))
         for one in (writing(), writing(spec_augment=SpecAugmentConfig(time_masks=2, time_share=0.5)))
     ]
     assert spectra[0]["heard_1.wav"] == spectra[1]["heard_1.wav"]

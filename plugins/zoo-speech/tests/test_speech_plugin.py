@@ -31,7 +31,7 @@ def test_every_target_can_be_resolved(zoo: Zoo) -> None:
 
 def test_files_that_are_found_in_folders_are_those_that_can_be_read() -> None:
     for task in zoo_tasks():
-        assert not task.suffixes or set(task.suffixes) == set(SUFFIXES)
+        assert not task.input_suffixes or set(task.input_suffixes) == set(SUFFIXES)
 
 
 @pytest.mark.parametrize("model", [spec.name for spec in zoo_models()])

@@ -116,10 +116,10 @@ def test_labels_and_settings_that_cannot_be_meant() -> None:
             AdditiveAngularMarginConfig(**settings)
 
 
-# ---- a rival
+# ---- a baseline
 
 
-def test_a_rival_hears_formants() -> None:
+def test_a_baseline_hears_formants() -> None:
     sounds = [sample(voice, number) for voice in range(6) for number in range(4)]
     trials = draw_trials([one.label for one in sounds], [""] * 24, 1000)
     assert cosine_of_statistics(sounds, sounds, trials, 16_000)["eer"] < 0.2
@@ -245,7 +245,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_voices_and_languages_of_the_splits_are_disjoint(prepared: None) -> None:
-    read = voices.voices(Voices(most=11))
+    read = voices.speakers(Voices(most=11))
     counts: dict[str, dict[str, int]] = {}
     languages: dict[str, set[str]] = {}
     for split in read.splits():
@@ -268,16 +268,16 @@ def test_voices_and_languages_of_the_splits_are_disjoint(prepared: None) -> None
 
 
 def test_settings_of_voices(prepared: None) -> None:
-    whole, few = voices.voices(Voices()), voices.voices(Voices(fewest=12))
+    whole, few = voices.speakers(Voices()), voices.speakers(Voices(fewest=12))
     assert {row.label for split in few.splits() for row in few.samples(split).rows} == {
         "asterisk-en-es", "czech-big", "czech-small", "tuxpaint-es", "tuxpaint-lt", "tuxpaint-ru",
     }  # fmt: skip
     place = {row.language: split for split in whole.splits() for row in whole.samples(split).rows}
-    czech = voices.voices(Voices(languages=("cs",)))
+    czech = voices.speakers(Voices(languages=("cs",)))
     assert {row.label for row in czech.samples(place["cs"]).rows} == {"czech-big", "czech-small"}
-    assert voices.voices(Voices()).digest() == whole.digest() != few.digest()
+    assert voices.speakers(Voices()).digest() == whole.digest() != few.digest()
     with pytest.raises(UnknownName, match="language 'xx'"):
-        voices.voices(Voices(languages=("xx",)))
+        voices.speakers(Voices(languages=("xx",)))
     with pytest.raises(ValueError, match="fewest"):
         Voices(fewest=9, most=8)
 
@@ -299,7 +299,7 @@ def test_labels_of_a_folder_can_be_split_so_that_none_is_in_two_splits(tmp_path:
 
 @pytest.mark.skipif("ZOO_DATA" not in os.environ, reason="needs prepared data sets: zoo data fetch voices")
 def test_the_prepared_voices() -> None:
-    read = voices.voices(Voices())
+    read = voices.speakers(Voices())
     found = {split: {row.label for row in read.samples(split).rows} for split in read.splits()}
     assert {split: len(labels) for split, labels in found.items()} == {"train": 26, "validation": 12, "test": 15}
     assert len(set.union(*found.values())) == 53

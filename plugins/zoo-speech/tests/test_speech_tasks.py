@@ -1,4 +1,4 @@
-"""Padding never changes a loss, an answer or a metric; draws are functions of their keys; rivals stand beside figures."""
+"""Padding never changes a loss, an answer or a metric; draws are functions of their keys; baselines stand beside figures."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_transcripts_without_a_path_are_counted() -> None:
     assert found == [(11.0, 0.0), (0.0, 17.0)]
 
 
-def test_figures_and_rivals_of_recognition() -> None:
+def test_figures_and_baselines_of_recognition() -> None:
     task = recognition()
     task.model.eval()
     dataset = task.dataset(SPOKEN, train=False)
@@ -249,13 +249,13 @@ def test_figures_and_rivals_of_recognition() -> None:
     assert task.baselines(SPOKEN, SPOKEN)["always the same"]["wer"] == pytest.approx((3 + 3) / 6)
 
 
-def test_rivals_of_classification_hear_something() -> None:
+def test_baselines_of_classification_hear_something() -> None:
     slow, fast = (np.sin(np.arange(8000) * step).astype(np.float32) for step in (0.05, 0.9))
     sounds = [LabelledRecording(Waveform((slow if n % 2 else fast) * 0.5, 16_000), "ab"[n % 2]) for n in range(12)]
     listed = classification().baselines(sounds[:8], sounds[8:])
-    rivals = {name: figures_of(found) for name, found in listed.items()}
-    assert rivals["majority"]["accuracy"] == 0.5
-    assert rivals["linear on MFCC statistics"]["accuracy"] == 1.0
+    baselines = {name: figures_of(found) for name, found in listed.items()}
+    assert baselines["majority"]["accuracy"] == 0.5
+    assert baselines["linear on MFCC statistics"]["accuracy"] == 1.0
 
 
 def test_bad_samples_are_named() -> None:

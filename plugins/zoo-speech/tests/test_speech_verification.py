@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from zoo_speech.evaluation.verification import Trials, draw_trials, judged, scored
+from zoo_speech.evaluation.verification import Trials, cosine_scores, draw_trials, verification_metrics
 
 from zoo_core import DataError
 
@@ -16,25 +16,27 @@ def test_figures_by_hand() -> None:
     same = np.array([True, True, True, True, False, False, False, False])
     # At 0.5 one of four is missed and one of four accepted.
     scores = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.2, 0.1, 0.0])
-    found = judged(scores, same)
+    found = verification_metrics(scores, same)
     assert found.eer == pytest.approx(0.25) and found.auc == pytest.approx(15 / 16)
     # Accepting nothing false leaves one miss in four, which costs 0.05 / 4 of 0.05.
     assert found.min_dcf == pytest.approx(0.25) and found.dcf_score == pytest.approx(0.7)
     # Two scores for either kind, one of each swapped: the curve crosses in the middle of a step.
-    assert judged(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])).eer == pytest.approx(0.5)
-    assert judged(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).eer == pytest.approx(0.5)
+    assert verification_metrics(
+        np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])
+    ).eer == pytest.approx(0.5)
+    assert verification_metrics(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).eer == pytest.approx(0.5)
 
 
 def test_figures_at_their_ends() -> None:
     same = np.random.default_rng(0).random(4000) < 0.3
     right = same.astype(np.float64)
-    perfect, reversed_ = judged(right, same), judged(-right, same)
+    perfect, reversed_ = verification_metrics(right, same), verification_metrics(-right, same)
     assert (perfect.eer, perfect.min_dcf, perfect.auc) == (0.0, 0.0, 1.0) and perfect.eer_score == 1.0
     assert (reversed_.eer, reversed_.min_dcf, reversed_.auc) == (1.0, 1.0, 0.0)
-    chance = judged(np.random.default_rng(1).random(4000), same)
+    chance = verification_metrics(np.random.default_rng(1).random(4000), same)
     assert chance.eer == pytest.approx(0.5, abs=0.03) and chance.auc == pytest.approx(0.5, abs=0.03)
     assert 0.95 < chance.min_dcf <= 1.0
-    constant = judged(np.zeros(4000), same)
+    constant = verification_metrics(np.zeros(4000), same)
     assert (constant.eer, constant.auc, constant.min_dcf) == (0.5, 0.5, 1.0)
 
 
@@ -57,14 +59,14 @@ def test_trials_are_all_pairs_of_a_group_or_a_draw_of_them() -> None:
 
 def test_scores_are_cosines() -> None:
     trials = Trials(np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
-    assert scored(np.array([[3.0, 0.0], [1.0, 1.0], [0.0, 0.0]]), trials) == pytest.approx([0.5**0.5, 0.0])
+    assert cosine_scores(np.array([[3.0, 0.0], [1.0, 1.0], [0.0, 0.0]]), trials) == pytest.approx([0.5**0.5, 0.0])
 
 
 def test_many_trials_are_scored_in_the_memory_of_few() -> None:
     embeddings = np.random.default_rng(0).standard_normal((300, 192)).astype(np.float32)
     trials = draw_trials([str(n % 7) for n in range(300)], [""] * 300, 40_000)
     tracemalloc.start()
-    found = scored(embeddings, trials)
+    found = cosine_scores(embeddings, trials)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 32 << 20 < 2 * 40_000 * 192 * 8  # bytes, of all pairs of embeddings at once
@@ -75,9 +77,9 @@ def test_many_trials_are_scored_in_the_memory_of_few() -> None:
 def test_an_embedding_that_is_no_number_leaves_no_figures() -> None:
     trials = draw_trials(list("aabb"), [""] * 4, 10)
     embeddings = np.eye(4)
-    assert not any(map(math.isnan, judged(scored(embeddings, trials), trials.same)))
+    assert not any(map(math.isnan, verification_metrics(cosine_scores(embeddings, trials), trials.same)))
     for broken in (np.nan, np.inf):
         embeddings[2, 1] = broken
         with np.errstate(invalid="ignore"):
-            scores = scored(embeddings, trials)
-        assert all(map(math.isnan, judged(scores, trials.same)))
+            scores = cosine_scores(embeddings, trials)
+        assert all(map(math.isnan, verification_metrics(scores, trials.same)))

@@ -21,9 +21,9 @@ from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
 from zoo_speech.datasets.samples import Utterance
-from zoo_speech.decoding.long_form import Listener, spectrograms, window_of
-from zoo_speech.decoding.segmentation import quietest
-from zoo_speech.decoding.whisper import Heard, Rules, beam_search, greedy, stretches
+from zoo_speech.decoding.long_form import LongFormTranscriber, spectrograms, window_of
+from zoo_speech.decoding.segmentation import quietest_frame
+from zoo_speech.decoding.whisper import Rules, WhisperState, beam_search, greedy, stretches
 from zoo_speech.models.whisper import build
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
@@ -150,7 +150,7 @@ def test_tokens_are_those_of_transformers(times: int | None, beams: int) -> None
         features = torch.randn(3, 80, FRAMES)
         prompt = torch.tensor([[START] if times else [START, NO_TIMES]] * 3)
         with torch.no_grad():
-            heard = Heard(model, features)
+            heard = WhisperState(model, features)
             heard.first(START)  # may be asked before, and changes nothing
             found = (
                 beam_search(heard, prompt, rules, 16, beams=beams) if beams > 1 else greedy(heard, prompt, rules, 16)
@@ -169,7 +169,7 @@ def test_the_mean_is_that_of_the_tokens_and_the_end() -> None:
     features = torch.randn(2, 80, FRAMES)
     prefer(model, [EOS], 2.2)
     with torch.no_grad():
-        for row, one in enumerate(greedy(Heard(model, features), prompt, rules, 8)):
+        for row, one in enumerate(greedy(WhisperState(model, features), prompt, rules, 8)):
             tokens = [*one.tokens, EOS][:8]
             inputs = torch.tensor([[START, NO_TIMES, *tokens[:-1]]])
             logits = model(input_features=features[row : row + 1], decoder_input_ids=inputs).logits[0, 1:]
@@ -178,8 +178,8 @@ def test_the_mean_is_that_of_the_tokens_and_the_end() -> None:
                 logits.index_fill(1, suppressed, -torch.inf).log_softmax(-1).gather(1, torch.tensor(tokens)[:, None])
             )
             assert one.mean == pytest.approx(float(chosen.mean()), rel=1e-4)
-        beams = beam_search(Heard(model, features), prompt, Rules(eos_id=EOS), 8, beams=4)
-        single = greedy(Heard(model, features), prompt, Rules(eos_id=EOS), 8)
+        beams = beam_search(WhisperState(model, features), prompt, Rules(eos_id=EOS), 8, beams=4)
+        single = greedy(WhisperState(model, features), prompt, Rules(eos_id=EOS), 8)
     assert all(several.mean >= one.mean - 1e-5 for several, one in zip(beams, single, strict=True))
 
 
@@ -411,8 +411,8 @@ def test_the_quietest_place_is_in_the_last_third() -> None:
     sound = np.ones(16_000, np.float32)
     sound[2000:6000] = 0.0
     sound[12_000:15_000] = 0.0
-    assert 12_000 <= quietest(sound) <= 15_000
-    assert quietest(np.zeros(16_000, np.float32)) > 14_000 and 6 < quietest(np.ones(9, np.float32)) <= 9
+    assert 12_000 <= quietest_frame(sound) <= 15_000
+    assert quietest_frame(np.zeros(16_000, np.float32)) > 14_000 and 6 < quietest_frame(np.ones(9, np.float32)) <= 9
 
 
 def test_silence_is_left_out(trained: nn.Module) -> None:
@@ -430,10 +430,10 @@ def test_languages_are_asked_for_told_or_refused() -> None:
     model, reader = random_model(2), reader_of(**MULTILINGUAL)
     features = spectrograms(torch.from_numpy(tone(300.0))[None], torch.tensor([10_240]), window_of(model))
     with torch.no_grad():
-        scores = Heard(model, features).first(START)[0]
+        scores = WhisperState(model, features).first(START)[0]
         asked = "en" if scores[EN] > scores[DE] else "de"
         prompt = torch.tensor([[START, DE, TRANSCRIBE, NO_TIMES]])
-        german = greedy(Heard(model, features), prompt, Rules(eos_id=EOS), CONFIG.max_length - 4)[0].tokens
+        german = greedy(WhisperState(model, features), prompt, Rules(eos_id=EOS), CONFIG.max_length - 4)[0].tokens
     task = task_of(model, reader)
     assert task.predict([tone(300.0)], RecognitionOptions())[0]["language"] == asked
     answer = task.predict([tone(300.0)], RecognitionOptions(language="de"))[0]
@@ -448,5 +448,5 @@ def test_windows_of_other_sizes(trained: nn.Module) -> None:
     """A reader that hears less at once than its model could."""
     reader = WhisperReader(replace(reader_of().config, max_seconds=0.4), tokenizer())
     with torch.no_grad():
-        read = Listener(trained, reader, RecognitionOptions()).read([tone(300.0, 0.7)], together=2)[0]
+        read = LongFormTranscriber(trained, reader, RecognitionOptions()).read([tone(300.0, 0.7)], together=2)[0]
     assert [round(one.start, 3) for one in read.stretches] == [0.0, 0.4] and read.place == 11_200

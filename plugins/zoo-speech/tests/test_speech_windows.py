@@ -17,7 +17,7 @@ from zoo_speech.datasets.samples import Utterance
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.tasks.common import no_longer
+from zoo_speech.tasks.common import filter_by_duration
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.whisper_recognition import Recognition
 
@@ -105,10 +105,10 @@ def test_training_leaves_out_what_is_longer_and_an_evaluation_does_not() -> None
     assert len(task.dataset(samples, train=True)) == 2
     with pytest.raises(DataError, match=r"sample 2: 0\.8 s"):
         task.dataset(samples, train=False)
-    kept = no_longer(samples, 0.5)
+    kept = filter_by_duration(samples, 0.5)
     assert [kept[place] for place in range(len(kept))] == [samples[0], samples[2]]
     with pytest.raises(DataError, match=r"at most 0\.1 s among 3"):
-        no_longer(samples, 0.1)
+        filter_by_duration(samples, 0.1)
     with pytest.raises(ValueError, match="longest"):
         RecognitionConfig(longest=0.0)
 

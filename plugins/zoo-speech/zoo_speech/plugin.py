@@ -90,7 +90,7 @@ _TASKS: list[TaskSpec] = [
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:RecognitionOptions",
         outputs=("text", "segments", "language", "file", "picture"),
-        suffixes=_SUFFIXES,
+        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="wav2vec2-pretraining",
@@ -115,7 +115,7 @@ _TASKS: list[TaskSpec] = [
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
         predict="zoo_speech.configs.tasks:CTCOptions",
         outputs=("text", "segments", "file", "picture"),
-        suffixes=_SUFFIXES,
+        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="audio-classification",
@@ -129,7 +129,7 @@ _TASKS: list[TaskSpec] = [
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:AudioClassificationOptions",
         outputs=("label", "score", "scores", "picture"),
-        suffixes=_SUFFIXES,
+        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="speaker-verification",
@@ -143,7 +143,7 @@ _TASKS: list[TaskSpec] = [
         loss_inputs=("cosines", "labels"),
         predict="zoo_speech.configs.tasks:SpeakerVerificationOptions",
         outputs=("same", "score", "embedding"),
-        suffixes=_SUFFIXES,
+        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="speech-feature-extraction",
@@ -154,7 +154,7 @@ _TASKS: list[TaskSpec] = [
         labelled=False,
         predict="zoo_speech.configs.tasks:EmbeddingOptions",
         outputs=("embedding", "frames"),
-        suffixes=_SUFFIXES,
+        input_suffixes=_SUFFIXES,
     ),
 ]
 

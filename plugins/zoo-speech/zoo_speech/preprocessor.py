@@ -19,7 +19,7 @@ from zoo_core.contract import Preprocessor, from_data, panics_as, refuse_slow, t
 from zoo_core.data import rehearse
 from zoo_speech.audio.audio import resampled
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperReaderConfig
-from zoo_speech.datasets.samples import called, recording_of
+from zoo_speech.datasets.samples import recording_of, sample_name
 from zoo_speech.evaluation.transcripts import Characters, normalised
 
 SETTINGS_FILE = "speech.json"
@@ -35,13 +35,13 @@ _SILENCE = 1e-7
 """Added to the variance of a recording before it is divided by its root, as Transformers does."""
 
 
-class Reader(Preprocessor):
+class SpeechPreprocessor(Preprocessor):
     """What all speech models need of a recording: one rate and a longest length."""
 
     sampling_rate: int
     max_seconds: float
 
-    def heard(self, item: Any, number: int) -> Samples:
+    def waveform(self, item: Any, number: int) -> Samples:
         """The whole recording at the model's rate. `number` is the input's position, from 0. Raises `DataError`."""
         return resampled(recording_of(item, number).waveform, self.sampling_rate).samples
 
@@ -51,11 +51,11 @@ class Reader(Preprocessor):
         return round(self.max_seconds * self.sampling_rate)
 
     @abstractmethod
-    def spelled(self, text: str) -> str:
+    def normalize_transcript(self, text: str) -> str:
         """A transcript as the model's own are written, for training and for comparing."""
 
 
-class SpeechReader(Reader):
+class SpeechReader(SpeechPreprocessor):
     """Waveforms of mean 0 and variance 1, and transcripts by characters."""
 
     def __init__(self, config: SpeechReaderConfig, characters: Characters | None) -> None:
@@ -75,10 +75,10 @@ class SpeechReader(Reader):
             text = getattr(sample, "text", None)
             if not isinstance(text, str):
                 raise DataError(
-                    f"{called(sample, number)} has no transcript",
+                    f"{sample_name(sample, number)} has no transcript",
                     hint="set preprocessor.text=none for unlabelled audio",
                 )
-            texts.append(reader.spelled(text))
+            texts.append(reader.normalize_transcript(text))
         try:
             reader.characters = Characters.of(texts)
         except ValueError as error:
@@ -118,7 +118,7 @@ class SpeechReader(Reader):
         """`vocab_size` where transcripts are spelled."""
         return {} if self.characters is None else {"vocab_size": len(self.characters)}
 
-    def spelled(self, text: str) -> str:
+    def normalize_transcript(self, text: str) -> str:
         """In small letters and without punctuation as the settings say."""
         return normalised(text, lower=self.config.case == "lower", punctuation=self.config.punctuation == "keep")
 
@@ -129,7 +129,7 @@ class SpeechReader(Reader):
         return scaled
 
 
-class WhisperReader(Reader):
+class WhisperReader(SpeechPreprocessor):
     """The rate of Whisper and its byte-level tokenizer."""
 
     def __init__(self, config: WhisperReaderConfig, tokenizer: Tokenizer) -> None:
@@ -167,7 +167,7 @@ class WhisperReader(Reader):
         return {SETTINGS_FILE: written(to_data(self.config)), TOKENIZER_FILE: self.tokenizer.to_str().encode()}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
-        """Another prompt, as for another language. Raises `RecipeError` for settings that there are not."""
+        """Another prompt, as for another language. Raises `RecipeError` for settings that do not exist."""
         config = from_data(WhisperReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         return type(self)(config, self.tokenizer)
 
@@ -214,13 +214,13 @@ class WhisperReader(Reader):
         """Whether the prompt as it is says all that the model asks for."""
         return not self.config.multilingual or any(one in self.languages.values() for one in self.prompt)
 
-    def spelled(self, text: str) -> str:
+    def normalize_transcript(self, text: str) -> str:
         """As it is, with single spaces."""
         return normalised(text, lower=False, punctuation=True)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a transcript, without prompt and end; a leading space, as Whisper writes."""
-        return list(self.tokenizer.encode(" " + self.spelled(text), add_special_tokens=False).ids)
+        return list(self.tokenizer.encode(" " + self.normalize_transcript(text), add_special_tokens=False).ids)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of tokens; special ones and timestamps are nothing."""

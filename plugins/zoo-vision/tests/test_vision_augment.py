@@ -113,7 +113,7 @@ def test_a_failing_change_gives_the_global_generator_back() -> None:
 
 def test_nothing_asked_for_is_nothing_done() -> None:
     augment, array = augmentation(), picture()
-    assert torch.equal(augment(array, key()), augment.preprocessor.fitted(array))
+    assert torch.equal(augment(array, key()), augment.preprocessor.resize_and_crop(array))
 
 
 def test_padding_shifts_by_up_to_so_many_pixels_and_repeats_the_border() -> None:
@@ -167,7 +167,7 @@ def test_resized_crops_keep_the_asked_share_of_the_original_and_its_sharpness() 
 )
 def test_each_change_does_what_it_says(settings: dict[str, Any], holds: Any) -> None:
     augment, array = augmentation(**settings), picture(24, 24)
-    plain = augment.preprocessor.fitted(array)
+    plain = augment.preprocessor.resize_and_crop(array)
     made = [augment(array, key(index)) for index in range(20)]
     changed = [one for one in made if not torch.equal(one, plain)]
     assert len(changed) >= 10 and all(holds(plain, one) for one in changed)

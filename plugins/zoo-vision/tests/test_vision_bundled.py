@@ -40,7 +40,7 @@ def test_the_bundled_classifier_knows_trousers_and_says_where_it_looked(zoo: Zoo
     assert loaded.predict(colour)["label"] == "Trouser"
 
 
-def test_its_card_states_data_split_seed_and_rivals(zoo: Zoo) -> None:
+def test_its_card_states_data_split_seed_and_baselines(zoo: Zoo) -> None:
     card = zoo.registry.find(NAME).card
     accuracy = next(metric for metric in card.metrics if metric.name == "accuracy")
     assert (accuracy.split, accuracy.samples, accuracy.seed) == ("test", 10_000, 0)

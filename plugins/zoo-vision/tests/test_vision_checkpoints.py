@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from zoo_vision.configs.models import TimmConfig
 from zoo_vision.interop import packaged as checkpoints
-from zoo_vision.interop.packaged import Package, fetched, in_order
+from zoo_vision.interop.packaged import Package, fetched, in_timms_order
 from zoo_vision.interop.timm import TimmInterop
 from zoo_vision.models.timm import build
 from zoo_vision.plugin import zoo_models
@@ -105,14 +105,16 @@ def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(shelf: Shelf
 def test_tensors_in_another_order_or_of_another_shape_are_refused() -> None:
     theirs = original()
     names = list(theirs)
-    assert list(in_order(theirs, PACKAGE.architecture)) == list(timm.create_model(PACKAGE.architecture).state_dict())
+    assert list(in_timms_order(theirs, PACKAGE.architecture)) == list(
+        timm.create_model(PACKAGE.architecture).state_dict()
+    )
     swapped = {name: theirs[name] for name in [names[0], names[2], names[1], *names[3:]]}
     with pytest.raises(DataError, match=r"the package's _2\.bias .* is not bn1\.weight"):
-        in_order(swapped, PACKAGE.architecture)
+        in_timms_order(swapped, PACKAGE.architecture)
     with pytest.raises(DataError, match=r"is not conv_stem\.weight"):
-        in_order({**theirs, names[0]: torch.zeros(1)}, PACKAGE.architecture)
+        in_timms_order({**theirs, names[0]: torch.zeros(1)}, PACKAGE.architecture)
     with pytest.raises(DataError, match=f"has {len(names)} tensors, the package {len(names) - 1}"):
-        in_order({name: theirs[name] for name in names[:-1]}, PACKAGE.architecture)
+        in_timms_order({name: theirs[name] for name in names[:-1]}, PACKAGE.architecture)
 
 
 def test_what_the_plugin_offers_is_pinned_and_lies_under_its_own_name(tmp_path: Path) -> None:

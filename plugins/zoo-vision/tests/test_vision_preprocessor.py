@@ -62,7 +62,7 @@ def test_colour_pictures_equal_timms_to_the_pixel(
 ) -> None:
     config = ImagePreprocessorConfig(img_size=size, crop_pct=crop_pct, interpolation=interpolation, **RGB)
     array = noise(*shape, 3)
-    fitted = ImagePreprocessor(config).fitted(array)
+    fitted = ImagePreprocessor(config).resize_and_crop(array)
     assert fitted.dtype == torch.uint8 and fitted.shape == (3, size, size)
     assert torch.equal(fitted, timm_pixels(array, config, "RGB"))
 
@@ -72,7 +72,7 @@ def test_grey_and_colour_meet_as_in_pillow_and_timm(channels: int, settings: dic
     config = ImagePreprocessorConfig(img_size=48, crop_pct=0.8, **settings)
     array = noise(75, 50, channels)
     expected = timm_pixels(array, config, "RGB" if config.in_chans == 3 else "L")
-    assert torch.equal(ImagePreprocessor(config).fitted(array), expected)
+    assert torch.equal(ImagePreprocessor(config).resize_and_crop(array), expected)
 
 
 def test_normalised_pictures_equal_timms() -> None:
@@ -84,7 +84,7 @@ def test_normalised_pictures_equal_timms() -> None:
     )
     array = noise(90, 120, 3)
     ours = ImagePreprocessor(config)
-    normalised = ours.normalise(ours.fitted(array)[None])
+    normalised = ours.normalise(ours.resize_and_crop(array)[None])
     assert normalised.dtype == torch.float32
     torch.testing.assert_close(normalised[0], transform(Image.fromarray(array)))
 
@@ -92,7 +92,7 @@ def test_normalised_pictures_equal_timms() -> None:
 def test_a_picture_of_the_wanted_size_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     array = noise(32, 32, 1)
     monkeypatch.setattr(Image, "fromarray", None)
-    assert np.array_equal(preprocessor(img_size=32, **GREY).fitted(array)[0].numpy(), array[:, :, 0])
+    assert np.array_equal(preprocessor(img_size=32, **GREY).resize_and_crop(array)[0].numpy(), array[:, :, 0])
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -102,8 +102,8 @@ def test_what_comes_out_shares_no_memory_and_read_only_pictures_are_fine(channel
     array.flags.writeable = False
     for settings in (GREY, RGB):
         one = preprocessor(img_size=16, **settings)
-        one.fitted(array).zero_()
-        one.squashed(array).zero_()
+        one.resize_and_crop(array).zero_()
+        one.resize(array).zero_()
         assert np.array_equal(array, before)
 
 
@@ -126,7 +126,7 @@ def test_a_picture_as_thin_as_a_hair_is_fitted_without_filling_the_memory() -> N
     array = np.broadcast_to(np.arange(30_000, dtype=np.int64)[:, None, None] * 256 // 30_000, (30_000, 1, 1))
     one = preprocessor(img_size=224, **GREY)
     for picture in (array.astype(np.uint8), array.astype(np.uint8).transpose(1, 0, 2)):
-        fitted = one.fitted(picture)
+        fitted = one.resize_and_crop(picture)
         assert fitted.shape == (1, 224, 224)
         assert set(np.unique(fitted.numpy()).tolist()) <= {127, 128}
 
@@ -134,7 +134,7 @@ def test_a_picture_as_thin_as_a_hair_is_fitted_without_filling_the_memory() -> N
 def test_squashing_keeps_the_whole_picture() -> None:
     array = np.zeros((10, 40, 1), np.uint8)
     array[:, :10] = 255
-    squashed = preprocessor(img_size=8, interpolation="bilinear", **GREY).squashed(array)
+    squashed = preprocessor(img_size=8, interpolation="bilinear", **GREY).resize(array)
     assert squashed.shape == (1, 8, 8)
     assert squashed[0, :, :1].min() == 255 and squashed[0, :, 3:].max() == 0
 
@@ -164,7 +164,7 @@ def test_statistics_are_those_of_the_resized_pictures(channels: Any) -> None:
     config = ImagePreprocessorConfig(img_size=12, in_chans=channels)
     samples = [Sample(noise(20 + n, 30, channels, seed=n)) for n in range(7)]
     one = ImagePreprocessor.fit(config, samples)
-    stack = torch.stack([one.fitted(sample.image) for sample in samples]).double() / 255
+    stack = torch.stack([one.resize_and_crop(sample.image) for sample in samples]).double() / 255
     np.testing.assert_allclose(one.mean, stack.mean((0, 2, 3)).numpy(), atol=1e-6)
     np.testing.assert_allclose(one.std, stack.std((0, 2, 3), correction=0).numpy(), atol=1e-6)
     assert ImagePreprocessor.fit(config, iter(samples)).files() == one.files()
@@ -215,7 +215,7 @@ def test_what_is_no_picture_is_named() -> None:
         ([[1]], "uint8 array, found list"),
     ):
         with pytest.raises(DataError, match=message):
-            one.fitted(array)  # type: ignore[arg-type]
+            one.resize_and_crop(array)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", [GREY, RGB])
@@ -224,8 +224,8 @@ def test_files_restore_the_same_preprocessor(settings: dict[str, Any]) -> None:
     after = ImagePreprocessor.from_files(before.files())
     assert after.files() == before.files() and after.config == before.config
     array = noise(31, 45, 3)
-    assert torch.equal(after.fitted(array), before.fitted(array))
-    batch = before.fitted(array)[None]
+    assert torch.equal(after.resize_and_crop(array), before.resize_and_crop(array))
+    batch = before.resize_and_crop(array)[None]
     assert torch.equal(after.normalise(batch), before.normalise(batch))
 
 
@@ -293,7 +293,7 @@ def test_squashing_is_timms_to_the_pixel() -> None:
     theirs = create_transform(
         (3, 32, 32), crop_mode="squash", crop_pct=0.875, interpolation="bicubic", mean=(0.0,) * 3, std=(1.0,) * 3
     )
-    ours = preprocessor(img_size=32, crop_mode="squash", crop_pct=0.875, **RGB).fitted(picture)
+    ours = preprocessor(img_size=32, crop_mode="squash", crop_pct=0.875, **RGB).resize_and_crop(picture)
     assert torch.equal((theirs(Image.fromarray(picture)) * 255).round().to(torch.uint8), ours)
 
 

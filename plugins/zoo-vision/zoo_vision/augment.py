@@ -58,10 +58,10 @@ class Augmentation:
         return self(array, generator), self(array, generator)
 
     def _whole(self, array: Pixels, generator: Generator) -> Tensor:
-        return self.preprocessor.fitted(array)
+        return self.preprocessor.resize_and_crop(array)
 
     def _shifted(self, array: Pixels, generator: Generator) -> Tensor:
-        picture = self.preprocessor.fitted(array).numpy()
+        picture = self.preprocessor.resize_and_crop(array).numpy()
         down, right = generator.integers(-self.config.padding, self.config.padding, size=2, endpoint=True)
         # Clipped places repeat the border, which suits dark, light and photographed grounds alike.
         picture = picture.take(self._places + down, axis=1, mode="clip")
@@ -74,7 +74,7 @@ class Augmentation:
         with _keyed(generator):
             box = self._box.make_params([size])
         top, left = box["top"], box["left"]
-        return self.preprocessor.squashed(array[top : top + box["height"], left : left + box["width"]])
+        return self.preprocessor.resize(array[top : top + box["height"], left : left + box["width"]])
 
 
 def _changes(config: AugmentConfig, preprocessor: ImagePreprocessor) -> list[tuple[float, _Change]]:

@@ -114,7 +114,7 @@ _TASK_SPECS = [
         loss_inputs=("logits", "labels"),
         predict="zoo_vision.configs.models:ClassificationOptions",
         outputs=("label", "score", "scores", "explanation"),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-multi-label",
@@ -124,7 +124,7 @@ _TASK_SPECS = [
         data=("labelled-image",),
         labelled=True,
         outputs=("labels", "scores"),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-regression",
@@ -134,7 +134,7 @@ _TASK_SPECS = [
         data=("labelled-image",),
         labelled=True,
         outputs=("value", "values"),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="masked-image-modeling",
@@ -148,7 +148,7 @@ _TASK_SPECS = [
         loss_inputs=("predicted", "target"),
         predict="zoo_vision.configs.models:MaskedOptions",
         outputs=("reconstruction",),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-contrastive",
@@ -161,7 +161,7 @@ _TASK_SPECS = [
         loss="nt-xent",
         loss_inputs=("first", "second"),
         outputs=("embedding",),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
         name="image-feature-extraction",
@@ -172,7 +172,7 @@ _TASK_SPECS = [
         labelled=False,
         predict="zoo_vision.configs.models:EmbeddingOptions",
         outputs=("embedding",),
-        suffixes=RASTER_SUFFIXES,
+        input_suffixes=RASTER_SUFFIXES,
     ),
 ]
 

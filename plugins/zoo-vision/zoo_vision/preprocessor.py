@@ -67,7 +67,7 @@ class ImagePreprocessor(Preprocessor):
             return cls(config)
         plain = (0.0,) * config.in_chans, (1.0,) * config.in_chans
         unmeasured = cls(dataclasses.replace(config, mean=plain[0], std=plain[1]))
-        mean, std = _measure(unmeasured.fitted(picture) for picture in _evenly_spaced(samples))
+        mean, std = _measure(unmeasured.resize_and_crop(picture) for picture in _evenly_spaced(samples))
         return cls(dataclasses.replace(config, mean=mean, std=std))
 
     @classmethod
@@ -128,7 +128,7 @@ class ImagePreprocessor(Preprocessor):
             array = np.broadcast_to(array, (*array.shape[:2], 3))
         return array
 
-    def fitted(self, array: Pixels) -> Tensor:
+    def resize_and_crop(self, array: Pixels) -> Tensor:
         """The picture as uint8 (C, S, S): shorter side (`squash`: both) resized to S / crop_pct, then the centre.
 
         Equal to timm's evaluation transform to the pixel; only pictures more than 20 times as long as wide lose their
@@ -146,7 +146,7 @@ class ImagePreprocessor(Preprocessor):
             array = self._resize(array, *sides)
         return _tensor(_centre(array, self.img_size))
 
-    def squashed(self, array: Pixels) -> Tensor:
+    def resize(self, array: Pixels) -> Tensor:
         """The whole picture as uint8 (C, S, S), whatever its proportions were. Raises as `channels`."""
         array = self.channels(array)
         if array.shape[:2] != (self.img_size, self.img_size):

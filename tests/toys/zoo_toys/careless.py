@@ -72,7 +72,7 @@ def task(config: CarelessConfig, context: Any) -> Any:
             if os.getpid() != config.home:
                 fail(way)
 
-        def preview(self, dataset: Any) -> dict[str, bytes]:
+        def input_artifacts(self, dataset: Any) -> dict[str, bytes]:
             self.fail(config.preview)
             return {"preview.txt": b"seen"}
 
@@ -84,7 +84,7 @@ def task(config: CarelessConfig, context: Any) -> Any:
             self.fail(config.intervals)
             return {"accuracy": config.ends} if config.ends else super().intervals(gathered)
 
-        def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+        def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
             self.fail(config.retrospect)
             return {"count.txt": str(len(kept.get("right.txt", ()))).encode()}
 

@@ -76,20 +76,20 @@ def __getattr__(word: str) -> Any:
 class Faulty:
     """What each extra of a task does first."""
 
-    def preview(self, dataset: Any) -> dict[str, bytes]:
+    def input_artifacts(self, dataset: Any) -> dict[str, bytes]:
         """And a file of its own, as the others that are pictures, so that there is one whatever the task."""
         _meet("preview")
-        return {**super().preview(dataset), "first.txt": b"made"}  # type: ignore[misc]
+        return {**super().input_artifacts(dataset), "first.txt": b"made"}  # type: ignore[misc]
 
     def artifacts(self, modules: Mapping[str, Any], gathered: Mapping[str, Any]) -> dict[str, bytes]:
         """Those of evaluations, and of the final one."""
         _meet("pictures" if _after() else "evaluation")
         return {**super().artifacts(modules, gathered), "shown.txt": b"made"}  # type: ignore[misc]
 
-    def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+    def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
         """Of all evaluations."""
         _meet("retrospect")
-        return {**super().retrospect(kept), "last.txt": b"made"}  # type: ignore[misc]
+        return {**super().run_artifacts(kept), "last.txt": b"made"}  # type: ignore[misc]
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Any]:
         """A first one that may fail, and the task's own."""

@@ -88,7 +88,7 @@ def check_file(path: Path) -> int:
         raise DataError(f"{path}: can't be read: {reason(error)}") from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
-        raise DataError(f"{path}: {kind}, where a file is due")
+        raise DataError(f"{path}: expected a regular file, found {kind}")
     return status.st_size
 
 

@@ -72,7 +72,7 @@ class TranslationConfig(AdversarialConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationOptions:
-    """How a translator answers: there is nothing to choose but what it was trained on."""
+    """How a translator answers: nothing is to be chosen but what it was trained on."""
 
     condition: Literal["given", "grey", "outline"] = "given"
     """Take inputs as the condition itself, or make it of them."""

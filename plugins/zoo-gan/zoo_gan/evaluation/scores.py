@@ -26,7 +26,7 @@ Images = Tensor
 """uint8 (B, C, S, S)."""
 
 
-class Judge:
+class FeatureExtractor:
     """What generated pictures are looked at with; this one sees nothing but the pixels, shrunk to 8×8."""
 
     reference = "pixels 8×8"
@@ -44,7 +44,7 @@ class Judge:
         raise UsageError("pixels tell no classes apart", hint="set task.features to a classifier")
 
 
-class NetworkJudge(Judge):
+class NetworkFeatures(FeatureExtractor):
     """A registered checkpoint: its embeddings, and its classes if it is a classifier."""
 
     def __init__(self, name: str) -> None:
@@ -73,9 +73,9 @@ class NetworkJudge(Judge):
         return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top_k=1)]
 
 
-def judge_of(name: str) -> Judge:
+def judge_of(name: str) -> FeatureExtractor:
     """The judge that a recipe names; the pixels for an empty name."""
-    return NetworkJudge(name) if name else Judge()
+    return NetworkFeatures(name) if name else FeatureExtractor()
 
 
 def arrays(images: Images) -> list[Pixels]:

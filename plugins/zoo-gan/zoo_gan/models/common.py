@@ -17,7 +17,7 @@ from zoo_gan.configs.models import DCGANConfig, MLPConfig, R3GANConfig
 _Config = TypeVar("_Config", DCGANConfig, MLPConfig, R3GANConfig)
 
 
-class Adversaries(nn.Module):
+class GAN(nn.Module):
     """A generator and the discriminator that it learns against, as one checkpoint."""
 
     path_lengths: Tensor | None
@@ -64,7 +64,7 @@ class Adversaries(nn.Module):
         return samples
 
 
-class Latents(nn.Module):
+class LatentEmbedding(nn.Module):
     """What a generator starts from: latents, and beside them an embedding of the class where there are classes.
 
     Source: Mirza and Osindero, Conditional Generative Adversarial Nets, 2014, arXiv 1411.1784, section 3.2. The

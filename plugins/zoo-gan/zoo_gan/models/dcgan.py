@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from zoo_core.contract import Head
 from zoo_gan.configs.models import DCGANConfig, stages_of
 from zoo_gan.models.common import (
-    Adversaries,
-    Latents,
+    GAN,
+    LatentEmbedding,
     Projection,
     check_samples,
     conditioned,
@@ -29,10 +29,10 @@ _SLOPE = 0.2
 """Of the leaky ReLU on its negative side (section 4)."""
 
 
-def build(config: DCGANConfig, head: Head) -> Adversaries:
+def build(config: DCGANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
     config = conditioned(config, head)
-    return Adversaries(
+    return GAN(
         Generator(config),
         Discriminator(config),
         sample_shape=(config.channels, config.image_size, config.image_size),
@@ -48,7 +48,7 @@ class Generator(nn.Module):
         super().__init__()
         base, doublings = stages_of(config.image_size)
         width = config.width << (doublings - 1)
-        self.latents = Latents(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.classes)
         bias = not config.normalise
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(self.latents.width, width, base, stride=base, bias=bias),

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from zoo_core.contract import Head
 from zoo_gan.configs.models import MLPConfig
-from zoo_gan.models.common import Adversaries, Latents, Projection, check_samples, conditioned
+from zoo_gan.models.common import GAN, LatentEmbedding, Projection, check_samples, conditioned
 
 DIMENSIONS = 2
 """Coordinates of a point."""
 _SLOPE = 0.2
 
 
-def build(config: MLPConfig, head: Head) -> Adversaries:
+def build(config: MLPConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
     config = conditioned(config, head)
-    return Adversaries(
+    return GAN(
         Generator(config),
         Discriminator(config),
         sample_shape=(DIMENSIONS,),
@@ -36,7 +36,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()
-        self.latents = Latents(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.classes)
         self.body = _hidden_layers(self.latents.width, config)
         self.output = nn.Linear(config.width, DIMENSIONS)
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from zoo_core.contract import Head
 from zoo_gan.configs.models import R3GANConfig, stages_of
-from zoo_gan.models.common import Adversaries, Latents, Projection, Stages, check_samples, conditioned
+from zoo_gan.models.common import GAN, LatentEmbedding, Projection, Stages, check_samples, conditioned
 
 _SLOPE = 0.2
 """Of the leaky ReLU on its negative side."""
@@ -31,10 +31,10 @@ _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
 """What makes up for the leaky ReLU's loss of variance (He et al., ICCV 2015, equation 15)."""
 
 
-def build(config: R3GANConfig, head: Head) -> Adversaries:
+def build(config: R3GANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
     config = conditioned(config, head)
-    return Adversaries(
+    return GAN(
         Generator(config),
         Discriminator(config),
         sample_shape=(config.channels, config.image_size, config.image_size),
@@ -50,7 +50,7 @@ class Generator(nn.Module):
         super().__init__()
         widths = config.stage_widths
         base, _ = stages_of(config.image_size)
-        self.latents = Latents(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.classes)
         self.basis = nn.Parameter(torch.randn(widths[0], base, base))
         self.modulation = nn.Linear(self.latents.width, widths[0], bias=False)
         nn.init.normal_(self.modulation.weight, std=1 / math.sqrt(self.latents.width))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo_core import UsageError
 from zoo_core.contract import Head
 from zoo_gan.configs.models import UNetConfig
-from zoo_gan.models.common import Adversaries, check_samples, normal_weights
+from zoo_gan.models.common import GAN, check_samples, normal_weights
 
 _STD = 0.02
 """Deviation of all weights at first (section 6.2)."""
@@ -26,10 +26,10 @@ _WITH_DROPOUT = 3
 """Layers on the way up, coarsest first, that may have dropout."""
 
 
-def build(config: UNetConfig, head: Head) -> Adversaries:
+def build(config: UNetConfig, head: Head) -> GAN:
     """Both networks; the generator's first argument is a condition, the discriminator's second the same."""
     shape = (config.channels, config.image_size, config.image_size)
-    return Adversaries(Generator(config), Discriminator(config), sample_shape=shape, latent_dim=0)
+    return GAN(Generator(config), Discriminator(config), sample_shape=shape, latent_dim=0)
 
 
 class Generator(nn.Module):

@@ -18,7 +18,7 @@ from zoo_core.contract import Batch, Loss, Phase, StepOutput, Task, TaskContext
 from zoo_gan import regularisers
 from zoo_gan.augment import add_noise, augment, policy_names
 from zoo_gan.configs.tasks import AdversarialConfig
-from zoo_gan.models.common import Adversaries
+from zoo_gan.models.common import GAN
 
 PENALTIES = ("r1", "r2", "gradient_penalty")
 """Regularisers of the discriminator, as the configuration names them."""
@@ -29,13 +29,13 @@ PATH_LENGTH_DECAY = 0.01
 class AdversarialTask(Task):
     """Trains a generator and a discriminator; says nothing of what they make."""
 
-    model: Adversaries
+    model: GAN
     config: AdversarialConfig
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model that isn't a pair or has no latents to regularise, or for a missing loss."""
         super().__init__(config, context)
-        if not isinstance(self.model, Adversaries):
+        if not isinstance(self.model, GAN):
             raise UsageError("adversarial tasks need a model with a generator and a discriminator")
         if self.loss is None:
             raise UsageError("adversarial tasks need a loss")
@@ -56,35 +56,35 @@ class AdversarialTask(Task):
         return {"generator": self.model.generator, "discriminator": self.model.discriminator}
 
     @abstractmethod
-    def real(self, batch: Batch) -> Tensor:
+    def real_samples(self, batch: Batch) -> Tensor:
         """The batch's real samples as the discriminator sees them, (B, ...)."""
 
-    def given(self, batch: Batch) -> Tensor | None:
+    def condition(self, batch: Batch) -> Tensor | None:
         """What both networks are told beside samples: the classes, if any."""
         return batch.get("labels")  # type: ignore[no-any-return]
 
-    def make(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
+    def generate(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
         """As many generated samples as there are real ones."""
-        made: Tensor = generator(self.latents(real), self.given(batch))
+        made: Tensor = generator(self.latents(real), self.condition(batch))
         return made
 
-    def beside(self, made: Tensor, real: Tensor) -> Tensor | None:
+    def auxiliary_loss(self, made: Tensor, real: Tensor) -> Tensor | None:
         """What the generator minimises beside its adversarial loss, summed over samples; None for nothing."""
         return None
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """One of the updates: `discriminate`, a lazy regulariser by its name, `generate` or `path_length`."""
         generator, discriminator = modules["generator"], modules["discriminator"]
-        real, given = self.real(batch), self.given(batch)
+        real, given = self.real_samples(batch), self.condition(batch)
         if self.config.clip:
             # After every update comes a forward pass, so clipping before one is clipping after the other.
             regularisers.clip_weights(discriminator.parameters(), self.config.clip)
         if phase == "path_length":
             return self._regularise_paths(generator, real, given)
         if phase == "generate":
-            return self._generate(discriminator, self.make(generator, batch, real), real, given)
+            return self._generate(discriminator, self.generate(generator, batch, real), real, given)
         with torch.no_grad():
-            fake = self.make(generator, batch, real)
+            fake = self.generate(generator, batch, real)
         if phase == "discriminate":
             if self.model.path_lengths is not None:
                 follow(self.model.path_lengths)
@@ -98,7 +98,7 @@ class AdversarialTask(Task):
 
     def _discriminate(self, discriminator: nn.Module, real: Tensor, fake: Tensor, given: Tensor | None) -> StepOutput:
         assert self.loss is not None  # refused above
-        on_real, on_fake = discriminator(self.seen(real), given), discriminator(self.seen(fake), given)
+        on_real, on_fake = discriminator(self.augmented(real), given), discriminator(self.augmented(fake), given)
         loss, weight = self.loss(on_real, on_fake, "discriminator")
         for name in PENALTIES:
             if _is(self.config, name) and _every(self.config, name) == 1:
@@ -108,11 +108,11 @@ class AdversarialTask(Task):
 
     def _generate(self, discriminator: nn.Module, made: Tensor, real: Tensor, given: Tensor | None) -> StepOutput:
         assert self.loss is not None  # refused above
-        on_fake = discriminator(self.seen(made), given)
+        on_fake = discriminator(self.augmented(made), given)
         with torch.no_grad():
-            on_real = discriminator(self.seen(real), given) if self.relative else torch.zeros_like(on_fake)
+            on_real = discriminator(self.augmented(real), given) if self.relative else torch.zeros_like(on_fake)
         loss, weight = self.loss(on_real, on_fake, "generator")
-        also = self.beside(made, real)
+        also = self.auxiliary_loss(made, real)
         return StepOutput(loss if also is None else loss + also, weight)
 
     def _regularise_paths(self, generator: nn.Module, real: Tensor, given: Tensor | None) -> StepOutput:
@@ -125,7 +125,7 @@ class AdversarialTask(Task):
         strength = self.config.path_length * self.config.path_length_every
         return StepOutput(strength * penalties.sum(), float(len(real)), {"length": total})
 
-    def seen(self, samples: Tensor) -> Tensor:
+    def augmented(self, samples: Tensor) -> Tensor:
         """What the discriminator is shown of samples: augmented and noisy where the recipe says so."""
         samples = augment(samples, self.config.augment) if self.config.augment else samples
         return add_noise(samples, self.config.noise) if self.config.noise else samples
@@ -133,8 +133,8 @@ class AdversarialTask(Task):
     def _penalty(self, name: str, discriminator: nn.Module, real: Tensor, fake: Tensor, given: Tensor | None) -> Tensor:
         """Penalties (B,) of one regulariser, on what the discriminator is shown."""
         if name == "gradient_penalty":
-            return regularisers.gradient_penalty(discriminator, self.seen(real), self.seen(fake), given)
-        return regularisers.r1(discriminator, self.seen(real if name == "r1" else fake), given)
+            return regularisers.gradient_penalty(discriminator, self.augmented(real), self.augmented(fake), given)
+        return regularisers.r1(discriminator, self.augmented(real if name == "r1" else fake), given)
 
 
 def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:

@@ -47,11 +47,11 @@ class ImageGeneration(AdversarialTask):
                 f"the model has {self.model.classes} classes, the task {len(self.labels)}",
                 hint=f"set model.classes={len(self.labels)}",
             )
-        self._judge: scores.Judge | None = None
+        self._judge: scores.FeatureExtractor | None = None
         self._fresh = context.fresh
 
     @property
-    def judge(self) -> scores.Judge:
+    def judge(self) -> scores.FeatureExtractor:
         """What pictures are scored with, loaded when it is first needed."""
         if self._judge is None:
             self._judge = scores.judge_of(self.config.features)
@@ -69,7 +69,7 @@ class ImageGeneration(AdversarialTask):
             samples, labels, self.preprocessor, self.model.latent_dim, self.config.flip if train else 0.0
         )
 
-    def real(self, batch: Batch) -> Tensor:
+    def real_samples(self, batch: Batch) -> Tensor:
         """(B, C, S, S) from -1 to 1."""
         return self.preprocessor.normalise(batch["images"])
 
@@ -93,7 +93,7 @@ class ImageGeneration(AdversarialTask):
         right = list(gathered.get("right", []))
         return known_intervals({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
 
-    def instruments(self) -> dict[str, str]:
+    def metric_checkpoints(self) -> dict[str, str]:
         """The features that all of them are measured in."""
         metrics = ("fid", "kid", "precision", "recall", *(["class_accuracy"] if self.judges_classes else []))
         return dict.fromkeys(metrics, self.judge.reference)
@@ -115,7 +115,7 @@ class ImageGeneration(AdversarialTask):
         that the generator makes, its `latent` and how far it is: `difference`, the mean squared one of values from -1
         to 1, beside the best of 256 random latents. Raises `DataError` for what is no picture, `UnknownName` for a class.
         """
-        wanted = [sampling.asked(item, options.seed, place) for place, item in enumerate(inputs)]
+        wanted = [sampling.parse_request(item, options.seed, place) for place, item in enumerate(inputs)]
         numbers = [place for place, one in enumerate(wanted) if isinstance(one, int)]
         answers: dict[int, dict[str, Any]] = {}
         for start in range(0, len(numbers), _SERVED):
@@ -126,14 +126,14 @@ class ImageGeneration(AdversarialTask):
             for place, picture, number in zip(places, made, classes or seeds, strict=True):
                 answers[place] = {**self._named(number if classes else None), "picture": _png(picture)}
         for place, (item, one) in enumerate(zip(inputs, wanted, strict=True)):
-            if isinstance(one, sampling.Walk):
+            if isinstance(one, sampling.Interpolation):
                 answers[place] = self._walk(one, options)
             elif one is None:
                 _require_file(item, place)
                 answers[place] = self._project(self.preprocessor.read(item, place), options)
         return [answers[place] for place in range(len(inputs))]
 
-    def overview(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         """`grid.png`: all pictures that are of one size."""
         shown = [pictures.pixels(answer["picture"].data) for answer in answers]
         same = [picture for picture in shown if picture.shape == shown[0].shape]
@@ -152,12 +152,12 @@ class ImageGeneration(AdversarialTask):
         classes = [number % columns for number in range(count)] if self.labels else None
         return {"samples.png": pictures.grid(self.sample(range(count), classes), columns=columns)}
 
-    def retrospect(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
+    def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
         """`training.webp`: the samples of all evaluations, one after the other."""
         frames = kept.get("samples.png", ())
         return {"training.webp": pictures.animation(frames)} if len(frames) > 1 else {}
 
-    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+    def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`real.png`: what the discriminator is given as real."""
         count = min(SHOWN, len(dataset))
         chosen = [dataset.sample(SampleKey(0, 0, place * len(dataset) // count))[0] for place in range(count)]
@@ -170,7 +170,7 @@ class ImageGeneration(AdversarialTask):
             made = self.model.generator(latents.to(device), labels)
         return scores.arrays(self.preprocessor.denormalise(made))
 
-    def _walk(self, walk: sampling.Walk, options: PictureSamplingOptions) -> dict[str, Any]:
+    def _walk(self, walk: sampling.Interpolation, options: PictureSamplingOptions) -> dict[str, Any]:
         first, last = sampling.seeded_latents(walk, self.model.latent_dim)
         classes = self._classes([walk.first], options.label)
         frames = self._pictures(
@@ -246,7 +246,7 @@ class ImageGeneration(AdversarialTask):
             labels: list[int] = []
             if self.labels:
                 labels += label_numbers([sample.label for sample in some], self.labels).tolist()
-            yield torch.stack([self.preprocessor.fitted(sample.image) for sample in some]), labels
+            yield torch.stack([self.preprocessor.resize_and_crop(sample.image) for sample in some]), labels
 
     def _untrained_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
         """As many pictures of a generator with fresh weights, of the samples' classes."""
@@ -292,7 +292,7 @@ class RealPictures(Dataset):
         """A picture, uint8 (C, S, S), its class (-1 without), and a latent (Z,); all are functions of `key`."""
         generator = key.generator()
         latent = torch.from_numpy(generator.standard_normal(self.latent_dim, dtype=np.float32))
-        picture = self.reader.fitted(self.samples[key.index].image)
+        picture = self.reader.resize_and_crop(self.samples[key.index].image)
         if self.flip and generator.random() < self.flip:
             picture = picture.flip(2)
         return picture, -1 if self.labels is None else int(self.labels[key.index]), latent

@@ -43,7 +43,7 @@ class ImageToImage(AdversarialTask):
             raise UsageError("image-to-image needs a generator that starts from a picture, such as pix2pix")
         self.judge = scores.judge_of(config.features)
 
-    def instruments(self) -> dict[str, str]:
+    def metric_checkpoints(self) -> dict[str, str]:
         """The features that `feature_distance` is measured in."""
         return {"feature_distance": self.judge.reference}
 
@@ -51,26 +51,26 @@ class ImageToImage(AdversarialTask):
         """Pictures; what the generator is given is made of them batch by batch."""
         return Originals(samples, self.preprocessor, self.config.flip if train else 0.0)
 
-    def real(self, batch: Batch) -> Tensor:
+    def real_samples(self, batch: Batch) -> Tensor:
         """(B, C, S, S) from -1 to 1."""
         return self.preprocessor.normalise(batch["images"])
 
-    def given(self, batch: Batch) -> Tensor:
+    def condition(self, batch: Batch) -> Tensor:
         """The condition (B, C, S, S) of the real pictures."""
-        return condition_of(self.real(batch), self.config.condition)
+        return condition_of(self.real_samples(batch), self.config.condition)
 
-    def make(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
+    def generate(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
         """A translation of every condition."""
-        made: Tensor = generator(self.given(batch), None)
+        made: Tensor = generator(self.condition(batch), None)
         return made
 
-    def beside(self, made: Tensor, real: Tensor) -> Tensor:
+    def auxiliary_loss(self, made: Tensor, real: Tensor) -> Tensor:
         """The mean absolute difference of each pair times its strength, summed over pairs: equation 3."""
         return self.config.l1 * (made.float() - real).abs().flatten(1).mean(1).sum()
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
         """Sums over pictures of both differences, and the pictures to show."""
-        real, condition = self.real(batch), self.given(batch)
+        real, condition = self.real_samples(batch), self.condition(batch)
         made = modules["generator"](condition, None).float().clamp(-1, 1)
         shown = batch["shown"]
         rows = [self._pixels(part[shown]) for part in (condition, made, real)]
@@ -89,12 +89,12 @@ class ImageToImage(AdversarialTask):
         for start in range(0, len(dataset), _SERVED):
             places = range(start, min(start + _SERVED, len(dataset)))
             batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
-            for name, value in self._differences(self.given(batch), self.real(batch)).items():
+            for name, value in self._differences(self.condition(batch), self.real_samples(batch)).items():
                 total[name] = total.get(name, torch.zeros(())) + value
         return {"copying the input": self.summarize(dict(total))}
 
     def predict(self, inputs: Sequence[Any], options: TranslationOptions) -> list[dict[str, Any]]:
-        """The translation of each picture, as a PNG. Raises `DataError` for what is none."""
+        """The translation of each picture, as a PNG. Raises `DataError` for an input that is no image."""
         answers: list[dict[str, Any]] = []
         device = next(self.model.parameters()).device
         for start in range(0, len(inputs), _SERVED):
@@ -145,7 +145,7 @@ class Originals(Dataset):
 
     def sample(self, key: SampleKey) -> tuple[Tensor, bool]:
         """A picture, uint8 (C, S, S), and whether an evaluation shows it."""
-        picture = self.reader.fitted(self.samples[key.index].image)
+        picture = self.reader.resize_and_crop(self.samples[key.index].image)
         if self.flip and key.generator().random() < self.flip:
             picture = picture.flip(2)
         return picture, key.index in self.shown

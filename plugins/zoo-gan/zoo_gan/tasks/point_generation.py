@@ -36,7 +36,7 @@ class PointGeneration(AdversarialTask):
         """The points; in evaluation each comes with the latent of the sample it is compared with."""
         return PlanePoints(samples, self.model.latent_dim)
 
-    def real(self, batch: Batch) -> Tensor:
+    def real_samples(self, batch: Batch) -> Tensor:
         """(B, 2), scaled."""
         points: Tensor = batch["points"]
         return points

@@ -59,7 +59,7 @@ class TextData(Data):
 def tweets(config: Tweets) -> TextData:
     """The tweets as `LabelledText`, with the neutral ones left out where two classes are asked for."""
     wanted = _TWEET_LABELS if config.classes == 3 else ("negative", "positive")
-    prepared = Prepared.find("tweets")
+    prepared = PreparedFiles.find("tweets")
     splits = {
         split: [LabelledText(**row) for row in prepared.rows(split, "text", "label") if row["label"] in wanted]
         for split in ("train", "validation", "test")
@@ -85,7 +85,7 @@ def english(config: NoConfig) -> TextData:
 
 def libreoffice_help(config: NoConfig) -> TextData:
     """The help's paragraphs as `TextPair`, from English to German."""
-    prepared = Prepared.find("libreoffice-help-en-de")
+    prepared = PreparedFiles.find("libreoffice-help-en-de")
     splits = {
         split: [TextPair(**row) for row in prepared.rows(split, "source", "target")]
         for split in ("train", "validation", "test")
@@ -100,7 +100,7 @@ def subset(samples: Sequence[LabelledText], count: int | None, seed: int, *, whe
     return [samples[place] for place in subset_by_hash([sample.text for sample in samples], count, seed, where=where)]
 
 
-class Prepared(NamedTuple):
+class PreparedFiles(NamedTuple):
     """The prepared files of a named data set, each checked against its registered sha256."""
 
     name: str
@@ -108,7 +108,7 @@ class Prepared(NamedTuple):
     files: list[Path]
 
     @classmethod
-    def find(cls, name: str) -> Prepared:
+    def find(cls, name: str) -> PreparedFiles:
         """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
         folder = data_root(os.environ) / name
         fetch = f"zoo data fetch {name}"
@@ -127,6 +127,6 @@ class Prepared(NamedTuple):
 
 
 def _prepared_text(name: str) -> TextData:
-    prepared = Prepared.find(name)
+    prepared = PreparedFiles.find(name)
     splits = {split: [Text(row["text"]) for row in prepared.rows(split, "text")] for split in ("train", "validation")}
     return TextData(name, splits, prepared.files)

@@ -1,4 +1,4 @@
-"""What raw text samples look like, and how their text is told from what isn't text."""
+"""What raw text samples look like, and how text is distinguished from what isn't text."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ _MENDED = {
 
 
 def _mend(text: str) -> str:
-    """Undo what can be told of the double encoding (quotes, apostrophes, ellipses); the rest, once emoji, is a space."""
+    """Undo what can be recognised of the double encoding (quotes, apostrophes, ellipses); the rest, once emoji, is a space."""
     for damaged, sign in _MENDED.items():
         text = text.replace(damaged, sign)
     return " ".join(html.unescape(re.sub(r"_*[\x80-\xff][\x80-\xff_]*", " ", text)).split())

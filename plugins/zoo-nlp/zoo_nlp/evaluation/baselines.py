@@ -1,4 +1,4 @@
-"""Rivals that need no neural network: majority class, TF-IDF with logistic regression, n-grams, copying, a dictionary."""
+"""Baselines without a neural network: majority class, TF-IDF with logistic regression, n-grams, copying, a dictionary."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def encoder_decoder(model: nn.Module, source: Tensor, mask: Tensor) -> Forward:
     return forward
 
 
-class Writer:
+class StreamingDetokenizer:
     """The text of one row. What it hands out piece by piece is, joined, the text it would hand out at once."""
 
     def __init__(self, preprocessor: TextPreprocessor, stop: Sequence[str] = ()) -> None:
@@ -90,10 +90,10 @@ class Writer:
         return piece
 
 
-def write(
+def generate(
     forward: Forward,
     start: Tensor,
-    writers: Sequence[Writer],
+    writers: Sequence[StreamingDetokenizer],
     options: TextGenerationOptions,
     *,
     eos_id: int,
@@ -110,7 +110,7 @@ def write(
         scores = forward(tokens)
         scores[:, list(banned)] = -torch.inf
         uniform = torch.tensor([draw.random() for draw in draws], dtype=scores.dtype, device=scores.device)
-        tokens = choose(scores, seen, uniform, options).unsqueeze(1)  # (R, 1)
+        tokens = sample_next_token(scores, seen, uniform, options).unsqueeze(1)  # (R, 1)
         seen = torch.cat([seen, tokens], dim=1)
         pieces = []
         for writer, token, most in zip(writers, tokens[:, 0].tolist(), steps, strict=True):
@@ -125,7 +125,7 @@ def write(
             return
 
 
-def choose(scores: Tensor, seen: Tensor, uniform: Tensor, options: TextGenerationOptions) -> Tensor:
+def sample_next_token(scores: Tensor, seen: Tensor, uniform: Tensor, options: TextGenerationOptions) -> Tensor:
     """The next token (R,) of every row, from scores (R, V), the tokens so far (R, T) and one draw in [0, 1) per row.
 
     Temperature, top-k and nucleus (Holtzman et al., 2020) filter in this order; the draw inverts the distribution

@@ -17,7 +17,7 @@ from zoo_nlp.tasks.common import SERVED, TextTask, pad, refuse_long
 
 
 class FeatureExtraction(Predictor, TextTask):
-    """Embeds texts; there is nothing to train."""
+    """Embeds texts; nothing is trained."""
 
     name = "feature-extraction"
     remedy = "pretrain with fill-mask; its checkpoints serve feature-extraction too"

@@ -114,7 +114,7 @@ class FillMask(TextTask):
     ) -> tuple[Tensor, Tensor, Masked]:
         if self._special.device != ids.device:
             self._special = self._special.to(ids.device)
-        masked = hide(
+        masked = mask_tokens(
             ids,
             scores,
             fates,
@@ -187,7 +187,7 @@ class MaskedBlocks(FramedBlocks):
         return {**super().collate([ids for ids, _ in samples]), "scores": draws[0], "fates": draws[1]}
 
 
-def hide(
+def mask_tokens(
     ids: Tensor, scores: Tensor, fates: Tensor, *, ratio: float, mask_id: int, special: Tensor, vocab_size: int
 ) -> Masked:
     """Hide the same number of tokens in every row of ids (B, T): fixed shapes, so nothing waits for the device.

@@ -22,7 +22,7 @@ from zoo_nlp.datasets.samples import TextPair, text_of
 from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.tasks.common import SERVED, TextTask, cut_notices, pad, refuse_long
-from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, Writer, encoder_decoder, write
+from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, StreamingDetokenizer, encoder_decoder, generate
 
 DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {
     **dict.fromkeys(("loss", "perplexity"), "min"),
@@ -165,10 +165,10 @@ class TextToText(TextTask):
 
     def _greedy(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> Iterator[list[str]]:
         pad_id = self.preprocessor.special_id("pad")
-        return write(
+        return generate(
             encoder_decoder(model, ids, mask),
             torch.full((len(ids), 1), pad_id, device=ids.device),
-            [Writer(self.preprocessor) for _ in ids],
+            [StreamingDetokenizer(self.preprocessor) for _ in ids],
             GREEDY,
             eos_id=self.preprocessor.separator_id(),
             banned=[pad_id],

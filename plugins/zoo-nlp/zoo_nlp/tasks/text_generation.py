@@ -19,7 +19,7 @@ from zoo_nlp.configs.models import TextGenerationConfig, TextGenerationOptions
 from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.evaluation import metrics
 from zoo_nlp.tasks.common import PackedBlocks, TextTask, too_long
-from zoo_nlp.tasks.decoding import Writer, causal, write
+from zoo_nlp.tasks.decoding import StreamingDetokenizer, causal, generate
 
 _SAMPLE = TextGenerationOptions(temperature=0.8, top_p=0.95)
 """How the samples of an evaluation are drawn."""
@@ -115,10 +115,10 @@ class TextGeneration(TextTask):
         start = self._start(text, number, options)
         steps = [min(options.max_new_tokens, self.limit - len(start))] * options.num_return
         pad, eos = self.preprocessor.special_id("pad"), self.preprocessor.separator_id()
-        return write(
+        return generate(
             causal(model),
             torch.tensor([start] * options.num_return, device=self.device),
-            [Writer(self.preprocessor, options.stop) for _ in steps],
+            [StreamingDetokenizer(self.preprocessor, options.stop) for _ in steps],
             options,
             eos_id=eos,
             banned=[] if pad == eos else [pad],

@@ -163,7 +163,7 @@ def resampled(waveform: Waveform, rate: int) -> Waveform:
     by at most 0.06 % from 7 kHz to 50 kHz. Raises `ValueError` where `rate` isn't from 1,000 to 384,000.
     """
     if not 1_000 <= rate <= 384_000:
-        raise ValueError(f"a rate from 1,000 to 384,000 Hz is due, found {rate}")
+        raise ValueError(f"expected a rate from 1,000 to 384,000 Hz, found {rate}")
     if rate == waveform.rate:
         return waveform
     return Waveform(resample(waveform.samples, *_ratio(waveform.rate, rate)), rate)
@@ -175,7 +175,7 @@ def wav_bytes(samples: npt.NDArray[Any], rate: int) -> bytes:
     Raises `ValueError` where they aren't one channel of finite floating-point numbers.
     """
     if samples.ndim != 1 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
-        raise ValueError(f"one channel of finite floats is due, found {samples.dtype} {samples.shape}")
+        raise ValueError(f"expected one channel of finite floats, found {samples.dtype} {samples.shape}")
     data = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype("<i2").tobytes()
     sizes = (16, 1, 1, rate, rate * 2, 2, 16)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVEfmt ", *sizes, b"data", len(data)) + data

@@ -183,7 +183,7 @@ class Voices(Subset):
     """Recordings of one voice that are used, drawn evenly, so that none dominates."""
 
     def __post_init__(self) -> None:
-        """Refuse voices that there is nothing to compare of."""
+        """Raises `FieldError` for voices of which no two can be compared."""
         super().__post_init__()
         if not 2 <= self.fewest <= self.most:
             raise ValueError(f"fewest: from 2 to most, {self.most}, found {self.fewest}")

@@ -235,4 +235,4 @@ class SpeakerVerificationOptions:
         """Refuse a score that no cosine has, and one with nothing to compare."""
         if self.threshold is not None:
             require(self, "threshold", "a cosine from -1 to 1", -1 <= self.threshold <= 1)
-            require(self, "threshold", "null where there is nothing to compare against", bool(self.against))
+            require(self, "threshold", "null where `against` is empty", bool(self.against))

@@ -259,14 +259,14 @@ def spoken_letters(config: Subset) -> SpeechData:
     return _spelled("spoken-letters", str.isalpha, config)
 
 
-class Prepared(NamedTuple):
+class PreparedFiles(NamedTuple):
     """The prepared files of a data set with recordings of its own, each checked against its registered sha256."""
 
     name: str
     folder: Path
 
     @classmethod
-    def find(cls, name: str, *, fetch: str = "") -> Prepared:
+    def find(cls, name: str, *, fetch: str = "") -> PreparedFiles:
         """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
         folder = data_root(os.environ) / name
         hint = f"zoo data fetch {fetch or name}"
@@ -302,7 +302,7 @@ def prepared_rows(parts: Iterable[str], *, view: str = "") -> dict[str, list[Row
     """The rows of data sets by split; `view` is what is to be fetched where one is missing. Raises as `Prepared.find`."""
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for part in parts:
-        prepared = Prepared.find(part, fetch=view)
+        prepared = PreparedFiles.find(part, fetch=view)
         for split, rows in splits.items():
             rows += prepared.rows(split)
     return splits

@@ -1,4 +1,4 @@
-"""What the packages hold: recordings with what is said in them, by whom and in which language, as far as they tell."""
+"""What the packages hold: recordings with what is said in them, by whom and in which language, where they say so."""
 
 from __future__ import annotations
 

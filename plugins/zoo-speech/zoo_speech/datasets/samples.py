@@ -101,7 +101,7 @@ class LabelledRecording(Recording):
         self.language = language
 
 
-def called(sample: Any, number: int) -> str:
+def sample_name(sample: Any, number: int) -> str:
     """What messages call a sample of a data set: its own name, or else its place, from 0, in the split."""
     return getattr(sample, "name", "") or f"sample {number + 1}"
 
@@ -126,7 +126,7 @@ def recording_of(item: Any, number: int) -> Recording:
         return _of_mapping(where, item)
     if isinstance(item, tuple):
         if len(item) != 2 or not _is_array(item[0]):
-            raise DataError(f"{where}: a pair (array, rate) is due, found {_kinds(item)}", hint=_VALID)
+            raise DataError(f"{where}: expected a pair (array, rate), found {_kinds(item)}", hint=_VALID)
         return _of_array(where, *item)
     if _is_array(item):
         return _of_array(where, item, DEFAULT_RATE)
@@ -169,7 +169,7 @@ def _of_array(where: str, item: Any, rate: Any) -> Recording:
     peak = float(max(samples.max(), -samples.min()))
     if not peak <= LOUDEST:  # also for NaN
         raise DataError(
-            f"{where}: samples from -1 to 1 are due, found up to {peak:g}", hint="scale them, or give int16"
+            f"{where}: expected samples from -1 to 1, found up to {peak:g}", hint="scale them, or give int16"
         )
     return Recording(Waveform(samples, _rate(where, rate)), name=where)
 
@@ -193,7 +193,7 @@ def _mono(where: str, values: Any) -> Any:
     few = [axis for axis, length in enumerate(shape) if length <= _MOST_CHANNELS]
     if values.ndim != 2 or len(few) != 1:
         hint = f"with up to {_MOST_CHANNELS} channels in the one axis and more samples than that in the other"
-        raise DataError(f"{where}: (N,), (N, C) or (C, N) is due, found {shape}", hint=hint)
+        raise DataError(f"{where}: expected (N,), (N, C) or (C, N), found {shape}", hint=hint)
     with np.errstate(all="ignore"):  # what isn't finite is refused afterwards
         return mixed(scaled(values if few[0] else values.T))
 

@@ -54,7 +54,7 @@ def voice_of(row: Row) -> str:
     return next((match.expand(voice) for match, voice in found if match), "")
 
 
-def voices(config: Voices) -> SpeechData:
+def speakers(config: Voices) -> SpeechData:
     """Recordings labelled by who speaks; no voice is in two of the splits, and no language."""
     rows = [row for found in prepared_rows(PARTS[NAME], view=NAME).values() for row in found]
     known = [row._replace(label=voice) for row in rows if (voice := voice_of(row))]
@@ -92,11 +92,11 @@ def _limited(rows: Iterable[Row], config: Voices) -> list[Row]:
 
 def _split(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Whole languages by the hash of their codes: to the test until it has its share of the voices, and so on."""
-    voices = dict.fromkeys(row.label for row in rows)
-    spoken: Mapping[str, set[str]] = {voice: {row.language for row in rows if row.label == voice} for voice in voices}
-    pairs = [(voice, language) for voice in voices for language in sorted(spoken[voice])]
+    speakers = dict.fromkeys(row.label for row in rows)
+    spoken: Mapping[str, set[str]] = {voice: {row.language for row in rows if row.label == voice} for voice in speakers}
+    pairs = [(voice, language) for voice in speakers for language in sorted(spoken[voice])]
     groups = dict(zip(pairs, joined_groups(*map(list, zip(*pairs, strict=True))), strict=True)) if pairs else {}
-    of_voice = {voice: groups[voice, min(spoken[voice])] for voice in voices}
+    of_voice = {voice: groups[voice, min(spoken[voice])] for voice in speakers}
     sizes = Counter(of_voice.values())
     several = sorted(
         (group for group in sizes if sizes[group] > 1), key=lambda group: hashlib.sha256(group.encode()).digest()

@@ -17,7 +17,7 @@ from zoo_speech.models.common import quiet
 from zoo_speech.visualization.subtitles import Segment
 
 
-class Clock(NamedTuple):
+class FrameTiming(NamedTuple):
     """When the frames of an encoder are."""
 
     hop: float
@@ -26,7 +26,7 @@ class Clock(NamedTuple):
     """Seconds before the first frame: frames are a hop long, around the middle of what they hear."""
 
     @classmethod
-    def of(cls, architecture: Any, rate: int) -> Clock:
+    def of(cls, architecture: Any, rate: int) -> FrameTiming:
         """That of convolutions with `conv_kernel` and `conv_stride` over samples at `rate` Hz."""
         hop, field = 1, 1
         for kernel, stride in zip(architecture.conv_kernel, architecture.conv_stride, strict=True):
@@ -72,7 +72,7 @@ def frames_due(targets: Sequence[int]) -> int:
     return len(targets) + sum(one == other for one, other in zip(targets[1:], targets[:-1], strict=True))
 
 
-def align(log_probs: Tensor, text: str, characters: Characters, clock: Clock) -> Alignment:
+def align(log_probs: Tensor, text: str, characters: Characters, clock: FrameTiming) -> Alignment:
     """The likeliest of all paths (Graves et al., ICML 2006, section 3.1) that spell `text`, by torchaudio.
 
     log_probs: (T, C) of the recording's own frames. For the text of the likeliest path of all it is that path. Characters

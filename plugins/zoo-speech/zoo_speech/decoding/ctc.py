@@ -1,4 +1,4 @@
-"""From log-probabilities of symbols to text: the likeliest path, or a beam search that may be told of the language."""
+"""From log-probabilities of symbols to text: the likeliest path, or a beam search with a language model."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class WordSearch:
             self._model = KenLM(str(words.path), known)
         except (RuntimeError, MemoryError) as error:
             reason = (str(error).splitlines() or [""])[-1]
-            raise DataError(f"{words.path}: KenLM can't read it: {reason}", hint="an ARPA file is due") from None
+            raise DataError(f"{words.path}: KenLM can't read it: {reason}", hint="give an ARPA file") from None
         self._decoder = torchaudios.CTCDecoder(
             nbest=1,
             lexicon=lexicon,

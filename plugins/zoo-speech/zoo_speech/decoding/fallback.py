@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_speech.configs.tasks import Thresholds
-from zoo_speech.decoding.whisper import Heard, Rules, Written, beam_search, greedy, sample
+from zoo_speech.decoding.whisper import DecodingResult, Rules, WhisperState, beam_search, greedy, sample
 
 SILENT = 1e-4
 """Of full scale: a recording that never gets louder is digital silence, in which nobody speaks. 3 steps of 16 bits."""
@@ -41,12 +41,14 @@ class Decoder:
         """`decode` is the text of tokens; `beams` are followed at temperature 0."""
         self._rules, self._limits, self._decode, self._beams = rules, limits, decode, beams
 
-    def __call__(self, heard: Heard, prompt: Tensor, most: int, silence: Sequence[float]) -> list[Written | None]:
+    def __call__(
+        self, heard: WhisperState, prompt: Tensor, most: int, silence: Sequence[float]
+    ) -> list[DecodingResult | None]:
         """At most `most` tokens behind prompt (B, P) for each window; None where nobody speaks.
 
         `silence` are the model's probabilities of that. Draws are keyed by what is in the window.
         """
-        found: dict[int, Written] = {}
+        found: dict[int, DecodingResult] = {}
         rows, keys = list(range(len(heard))), [0] * len(heard)
         for number, temperature in enumerate(self._limits.temperatures):
             if number == 1:
@@ -60,21 +62,21 @@ class Decoder:
                 break
         return [None if self._is_silence(found[row], silence[row]) else found[row] for row in range(len(heard))]
 
-    def _trust(self, one: Written) -> tuple[bool, float]:
+    def _trust(self, one: DecodingResult) -> tuple[bool, float]:
         """What repeats itself less is better, then what is likelier."""
         ratio = compression_ratio(self._decode(one.tokens))
         fine = ratio <= self._limits.compression_ratio
         return fine, one.mean if fine else -ratio
 
-    def _is_settled(self, one: Written, silence: float) -> bool:
+    def _is_settled(self, one: DecodingResult, silence: float) -> bool:
         return self._is_silence(one, silence) or (self._trust(one)[0] and one.mean >= self._limits.log_probability)
 
-    def _is_silence(self, one: Written, silence: float) -> bool:
+    def _is_silence(self, one: DecodingResult, silence: float) -> bool:
         return silence > self._limits.no_speech and one.mean < self._limits.log_probability
 
     def _written(
-        self, heard: Heard, prompt: Tensor, most: int, temperature: float, draws: Sequence[torch.Generator]
-    ) -> list[Written]:
+        self, heard: WhisperState, prompt: Tensor, most: int, temperature: float, draws: Sequence[torch.Generator]
+    ) -> list[DecodingResult]:
         if temperature:  # half as many: what is drawn because it repeats itself may go on for ever
             return sample(heard, prompt, self._rules, most // 2, temperature=temperature, draws=draws)
         if self._beams > 1:

@@ -1,4 +1,4 @@
-"""What a beam search is told of a language: characters after characters, learned from text, or words after words, by KenLM."""
+"""N-gram language models for CTC beam search: of characters, learned from text, or of words, by KenLM."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _counts(lines: Iterator[str], path: Path) -> dict[int, int]:
             if text != "\\1-grams:" or not counts.get(1):
                 break
             return counts
-    raise DataError(f"{path}: no single words behind the counts at its head", hint="an ARPA file is due")
+    raise DataError(f"{path}: no single words behind the counts at its head", hint="give an ARPA file")
 
 
 def _unigrams(lines: Iterator[str], count: int, path: Path) -> Iterator[tuple[float, str]]:

@@ -14,8 +14,8 @@ from zoo_speech.audio.features import log_mel, pad_or_trim
 from zoo_speech.configs.tasks import RecognitionOptions
 from zoo_speech.datasets.languages import language_code
 from zoo_speech.decoding.fallback import Decoder, is_silent
-from zoo_speech.decoding.segmentation import quietest
-from zoo_speech.decoding.whisper import STEP, Heard, Rules, Stretch, Written, stretches
+from zoo_speech.decoding.segmentation import quietest_frame
+from zoo_speech.decoding.whisper import STEP, DecodingResult, Rules, Stretch, WhisperState, stretches
 from zoo_speech.preprocessor import Samples, WhisperReader
 
 HOP = 160
@@ -49,7 +49,7 @@ def spectrograms(samples: Tensor, lengths: Tensor, window: Window) -> Tensor:
 
 
 def rules_of(model: nn.Module, reader: WhisperReader, timestamps: int | None = None) -> Rules:
-    """What a checkpoint's transcripts obey. Raises `UsageError` where its reader forbids tokens that there are not."""
+    """What a checkpoint's transcripts obey. Raises `UsageError` where its reader forbids tokens that the tokenizer lacks."""
     config: Any = model.config
     settings = reader.config
     for number in (*settings.suppressed, *settings.suppressed_first):
@@ -92,7 +92,7 @@ class Recording:
         self.place += samples
 
 
-class Listener:
+class LongFormTranscriber:
     """Reads recordings with a model; batches are of windows, each of another recording."""
 
     def __init__(self, model: nn.Module, reader: WhisperReader, options: RecognitionOptions) -> None:
@@ -145,7 +145,7 @@ class Listener:
     def _go_on(self, recordings: Sequence[Recording], rules: Rules) -> None:
         pieces = [self._piece(recording, rules) for recording in recordings]
         spoken = [number for number, piece in enumerate(pieces) if not is_silent(piece)]
-        found: list[Written | None] = [None] * len(pieces)
+        found: list[DecodingResult | None] = [None] * len(pieces)
         if spoken:
             rows = self._written([recordings[row] for row in spoken], [pieces[row] for row in spoken], rules)
             for row, written in zip(spoken, rows, strict=True):
@@ -153,7 +153,7 @@ class Listener:
         for recording, piece, written in zip(recordings, pieces, found, strict=True):
             self._take(recording, len(piece), written, rules)
 
-    def _take(self, recording: Recording, samples: int, written: Written | None, rules: Rules) -> None:
+    def _take(self, recording: Recording, samples: int, written: DecodingResult | None, rules: Rules) -> None:
         """Keep what was written for the next so many samples of the recording, and go on behind what was understood."""
         rate = self._reader.sampling_rate
         seconds = samples / rate
@@ -173,18 +173,18 @@ class Listener:
         if len(rest) <= self._most:
             return rest
         most = min(self._most, len(rest) - 2 * self._tail)  # so that what comes last isn't a fraction of a word
-        return rest[: most if rules.timestamps is not None and self._is_whole else quietest(rest[:most])]
+        return rest[: most if rules.timestamps is not None and self._is_whole else quietest_frame(rest[:most])]
 
     def _written(
         self, recordings: Sequence[Recording], pieces: Sequence[Samples], rules: Rules
-    ) -> list[Written | None]:
+    ) -> list[DecodingResult | None]:
         """None where nobody speaks."""
         device = next(self._model.parameters()).device
         lengths = torch.tensor([len(piece) for piece in pieces], device=device)
         rows = torch.zeros(len(pieces), int(lengths.max()))
         for row, piece in zip(rows, pieces, strict=True):
             row[: len(piece)] = torch.from_numpy(np.ascontiguousarray(piece))
-        heard = Heard(self._model, spectrograms(rows.to(device), lengths, self._window))
+        heard = WhisperState(self._model, spectrograms(rows.to(device), lengths, self._window))
         first = heard.first(self._reader.prompt[0])
         silence = silence_of(first, self._reader)
         languages = self._languages(recordings, first)

@@ -9,17 +9,17 @@ Samples = NDArray[np.float32]
 """(N,)."""
 
 
-def pieces(samples: Samples, most: int) -> list[Samples]:
+def split_at_silence(samples: Samples, most: int) -> list[Samples]:
     """Samples (N,) in pieces of at most `most`, each but the last cut where it is quiet; undivided if they fit."""
     found = []
     while len(samples) > most:
-        end = quietest(samples[:most])
+        end = quietest_frame(samples[:most])
         found.append(samples[:end])
         samples = samples[end:]
     return [*found, samples]
 
 
-def quietest(samples: Samples) -> int:
+def quietest_frame(samples: Samples) -> int:
     """Where to end a piece of samples (N,): the middle of the quietest fifth of a second in its last third."""
     start, width = 2 * len(samples) // 3, max(1, min(3_200, len(samples) // 8))
     energy = np.concatenate([[0.0], np.square(samples[start:], dtype=np.float64).cumsum()])

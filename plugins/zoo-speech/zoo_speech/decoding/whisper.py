@@ -73,7 +73,7 @@ class Rules:
         allowed.masked_fill_((numbers >= begin) & (numbers < least[:, None]), -torch.inf)
 
 
-class Written(NamedTuple):
+class DecodingResult(NamedTuple):
     """What was written for one window."""
 
     tokens: list[int]
@@ -82,7 +82,7 @@ class Written(NamedTuple):
     """Mean log-probability of the tokens, the end included; natural logarithm."""
 
 
-class Heard:
+class WhisperState:
     """A batch of windows and what the decoder remembers of them; the encoder runs once."""
 
     def __init__(self, model: nn.Module, features: Tensor, encoded: Tensor | None = None) -> None:
@@ -97,10 +97,10 @@ class Heard:
     def __len__(self) -> int:
         return len(self._features)
 
-    def of(self, rows: Sequence[int]) -> Heard:
+    def of(self, rows: Sequence[int]) -> WhisperState:
         """Some of the windows, with nothing remembered but what the encoder made of them; which has run."""
         chosen, encoded = torch.tensor(rows, device=self.device), cast("Any", self._encoded).last_hidden_state
-        return Heard(self._model, self._features[chosen], encoded[chosen])
+        return WhisperState(self._model, self._features[chosen], encoded[chosen])
 
     def checksums(self) -> list[int]:
         """Of each window's features, 32 bits."""
@@ -126,7 +126,7 @@ class Heard:
         """Each row `count` times."""
         self._cache.batch_repeat_interleave(count)
 
-    def choose(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Tensor) -> None:
         """Go on from rows (R,), each of the same window as the one in its place; what was heard stays."""
         self._cache.self_attention_cache.reorder_cache(rows)
 
@@ -139,14 +139,20 @@ class Heard:
         return output
 
 
-def greedy(heard: Heard, prompt: Tensor, rules: Rules, most: int) -> list[Written]:
+def greedy(heard: WhisperState, prompt: Tensor, rules: Rules, most: int) -> list[DecodingResult]:
     """The likeliest token after the other, at most `most`, behind prompt (B, P)."""
     return _one_by_one(heard, prompt, rules, most, lambda scores: scores.argmax(-1))
 
 
 def sample(
-    heard: Heard, prompt: Tensor, rules: Rules, most: int, *, temperature: float, draws: Sequence[torch.Generator]
-) -> list[Written]:
+    heard: WhisperState,
+    prompt: Tensor,
+    rules: Rules,
+    most: int,
+    *,
+    temperature: float,
+    draws: Sequence[torch.Generator],
+) -> list[DecodingResult]:
     """Tokens drawn from softmax(scores / temperature), by a generator on the CPU for each window."""
 
     def draw(scores: Tensor) -> Tensor:
@@ -158,8 +164,8 @@ def sample(
 
 
 def _one_by_one(
-    heard: Heard, prompt: Tensor, rules: Rules, most: int, choose: Callable[[Tensor], Tensor]
-) -> list[Written]:
+    heard: WhisperState, prompt: Tensor, rules: Rules, most: int, choose: Callable[[Tensor], Tensor]
+) -> list[DecodingResult]:
     """What is written when each next token (B,) is chosen from the scores (B, V) that the rules allow."""
     tokens, written = prompt, prompt[:, :0]
     totals = torch.zeros(len(prompt), device=prompt.device)
@@ -178,10 +184,10 @@ def _one_by_one(
         if bool(ended.all()):
             break
     means = (totals / counts.clamp_min(1)).tolist()
-    return [Written(_ended(row, rules.eos_id), mean) for row, mean in zip(written.tolist(), means, strict=True)]
+    return [DecodingResult(_ended(row, rules.eos_id), mean) for row, mean in zip(written.tolist(), means, strict=True)]
 
 
-def beam_search(heard: Heard, prompt: Tensor, rules: Rules, most: int, *, beams: int) -> list[Written]:
+def beam_search(heard: WhisperState, prompt: Tensor, rules: Rules, most: int, *, beams: int) -> list[DecodingResult]:
     """The transcripts with the best mean log-probability of a search that follows `beams` at once behind prompt (B, P).
 
     As Transformers' beam search with a length penalty of 1 and `early_stopping=False`: a window is done when its best
@@ -213,9 +219,9 @@ def beam_search(heard: Heard, prompt: Tensor, rules: Rules, most: int, *, beams:
             pool.close_unless(hope)
         if all(pool.closed for pool in pools):
             break
-        heard.choose(chosen)
+        heard.select_rows(chosen)
         scores = heard.scores(tokens[:, None])
-    return [Written(_ended(pool.best, rules.eos_id), pool.scores[0]) for pool in pools]
+    return [DecodingResult(_ended(pool.best, rules.eos_id), pool.scores[0]) for pool in pools]
 
 
 class _Pool:

@@ -1,4 +1,4 @@
-"""Trivial rivals: the most frequent label, and what statistics of cepstral coefficients tell of classes and voices."""
+"""Baselines: the most frequent label, and statistics of cepstral coefficients for classes and speakers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from zoo_core.tasks import Confusion, class_scores, label_numbers
 from zoo_speech.audio.audio import resampled
 from zoo_speech.audio.features import mfcc_statistics
-from zoo_speech.evaluation.verification import Trials, judged, scored
+from zoo_speech.evaluation.verification import Trials, cosine_scores, verification_metrics
 
 _LEARNED = 5_000
-"""Recordings that rivals learn from at most, evenly spaced."""
+"""Most recordings that baselines learn from, evenly spaced."""
 
 
 def majority(train: Sequence[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
@@ -41,8 +41,8 @@ def linear_on_statistics(
 def cosine_of_statistics(train: Sequence[Any], test: Sequence[Any], trials: Trials, rate: int) -> dict[str, float]:
     """Cosines of the same statistics, less their means in training and by their deviations there."""
     learned, found = _statistics(_spread(train), rate), _statistics(test, rate)
-    scores = scored((found - learned.mean(0)) / np.maximum(learned.std(0), 1e-6), trials)
-    figures = judged(scores, trials.same)
+    scores = cosine_scores((found - learned.mean(0)) / np.maximum(learned.std(0), 1e-6), trials)
+    figures = verification_metrics(scores, trials.same)
     return {"eer": figures.eer, "min_dcf": figures.min_dcf, "auc": figures.auc}
 
 

@@ -32,7 +32,7 @@ class Trials(NamedTuple):
     """(P,): whether one voice speaks in both."""
 
 
-class Figures(NamedTuple):
+class VerificationMetrics(NamedTuple):
     """How well scores tell trials of one voice from those of two, and the scores to decide at."""
 
     eer: float
@@ -71,7 +71,7 @@ def draw_trials(voices: Sequence[str], groups: Sequence[str], most: int) -> Tria
     return Trials(first, second, same)
 
 
-def scored(embeddings: NDArray[Any], trials: Trials) -> NDArray[np.float64]:
+def cosine_scores(embeddings: NDArray[Any], trials: Trials) -> NDArray[np.float64]:
     """Cosines (P,) of the trials' embeddings, of (N, E)."""
     exact = embeddings.astype(np.float64)
     directions = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
@@ -82,12 +82,12 @@ def scored(embeddings: NDArray[Any], trials: Trials) -> NDArray[np.float64]:
     return cosines
 
 
-def judged(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Figures:
+def verification_metrics(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> VerificationMetrics:
     """Figures of scores (P,), the higher the likelier one voice; NaN where a score is, which has no place among others."""
     from sklearn.metrics import auc, roc_curve
 
     if np.isnan(scores).any():
-        return Figures(*[math.nan] * len(Figures._fields))
+        return VerificationMetrics(*[math.nan] * len(VerificationMetrics._fields))
     alarms, hits, at = roc_curve(same, scores)
     misses = 1.0 - hits
     costs = (TARGET * misses + (1.0 - TARGET) * alarms) / min(TARGET, 1.0 - TARGET)
@@ -96,7 +96,7 @@ def judged(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Figures:
     apart = misses - alarms
     after = int(np.argmax(apart <= 0))
     share = apart[after - 1] / (apart[after - 1] - apart[after])
-    return Figures(
+    return VerificationMetrics(
         eer=float(alarms[after - 1] + share * (alarms[after] - alarms[after - 1])),
         min_dcf=float(costs[cheapest]),
         auc=float(auc(alarms, hits)),

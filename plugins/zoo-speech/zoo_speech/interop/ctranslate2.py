@@ -108,7 +108,7 @@ class _Reader:
         if math.prod(max(length, 1) for length in shape) * width > _MAX_BYTES:
             self._refuse(f"{name!r}: a shape of {shape} is impossibly large")
         if size != math.prod(shape) * width:
-            self._refuse(f"{name!r}: {size} bytes, {math.prod(shape) * width} are due for {shape} of {dtype}")
+            self._refuse(f"{name!r}: expected {math.prod(shape) * width} bytes for {shape} of {dtype}, found {size}")
         raw = bytearray(self.take(size, name))
         if not raw:
             return torch.empty(shape, dtype=getattr(torch, dtype))

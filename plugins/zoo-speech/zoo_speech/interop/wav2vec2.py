@@ -196,7 +196,7 @@ def _refuse_delimiter(characters: Characters) -> None:
 def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, tuple[int, ...]]:
     """Our symbols, and the row of their head for each, the blank's first.
 
-    Their begin, end and unknown stand for no sound, so they are left out; capitals become small where there is nothing
+    Their begin, end and unknown stand for no sound, so they are left out; capitals become small where nothing is
     else. Raises `CorruptFile`, or `UsageError` for symbols of several characters.
     """
     vocabulary = plain_object(read_json(files, "vocab.json"), "vocab.json")

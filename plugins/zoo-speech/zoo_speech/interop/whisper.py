@@ -230,7 +230,7 @@ def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> No
     due["chunk_length"] = config["max_frames"] / 100
     for name, value in due.items():
         if settings.get(name, value) != value:
-            raise UsageError(f"preprocessor_config.json: {name} is {settings[name]!r}; {value:g} is due")
+            raise UsageError(f"preprocessor_config.json: expected {name} {value:g}, found {settings[name]!r}")
 
 
 def _asked(generation: Mapping[str, Any]) -> tuple[str, ...]:
@@ -248,7 +248,7 @@ def _asked(generation: Mapping[str, Any]) -> tuple[str, ...]:
 def _tokens(generation: Mapping[str, Any], name: str, vocabulary: int) -> tuple[int, ...]:
     tokens = whole_numbers(generation.get(name) or [], f"generation_config.json: {name}")
     if not all(0 <= token < vocabulary for token in tokens):
-        raise CorruptFile(f"generation_config.json: {name} names tokens that there are not")
+        raise CorruptFile(f"generation_config.json: {name} names tokens that the tokenizer lacks")
     return tokens
 
 

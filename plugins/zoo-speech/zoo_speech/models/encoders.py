@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from zoo_core import UsageError
 from zoo_speech.decoding.long_form import HOP, Window, spectrograms, window_of
 from zoo_speech.models.wav2vec2 import frames_of
-from zoo_speech.preprocessor import Reader, Samples, SpeechReader, WhisperReader
+from zoo_speech.preprocessor import Samples, SpeechPreprocessor, SpeechReader, WhisperReader
 from zoo_speech.visualization.plots import View
 
 
@@ -171,7 +171,7 @@ class WindowEncoder(Encoder):
         return View(samples=samples, rate=self.rate, title=title, spectrogram=spectrogram)
 
 
-def encoder_of(model: nn.Module, reader: Reader) -> Encoder:
+def encoder_of(model: nn.Module, reader: SpeechPreprocessor) -> Encoder:
     """The one for a task's model and what reads for it. Raises `UsageError` for a reader that no family here has."""
     if isinstance(reader, SpeechReader):
         return WaveformEncoder(reader)

@@ -133,7 +133,7 @@ DATA: list[DataSpec] = [
     DataSpec(
         name="voices",
         summary="2,220 recordings labelled by 53 voices; those tested aren't trained on, but differ by microphone too",
-        target="zoo_speech.datasets.speakers:voices",
+        target="zoo_speech.datasets.speakers:speakers",
         config="zoo_speech.configs.data:Voices",
         modality="speech",
         kind="labelled-speech",

@@ -26,11 +26,19 @@ from zoo_speech.audio.steady import may_be_speech
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.datasets.languages import are_languages, language_name
-from zoo_speech.datasets.samples import called
+from zoo_speech.datasets.samples import sample_name
 from zoo_speech.evaluation import baselines
 from zoo_speech.models.encoders import Encoder
-from zoo_speech.preprocessor import Reader, Samples
-from zoo_speech.tasks.common import SERVED, EncoderTask, Recordings, Stretches, covering, gaps_between, picture_file
+from zoo_speech.preprocessor import Samples, SpeechPreprocessor
+from zoo_speech.tasks.common import (
+    SERVED,
+    ChunkDataset,
+    EncoderTask,
+    Recordings,
+    cover_with_chunks,
+    gaps_between,
+    picture_file,
+)
 from zoo_speech.visualization.plots import View
 
 
@@ -109,7 +117,7 @@ class AudioClassification(EncoderTask):
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
-            heard = [self.preprocessor.heard(item, number) for number, item in numbered]
+            heard = [self.preprocessor.waveform(item, number) for number, item in numbered]
             with inference_mode(self.model):
                 probabilities = self.logits_of(self.model, heard, together=SERVED).softmax(-1)
             found = [
@@ -146,7 +154,7 @@ class AudioClassification(EncoderTask):
 
     def logits_of(self, model: nn.Module, waveforms: Sequence[Samples], *, together: int) -> Tensor:
         """(B, labels) float32: the mean over the stretches that cover each waveform (N,), so many at once."""
-        covered = [covering(samples, self.longest) for samples in waveforms]
+        covered = [cover_with_chunks(samples, self.longest) for samples in waveforms]
         stretches = list(chain(*covered))
         found = [
             self.logits(model, self.batch_of(stretches[start : start + together]))
@@ -156,13 +164,13 @@ class AudioClassification(EncoderTask):
         return torch.stack([logits.mean(0) for logits in of_each])
 
 
-class LabelledStretches(Stretches):
+class LabelledStretches(ChunkDataset):
     """Stretches to train on, with numbers of their labels."""
 
     def __init__(
         self,
         samples: Sequence[Any],
-        reader: Reader,
+        reader: SpeechPreprocessor,
         encoder: Encoder,
         longest: int,
         augmentation: WaveAugmentation,
@@ -175,7 +183,7 @@ class LabelledStretches(Stretches):
 
     def sample(self, key: SampleKey) -> tuple[Any, int]:
         """A stretch as the encoder takes it, and its label's number."""
-        return self.encoder.prepared(self.heard(key)), int(self.numbers[key.index])
+        return self.encoder.prepared(self.chunk(key)), int(self.numbers[key.index])
 
     def collate(self, samples: list[Any]) -> Batch:
         """The encoder's tensors, and `labels` (B,)."""
@@ -191,7 +199,7 @@ class LabelledRecordings(Recordings):
     """Whole recordings with numbers of their labels, which cost what the stretches that cover them do."""
 
     def __init__(
-        self, samples: Sequence[Any], reader: Reader, encoder: Encoder, longest: int, labels: Sequence[str]
+        self, samples: Sequence[Any], reader: SpeechPreprocessor, encoder: Encoder, longest: int, labels: Sequence[str]
     ) -> None:
         """Raises `DataError`, naming the sample, for one without a label that is known."""
         super().__init__(samples, reader, None)
@@ -211,5 +219,7 @@ class LabelledRecordings(Recordings):
 def _numbered(samples: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
     for number, sample in enumerate(samples):
         if not isinstance(getattr(sample, "label", None), str):
-            raise DataError(f"{called(sample, number)} has no label", hint="classification learns from labelled speech")
+            raise DataError(
+                f"{sample_name(sample, number)} has no label", hint="classification learns from labelled speech"
+            )
     return label_numbers([sample.label for sample in samples], labels)

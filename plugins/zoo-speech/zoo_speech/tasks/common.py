@@ -17,10 +17,10 @@ from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
 from zoo_core.tasks import interval_of_ratio, known_intervals
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.datasets.samples import Recording, called
+from zoo_speech.datasets.samples import Recording, sample_name
 from zoo_speech.evaluation.transcripts import without_needless_spaces, words_apart
 from zoo_speech.models.encoders import Encoder, encoder_of
-from zoo_speech.preprocessor import Reader, Samples
+from zoo_speech.preprocessor import Samples, SpeechPreprocessor
 from zoo_speech.visualization import plots as pictures
 from zoo_speech.visualization.subtitles import Segment, cues, subtitles
 
@@ -36,12 +36,12 @@ _PEAK = 0.9
 class SpeechTask(Task):
     """A task on a model that hears."""
 
-    preprocessor: Reader
+    preprocessor: SpeechPreprocessor
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without a speech reader."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, Reader):
+        if not isinstance(context.preprocessor, SpeechPreprocessor):
             raise UsageError(f"{type(self).__name__} needs a model with a speech reader")
 
     @property
@@ -49,7 +49,7 @@ class SpeechTask(Task):
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+    def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`heard.png` and `heard_1.wav` on: what the model is given of up to 4 recordings in the first epoch."""
         if not isinstance(dataset, Recordings):
             return {}
@@ -72,7 +72,7 @@ class EncoderTask(SpeechTask):
 
     def view(self, dataset: Any, key: SampleKey) -> pictures.View:
         """The stretch that the encoder is given, under its name."""
-        return self.encoder.view(dataset.heard(key), dataset.title(key.index))
+        return self.encoder.view(dataset.chunk(key), dataset.title(key.index))
 
     def batch_of(self, waveforms: Sequence[Samples]) -> Batch:
         """What the encoder is asked with, on its device."""
@@ -83,7 +83,9 @@ class EncoderTask(SpeechTask):
 class Recordings(Dataset):
     """Waveforms of recordings at the reader's rate, decoded at each draw; augmentation is a function of the key."""
 
-    def __init__(self, samples: Sequence[Any], reader: Reader, augmentation: WaveAugmentation | None) -> None:
+    def __init__(
+        self, samples: Sequence[Any], reader: SpeechPreprocessor, augmentation: WaveAugmentation | None
+    ) -> None:
         """Reads every header, for batches of like lengths. Raises `DataError` for what is no recording, or none at all."""
         if not len(samples):
             raise DataError("no recordings")
@@ -99,7 +101,7 @@ class Recordings(Dataset):
 
     def waveform(self, index: int, generator: np.random.Generator) -> Samples:
         """(N,) float32, N at least 1; augmented with draws from the generator."""
-        samples = self.reader.heard(self.samples[index], index)
+        samples = self.reader.waveform(self.samples[index], index)
         return self.augmentation(samples, generator) if self.augmentation else samples
 
     def refuse_long(self, hint: str) -> None:
@@ -107,7 +109,7 @@ class Recordings(Dataset):
         for number, length in enumerate(self.measured):
             if length > self.reader.most_samples:
                 seconds, most = length / self.reader.sampling_rate, self.reader.max_seconds
-                name = called(self.samples[number], number)
+                name = sample_name(self.samples[number], number)
                 raise DataError(f"{name}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)
 
     def _length(self, sample: Any, number: int) -> int:
@@ -120,13 +122,13 @@ class Recordings(Dataset):
         return max(1, round(seconds * self.reader.sampling_rate))
 
 
-class Stretches(Recordings):
+class ChunkDataset(Recordings):
     """Recordings cut to a length, for an encoder."""
 
     def __init__(
         self,
         samples: Sequence[Any],
-        reader: Reader,
+        reader: SpeechPreprocessor,
         encoder: Encoder,
         longest: int,
         augmentation: WaveAugmentation | None,
@@ -137,11 +139,11 @@ class Stretches(Recordings):
         assert self.lengths is not None  # measured above
         self.lengths = encoder.costs(np.minimum(self.lengths, longest))
 
-    def heard(self, key: SampleKey) -> Samples:
+    def chunk(self, key: SampleKey) -> Samples:
         """A waveform (N,), cut at a random place in training and to its beginning otherwise."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
-        return stretch(waveform, self.longest, None if self.augmentation is None else generator)
+        return random_crop(waveform, self.longest, None if self.augmentation is None else generator)
 
     @abstractmethod
     def title(self, index: int) -> str:
@@ -169,13 +171,13 @@ def picture_file(view: pictures.View) -> File:
     return File(".png", pictures.recordings([view]))
 
 
-def compared(expected: Sequence[str], found: Sequence[str], *, most: int = 20) -> bytes:
+def transcript_report(expected: Sequence[str], found: Sequence[str], *, most: int = 20) -> bytes:
     """The first transcripts, what was due above what was found, as a file of text."""
     rows = list(zip(expected, found, strict=True))[:most]
     return "\n".join(f"expected: {due}\nfound:    {text}\n" for due, text in rows).encode()
 
 
-def no_longer(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
+def filter_by_duration(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
     """Those of at most so many seconds, by their headers or, where these don't tell, decoded. Raises `DataError` for none."""
     kept = [place for place, one in enumerate(samples) if (one.seconds or one.waveform.seconds) <= seconds]
     if not kept:
@@ -183,14 +185,14 @@ def no_longer(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
     return cast("Sequence[Any]", Subset(cast("Any", samples), kept))
 
 
-def stretch(samples: Samples, longest: int, generator: np.random.Generator | None) -> Samples:
+def random_crop(samples: Samples, longest: int, generator: np.random.Generator | None) -> Samples:
     """At most `longest` of the samples (N,): from a place that is drawn, or the beginning where nothing draws."""
     spare = len(samples) - longest
     start = int(generator.integers(spare + 1)) if generator is not None and spare > 0 else 0
     return samples[start : start + longest]
 
 
-def covering(samples: Samples, longest: int) -> list[Samples]:
+def cover_with_chunks(samples: Samples, longest: int) -> list[Samples]:
     """All of the samples (N,), in as few stretches of `longest` as cover them, evenly spaced; undivided if they fit."""
     spare, gaps = max(0, len(samples) - longest), int(gaps_between(len(samples), longest))
     starts = [spare * place // max(1, gaps) for place in range(gaps + 1)]
@@ -219,14 +221,14 @@ def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:
     return rows
 
 
-def transcript(sample: Any, number: int, reader: Reader) -> str:
+def transcript(sample: Any, number: int, reader: SpeechPreprocessor) -> str:
     """What was said, as the model spells it. Raises `DataError` where that is nothing."""
     text = getattr(sample, "text", None)
-    if not isinstance(text, str) or not reader.spelled(text):
+    if not isinstance(text, str) or not reader.normalize_transcript(text):
         raise DataError(
-            f"{called(sample, number)} has no transcript", hint="recognition learns from transcribed speech"
+            f"{sample_name(sample, number)} has no transcript", hint="recognition learns from transcribed speech"
         )
-    return reader.spelled(text)
+    return reader.normalize_transcript(text)
 
 
 def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:

@@ -18,9 +18,9 @@ from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inferen
 from zoo_speech.audio.masks import spans
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions
-from zoo_speech.decoding.alignment import Alignment, Clock, align, frames_due, words
+from zoo_speech.decoding.alignment import Alignment, FrameTiming, align, frames_due, words
 from zoo_speech.decoding.ctc import Decode, decoder_of, greedy
-from zoo_speech.decoding.segmentation import pieces
+from zoo_speech.decoding.segmentation import split_at_silence
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
 from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.tasks.common import (
@@ -29,18 +29,18 @@ from zoo_speech.tasks.common import (
     Recordings,
     SpeechTask,
     batch_of,
-    compared,
     error_intervals,
     padded,
     padded_masks,
     picture_file,
     spread,
     transcript,
+    transcript_report,
     word_errors,
     word_file,
 )
 from zoo_speech.visualization import plots as pictures
-from zoo_speech.visualization.plots import Lane, View
+from zoo_speech.visualization.plots import Track, View
 from zoo_speech.visualization.subtitles import Segment, as_data
 
 
@@ -60,7 +60,7 @@ class CTCRecognition(SpeechTask):
         if self.loss is None:
             raise UsageError("recognition needs a loss")
         self.characters = context.preprocessor.characters
-        self.clock = Clock.of(cast("Any", self.model).config, context.preprocessor.sampling_rate)
+        self.clock = FrameTiming.of(cast("Any", self.model).config, context.preprocessor.sampling_rate)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Waveforms with their transcripts as symbols. Raises `DataError` for what has none, or is too long."""
@@ -105,22 +105,25 @@ class CTCRecognition(SpeechTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Always writing the training transcript that is nearest to all of the test's in length: the middle one."""
-        texts = sorted((self.preprocessor.spelled(sample.text) for sample in train), key=lambda text: (len(text), text))
+        texts = sorted(
+            (self.preprocessor.normalize_transcript(sample.text) for sample in train),
+            key=lambda text: (len(text), text),
+        )
         always = texts[len(texts) // 2]
-        expected = [self.preprocessor.spelled(sample.text) for sample in test]
+        expected = [self.preprocessor.normalize_transcript(sample.text) for sample in test]
         return {"always the same": word_errors([always] * len(expected), expected)}
 
     def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
-        """The text of each recording, and what else is asked for. Raises `DataError` for what is none.
+        """The text of each recording, and what else is asked for. Raises `DataError` for an input that is no recording.
 
         What is longer than the reader's `max_seconds` is heard piece by piece.
         """
-        decode = decoder_of(self.characters, options, self.preprocessor.spelled)
+        decode = decoder_of(self.characters, options, self.preprocessor.normalize_transcript)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(inputs), SERVED):
             numbered = enumerate(inputs[start : start + SERVED], start)
             cut = [
-                pieces(self.preprocessor.heard(item, number), self.preprocessor.most_samples)
+                split_at_silence(self.preprocessor.waveform(item, number), self.preprocessor.most_samples)
                 for number, item in numbered
             ]
             read = self._read(list(chain(*cut)), decode)
@@ -133,7 +136,7 @@ class CTCRecognition(SpeechTask):
         """`transcripts.txt`: what was due and what was found; `alignment.png`: when, in some of the recordings."""
         expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
         views = [self._compared(example) for example in cast("list[_Example]", gathered["examples"])]
-        files = {"transcripts.txt": compared(expected, found)}
+        files = {"transcripts.txt": transcript_report(expected, found)}
         return {**files, "alignment.png": pictures.recordings(views)} if views else files
 
     def view(self, dataset: Any, key: SampleKey) -> View:
@@ -185,7 +188,7 @@ class CTCRecognition(SpeechTask):
 
     def _drawn(self, samples: Samples, title: str, paths: Mapping[str, Alignment]) -> View:
         """The probabilities are those of the first path."""
-        lanes = [Lane(name, alignment.symbols) for name, alignment in paths.items()]
+        lanes = [Track(name, alignment.symbols) for name, alignment in paths.items()]
         first = next(iter(paths.values()))
         rate = self.preprocessor.sampling_rate
         return View(samples=samples, rate=rate, title=title, lanes=lanes, path=first)

@@ -19,7 +19,7 @@ from zoo_speech.tasks.common import SERVED, EncoderTask
 
 
 class FeatureExtraction(Predictor, EncoderTask):
-    """Embeds recordings; there is nothing to train."""
+    """Embeds recordings; nothing is trained."""
 
     name = "speech-feature-extraction"
     remedy = "train an encoder for any other task; its checkpoints serve speech-feature-extraction too"
@@ -40,7 +40,7 @@ class FeatureExtraction(Predictor, EncoderTask):
         return answers
 
     def _heard(self, item: Any, number: int, options: EmbeddingOptions) -> Samples:
-        samples, most = self.preprocessor.heard(item, number), self.encoder.most_samples
+        samples, most = self.preprocessor.waveform(item, number), self.encoder.most_samples
         if len(samples) > most and not options.truncate:
             raise DataError(
                 f"input {number + 1}: longer than {most / self.encoder.rate:g} s",

@@ -21,13 +21,19 @@ from zoo_core.data import expanded, sorted_labels
 from zoo_core.tasks import label_numbers
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import SpeakerVerificationConfig, SpeakerVerificationOptions
-from zoo_speech.datasets.samples import Recording, called
+from zoo_speech.datasets.samples import Recording, sample_name
 from zoo_speech.evaluation import baselines
-from zoo_speech.evaluation.verification import Figures, Trials, draw_trials, judged, scored
+from zoo_speech.evaluation.verification import (
+    Trials,
+    VerificationMetrics,
+    cosine_scores,
+    draw_trials,
+    verification_metrics,
+)
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import Reader
-from zoo_speech.tasks.common import SERVED, EncoderTask, Stretches
+from zoo_speech.preprocessor import SpeechPreprocessor
+from zoo_speech.tasks.common import SERVED, ChunkDataset, EncoderTask
 
 _DRAW = 0
 """Draws the first directions of the voices, so that nothing else decides them."""
@@ -129,7 +135,7 @@ class SpeakerVerification(EncoderTask):
         return found
 
     def _embedded(self, items: Sequence[Any], start: int) -> Tensor:
-        heard = [self.preprocessor.heard(item, number)[: self.longest] for number, item in enumerate(items, start)]
+        heard = [self.preprocessor.waveform(item, number)[: self.longest] for number, item in enumerate(items, start)]
         with inference_mode(self.model):
             return self.embeddings(self.model, self.batch_of(heard))
 
@@ -141,24 +147,24 @@ class SpeakerVerification(EncoderTask):
         directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))
         self.model.add_module("voices", directions)
 
-    def _figures(self, gathered: Mapping[str, Tensor | list[Any]]) -> Figures:
+    def _figures(self, gathered: Mapping[str, Tensor | list[Any]]) -> VerificationMetrics:
         heard = sorted(cast("list[Any]", gathered["heard"]), key=lambda one: int(one[0]))
         _, embeddings, voices, languages = zip(*heard, strict=True)
         trials = self._trials(voices, languages)
-        return judged(scored(np.stack(embeddings), trials), trials.same)
+        return verification_metrics(cosine_scores(np.stack(embeddings), trials), trials.same)
 
     def _trials(self, voices: Sequence[str], languages: Sequence[str]) -> Trials:
         groups = languages if self.config.pairs == "language" else [""] * len(voices)
         return draw_trials(voices, groups, self.config.trials)
 
 
-class Voices(Stretches):
+class Voices(ChunkDataset):
     """Stretches, and who speaks."""
 
     def __init__(
         self,
         samples: Sequence[Any],
-        reader: Reader,
+        reader: SpeechPreprocessor,
         encoder: Encoder,
         longest: int,
         augmentation: WaveAugmentation | None,
@@ -167,7 +173,9 @@ class Voices(Stretches):
         super().__init__(samples, reader, encoder, longest, augmentation)
         for number, sample in enumerate(samples):
             if not isinstance(getattr(sample, "label", None), str) or not sample.label:
-                raise DataError(f"{called(sample, number)} has no label", hint="the label of a recording is who speaks")
+                raise DataError(
+                    f"{sample_name(sample, number)} has no label", hint="the label of a recording is who speaks"
+                )
         voices = [sample.label for sample in samples]
         self.known = sorted_labels(voices)
         """The voices in the order of their numbers."""
@@ -176,7 +184,7 @@ class Voices(Stretches):
 
     def sample(self, key: SampleKey) -> tuple[Any, int, int]:
         """A stretch as the encoder takes it, its voice's and its own number."""
-        return self.encoder.prepared(self.heard(key)), int(self.numbers[key.index]), key.index
+        return self.encoder.prepared(self.chunk(key)), int(self.numbers[key.index]), key.index
 
     def collate(self, samples: list[Any]) -> Batch:
         """The encoder's tensors and `labels` (B,); `places`, `voices` and `languages` for evaluation."""

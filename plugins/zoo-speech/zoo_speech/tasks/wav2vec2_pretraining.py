@@ -20,16 +20,16 @@ from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
 from zoo_speech.audio.masks import spans
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import Wav2Vec2PretrainingConfig
-from zoo_speech.decoding.alignment import Clock
+from zoo_speech.decoding.alignment import FrameTiming
 from zoo_speech.losses import draw_distractors
 from zoo_speech.models.wav2vec2 import frame_count, frames_of, samples_of
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, stretch
+from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, random_crop
 from zoo_speech.visualization.plots import View
 
 
 class Wav2Vec2Pretraining(SpeechTask):
-    """The task; its loss is told predictions, quantised frames, distractors and how codes are used."""
+    """The task; its loss gets predictions, quantised frames, distractors and how codes are used."""
 
     monitor = ("accuracy", "max")
     config: Wav2Vec2PretrainingConfig
@@ -43,12 +43,12 @@ class Wav2Vec2Pretraining(SpeechTask):
         if self.loss is None:
             raise UsageError("wav2vec2-pretraining needs a loss")
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> Stretches:
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> UnlabelledChunks:
         """Stretches of recordings with what is hidden of them and their distractors, new ones in every epoch."""
         architecture = cast("Any", self.model).config
         # Half a second, which pads little of what is long and is enough for most masks; more where it isn't.
         least = samples_of(architecture, self.config.mask_length + 1)
-        return Stretches(
+        return UnlabelledChunks(
             samples,
             self.preprocessor,
             self.config,
@@ -90,7 +90,7 @@ class Wav2Vec2Pretraining(SpeechTask):
         """A standardised stretch, and what is hidden of it."""
         waveform, hidden, _, _ = dataset.sample(key)
         rate = self.preprocessor.sampling_rate
-        stretches = Clock.of(cast("Any", self.model).config, rate).stretches(hidden)
+        stretches = FrameTiming.of(cast("Any", self.model).config, rate).stretches(hidden)
         return View(samples=waveform, rate=rate, hidden=stretches)
 
     def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -126,7 +126,7 @@ def _perplexity(usage: Tensor) -> Tensor:
     return found
 
 
-class Stretches(Recordings):
+class UnlabelledChunks(Recordings):
     """Waveforms cut to a length, what is hidden of them and what it has to be told from."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Stretches(Recordings):
         """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
-        waveform = stretch(waveform, self.longest, generator)
+        waveform = random_crop(waveform, self.longest, generator)
         if len(waveform) < self.shortest:
             # So that something can be hidden of it.
             waveform = np.pad(waveform, (0, self.shortest - len(waveform)))

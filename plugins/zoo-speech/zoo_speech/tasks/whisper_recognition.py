@@ -20,12 +20,12 @@ from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, i
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
 from zoo_speech.datasets.languages import known_language, language_name
-from zoo_speech.datasets.samples import called
+from zoo_speech.datasets.samples import sample_name
 from zoo_speech.decoding.alignment import cross_attention
 from zoo_speech.decoding.fallback import Decoder, is_silent
 from zoo_speech.decoding.long_form import (
     HOP,
-    Listener,
+    LongFormTranscriber,
     Recording,
     Window,
     rules_of,
@@ -33,7 +33,7 @@ from zoo_speech.decoding.long_form import (
     spectrograms,
     window_of,
 )
-from zoo_speech.decoding.whisper import Heard
+from zoo_speech.decoding.whisper import WhisperState
 from zoo_speech.evaluation.transcripts import normalised
 from zoo_speech.preprocessor import WhisperReader
 from zoo_speech.tasks.common import (
@@ -41,11 +41,11 @@ from zoo_speech.tasks.common import (
     SERVED,
     Recordings,
     SpeechTask,
-    compared,
     error_intervals,
-    no_longer,
+    filter_by_duration,
     subtitle_file,
     transcript,
+    transcript_report,
     word_errors,
 )
 from zoo_speech.visualization import plots as pictures
@@ -78,7 +78,7 @@ class Recognition(SpeechTask):
         if train:
             self.preprocessor.forget_timestamps()
         return Utterances(
-            no_longer(samples, self.config.longest) if train and self.config.longest else samples,
+            filter_by_duration(samples, self.config.longest) if train and self.config.longest else samples,
             self.preprocessor,
             self.config if train else None,
             window=self.window,
@@ -93,13 +93,13 @@ class Recognition(SpeechTask):
         return StepOutput(loss, weight)
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sum of the losses, and what the model writes for the chosen recordings, beside what is due; all of one to show."""
+        """Sum of the losses, and what the model writes for the chosen recordings, beside references; all of one to show."""
         loss, weight, encoded = self._loss(modules["model"], batch)
         chosen = [row for row, text in enumerate(batch["texts"]) if text is not None]
         found: list[str] = []
         examples: list[_Example] = []
         if chosen:
-            heard = Heard(modules["model"], batch["input_features"][chosen], encoded[chosen])
+            heard = WhisperState(modules["model"], batch["input_features"][chosen], encoded[chosen])
             written = self._written(heard, batch["prompts"][chosen], [batch["silent"][row] for row in chosen])
             found = [self.preprocessor.decode(tokens) for tokens in written]
             examples = [
@@ -123,21 +123,26 @@ class Recognition(SpeechTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Always writing the training transcript whose length is the middle one."""
-        texts = sorted((self.preprocessor.spelled(sample.text) for sample in train), key=lambda text: (len(text), text))
-        expected = [self.preprocessor.spelled(sample.text) for sample in test]
+        texts = sorted(
+            (self.preprocessor.normalize_transcript(sample.text) for sample in train),
+            key=lambda text: (len(text), text),
+        )
+        expected = [self.preprocessor.normalize_transcript(sample.text) for sample in test]
         return {"always the same": errors_of([texts[len(texts) // 2]] * len(expected), expected)}
 
     def predict(self, inputs: Sequence[Any], options: RecognitionOptions) -> list[dict[str, Any]]:
-        """Text and segments of each recording, whatever its length. Raises `DataError` for what is none.
+        """Text and segments of each recording, whatever its length. Raises `DataError` for an input that is no recording.
 
         Where nothing is written, `no_speech` is the model's probability that nobody speaks, 1 for digital silence.
 
         Features are those of the window alone, also within a longer recording, so that memory doesn't grow with it.
         """
-        listener = Listener(self.model, self.preprocessor, options)
+        listener = LongFormTranscriber(self.model, self.preprocessor, options)
         answers = []
         for start in range(0, len(inputs), SERVED):
-            batch = [self.preprocessor.heard(item, start + n) for n, item in enumerate(inputs[start : start + SERVED])]
+            batch = [
+                self.preprocessor.waveform(item, start + n) for n, item in enumerate(inputs[start : start + SERVED])
+            ]
             with inference_mode(self.model):
                 recordings = listener.read(batch, together=SERVED)
             answers += [self._answer(recording, options) for recording in recordings]
@@ -153,7 +158,7 @@ class Recognition(SpeechTask):
         """`transcripts.txt`: what was due and what was found; `attention.png`: where one of them was heard."""
         expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
         examples = cast("list[_Example]", gathered["examples"])
-        files = {"transcripts.txt": compared(expected, found)}
+        files = {"transcripts.txt": transcript_report(expected, found)}
         return {**files, "attention.png": self._attended(examples[0])} if examples else files
 
     def view(self, dataset: Any, key: SampleKey) -> pictures.View:
@@ -172,7 +177,7 @@ class Recognition(SpeechTask):
         assert self.loss is not None  # refused above
         return *self.loss(output.logits, batch["labels"]), output.encoder_last_hidden_state
 
-    def _written(self, heard: Heard, prompt: Tensor, silent: Sequence[bool]) -> list[list[int]]:
+    def _written(self, heard: WhisperState, prompt: Tensor, silent: Sequence[bool]) -> list[list[int]]:
         """Tokens behind prompt (B, P) for each window, as `predict` gives them; none where nobody speaks."""
         most = cast("Any", self.model).config.max_target_positions - prompt.shape[1]
         silence = silence_of(heard.first(int(prompt[0, 0])), self.preprocessor)
@@ -263,7 +268,7 @@ class Utterances(Recordings):
             tokens = [*reader.encode(text), eos_id]
             if len(prompt) + len(tokens) - 1 > most:
                 raise DataError(
-                    f"{called(sample, number)}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
+                    f"{sample_name(sample, number)}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
                     hint="cut the recording into pieces",
                 )
             self.targets.append((prompt, tokens))
@@ -312,8 +317,9 @@ class Utterances(Recordings):
         for number, length in enumerate(self.measured):
             if length > most:
                 rate = self.reader.sampling_rate
+                name = sample_name(self.samples[number], number)
                 raise DataError(
-                    f"{called(self.samples[number], number)}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
+                    f"{name}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
                     hint="cut the recording into pieces, each with its transcript",
                 )
 
@@ -334,7 +340,7 @@ def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:
     if language not in reader.languages and not reader.names_language:
         known = f"says that it is in {said!r}" if said else "doesn't say its language"
         raise DataError(
-            f"{called(sample, number)} {known}, and neither does preprocessor.prompt",
+            f"{sample_name(sample, number)} {known}, and neither does preprocessor.prompt",
             hint='put a language behind its first token, as "<|de|>"',
         )
     return reader.prompt_in(language)

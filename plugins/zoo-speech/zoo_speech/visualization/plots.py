@@ -56,7 +56,7 @@ _DECADES = 1.5
 Heat = NDArray[np.floating[Any]]
 
 
-class Lane(NamedTuple):
+class Track(NamedTuple):
     """A text below its sound."""
 
     name: str
@@ -77,7 +77,7 @@ class View:
     """(M, T) log-mel at 100 frames a second as a model is given it; None for that of the samples."""
     hidden: Sequence[tuple[float, float]] = ()
     """Seconds from and to that are hidden from the model."""
-    lanes: Sequence[Lane] = ()
+    lanes: Sequence[Track] = ()
     """Texts along its time."""
     path: Alignment | None = None
     """Whose probabilities are shown below the first lane."""
@@ -92,7 +92,7 @@ def recordings(views: Sequence[View]) -> bytes:
     """PNG of up to 4 recordings below each other: waveform, log-mel, texts and probabilities over a time axis in seconds.
 
     Each is as wide as the picture; of more than 30 s the first are shown. Characters stand below their times, moved aside
-    where they would touch; where there are too many of them, words do. Raises `DataError` where there is nothing to show.
+    where they would touch; where there are too many of them, words do. Raises `DataError` where nothing is to be shown.
     """
     if not views or any(not len(view.samples) for view in views):
         raise DataError("there are no recordings to show")
@@ -192,7 +192,7 @@ class _Block:
 class _Rows:
     """A lane's characters, or its words where characters would touch, in as many rows as they need."""
 
-    def __init__(self, lane: Lane, seconds: float) -> None:
+    def __init__(self, lane: Track, seconds: float) -> None:
         self.name = lane.name
         symbols = list(lane.symbols)
         if sum(map(_wide, symbols)) > _FULL:
@@ -241,7 +241,7 @@ def side_by_side(wanted: NDArray[np.float64], widths: NDArray[np.float64], room:
 def _shortened(view: View) -> View:
     if view.seconds <= LONGEST:
         return view
-    lanes = [Lane(lane.name, [one for one in lane.symbols if one.end <= LONGEST]) for lane in view.lanes]
+    lanes = [Track(lane.name, [one for one in lane.symbols if one.end <= LONGEST]) for lane in view.lanes]
     title = f"the first {LONGEST:g} of {view.seconds:.0f} s: {view.title}"
     hidden = [(start, min(end, LONGEST)) for start, end in view.hidden if start < LONGEST]
     samples = view.samples[: round(LONGEST * view.rate)]

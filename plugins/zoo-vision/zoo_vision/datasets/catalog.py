@@ -26,7 +26,7 @@ from zoo_core.data import (
 from zoo_vision.configs.data import Subset
 from zoo_vision.datasets.idx import parse_idx
 from zoo_vision.datasets.sources import LABELS, PREPARED, spread
-from zoo_vision.datasets.storage import Packed, Pictures, Stacked
+from zoo_vision.datasets.storage import ArrayStorage, ImageSequence, RaggedStorage
 
 
 class ImageData(Data):
@@ -35,10 +35,10 @@ class ImageData(Data):
     def __init__(
         self,
         name: str,
-        splits: Mapping[str, Pictures],
+        splits: Mapping[str, ImageSequence],
         labels: Sequence[str] = (),
         *,
-        read: Iterable[Pictures] | None = None,
+        read: Iterable[ImageSequence] | None = None,
         notices: Sequence[str] = (),
     ) -> None:
         """`name` is for messages; `read` is what the digest runs over, the splits by default."""
@@ -54,7 +54,7 @@ class ImageData(Data):
         """Names of the splits it has."""
         return tuple(self._splits)
 
-    def samples(self, split: str) -> Pictures:
+    def samples(self, split: str) -> ImageSequence:
         """The samples of a split. Raises `UnknownName` where there is none, `DataError` where it is empty."""
         if split not in self._splits:
             raise UnknownName("split", split, self._splits, where=self.name)
@@ -75,7 +75,7 @@ class ImageData(Data):
         return self._digest
 
 
-def divided(pictures: Pictures, options: SplitOptions, validation: float, test: float) -> dict[str, Pictures]:
+def divided(pictures: ImageSequence, options: SplitOptions, validation: float, test: float) -> dict[str, ImageSequence]:
     """Splits by the rule of `options`, a group and copies never crossing; only those with a share above 0."""
     keys, groups = pictures.digests(), pictures.groups()
     grouped = any(groups)
@@ -85,7 +85,7 @@ def divided(pictures: Pictures, options: SplitOptions, validation: float, test: 
     return {split: pictures.take(numbers) for split, numbers in places.items()}
 
 
-def subset(pictures: Pictures, count: int | None, seed: int, *, where: str) -> Pictures:
+def subset(pictures: ImageSequence, count: int | None, seed: int, *, where: str) -> ImageSequence:
     """The first `count` samples in an order that `seed` and their content decide. Raises `DataError` if there are fewer."""
     if count is None:
         return pictures
@@ -114,19 +114,19 @@ def digits(config: Subset) -> ImageData:
     raw = load_digits()
     pixels = (raw.images.astype(np.int64) * 255 // 16).astype(np.uint8)
     labels = [str(number) for number in raw.target]
-    whole = Pictures(Stacked(pixels, "digits"), labels)
+    whole = ImageSequence(ArrayStorage(pixels, "digits"), labels)
     places = spread(whole.digests(), labels, validation=0.1, test=0.2)
     return _labelled("digits", {split: whole.take(places[split]) for split in SPLITS}, sorted_labels(labels), config)
 
 
-class Prepared(NamedTuple):
+class PreparedFiles(NamedTuple):
     """The prepared files of a named data set, each checked against its registered sha256."""
 
     name: str
     files: Mapping[str, bytearray]
 
     @classmethod
-    def find(cls, name: str) -> Prepared:
+    def find(cls, name: str) -> PreparedFiles:
         """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
         folder = data_root(os.environ) / name
         fetch = f"zoo data fetch {name}"
@@ -140,7 +140,7 @@ class Prepared(NamedTuple):
                 raise DigestMismatch(f"{path}: not the file that data set {name!r} was registered with", hint=fetch)
         return cls(name, files)
 
-    def split(self, split: str) -> Pictures:
+    def split(self, split: str) -> ImageSequence:
         """The labelled pictures of a split."""
         numbers = self._array(f"{split}-labels.idx", 1)
         labels = [LABELS[self.name][number] for number in numbers]
@@ -148,18 +148,18 @@ class Prepared(NamedTuple):
         images = f"{split}-images.idx"
         if f"{split}-sizes.idx" in self.files:
             shapes = self._array(f"{split}-sizes.idx", 2)
-            return Pictures(Packed(self._array(images, 1), shapes, where), labels)
-        return Pictures(Stacked(self._array(images, self.files[images][3]), where), labels)
+            return ImageSequence(RaggedStorage(self._array(images, 1), shapes, where), labels)
+        return ImageSequence(ArrayStorage(self._array(images, self.files[images][3]), where), labels)
 
     def _array(self, file: str, dimensions: int) -> npt.NDArray[Any]:
         return parse_idx(self.files[file], dimensions=dimensions, where=f"{self.name}/{file}")
 
 
 def _prepared(name: str, config: Subset) -> ImageData:
-    prepared = Prepared.find(name)
+    prepared = PreparedFiles.find(name)
     return _labelled(name, {split: prepared.split(split) for split in SPLITS}, LABELS[name], config)
 
 
-def _labelled(name: str, splits: Mapping[str, Pictures], labels: Sequence[str], config: Subset) -> ImageData:
+def _labelled(name: str, splits: Mapping[str, ImageSequence], labels: Sequence[str], config: Subset) -> ImageData:
     train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
     return ImageData(name, {**splits, "train": train}, labels, read=splits.values())

@@ -27,7 +27,7 @@ from zoo_core.data import (
     tables_of_folder,
 )
 from zoo_vision.datasets.idx import read_idx
-from zoo_vision.datasets.storage import Files, Pictures, Stacked
+from zoo_vision.datasets.storage import ArrayStorage, FileStorage, ImageSequence
 
 WHOLE = ""
 """The name of what has no splits of its own."""
@@ -38,7 +38,7 @@ _IDX = re.compile(r"(train|t10k)[-.](images|labels)[-.]idx[13][-.]ubyte(\.gz)?")
 class Found(NamedTuple):
     """Pictures by split, `WHOLE` where there are none, and what the user should know."""
 
-    splits: dict[str, Pictures]
+    splits: dict[str, ImageSequence]
     notices: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     """Rows of tables that can't be samples."""
@@ -98,7 +98,7 @@ def labelled_idx(place: Path, names: Sequence[str]) -> Found:
                 f"{files['labels']}: label {numbers.max()}, but only {len(names)} names are given in labels"
             )
         words = list(names) or [str(number) for number in range(256)]
-        splits["train" if part == "train" else "test"] = Pictures(pictures, [words[number] for number in numbers])
+        splits["train" if part == "train" else "test"] = ImageSequence(pictures, [words[number] for number in numbers])
     return Found(splits if "train" in splits else {WHOLE: splits["test"]})
 
 
@@ -107,7 +107,7 @@ def plain_idx(place: Path) -> Found:
     parts = idx_files(place)
     part = "train" if "train" in parts else "t10k"
     left = tuple(f"{parts[other]['images']} left out: it is the test part" for other in sorted(parts) if other != part)
-    return Found({WHOLE: Pictures(_idx_pictures(parts[part]["images"]))}, left)
+    return Found({WHOLE: ImageSequence(_idx_pictures(parts[part]["images"]))}, left)
 
 
 def labelled_folder(place: Path) -> Found:
@@ -115,18 +115,18 @@ def labelled_folder(place: Path) -> Found:
     found = class_folders(place, _PICTURES)
     splits = {}
     for split, files in found.splits.items():
-        splits[split] = Pictures(Files(file.path for file in files), [file.label for file in files])
+        splits[split] = ImageSequence(FileStorage(file.path for file in files), [file.label for file in files])
     return Found(splits, found.notices)
 
 
 def plain_folder(place: Path) -> Found:
     """Every picture below a folder. Raises `DataError` where there is none."""
     files, notices = files_below(place, _PICTURES)
-    return Found({WHOLE: Pictures(Files(files))}, notices)
+    return Found({WHOLE: ImageSequence(FileStorage(files))}, notices)
 
 
-def _idx_pictures(path: Path) -> Stacked:
+def _idx_pictures(path: Path) -> ArrayStorage:
     pixels = read_idx(path, dimensions=3)
     if pixels.dtype != np.uint8 or not pixels.size:
         raise DataError(f"{path}: no pictures of bytes")
-    return Stacked(pixels, str(path))
+    return ArrayStorage(pixels, str(path))

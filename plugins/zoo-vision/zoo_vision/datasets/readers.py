@@ -43,7 +43,7 @@ from zoo_vision.datasets.folders import (
     plain_idx,
     tables_in,
 )
-from zoo_vision.datasets.storage import Files, Pictures
+from zoo_vision.datasets.storage import FileStorage, ImageSequence
 from zoo_vision.datasets.tables import Columns, read_pictures
 
 
@@ -88,7 +88,7 @@ def read_labelled_images(config: LabelledImages) -> ImageData:
     if config.path:
         found = _labelled(config.path, config)
     else:
-        splits: dict[str, Pictures] = {}
+        splits: dict[str, ImageSequence] = {}
         notices: tuple[str, ...] = ()
         faults: tuple[Fault, ...] = ()
         for split, path in (("train", config.train), ("validation", config.validation), ("test", config.test)):
@@ -122,7 +122,7 @@ def assemble(name: str, found: Found, labels: Sequence[str], config: Shares) -> 
     return ImageData(name, splits, known, read=checked.values(), notices=told)
 
 
-def _twice(read: Iterable[Pictures]) -> tuple[str, ...]:
+def _twice(read: Iterable[ImageSequence]) -> tuple[str, ...]:
     """Notices of copies, and of copies that have different labels."""
     found: dict[str, list[tuple[str, str]]] = {}
     for pictures in read:
@@ -133,7 +133,7 @@ def _twice(read: Iterable[Pictures]) -> tuple[str, ...]:
 
 def check(
     found: Found, policy: Policy, labels: Sequence[str] = (), *, where: str
-) -> tuple[dict[str, Pictures], tuple[str, ...]]:
+) -> tuple[dict[str, ImageSequence], tuple[str, ...]]:
     """The splits without their bad pictures, and what was left out; a label is bad that is none of `labels`, where given.
 
     With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for bad pictures, or
@@ -142,7 +142,7 @@ def check(
     faults = Faults()
     for fault in found.faults:
         faults.add(*fault)
-    kept: dict[str, Pictures] = {}
+    kept: dict[str, ImageSequence] = {}
     seen: list[tuple[str, ImageHeader]] = []
     for split, pictures in found.splits.items():
         good = []
@@ -199,7 +199,7 @@ def _plain(path: str, config: Images) -> Found:
     if place.is_dir() and not tables_in(path):
         return plain_folder(place)
     if pictures := pictures_of(path):
-        return Found({WHOLE: Pictures(Files(map(str, pictures)))})
+        return Found({WHOLE: ImageSequence(FileStorage(map(str, pictures)))})
     return _tabled({WHOLE: _tables(path)}, Columns(config.image_column), (), config)
 
 

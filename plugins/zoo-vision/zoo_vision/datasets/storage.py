@@ -33,7 +33,7 @@ class Holder(Protocol):
         """sha256 in hex of its bytes or its pixels, found without decoding: equal for copies."""
 
 
-class Files:
+class FileStorage:
     """Picture files."""
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -63,7 +63,7 @@ class Files:
         return self._keys[number]
 
 
-class Encoded:
+class BytesStorage:
     """Bytes of picture files, from a table."""
 
     def __init__(self, pictures: Sequence[bytes], names: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ class Encoded:
         return hashlib.sha256(self._pictures[number]).hexdigest()
 
 
-class Stacked:
+class ArrayStorage:
     """Pictures of one size: uint8 (N, H, W) or (N, H, W, C)."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8], where: str) -> None:
@@ -111,7 +111,7 @@ class Stacked:
         return hashlib.sha256(self._pixels[number].tobytes()).hexdigest()
 
 
-class Packed:
+class RaggedStorage:
     """Pictures of many sizes, their pixels one after the other."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8], shapes: npt.NDArray[Any], where: str) -> None:
@@ -144,7 +144,7 @@ class Packed:
         return hashlib.sha256(shape + self.source(number).tobytes()).hexdigest()
 
 
-class Pictures(Sequence[Image]):
+class ImageSequence(Sequence[Image]):
     """Samples in a fixed order, made when they are asked for: `Image`, or `LabelledImage` where there are labels."""
 
     def __init__(
@@ -170,19 +170,21 @@ class Pictures(Sequence[Image]):
     @overload
     def __getitem__(self, place: int) -> Image: ...
     @overload
-    def __getitem__(self, place: slice) -> Pictures: ...
-    def __getitem__(self, place: int | slice) -> Image | Pictures:
+    def __getitem__(self, place: slice) -> ImageSequence: ...
+    def __getitem__(self, place: int | slice) -> Image | ImageSequence:
         if isinstance(place, slice):
-            return Pictures(self._holder, self._labels, self._numbers[place], self._groups)
+            return ImageSequence(self._holder, self._labels, self._numbers[place], self._groups)
         number = int(self._numbers[place])
         source, name = self._holder.source(number), self._holder.name(number)
         return (
             Image(source, name=name) if self._labels is None else LabelledImage(source, self._labels[number], name=name)
         )
 
-    def take(self, places: Iterable[int]) -> Pictures:
+    def take(self, places: Iterable[int]) -> ImageSequence:
         """The samples at these places, in their order."""
-        return Pictures(self._holder, self._labels, self._numbers[np.fromiter(places, dtype=np.int64)], self._groups)
+        return ImageSequence(
+            self._holder, self._labels, self._numbers[np.fromiter(places, dtype=np.int64)], self._groups
+        )
 
     def labels(self) -> list[str]:
         """The label of each sample; empty where they have none."""
@@ -192,12 +194,12 @@ class Pictures(Sequence[Image]):
         """What each sample must share a split with; empty names where nobody says."""
         return [""] * len(self) if self._groups is None else [self._groups[number] for number in self._numbers]
 
-    def relabelled(self, labels: Sequence[str]) -> Pictures:
+    def relabelled(self, labels: Sequence[str]) -> ImageSequence:
         """The same pictures with other labels, one for each."""
         whole = [""] * len(self._holder)
         for number, label in zip(self._numbers, labels, strict=True):
             whole[number] = label
-        return Pictures(self._holder, whole, self._numbers, self._groups)
+        return ImageSequence(self._holder, whole, self._numbers, self._groups)
 
     def source(self, place: int) -> Source:
         """What the sample at `place` is made from."""

@@ -23,7 +23,7 @@ from zoo_core.data import (
     string_of,
     suffix_of,
 )
-from zoo_vision.datasets.storage import Encoded, Files, Holder, Pictures
+from zoo_vision.datasets.storage import BytesStorage, FileStorage, Holder, ImageSequence
 
 MAX_BYTES = 4 << 30
 """Bytes of all the encoded pictures of the tables of one split, which are held in memory."""
@@ -49,15 +49,15 @@ class _Read:
         self.labels: list[str] = []
         self.groups: list[str] = []
 
-    def pictures(self, holder: Holder, columns: Columns) -> Pictures:
+    def pictures(self, holder: Holder, columns: Columns) -> ImageSequence:
         """All of them."""
         labels, groups = self.labels if columns.label else None, self.groups if columns.group else None
-        return Pictures(holder, labels, groups=groups)
+        return ImageSequence(holder, labels, groups=groups)
 
 
 def read_pictures(
     tables: Sequence[Path], columns: Columns, names: Sequence[str], options: TableOptions, faults: Faults
-) -> Pictures:
+) -> ImageSequence:
     """The pictures of tables, in the order of their rows; rows that can't be samples go to `faults`.
 
     The column of pictures has paths, relative ones from the table's folder, or in .parquet the bytes; by default it is
@@ -81,12 +81,12 @@ def read_pictures(
                 raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of pictures", hint="unpack them to a folder")
             pictures.append(picture)
             places.append(where)
-    return read.pictures(Encoded(pictures, places), columns)
+    return read.pictures(BytesStorage(pictures, places), columns)
 
 
 def _paths(
     tables: Sequence[Path], columns: Columns, names: Sequence[str], options: TableOptions, faults: Faults
-) -> Pictures:
+) -> ImageSequence:
     paths: list[str] = []
     read = _Read()
     for table in tables:
@@ -104,7 +104,7 @@ def _paths(
             paths.append(path)
             read.labels.append(label)
             read.groups.append(row.values.get("group", ""))
-    return read.pictures(Files(paths), columns)
+    return read.pictures(FileStorage(paths), columns)
 
 
 def _label(written: str, names: Sequence[str], missing: Sequence[str]) -> str:

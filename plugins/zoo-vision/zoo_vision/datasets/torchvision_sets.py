@@ -14,7 +14,7 @@ from zoo_vision.configs.data import TorchvisionSet
 from zoo_vision.datasets.catalog import ImageData
 from zoo_vision.datasets.folders import WHOLE, Found
 from zoo_vision.datasets.readers import assemble
-from zoo_vision.datasets.storage import Files, Pictures, Stacked
+from zoo_vision.datasets.storage import ArrayStorage, FileStorage, ImageSequence
 
 
 class _Listed(NamedTuple):
@@ -137,8 +137,8 @@ def _refuse_old_cache(root: Path, name: str) -> None:
         raise DataError(f"{cached[0]}: left by an old torchvision, which would unpickle it", hint=hint)
 
 
-def _pictures(listed: _Listed, classes: Sequence[str], where: str) -> Pictures:
+def _pictures(listed: _Listed, classes: Sequence[str], where: str) -> ImageSequence:
     labels = [classes[number] for number in listed.labels]
     if isinstance(listed.pictures, np.ndarray):
-        return Pictures(Stacked(listed.pictures, where), labels)
-    return Pictures(Files(str(path) for path in listed.pictures), labels)
+        return ImageSequence(ArrayStorage(listed.pictures, where), labels)
+    return ImageSequence(FileStorage(str(path) for path in listed.pictures), labels)

@@ -1,4 +1,4 @@
-"""Rivals that need no neural network: the majority class, and logistic regression on pixels."""
+"""Baselines without a neural network: the majority class, and logistic regression on pixels."""
 
 from __future__ import annotations
 

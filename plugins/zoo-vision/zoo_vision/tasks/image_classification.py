@@ -26,7 +26,7 @@ from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import ClassificationOptions
 from zoo_vision.images import plots as pictures
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageTask, Picture, Pictures, as_pictures
+from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageArray, ImageDataset, ImageTask, as_pictures
 
 
 class ImageClassification(ImageTask):
@@ -112,7 +112,7 @@ class ImageClassification(ImageTask):
         """`confusion.png`, `predictions.png` with what was said of some pictures, `explanations.png` with why."""
         examples = gathered["examples"]
         assert isinstance(examples, list)
-        chosen: list[tuple[Picture, int, int]] = examples[:SHOWN]
+        chosen: list[tuple[ImageArray, int, int]] = examples[:SHOWN]
         captions = [self._caption(true, predicted) for _, true, predicted in chosen]
         images = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture, _, _ in chosen[:EXPLAINED]])
         targets = torch.tensor([predicted for _, _, predicted in chosen[:EXPLAINED]])
@@ -123,7 +123,9 @@ class ImageClassification(ImageTask):
             "explanations.png": pictures.contact_sheet(overlays, captions=captions[:EXPLAINED]),
         }
 
-    def _explained(self, images: Tensor, targets: Tensor, method: Literal["gradients", "attention"]) -> list[Picture]:
+    def _explained(
+        self, images: Tensor, targets: Tensor, method: Literal["gradients", "attention"]
+    ) -> list[ImageArray]:
         from zoo_vision.evaluation import explain
 
         return explain.overlay_pictures(self.model, self.preprocessor, images, targets, method=method)
@@ -142,7 +144,7 @@ class ImageClassification(ImageTask):
         return self.loss(logits.float(), labels)
 
 
-class LabelledPictures(Pictures):
+class LabelledPictures(ImageDataset):
     """Pictures with the numbers of their labels."""
 
     def __init__(

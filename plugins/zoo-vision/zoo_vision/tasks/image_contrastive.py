@@ -16,7 +16,7 @@ from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import ImageTask, Pictures
+from zoo_vision.tasks.common import ImageDataset, ImageTask
 from zoo_vision.tasks.image_feature_extraction import embed
 
 
@@ -66,7 +66,7 @@ class ImageContrastive(ImageTask):
         return loss, weight, _partners_found(projected.detach())
 
 
-class TwoViews(Pictures):
+class TwoViews(ImageDataset):
     """Each picture twice, each time augmented anew; a sample is uint8 (2, C, S, S)."""
 
     augmentation: Augmentation

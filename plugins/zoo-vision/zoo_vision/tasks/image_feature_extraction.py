@@ -14,7 +14,7 @@ from zoo_vision.tasks.common import ImageTask
 
 
 class ImageFeatureExtraction(Predictor, ImageTask):
-    """Embeds pictures; there is nothing to train."""
+    """Embeds pictures; nothing is trained."""
 
     name = "image-feature-extraction"
     remedy = "pretrain with masked-image-modeling or image-contrastive; their checkpoints serve this task too"

@@ -19,7 +19,7 @@ from zoo_vision.configs.models import MaskedOptions
 from zoo_vision.images import plots as pictures
 from zoo_vision.models.vit import MaskedAutoencoder
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageTask, Picture, Pictures, as_pictures
+from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageArray, ImageDataset, ImageTask, as_pictures
 
 _HIDDEN = 128
 """Grey level of a hidden patch in a picture."""
@@ -117,7 +117,7 @@ class MaskedImageModeling(ImageTask):
         hidden = order[:, self._visible(self.config.mask_ratio) :].unsqueeze(-1).expand(-1, -1, target.shape[-1])
         return target, hidden
 
-    def _pictures(self, images: Tensor, order: Tensor, predicted: Tensor, visible: int) -> list[list[Picture]]:
+    def _pictures(self, images: Tensor, order: Tensor, predicted: Tensor, visible: int) -> list[list[ImageArray]]:
         """Rows of three pictures: original, seen, reconstructed (seen patches as they are)."""
         if not len(images):
             return []
@@ -140,7 +140,7 @@ class MaskedImageModeling(ImageTask):
         return rows
 
 
-class MaskedPictures(Pictures):
+class MaskedPictures(ImageDataset):
     """Pictures with the order of their patches, which is a function of the sample's key."""
 
     def __init__(
@@ -172,5 +172,5 @@ def _deviation(patches: Tensor) -> Tensor:
     return (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
-def _sheet(rows: Sequence[Sequence[Picture]]) -> bytes:
+def _sheet(rows: Sequence[Sequence[ImageArray]]) -> bytes:
     return pictures.grid(rows, headings=("original", "seen", "reconstructed"))
