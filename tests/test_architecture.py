@@ -471,8 +471,22 @@ def test_plugins_and_scripts_import_public_packages_only() -> None:
     assert outside == []
 
 
-def test_plugin_modules_are_free_of_torch() -> None:
-    modules = [f"{path.name.replace('-', '_')}.plugin" for path in PLUGINS]
-    code = f"import sys; import {', '.join(modules)}; print('torch' in sys.modules, 'transformers' in sys.modules)"
+def test_a_plugins_hooks_are_one_screen() -> None:
+    long = [
+        at(path, count, "lines")
+        for path in PRODUCT
+        if path.name == "plugin.py" and (count := len(path.read_text().splitlines())) > 40
+    ]
+    assert long == []
+
+
+def test_plugin_modules_specs_and_configurations_are_free_of_torch() -> None:
+    modules = [
+        ".".join(path.relative_to(plugin).with_suffix("").parts).removesuffix(".__init__")
+        for plugin in PLUGINS
+        for path in sources(plugin)
+        if path.name == "plugin.py" or path.parent.name in ("specs", "configs")
+    ]
+    code = f"import sys; import {', '.join(modules)}; print([m for m in ('torch', 'transformers', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"
+    assert done.stdout.strip() == "[]"

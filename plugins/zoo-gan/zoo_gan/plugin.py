@@ -2,158 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
-from zoo_core.data import RASTER_SUFFIXES
+from zoo_gan.specs.data import DATA
 from zoo_gan.specs.losses import LOSSES
+from zoo_gan.specs.models import MODELS
+from zoo_gan.specs.tasks import TASKS
 
 zoo_api = (2, 0)
-
-_IMAGE_TASKS = ("image-generation", "class-conditional-image-generation")
-_PICTURES: dict[str, Any] = {
-    "tasks": _IMAGE_TASKS,
-    "modality": "image",
-    "preprocessor": "zoo_gan.preprocessor:PictureReader",
-    "preprocessor_config": "zoo_gan.configs.tasks:PictureReaderConfig",
-    "adapt": "zoo_gan.models.common:adapt",
-    # A row a label: those that both data sets know by name are kept.
-    "head": ("generator.latents.embedding.", "discriminator.projection.embedding."),
-    "license": "Apache-2.0",
-}
-
-_MODELS = [
-    ModelSpec(
-        name="dcgan",
-        summary="convolutional generator and discriminator with batch normalisation",
-        target="zoo_gan.models.dcgan:build",
-        config="zoo_gan.configs.models:DCGANConfig",
-        sizes={"tiny": {"width": 32}, "base": {}},
-        paper="Unsupervised Representation Learning with Deep Convolutional GANs, ICLR 2016, arXiv 1511.06434",
-        **_PICTURES,
-    ),
-    ModelSpec(
-        name="r3gan",
-        summary="residual generator and discriminator without normalisation, from 28 to 256 pixels",
-        target="zoo_gan.models.r3gan:build",
-        config="zoo_gan.configs.models:R3GANConfig",
-        sizes={
-            "nano": {"width": 128, "full_width_until": 8, "blocks": (1,)},
-            "tiny": {"width": 256, "full_width_until": 16, "blocks": (1,)},
-            "base": {},
-        },
-        gradient_checkpointing="zoo_gan.models.common:checkpoint_activations",
-        paper="The GAN is dead; long live the GAN! A Modern GAN Baseline, NeurIPS 2024, arXiv 2501.05441",
-        **_PICTURES,
-    ),
-    ModelSpec(
-        name="pix2pix",
-        summary="translation of pictures into pictures: a U-Net against a judge of patches",
-        target="zoo_gan.models.unet:build",
-        config="zoo_gan.configs.models:UNetConfig",
-        sizes={"tiny": {"image_size": 32, "width": 16, "depth": 4, "patch_layers": 1}, "base": {}},
-        paper="Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004",
-        **{**_PICTURES, "tasks": ("image-to-image",), "adapt": "", "head": ()},
-    ),
-    ModelSpec(
-        name="plane_gan",
-        summary="perceptrons that make and judge points of the plane, to see what a loss does to modes",
-        target="zoo_gan.models.mlp:build",
-        config="zoo_gan.configs.models:MLPConfig",
-        modality="points",
-        sizes={"tiny": {"width": 128}, "base": {}},
-        tasks=("point-generation",),
-        license="Apache-2.0",
-        paper="Improved Training of Wasserstein GANs, NeurIPS 2017, arXiv 1704.00028, section 5.1",
-    ),
-]
-
-_SIDES = ("real", "fake", "side")
-_GENERATION: dict[str, Any] = {
-    "loss": "gan-non-saturating",
-    "loss_inputs": _SIDES,
-    "predict": "zoo_gan.configs.tasks:PictureSamplingOptions",
-    "input_suffixes": RASTER_SUFFIXES,
-    "takes_sample_indices": True,
-}
-
-_TASKS = [
-    TaskSpec(
-        name="image-generation",
-        summary="a generator of pictures against a discriminator, without labels",
-        target="zoo_gan.tasks.image_generation:ImageGeneration",
-        config="zoo_gan.configs.tasks:GenerationConfig",
-        modality="image",
-        data=("image", "labelled-image"),
-        labelled=False,
-        outputs=("difference", "picture", "animation"),
-        **_GENERATION,
-    ),
-    TaskSpec(
-        name="class-conditional-image-generation",
-        summary="a generator of pictures of a class that one names",
-        target="zoo_gan.tasks.image_generation:ImageGeneration",
-        config="zoo_gan.configs.tasks:GenerationConfig",
-        modality="image",
-        data=("labelled-image",),
-        labelled=True,
-        outputs=("label", "difference", "picture", "animation"),
-        **_GENERATION,
-    ),
-    TaskSpec(
-        name="image-to-image",
-        summary="pictures made from their outlines or grey levels, against a judge of patches",
-        target="zoo_gan.tasks.image_to_image:ImageToImage",
-        config="zoo_gan.configs.tasks:TranslationConfig",
-        modality="image",
-        data=("image", "labelled-image"),
-        labelled=False,
-        loss="gan-non-saturating",
-        loss_inputs=_SIDES,
-        predict="zoo_gan.configs.tasks:TranslationOptions",
-        outputs=("picture",),
-        input_suffixes=RASTER_SUFFIXES,
-    ),
-    TaskSpec(
-        name="point-generation",
-        summary="a generator of points of the plane, where lost modes can be counted",
-        target="zoo_gan.tasks.point_generation:PointGeneration",
-        config="zoo_gan.configs.tasks:AdversarialConfig",
-        modality="points",
-        data=("points",),
-        labelled=False,
-        loss="gan-non-saturating",
-        loss_inputs=_SIDES,
-        predict="zoo_gan.configs.tasks:SamplingOptions",
-        outputs=("x", "y"),
-        takes_sample_indices=True,
-    ),
-]
-
-_DATA = [
-    DataSpec(
-        name="plane-points",
-        summary="points of 25 Gaussians or of a spiral, drawn from a seed",
-        target="zoo_gan.datasets.points:Points",
-        config="zoo_gan.configs.tasks:PointsConfig",
-        modality="points",
-        kind="points",
-        license="CC0-1.0",
-        source="drawn by zoo-gan",
-    )
-]
 
 
 @hookimpl
 def zoo_models() -> list[ModelSpec]:
     """Three families, each a generator and a discriminator."""
-    return _MODELS
+    return MODELS
 
 
 @hookimpl
 def zoo_data() -> list[DataSpec]:
     """Toy data; pictures come from whichever plugin reads them."""
-    return _DATA
+    return DATA
 
 
 @hookimpl
@@ -165,4 +32,4 @@ def zoo_losses() -> list[LossSpec]:
 @hookimpl
 def zoo_tasks() -> list[TaskSpec]:
     """Generation of pictures and of points."""
-    return _TASKS
+    return TASKS

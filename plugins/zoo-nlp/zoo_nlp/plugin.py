@@ -4,197 +4,16 @@ from __future__ import annotations
 
 from zoo_core.contract import DataSpec, ModelSpec, TaskSpec, hookimpl
 from zoo_nlp.specs.data import DATA
+from zoo_nlp.specs.models import MODELS
+from zoo_nlp.specs.tasks import TASKS
 
 zoo_api = (2, 0)
-
-_PREPROCESSOR = "zoo_nlp.preprocessor:TextPreprocessor"
-_CHECKPOINTING = "zoo_nlp.models.common:checkpoint_activations"
-_POSITIONS = "zoo_nlp.models.common:fit_positions"
-
-_BERT = ModelSpec(
-    name="bert",
-    summary="bidirectional Transformer encoder",
-    target="zoo_nlp.models.bert:build",
-    config="zoo_nlp.configs.models:BertConfig",
-    modality="text",
-    sizes={
-        "tiny": {"hidden_size": 128, "layers": 2, "heads": 2, "feed_forward": 512},
-        "small": {"hidden_size": 512, "layers": 4, "heads": 8, "feed_forward": 2048},
-        "base": {},
-    },
-    tasks=("fill-mask", "text-classification", "text-multi-label", "text-regression", "feature-extraction"),
-    preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs.models:BertTokenizerConfig",
-    backbone="bert.",
-    # A masked language model has no pooler, so a classifier made from one starts with a fresh one.
-    head=("cls.", "classifier.", "bert.pooler.", "pooler."),
-    layers=r"encoder\.layer\.(\d+)\.",
-    adapt=_POSITIONS,
-    gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop.families:BertInterop",
-    license="Apache-2.0",
-    paper="BERT: Pre-training of Deep Bidirectional Transformers, NAACL 2019, arXiv 1810.04805",
-)
-
-_GPT2 = ModelSpec(
-    name="gpt2",
-    summary="causal Transformer decoder; small is GPT-2 124M, base its next larger size, 355M",
-    target="zoo_nlp.models.gpt2:build",
-    config="zoo_nlp.configs.models:GPT2Config",
-    modality="text",
-    sizes={
-        "tiny": {"hidden_size": 128, "layers": 4, "heads": 4},
-        "mini": {"hidden_size": 384, "layers": 6, "heads": 6},
-        "small": {},
-        "base": {"hidden_size": 1024, "layers": 24, "heads": 16},
-    },
-    tasks=("text-generation", "text-classification", "text-multi-label", "text-regression"),
-    preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs.models:GPT2TokenizerConfig",
-    backbone="transformer.",
-    head=("score.",),
-    layers=r"(?:^|\.)h\.(\d+)\.",
-    adapt=_POSITIONS,
-    gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop.families:GPT2Interop",
-    license="Apache-2.0",
-    paper="Language Models are Unsupervised Multitask Learners, OpenAI 2019",
-)
-
-_MARIAN = ModelSpec(
-    name="marian",
-    summary="Transformer encoder–decoder for translation and summarisation",
-    target="zoo_nlp.models.marian:build",
-    config="zoo_nlp.configs.models:MarianConfig",
-    modality="text",
-    sizes={
-        "tiny": {"hidden_size": 128, "layers": 2, "heads": 4, "feed_forward": 512},
-        "small": {"hidden_size": 256, "layers": 3, "heads": 4, "feed_forward": 1024},
-        "base": {},
-    },
-    tasks=("translation", "summarization"),
-    preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs.models:MarianTokenizerConfig",
-    layers=r"layers\.(\d+)\.",
-    gradient_checkpointing=_CHECKPOINTING,
-    interop="zoo_nlp.interop.families:MarianInterop",
-    license="Apache-2.0",
-    paper="Attention Is All You Need, NeurIPS 2017, arXiv 1706.03762; Marian, ACL 2018, arXiv 1804.00344",
-)
-
-_LSTM = ModelSpec(
-    name="lstm",
-    summary="recurrent classifier; small is the Keras tutorial's: embedding 64, LSTM 128",
-    target="zoo_nlp.models.lstm:build",
-    config="zoo_nlp.configs.models:LSTMConfig",
-    modality="text",
-    sizes={
-        "tiny": {"embedding_size": 32, "hidden_size": 32},
-        "small": {},
-        "base": {"embedding_size": 128, "hidden_size": 256},
-    },
-    tasks=("text-classification",),
-    preprocessor=_PREPROCESSOR,
-    preprocessor_config="zoo_nlp.configs.models:LSTMTokenizerConfig",
-    head=("classifier.",),
-    license="Apache-2.0",
-    paper="Long Short-Term Memory, Neural Computation 1997",
-)
-
-_TASKS = [
-    TaskSpec(
-        name="fill-mask",
-        summary="masked language modelling: predict hidden tokens from both sides",
-        target="zoo_nlp.tasks.fill_mask:FillMask",
-        config="zoo_nlp.configs.models:FillMaskConfig",
-        modality="text",
-        data=("text",),
-        labelled=False,
-        predict="zoo_nlp.configs.models:FillMaskOptions",
-        outputs=("text", "candidates"),
-    ),
-    TaskSpec(
-        name="text-generation",
-        summary="causal language modelling: predict every next token, continue a text",
-        target="zoo_nlp.tasks.text_generation:TextGeneration",
-        config="zoo_nlp.configs.models:TextGenerationConfig",
-        modality="text",
-        data=("text",),
-        labelled=False,
-        predict="zoo_nlp.configs.models:TextGenerationOptions",
-        outputs=("text", "alternatives"),
-    ),
-    TaskSpec(
-        name="text-classification",
-        summary="one label for a whole text",
-        target="zoo_nlp.tasks.text_classification:TextClassification",
-        modality="text",
-        data=("labelled-text",),
-        labelled=True,
-        loss="cross-entropy",
-        loss_inputs=("logits", "labels"),
-        predict="zoo_nlp.configs.models:ClassificationOptions",
-        outputs=("label", "score", "scores"),
-    ),
-    TaskSpec(
-        name="text-multi-label",
-        summary="every label that fits a whole text; checkpoints of other libraries answer, nothing is trained",
-        target="zoo_nlp.tasks.text_scoring:TextMultiLabel",
-        modality="text",
-        data=("labelled-text",),
-        labelled=True,
-        predict="zoo_nlp.configs.models:ClassificationOptions",
-        outputs=("labels", "scores"),
-    ),
-    TaskSpec(
-        name="text-regression",
-        summary="numbers for a whole text; checkpoints of other libraries answer, nothing is trained",
-        target="zoo_nlp.tasks.text_scoring:TextRegression",
-        modality="text",
-        data=("labelled-text",),
-        labelled=True,
-        predict="zoo_nlp.configs.models:TextRegressionOptions",
-        outputs=("value", "values"),
-    ),
-    TaskSpec(
-        name="translation",
-        summary="from one language to another",
-        target="zoo_nlp.tasks.text2text:Translation",
-        config="zoo_nlp.configs.models:TextToTextConfig",
-        modality="text",
-        data=("parallel-text",),
-        labelled=True,
-        predict="zoo_nlp.configs.models:TextToTextOptions",
-        outputs=("text",),
-    ),
-    TaskSpec(
-        name="summarization",
-        summary="from a text to what matters in it",
-        target="zoo_nlp.tasks.text2text:Summarization",
-        config="zoo_nlp.configs.models:TextToTextConfig",
-        modality="text",
-        data=("parallel-text",),
-        labelled=True,
-        predict="zoo_nlp.configs.models:TextToTextOptions",
-        outputs=("text",),
-    ),
-    TaskSpec(
-        name="feature-extraction",
-        summary="sentence embeddings: the mean of an encoder's last states",
-        target="zoo_nlp.tasks.feature_extraction:FeatureExtraction",
-        modality="text",
-        data=("text",),
-        labelled=False,
-        predict="zoo_nlp.configs.models:EmbeddingOptions",
-        outputs=("embedding",),
-    ),
-]
 
 
 @hookimpl
 def zoo_models() -> list[ModelSpec]:
     """Four families, each in tiny, small and base."""
-    return [_BERT, _GPT2, _MARIAN, _LSTM]
+    return MODELS
 
 
 @hookimpl
@@ -206,4 +25,4 @@ def zoo_data() -> list[DataSpec]:
 @hookimpl
 def zoo_tasks() -> list[TaskSpec]:
     """What text models learn and answer."""
-    return _TASKS
+    return TASKS

@@ -1,0 +1,70 @@
+"""What models learn and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo_core.contract import TaskSpec
+from zoo_core.data import RASTER_SUFFIXES
+
+_SIDES = ("real", "fake", "side")
+_GENERATION: dict[str, Any] = {
+    "loss": "gan-non-saturating",
+    "loss_inputs": _SIDES,
+    "predict": "zoo_gan.configs.tasks:PictureSamplingOptions",
+    "input_suffixes": RASTER_SUFFIXES,
+    "takes_sample_indices": True,
+}
+
+TASKS = [
+    TaskSpec(
+        name="image-generation",
+        summary="a generator of pictures against a discriminator, without labels",
+        target="zoo_gan.tasks.image_generation:ImageGeneration",
+        config="zoo_gan.configs.tasks:GenerationConfig",
+        modality="image",
+        data=("image", "labelled-image"),
+        labelled=False,
+        outputs=("difference", "picture", "animation"),
+        **_GENERATION,
+    ),
+    TaskSpec(
+        name="class-conditional-image-generation",
+        summary="a generator of pictures of a class that one names",
+        target="zoo_gan.tasks.image_generation:ImageGeneration",
+        config="zoo_gan.configs.tasks:GenerationConfig",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        outputs=("label", "difference", "picture", "animation"),
+        **_GENERATION,
+    ),
+    TaskSpec(
+        name="image-to-image",
+        summary="pictures made from their outlines or grey levels, against a judge of patches",
+        target="zoo_gan.tasks.image_to_image:ImageToImage",
+        config="zoo_gan.configs.tasks:TranslationConfig",
+        modality="image",
+        data=("image", "labelled-image"),
+        labelled=False,
+        loss="gan-non-saturating",
+        loss_inputs=_SIDES,
+        predict="zoo_gan.configs.tasks:TranslationOptions",
+        outputs=("picture",),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="point-generation",
+        summary="a generator of points of the plane, where lost modes can be counted",
+        target="zoo_gan.tasks.point_generation:PointGeneration",
+        config="zoo_gan.configs.tasks:AdversarialConfig",
+        modality="points",
+        data=("points",),
+        labelled=False,
+        loss="gan-non-saturating",
+        loss_inputs=_SIDES,
+        predict="zoo_gan.configs.tasks:SamplingOptions",
+        outputs=("x", "y"),
+        takes_sample_indices=True,
+    ),
+]

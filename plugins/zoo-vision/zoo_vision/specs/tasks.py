@@ -1,0 +1,83 @@
+"""What models learn and answer."""
+
+from __future__ import annotations
+
+from zoo_core.contract import TaskSpec
+from zoo_core.data import RASTER_SUFFIXES
+
+_ANY_IMAGE = ("image", "labelled-image")
+
+TASKS = [
+    TaskSpec(
+        name="image-classification",
+        summary="one label for a whole picture",
+        target="zoo_vision.tasks.image_classification:ImageClassification",
+        config="zoo_vision.configs.models:ClassificationConfig",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        loss="cross-entropy",
+        loss_inputs=("logits", "labels"),
+        predict="zoo_vision.configs.models:ClassificationOptions",
+        outputs=("label", "score", "scores", "explanation"),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-multi-label",
+        summary="every label that fits a whole picture; checkpoints of other libraries answer, nothing is trained",
+        target="zoo_vision.tasks.image_scoring:ImageMultiLabel",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        outputs=("labels", "scores"),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-regression",
+        summary="numbers for a whole picture; checkpoints of other libraries answer, nothing is trained",
+        target="zoo_vision.tasks.image_scoring:ImageRegression",
+        modality="image",
+        data=("labelled-image",),
+        labelled=True,
+        outputs=("value", "values"),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="masked-image-modeling",
+        summary="masked autoencoding: reconstruct the hidden patches of a picture",
+        target="zoo_vision.tasks.masked_image_modeling:MaskedImageModeling",
+        config="zoo_vision.configs.models:MaskedConfig",
+        modality="image",
+        data=_ANY_IMAGE,
+        labelled=False,
+        loss="mean-squared-error",
+        loss_inputs=("predicted", "target"),
+        predict="zoo_vision.configs.models:MaskedOptions",
+        outputs=("reconstruction",),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-contrastive",
+        summary="contrastive pretraining (SimCLR): recognise a picture in another view of it",
+        target="zoo_vision.tasks.image_contrastive:ImageContrastive",
+        config="zoo_vision.configs.models:ContrastiveConfig",
+        modality="image",
+        data=_ANY_IMAGE,
+        labelled=False,
+        loss="nt-xent",
+        loss_inputs=("first", "second"),
+        outputs=("embedding",),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+    TaskSpec(
+        name="image-feature-extraction",
+        summary="embeddings: what an encoder pools before its head",
+        target="zoo_vision.tasks.image_feature_extraction:ImageFeatureExtraction",
+        modality="image",
+        data=_ANY_IMAGE,
+        labelled=False,
+        predict="zoo_vision.configs.models:EmbeddingOptions",
+        outputs=("embedding",),
+        input_suffixes=RASTER_SUFFIXES,
+    ),
+]
