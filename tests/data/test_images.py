@@ -309,7 +309,7 @@ def test_pipes_folders_loops_and_missing_files_are_refused_at_once(
 
 
 def test_devices_are_refused() -> None:
-    with pytest.raises(DataError, match="not an ordinary file"):
+    with pytest.raises(DataError, match="found a pipe, a socket or a device"):
         read_image(Path("/dev/zero"))
 
 

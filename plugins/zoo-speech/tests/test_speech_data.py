@@ -346,7 +346,7 @@ def test_one_error_names_every_bad_row(tmp_path: Path) -> None:
     assert data.notices[0].startswith("3 of 100 recordings of ") and "all.jsonl:4" in data.notices[0]
     with pytest.raises(DataError, match=r"3 of 100 recordings of .* are bad, more than the share of 0\.02"):
         transcribed(path, bad="skip", max_bad=0.02)
-    with pytest.raises(DataError, match=r"pipe\.wav: not an ordinary file"):
+    with pytest.raises(DataError, match=r"pipe\.wav: expected a regular file, found a pipe, a socket or a device"):
         read_recordings(Recordings(path=f"{tmp_path}/wav/pipe.wav"))
 
 

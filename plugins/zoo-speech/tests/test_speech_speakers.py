@@ -193,7 +193,7 @@ def test_bad_samples_and_options_are_named() -> None:
     with pytest.raises(DataError, match=r"against: none\.wav: no such file"):
         task.predict([said(0, 0)], SpeakerVerificationOptions(against="none.wav"))
     for settings, words in (
-        ({"threshold": 0.5}, "nothing to compare"),
+        ({"threshold": 0.5}, "null where `against` is empty"),
         ({"threshold": 2.0, "against": "a.wav"}, "-1 to 1"),
     ):
         with pytest.raises(ValueError, match=words):

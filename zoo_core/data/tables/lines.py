@@ -87,7 +87,7 @@ def check_file(path: Path) -> int:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: can't be read: {reason(error)}") from None
     if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise DataError(f"{path}: expected a regular file, found {kind}")
     return status.st_size
 
