@@ -194,6 +194,16 @@ def test_bombs_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read_archive(tmp_path / "b.tar")
 
 
+def test_a_record_longer_than_any_number_of_bytes_is_one_error(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"comment": "y" * 60}
+    whole, record = info.tobuf(tarfile.PAX_FORMAT) + bytes(1024), b"72 comment=" + b"y" * 60
+    assert record in whole
+    (tmp_path / "a.tar").write_bytes(whole.replace(record, b"9" * 20 + b" comment=" + b"y" * 42))
+    with pytest.raises(DataError, match="too large to convert"):
+        read_archive(tmp_path / "a.tar")
+
+
 def test_damaged_and_foreign_archives_are_refused(tmp_path: Path) -> None:
     whole = zip_of(tmp_path / "a.whl", {"a": b"random" * 50}).read_bytes()
     for name, data in {"b.whl": whole[:-30], "c.whl": b"<html>", "d.tgz": b"<html>", "e.tar": b""}.items():

@@ -200,7 +200,7 @@ def test_a_kind_of_problem_is_a_task_or_refused() -> None:
         problem_task([1], 1, tasks, "f")
 
 
-@pytest.mark.parametrize("data", [b"", b"[1]", b"[" * 100_000, b"\xff", b'{"a": 1'])
+@pytest.mark.parametrize("data", [b"", b"[1]", b"[" * 100_000, b"\xff", b'{"a": 1', b'{"a": 1e999}', b'{"a": NaN}'])
 def test_files_that_are_no_objects_are_one_error(data: bytes) -> None:
     with pytest.raises(ZooError, match=r"x.json: (not JSON|expected an object)"):
         read_object({"x.json": data}, "x.json")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import distinct_labels as distinct_labels
     from zoo_core.contract.interop import numbered_labels as numbered_labels
     from zoo_core.contract.interop import problem_task as problem_task
+    from zoo_core.contract.interop import read_json as read_json
     from zoo_core.contract.interop import read_object as read_object
     from zoo_core.contract.interop import unsupported as unsupported
     from zoo_core.contract.panics import panics_as as panics_as
@@ -62,7 +63,8 @@ _HOMES = {
     "zoo_core.contract.events": "Reporter SilentReporter",
     "zoo_core.contract.hookspecs": "Observers Providers hookimpl",
     "zoo_core.contract.interop": (
-        "FieldRules ForeignCheckpoint Interop distinct_labels numbered_labels problem_task read_object unsupported"
+        "FieldRules ForeignCheckpoint Interop distinct_labels numbered_labels problem_task read_json "
+        "read_object unsupported"
     ),
     "zoo_core.contract.panics": "panics_as",
     "zoo_core.contract.patterns": "refuse_slow",

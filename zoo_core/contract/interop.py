@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -107,19 +108,31 @@ def unsupported(file: str, name: str, expected: Any, found: Any) -> UsageError:
     )
 
 
-def read_object(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """A JSON object among a folder's files. Raises `CorruptFile` where it is missing or something else."""
+def read_json(files: Mapping[str, bytes], name: str) -> Any:
+    """What a JSON file of a folder holds. Raises `CorruptFile`, naming it: missing, too large, no JSON, a number without end."""
     if name not in files:
         raise CorruptFile(f"{name} is missing")
     if len(files[name]) > MAX_JSON:
         raise CorruptFile(f"{name}: {len(files[name])} bytes, more than the {MAX_JSON} that are allowed")
     try:
-        data = json.loads(files[name])
+        return json.loads(files[name], parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise CorruptFile(f"{name}: not JSON: {str(error)[:200]}") from None
+
+
+def read_object(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """A JSON object among a folder's files. Raises `CorruptFile` as `read_json` does, and for something else."""
+    data = read_json(files, name)
     if not isinstance(data, dict):
         raise CorruptFile(f"{name}: expected an object, found {type(data).__name__}")
     return data
+
+
+def _finite(written: str) -> float:
+    """A number of a file: `1e999`, `NaN` and the like are none that a configuration can hold."""
+    if not math.isfinite(value := float(written)):
+        raise ValueError(f"{written} is not a finite number")
+    return value
 
 
 def numbered_labels(named: Any, where: str) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ _DAMAGED = (
     OSError,
     EOFError,
     ValueError,
+    OverflowError,
     LookupError,
     RuntimeError,
     struct.error,

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, to_data
+from zoo_core.contract import Preprocessor, from_data, read_json, to_data
 from zoo_core.data import image_notices, pixels_of, survey_images
 from zoo_gan.configs.tasks import PictureReaderConfig
 
@@ -40,13 +40,7 @@ class PictureReader(Preprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `picture.json`. Raises `CorruptFile`, naming the field, for anything else."""
-        if READER_FILE not in files:
-            raise CorruptFile(f"{READER_FILE} is missing")
-        try:
-            data = json.loads(files[READER_FILE])
-        except (ValueError, RecursionError) as error:
-            raise CorruptFile(f"{READER_FILE}: not JSON: {error}") from None
-        return cls(from_data(PictureReaderConfig, data, where=READER_FILE, error=CorruptFile))
+        return cls(from_data(PictureReaderConfig, read_json(files, READER_FILE), where=READER_FILE, error=CorruptFile))
 
     def files(self) -> dict[str, bytes]:
         """The settings as `picture.json`."""

@@ -172,6 +172,15 @@ def test_settings_beside_a_tokenizer_count(
     assert ours.encode([text], 99).rows() == AutoTokenizer.from_pretrained(folder)([text])["input_ids"]
 
 
+@pytest.mark.parametrize("token", ["mo:vie", "$A"])
+def test_a_token_that_no_template_can_hold_is_one_error(token: str, tokenizer: BertTokenizer, tmp_path: Path) -> None:
+    folder = written(tmp_path, tokenizer, vocab_size=32)
+    edited(folder, "added_tokens.json", **{token: 17})
+    edited(folder, "tokenizer_config.json", cls_token=token)
+    with pytest.raises(CorruptFile, match="can't frame a text"):
+        BertInterop().read(small_files(folder))
+
+
 def test_added_tokens_keep_their_numbers_or_are_refused(tokenizer: BertTokenizer, tmp_path: Path) -> None:
     folder = written(tmp_path, tokenizer, vocab_size=32)
     edited(folder, "added_tokens.json", newword=17)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, panics_as, refuse_slow, to_data
+from zoo_core.contract import Preprocessor, from_data, panics_as, read_json, refuse_slow, to_data
 from zoo_core.data import rehearse
 from zoo_speech.audio.audio import resampled
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperReaderConfig
@@ -242,16 +242,6 @@ def foreign_tokenizer_of(data: bytes, where: str) -> Tokenizer:
     calm = ("no_truncation", "no_padding")
     rehearse("tokenizers:Tokenizer", "from_str", calm, "encode", text, error=CorruptFile, what=where)
     return tokenizer_of(data, where)
-
-
-def read_json(files: Mapping[str, bytes], name: str) -> Any:
-    """The content of a JSON file. Raises `CorruptFile` naming it."""
-    if name not in files:
-        raise CorruptFile(f"{name} is missing")
-    try:
-        return json.loads(files[name])
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{name}: not JSON: {error}") from None
 
 
 def _decoded(data: bytes, where: str) -> str:

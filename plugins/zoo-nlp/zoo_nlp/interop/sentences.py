@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import read_object, unsupported
+from zoo_core.contract import read_json, read_object, unsupported
 from zoo_nlp.interop.fields import POOLING, SENTENCE_TRANSFORMERS, SENTENCES
 
 _MODULES = "modules.json"
@@ -51,10 +50,7 @@ def sentence_notices(files: Mapping[str, bytes], *, lowercase: bool) -> tuple[st
 
 
 def _modules(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    try:
-        modules = json.loads(files[_MODULES])
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{_MODULES}: not JSON: {str(error)[:200]}") from None
+    modules = read_json(files, _MODULES)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise CorruptFile(f"{_MODULES}: expected a list of objects")
     return modules

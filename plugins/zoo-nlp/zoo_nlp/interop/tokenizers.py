@@ -180,11 +180,16 @@ def _bert_rules(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:
     numbers = [tokenizer.token_to_id(token) for token in frame]
     if None not in numbers:
         first, last = frame
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{first}:0 $A:0 {last}:0",
-            pair=f"{first}:0 $A:0 {last}:0 $B:1 {last}:1",
-            special_tokens=list(zip(frame, numbers, strict=True)),
-        )
+        try:
+            if any(token.startswith("$") for token in frame):
+                raise ValueError("what begins with $ stands for a text")
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single=[f"{first}:0", "$A:0", f"{last}:0"],
+                pair=[f"{first}:0", "$A:0", f"{last}:0", "$B:1", f"{last}:1"],
+                special_tokens=list(zip(frame, numbers, strict=True)),
+            )
+        except ValueError as error:  # the library reads a token's text as a part of its template's language
+            raise CorruptFile(f"tokenizer_config.json: {first!r} and {last!r} can't frame a text: {error}") from None
 
 
 def _gpt2_rules(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:

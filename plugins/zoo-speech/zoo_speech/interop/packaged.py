@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_core import CorruptFile, DataError
-from zoo_core.contract import ForeignCheckpoint, Head
+from zoo_core.contract import ForeignCheckpoint, Head, read_json
 from zoo_core.data import fs, tensors
 from zoo_speech.interop.ctranslate2 import read_model
 
@@ -83,7 +83,7 @@ def description(whisper: Whisper, files: Mapping[str, bytes], package: Package) 
     """The folder's small files. Raises `CorruptFile` where the package's own can't be parsed."""
     from zoo_speech.configs.models import WhisperReaderConfig
     from zoo_speech.interop.whisper import WhisperInterop, plain_object, whole_numbers
-    from zoo_speech.preprocessor import WhisperReader, read_json, tokenizer_of
+    from zoo_speech.preprocessor import WhisperReader, tokenizer_of
 
     where = f"{package.requirement}: config.json"
     settings = plain_object(read_json({where: files["config.json"]}, where), where)

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, Interop
+from zoo_core.contract import ForeignCheckpoint, Head, Interop, read_json
 from zoo_core.contract import from_data as typed
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.evaluation.transcripts import Characters, normalised
@@ -27,7 +27,7 @@ from zoo_speech.interop.whisper import (
     whole_numbers,
 )
 from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, VERIFICATION, architecture_of
-from zoo_speech.preprocessor import SpeechReader, read_json
+from zoo_speech.preprocessor import SpeechReader
 
 
 class Wav2Vec2Interop(Interop):

@@ -11,13 +11,22 @@ from transformers.models.whisper.configuration_whisper import WhisperConfig as A
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import FieldRules, ForeignCheckpoint, Head, Interop, numbered_labels, panics_as, problem_task
+from zoo_core.contract import (
+    FieldRules,
+    ForeignCheckpoint,
+    Head,
+    Interop,
+    numbered_labels,
+    panics_as,
+    problem_task,
+    read_json,
+)
 from zoo_core.contract import from_data as typed
 from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 from zoo_speech.decoding.whisper import FIRST_TIMESTAMP
 from zoo_speech.interop.fields import SPECTROGRAMS, WHISPER, WHISPER_GENERATION
 from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
-from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, foreign_tokenizer_of, read_json
+from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, foreign_tokenizer_of
 
 _START = "<|startoftranscript|>"
 _PROBLEM = "single_label_classification"
