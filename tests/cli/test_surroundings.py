@@ -79,7 +79,9 @@ def test_the_program_can_answer_an_interruption_before_anything_else_is_imported
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 class Finder:
     def find_spec(self, name, path=None, target=None):

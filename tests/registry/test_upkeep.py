@@ -20,7 +20,7 @@ from zoo_core.cli.keep import alias
 from zoo_core.cli.session import Session
 from zoo_core.errors import CardError, StoreError, UnknownName, UsageError
 from zoo_core.registry.aliases import history, read_aliases, write_alias
-from zoo_core.registry.card import Card
+from zoo_core.registry.card import Card, FileEntry
 from zoo_core.registry.catalogue import write_registry
 from zoo_core.registry.store import Store
 from zoo_core.registry.upkeep import alias_history, collect, remove_all
@@ -268,6 +268,23 @@ def test_bytes_that_are_used_again_are_young_again(zoo: Zoo) -> None:
     store._put(store.add(BLANK, files(b"two")).file("model.safetensors"), [b"two"])
     store.remove(BLANK.name, 4)
     assert collect(store, frozenset(), grace=HOUR, dry_run=False) == {}
+
+
+class Racing(Store):
+    """One in which a collection takes each object right after it was found to be there."""
+
+    def _intact(self, entry: FileEntry) -> bool:
+        found = super()._intact(entry)
+        if found:
+            self.path_of(entry.sha256).unlink()
+            self._verified.clear()
+        return found
+
+
+def test_an_object_that_is_collected_while_it_is_registered_is_written_again(tmp_path: Path) -> None:
+    first = Store(tmp_path).add(BLANK, files(b"again"))
+    assert Racing(tmp_path).add(BLANK, files(b"again")) == first
+    assert all(Store(tmp_path).has(entry) for entry in first.files)
 
 
 def test_collecting_beside_registrations_loses_nothing(tmp_path: Path) -> None:

@@ -209,9 +209,11 @@ class Store:
             fs.sync_folder(path.parent)
             with suppress(OSError):  # another user's file stays as old as it is
                 os.utime(path)
-            self._verified[entry.sha256] = _identity(path) or self._verified[entry.sha256]
-        else:
-            fs.write_file(path, *chunks, mode=0o444)
+            if found := _identity(path):
+                self._verified[entry.sha256] = found
+                return
+        # Nobody has written it, or a collection has taken it since this look.
+        fs.write_file(path, *chunks, mode=0o444)
 
     def _publish(self, card: Card, above: int) -> Card:
         folder = self.root / "manifests" / card.name
