@@ -303,7 +303,7 @@ CHILD = """
 import resource, sys, time
 from pathlib import Path
 import av, soundfile
-from zoo_core.errors import DataError
+from zoo_core import DataError
 from zoo_speech.audio.audio import read_audio
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
@@ -344,7 +344,7 @@ import pickle, resource, sys, time
 from pathlib import Path
 import av, soundfile
 import numpy as np
-from zoo_core.errors import DataError
+from zoo_core import DataError
 from zoo_speech.audio.audio import read_audio
 draw = np.random.default_rng(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
