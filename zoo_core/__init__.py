@@ -5,7 +5,7 @@ from __future__ import annotations
 # Not typing's own: an interruption while typing is imported here is one that nobody can answer yet.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from zoo_core.api import Loaded as Loaded
@@ -81,49 +81,30 @@ if TYPE_CHECKING:
     from zoo_core.runs.measure import Evaluation as Evaluation
     from zoo_core.training.optim import LayerGroups as LayerGroups
 
-_HOMES = {
-    "zoo_core.api": "Loaded create_model evaluate list_models load pipeline resume train",
-    "zoo_core.config.recipe": "Recipe load_recipe shipped_recipes",
-    "zoo_core.contract.data": "Batch Data Dataset SampleKey",
-    "zoo_core.contract.hookspecs": "hookimpl",
-    "zoo_core.contract.interop": "ForeignCheckpoint Interop",
-    "zoo_core.contract.preprocessor": "Preprocessor",
-    "zoo_core.contract.specs": "DataSpec Head LossSpec ModelSpec NoConfig OptimizerSpec RunInfo TaskSpec",
-    "zoo_core.contract.task": "Phase StepOutput Task TaskContext",
-    "zoo_core.data.fetch": "Fetcher data_root",
-    "zoo_core.data.tables.rows": "read_lines read_table",
-    "zoo_core.errors": (
-        "ArchMismatch CardError CorruptFile DataError DigestMismatch RecipeError StoreError TrainingError "
-        "UnknownName UnsafeFormat UsageError ZooError nearest printable"
-    ),
-    "zoo_core.models.build": "Adaptation builder_for parameters_on_meta",
-    "zoo_core.registry.card": "Card Metric parse_card valid_name",
-    "zoo_core.registry.catalogue": "find_catalogue read_registry write_registry",
-    "zoo_core.registry.checkpoint": "open_checkpoint",
-    "zoo_core.registry.convert": "export_folder import_checkpoint import_folder import_packaged packaged_checkpoints",
-    "zoo_core.registry.upkeep": "collect_garbage remove set_alias",
-    "zoo_core.registry.zoo": "Zoo open_zoo",
-    "zoo_core.runs.measure": "Evaluation",
-    "zoo_core.training.optim": "LayerGroups",
-}
 
+def names_of(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package that gives out names of other modules, each imported on first use.
 
-def names_of(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` of a package that gives out names of other modules, each imported on first
-    use; `homes` has the names of each module, with blanks between them."""
-    module_of = {name: module for module, names in homes.items() for name in names.split()}
+    The one list of them is what type checkers read: the lines `from module import name as name` of the package's `file`.
+    """
+    module_of: dict[str, str] = {}
+    with open(file, encoding="utf-8") as lines:  # noqa: PTH123 - pathlib takes longer to import than all of this
+        for line in lines:
+            match line.split():
+                case ["from", module, "import", name, "as", _]:
+                    module_of[name] = module
 
     def find(name: str) -> Any:
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         import importlib
 
-        module = importlib.import_module(module_of[name])
+        home = importlib.import_module(module_of[name])
         # A name that a folder gives out may be a whole module of it.
-        return getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{module_of[name]}.{name}")
+        return getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{module_of[name]}.{name}")
 
     return find, lambda: sorted(module_of), sorted(module_of)
 
 
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)
 __version__ = "0.1.0"

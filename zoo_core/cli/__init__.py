@@ -14,10 +14,4 @@ if TYPE_CHECKING:
     from zoo_core.cli.progress import PlainReporter as PlainReporter
     from zoo_core.cli.render import output_for as output_for
 
-_HOMES = {
-    "zoo_core.cli.app": "main",
-    "zoo_core.cli.progress": "PlainReporter",
-    "zoo_core.cli.render": "output_for",
-}
-
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)

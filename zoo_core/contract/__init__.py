@@ -58,24 +58,4 @@ if TYPE_CHECKING:
     from zoo_core.storage.budgets import LAYERS as LAYERS
     from zoo_core.storage.budgets import SIZE as SIZE
 
-_HOMES = {
-    "zoo_core.contract.data": "Batch Data Dataset SampleKey",
-    "zoo_core.contract.events": "Reporter SilentReporter",
-    "zoo_core.contract.hookspecs": "Observers Providers hookimpl",
-    "zoo_core.contract.interop": (
-        "FieldRules ForeignCheckpoint Interop distinct_labels numbered_labels problem_task read_json "
-        "read_object unsupported"
-    ),
-    "zoo_core.contract.panics": "panics_as",
-    "zoo_core.contract.patterns": "refuse_slow",
-    "zoo_core.contract.predictor": "File",
-    "zoo_core.contract.preprocessor": "Preprocessor",
-    "zoo_core.contract.schema": "FieldError from_data to_data",
-    "zoo_core.contract.sizes": "require_layers require_sizes",
-    "zoo_core.contract.specs": "DataSpec Head LossSpec ModelSpec NoConfig OptimizerSpec RunInfo TaskSpec",
-    "zoo_core.contract.task": "Baseline Loss Phase Predictor StepOutput Task TaskContext inference_mode move",
-    "zoo_core.contract.yamltext": "parse_yaml",
-    "zoo_core.storage.budgets": "LAYERS SIZE",
-}
-
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)

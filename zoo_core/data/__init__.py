@@ -90,33 +90,4 @@ if TYPE_CHECKING:
     from zoo_core.storage.rehearsal import rehearse as rehearse
     from zoo_core.storage.silence import silenced as silenced
 
-_HOMES = {
-    "zoo_core.data.archives": "read_archive",
-    "zoo_core.data.bad": "AllFaults Fault Faults FirstFault Policy listed_twice settle_faults",
-    "zoo_core.data.fetch": "Fetcher data_root",
-    "zoo_core.data.files": "find_files is_pattern matching_files tables_of_folder",
-    "zoo_core.data.folders": "WantedFiles class_folders files_below",
-    "zoo_core.data.image_survey": "image_notices survey_images",
-    "zoo_core.data.images": "Array ImageHeader ImageLimits ImageProblem image_header image_problem read_image",
-    "zoo_core.data.labels": "class_of label_name lookalikes stated",
-    "zoo_core.data.options": "BadRows SplitOptions TableOptions check_bad check_paths check_table",
-    "zoo_core.data.pixels": "pixels_of",
-    "zoo_core.data.sampling": "spread",
-    "zoo_core.data.splits": (
-        "SPLITS WHOLE check_share check_shares check_subset class_notices empty_split folders_by_split "
-        "joined_groups make_splits sorted_labels split_by_hash split_of_file subset_by_hash"
-    ),
-    "zoo_core.data.tables.lines": "FREE_BYTES MAX_RATIO check_file suffix_of",
-    "zoo_core.data.tables.parquet": "parquet_rows parquet_schema",
-    "zoo_core.data.tables.rows": (
-        "TABLE_SUFFIXES class_names read_lines read_table row_name scan_lines scan_table string_of "
-        "table_header table_records tables_by_split"
-    ),
-    "zoo_core.storage": "fs tensors",
-    "zoo_core.storage.kinds": "RASTER_SUFFIXES kind_of",
-    "zoo_core.storage.paths": "expanded is_hidden list_files resolve_path",
-    "zoo_core.storage.rehearsal": "rehearse",
-    "zoo_core.storage.silence": "silenced",
-}
-
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)

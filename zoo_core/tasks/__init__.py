@@ -26,14 +26,4 @@ if TYPE_CHECKING:
     from zoo_core.tasks.confusion import confusion_pairs as confusion_pairs
     from zoo_core.tasks.losses import cross_entropy as cross_entropy
 
-_HOMES = {
-    "zoo_core.tasks.baselines": "figures_of",
-    "zoo_core.tasks.bootstrap": (
-        "Floats interval_of_mean interval_of_ratio interval_of_share interval_of_sums known_intervals"
-    ),
-    "zoo_core.tasks.classify": "CLASS_DIRECTIONS class_intervals class_scores label_numbers ranked_answer",
-    "zoo_core.tasks.confusion": "Confusion confusion_pairs",
-    "zoo_core.tasks.losses": "cross_entropy",
-}
-
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)

@@ -54,34 +54,4 @@ if TYPE_CHECKING:
     from zoo_core.training.signals import Interrupted as Interrupted
     from zoo_core.training.signals import signal_handler as signal_handler
 
-_HOMES = {
-    "zoo_core.cli.progress": "PlainReporter",
-    "zoo_core.config.components": "open_data",
-    "zoo_core.config.finetune": "finetune_recipe",
-    "zoo_core.config.settings": "Training",
-    "zoo_core.models": "build",
-    "zoo_core.models.build": "parameter_count weights",
-    "zoo_core.plugins.builtin": "CrossEntropyConfig",
-    "zoo_core.plugins.host": "PluginHost RegisteredComponent",
-    "zoo_core.preflight.claim": "newest_run",
-    "zoo_core.preflight.identity": "FREE",
-    "zoo_core.preflight.setup": "RunComponents prepare",
-    "zoo_core.registry.checkpoint": "write_folder",
-    "zoo_core.registry.foreign": "ForeignFolder INDEX",
-    "zoo_core.registry.layers": "Entry",
-    "zoo_core.registry.verdicts": "NO_DIFFERENCE verdict verdicts",
-    "zoo_core.runs.folder": "RunFolder final_digest",
-    "zoo_core.runs.measure": "rows_to_measure",
-    "zoo_core.runs.run": "Run",
-    "zoo_core.storage.environment": "describe_environment",
-    "zoo_core.tasks.evaluate": "intervals",
-    "zoo_core.testing.hubs": "local_hub",
-    "zoo_core.training": "optim state",
-    "zoo_core.training.hardware": "Hardware torch_settings",
-    "zoo_core.training.loop": "Loop StepResult",
-    "zoo_core.training.order": "BatchPlan Cursor GlobalBatch evaluation_batches training_batches",
-    "zoo_core.training.randomness": "key reseed",
-    "zoo_core.training.signals": "Interrupted signal_handler",
-}
-
-__getattr__, __dir__, __all__ = names_of(__name__, _HOMES)
+__getattr__, __dir__, __all__ = names_of(__name__, __file__)
