@@ -152,27 +152,6 @@ def test_row_29_a_missing_key_is_named() -> None:
     assert refusal("steps: 1\n") == "r.yaml: name: missing; expected text"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
-    top_k: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crop:
-    top: int = 0
-
-
-def test_an_old_name_is_read_where_it_has_no_meaning_of_its_own_and_never_written() -> None:
-    assert from_data(Ranking, {"top": 3}, where="x") == from_data(Ranking, {"top_k": 3}, where="x") == Ranking(top_k=3)
-    assert to_data(from_data(Ranking, {"top": 3}, where="x")) == {"top_k": 3}
-    assert from_data(Crop, {"top": 3}, where="x") == Crop(top=3)
-    with pytest.raises(RecipeError, match="unknown key"):
-        from_data(Crop, {"top_k": 3}, where="x")
-    for both in ({"top": 3, "top_k": 3}, {"top_k": 3, "top": 3}):
-        with pytest.raises(RecipeError, match="top: given twice, also as top_k"):
-            from_data(Ranking, both, where="x")
-
-
 def test_the_top_must_be_a_mapping() -> None:
     assert refusal("[1]") == "r.yaml: expected a mapping, found a list of 1"
     assert refusal("") == "r.yaml: expected a mapping, found nothing"

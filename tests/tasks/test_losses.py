@@ -313,14 +313,14 @@ def test_every_optimizer_is_built_from_its_settings(spec: Any) -> None:
     ],
 )
 def test_settings_that_cannot_be_meant(config: Any, settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=rf"^{list(settings)[-1]} must be .*, found "):
+    with pytest.raises(ValueError, match=rf"^{list(settings)[-1]}(\[\d\])?: expected .*, found "):
         config(**settings)
 
 
 def test_settings_of_a_recipe() -> None:
     read = from_data(AdamwConfig, {"lr": 1, "betas": [0.9, 0.95]}, where="recipe.yaml")
     assert read == AdamwConfig(lr=1.0, betas=(0.9, 0.95))
-    with pytest.raises(RecipeError, match=r"recipe.yaml.*betas must be in \[0, 1\)"):
+    with pytest.raises(RecipeError, match=r"recipe.yaml: betas\[1\]: expected at least 0 and below 1, found 1.5"):
         from_data(AdamwConfig, {"betas": [0.9, 1.5]}, where="recipe.yaml")
     for spec in zoo_optimizers():
         assert issubclass(spec.config, OptimizerConfig) and dataclasses.is_dataclass(spec.config)

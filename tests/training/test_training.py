@@ -271,11 +271,11 @@ def test_mixed_precision_trains_nearly_the_same(zoo: Zoo) -> None:
     [
         ("optimizer.lr", "nan", "optimizer.*lr"),
         ("optimizer.lr", "-1", "lr"),
-        ("training.batch_size", "0", "batch_size must be at least 1"),
+        ("training.batch_size", "0", "training.batch_size: expected at least 1, found 0"),
         ("training.accumulation", "5", "divisor of batch_size"),
         ("training.seed", "-1", "seed"),
         ("training.steps", "0", "steps"),
-        ("training.epochs", "0", "epochs must be above 0"),
+        ("training.epochs", "0", "training.epochs: expected above 0, found 0"),
         ("training.stpes", "2", "steps"),
         ("training.mixed_precision", "fp16", "bf16"),
         ("model.hiden", "2", "hidden"),

@@ -1,51 +1,53 @@
-"""Settings of the loop and of the learning-rate schedule, refused where impossible before anything is allocated."""
+"""Settings of the loop and of the learning-rate schedule, checked before anything is allocated."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from zoo_core.contract.config import (
+    Config,
+    Interval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Share,
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(Config):
     """How the learning rate moves over the run."""
 
     name: Literal["constant", "linear", "cosine", "inverse-sqrt"] = "linear"
     """Shape after the warm-up."""
-    warmup: float = 0.06
+    warmup: NonNegativeFloat = 0.06
     """Warm-up, as a share of the run below 1 and as a number of steps from 1 on."""
-    final: float = 0.0
+    final: Share = 0.0
     """Learning rate at the end, as a share of the base rate."""
 
-    def __post_init__(self) -> None:
-        """Refuse what could not be a schedule."""
-        _require(self.warmup >= 0, "warmup", "at least 0", self.warmup)
-        _require(0 <= self.final <= 1, "final", "between 0 and 1", self.final)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Config):
     """How long and how the loop runs."""
 
-    steps: int | None = None
+    steps: PositiveInt | None = None
     """Optimizer steps; either this or `epochs`."""
-    epochs: float | None = None
+    epochs: PositiveFloat | None = None
     """Passes over the training split; either this or `steps`."""
-    batch_size: int = 32
+    batch_size: PositiveInt = 32
     """Samples per optimizer step, over all ranks and micro-batches; the most where `batch_cost` is given."""
-    batch_cost: int | None = None
+    batch_cost: PositiveInt | None = None
     """Most padded units (samples times the longest length) in a global batch; bounds memory where lengths vary.
 
     Batches of evaluations hold as much as a micro-batch, and a sample that is longer alone.
     """
-    accumulation: int = 1
+    accumulation: PositiveInt = 1
     """Micro-batches that a rank splits its share into; saves memory, does not change the result."""
-    seed: int = 0
-    """Seed of everything random in the run, 0 to 2^62."""
-    clip_norm: float | None = 1.0
+    seed: Seed = 0
+    """Seed of everything random in the run."""
+    clip_norm: PositiveFloat | None = 1.0
     """Largest gradient norm; larger gradients are scaled down to it."""
-    ema_decay: float | None = None
+    ema_decay: Annotated[float, Interval(gt=0, lt=1)] | None = None
     """Decay per step of the averaged weights that are evaluated and registered; none by default."""
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"
     """Precision of the forward pass; `auto` takes what accelerate was launched with."""
@@ -62,69 +64,43 @@ class Training:
     freeze: tuple[str, ...] = ()
     """Patterns (`embeddings.*`) of parameters and running statistics that stay as they are, to the byte; `backbone` is
     everything but the head."""
-    layer_decay: float = 1.0
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
     """Factor on the learning rate per block from the head down."""
-    log_every: int = 10
+    log_every: PositiveInt = 10
     """Steps between log lines; the only host syncs of the loop."""
-    evaluate_every: int | None = None
+    evaluate_every: PositiveInt | None = None
     """Steps between evaluations; a tenth of the run by default."""
-    save_every: int | None = None
+    save_every: PositiveInt | None = None
     """Steps between checkpoints; with the evaluations by default."""
-    keep: int = 2
+    keep: PositiveInt = 2
     """Checkpoints kept besides the best one."""
-    patience: int | None = None
+    patience: PositiveInt | None = None
     """Evaluations without improvement after which the run stops."""
     evaluate_split: str = "validation"
     """Split for evaluation during training and for choosing the best checkpoint."""
-    evaluate_samples: int | None = None
+    evaluate_samples: PositiveInt | None = None
     """Most samples per evaluation during training, spread over the split; the final one takes all."""
     test_split: str = "test"
     """Split for the final figures; `evaluate_split` where the data has no such split."""
-    workers: int = 0
+    workers: NonNegativeInt = 0
     """Processes that encode samples; can't change the result."""
-    timeout: float = 1800.0
+    timeout: PositiveFloat = 1800.0
     """Seconds that a batch of samples or another rank may take before the run ends with an error."""
-    skip_nonfinite: int = 0
+    skip_nonfinite: NonNegativeInt = 0
     """Steps with a non-finite gradient that may be skipped before the run fails."""
     baselines: Literal["auto", "off"] = "auto"
     """Whether the final figures stand beside those of trivial methods, which are computed after the checkpoint is
     registered."""
     extras: Literal["auto", "off"] = "auto"
     """Whether anything is made after the checkpoint is registered: baselines, and pictures of the final evaluation."""
-    extras_timeout: float = 180.0
+    extras_timeout: PositiveFloat = 180.0
     """Seconds that a baseline, a picture, a preview or an observer may take; what takes longer is left out, and all that
     is made after the checkpoint is registered takes at most twice as long, and three minutes to be loaded."""
 
-    def __post_init__(self) -> None:
-        """Refuse impossible values before anything is allocated."""
+    def check(self) -> None:
+        """The run has one length, and every batch the same number of micro-batches."""
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
-        for name in ("steps", "batch_size", "batch_cost", "accumulation", "log_every", "evaluate_every", "save_every"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, name, "at least 1", value)
-        for name in ("keep", "patience", "evaluate_samples"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, name, "at least 1", value)
-        _require(
-            self.epochs is None or (math.isfinite(self.epochs) and self.epochs > 0), "epochs", "above 0", self.epochs
+        self.require(
+            "accumulation", f"a divisor of batch_size {self.batch_size}", self.batch_size % self.accumulation == 0
         )
-        _require(0 <= self.seed < 2**62, "seed", "between 0 and 2^62", self.seed)
-        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", "above 0", self.clip_norm)
-        _require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay", "between 0 and 1", self.ema_decay)
-        _require(0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1", self.layer_decay)
-        _require(self.workers >= 0, "workers", "at least 0", self.workers)
-        _require(self.skip_nonfinite >= 0, "skip_nonfinite", "at least 0", self.skip_nonfinite)
-        for name in ("timeout", "extras_timeout"):
-            value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0, name, "above 0", value)
-        _require(
-            self.batch_size % self.accumulation == 0,
-            "accumulation",
-            f"a divisor of batch_size {self.batch_size}",
-            self.accumulation,
-        )
-
-
-def _require(holds: bool, name: str, wanted: str, found: object) -> None:
-    if not holds:
-        raise ValueError(f"{name} must be {wanted}, found {found}")

@@ -10,6 +10,26 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
+    from zoo_core.contract.config import Config as Config
+    from zoo_core.contract.config import FieldError as FieldError
+    from zoo_core.contract.config import Formerly as Formerly
+    from zoo_core.contract.config import Interval as Interval
+    from zoo_core.contract.config import Layers as Layers
+    from zoo_core.contract.config import MinLen as MinLen
+    from zoo_core.contract.config import MultipleOf as MultipleOf
+    from zoo_core.contract.config import NonNegativeFloat as NonNegativeFloat
+    from zoo_core.contract.config import NonNegativeInt as NonNegativeInt
+    from zoo_core.contract.config import PositiveFloat as PositiveFloat
+    from zoo_core.contract.config import PositiveInt as PositiveInt
+    from zoo_core.contract.config import ProperShare as ProperShare
+    from zoo_core.contract.config import Seed as Seed
+    from zoo_core.contract.config import Share as Share
+    from zoo_core.contract.config import Size as Size
+    from zoo_core.contract.config import Sizes as Sizes
+    from zoo_core.contract.config import StageLayers as StageLayers
+    from zoo_core.contract.config import Within as Within
+    from zoo_core.contract.config import require_layers as require_layers
+    from zoo_core.contract.config import require_sizes as require_sizes
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
     from zoo_core.contract.data import Dataset as Dataset
@@ -32,11 +52,8 @@ if TYPE_CHECKING:
     from zoo_core.contract.patterns import refuse_slow as refuse_slow
     from zoo_core.contract.predictor import File as File
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
-    from zoo_core.contract.schema import FieldError as FieldError
     from zoo_core.contract.schema import from_data as from_data
     from zoo_core.contract.schema import to_data as to_data
-    from zoo_core.contract.sizes import require_layers as require_layers
-    from zoo_core.contract.sizes import require_sizes as require_sizes
     from zoo_core.contract.specs import DataSpec as DataSpec
     from zoo_core.contract.specs import Head as Head
     from zoo_core.contract.specs import LossSpec as LossSpec

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
+from zoo_core.contract.config import AnyFloat, FieldError, check_bounds, former_names
 from zoo_core.contract.yamltext import Document, Place, dump_yaml, format_location, parse_scalar, parse_yaml
 from zoo_core.errors import PluginError, RecipeError, ZooError, nearest
 
@@ -31,22 +32,10 @@ __all__ = [
     "to_data",
 ]
 
-AnyFloat = Annotated[float, "may be nan or infinite"]
-"""Type of a dataclass field whose number needn't be finite; written as the words `nan`, `inf` and `-inf`."""
-
 _T = TypeVar("_T")
 _Reader = Callable[[Any], Any]
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _OVERRIDE = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*=(.*)", re.DOTALL | re.ASCII)
-
-
-class FieldError(ValueError):
-    """Raised by a dataclass's `__post_init__`: which of its fields is wrong, and how."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 def from_data(
@@ -157,10 +146,6 @@ class _Mismatch(Exception):
         self.steps = list(steps)
 
 
-_OLD_NAMES = {"top": "top_k"}
-"""Keys of earlier versions by what they are called now: read where a class has the new name alone, never written."""
-
-
 @functools.cache
 def _dataclass_reader(cls: Any) -> _Reader:
     """A function that builds `cls` from a mapping; made once for a class, as resolving its type hints is slow."""
@@ -168,6 +153,7 @@ def _dataclass_reader(cls: Any) -> _Reader:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
         readers = {field.name: _reader(hints[field.name]) for field in fields}
+        renamed = former_names(cls)
     except (NameError, TypeError) as failure:
         raise PluginError(
             f"{cls.__module__}.{cls.__qualname__} has a type hint that can't be read: {failure}"
@@ -183,7 +169,7 @@ def _dataclass_reader(cls: Any) -> _Reader:
             raise _Mismatch(f"expected a mapping, found {_found(data)}")
         values = {}
         for given, value in data.items():
-            key: Any = given if given in readers else _OLD_NAMES.get(given, given)
+            key: Any = renamed.get(given, given)
             reader = readers.get(key)
             if reader is None:
                 raise _Mismatch("unknown key", nearest(str(given), readers), (given,))
@@ -198,9 +184,10 @@ def _dataclass_reader(cls: Any) -> _Reader:
             if name not in values:
                 raise _Mismatch(f"missing; expected {expected}", steps=(name,))
         try:
+            check_bounds(cls, values)
             return cls(**values)
         except FieldError as wrong:
-            raise _Mismatch(wrong.message, steps=(wrong.field,)) from None
+            raise _Mismatch(wrong.message, steps=wrong.path[::-1]) from None
         except ValueError as wrong:
             raise _Mismatch(str(wrong)) from None
 

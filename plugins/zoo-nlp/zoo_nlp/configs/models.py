@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from zoo_core.contract import FieldError, require_layers, require_sizes
+from zoo_core.contract import FieldError, Formerly, require_layers, require_sizes
 
 CLASSIFICATION = "text-classification"
 MULTI_LABEL = "text-multi-label"
@@ -252,7 +252,7 @@ class TextToTextConfig:
 class FillMaskOptions:
     """Options of a fill-mask prediction."""
 
-    top_k: int = 5
+    top_k: Annotated[int, Formerly("top")] = 5
     """Candidates per mask."""
     truncate: bool = False
     """Cut a text that is longer than the model reads, rather than refuse it."""
@@ -270,7 +270,7 @@ class TextGenerationOptions:
     """Most tokens to add."""
     temperature: float = 1.0
     """Flattens (above 1) or sharpens the distribution; 0 always takes the likeliest token."""
-    top_k: int = 0
+    top_k: Annotated[int, Formerly("top")] = 0
     """Draw from this many likeliest tokens; 0 for all."""
     top_p: float = 1.0
     """Draw from the fewest tokens that hold this much probability (Holtzman et al., 2020)."""
@@ -301,7 +301,7 @@ class TextGenerationOptions:
 class ClassificationOptions:
     """Options of a classification."""
 
-    top_k: int = 0
+    top_k: Annotated[int, Formerly("top")] = 0
     """Labels to name with their probabilities, likeliest first; 0 for all."""
     truncate: bool = False
     """Cut a text that is longer than the model reads, rather than refuse it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
-from typing import Literal
+from typing import Annotated, Literal
 
+from zoo_core.contract import Formerly
 from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 from zoo_speech.configs.models import require
 
@@ -105,7 +106,7 @@ class AudioClassificationConfig:
 class AudioClassificationOptions:
     """How a classifier answers."""
 
-    top_k: int = 0
+    top_k: Annotated[int, Formerly("top")] = 0
     """Labels to name with their probabilities, likeliest first; 0 for all."""
     picture: bool = False
     """Whether a picture shows what was heard, below its label."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from zoo_core.contract import LAYERS, SIZE, require_layers, require_sizes
+from zoo_core.contract import LAYERS, SIZE, Formerly, require_layers, require_sizes
 
 _BLOCKS = re.compile("depth|layer|block|stage|repeat")
 """What occurs in timm's names of arguments that count blocks."""
@@ -222,7 +222,7 @@ class ClassificationConfig:
 class ClassificationOptions:
     """How a classifier answers."""
 
-    top_k: int = 0
+    top_k: Annotated[int, Formerly("top")] = 0
     """Classes to name with their probabilities, likeliest first; 0 for all."""
     explain: Literal["none", "gradients", "attention"] = "none"
     """Add a picture of where the answer comes from: integrated gradients, or attention rollout for Vision Transformers."""
