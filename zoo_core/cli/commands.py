@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from zoo_core.cli import arguments
 from zoo_core.errors import UsageError, nearest
 
-Arguments = Callable[[argparse.ArgumentParser], None]
+Argument = Callable[[argparse.ArgumentParser], object]
+"""Declares itself to a parser."""
 
 EXIT_CODES = {
     0: "done",
@@ -54,8 +54,8 @@ class Command:
     """Command lines to copy."""
     target: str
     """`module:function` of its body, imported when it runs."""
-    arguments: Arguments
-    """Adds its arguments to a parser."""
+    arguments: tuple[Argument, ...] = ()
+    """Its arguments besides `--json`."""
     exits: tuple[int, ...] = ()
     """Exit codes besides those any command may give."""
 
@@ -71,7 +71,8 @@ class Command:
             allow_abbrev=False,
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-        self.arguments(parser)
+        for declare in self.arguments:
+            declare(parser)
         return parser
 
 
@@ -94,124 +95,45 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}", hint=hint)
 
 
-def _list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern on the name, like 'tiny*'")
-    parser.add_argument("--task", help="only checkpoints for this task")
-    parser.add_argument("--modality", help="only checkpoints of this modality")
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="older versions, checkpoints whose plugin is missing, and bare architectures too",
-    )
+def flag(name: str, help: str) -> Argument:
+    """A switch that is off unless it is given."""
+    return lambda parser: parser.add_argument(name, action="store_true", help=help)
 
 
-def _search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "words", nargs="+", help="words that must all occur in a name, summary, task, label or modality"
-    )
+def option(
+    name: str, help: str, *, metavar: str | None = None, kind: Callable[[str], object] = str, required: bool = False
+) -> Argument:
+    """A value behind a name; None where it isn't given."""
+    return lambda parser: parser.add_argument(name, metavar=metavar, type=kind, required=required, help=help)
 
 
-def _show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a checkpoint (also name@version), an architecture, or any component or recipe")
+def word(
+    name: str, help: str, *, nargs: str | None = None, metavar: str | None = None, default: str | None = None
+) -> Argument:
+    """A value by its place, or several of them."""
+    return lambda parser: parser.add_argument(name, nargs=nargs, metavar=metavar, default=default, help=help)
 
 
-def _nothing(parser: argparse.ArgumentParser) -> None:
-    """No arguments of its own."""
+FIND, TRAIN, USE, KEEP = "find", "train", "use", "keep and check"
 
-
-def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="settings of the recipe, like steps=200 or lr=1e-3"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on with the newest run of this name; see: zoo resume")
-    parser.add_argument("--folder", help="folder of the run (default: runs/NAME)")
-    parser.add_argument("--name", help="name to register the checkpoint under (default: the recipe's)")
-    parser.add_argument("--print-recipe", action="store_true", help="print the resolved recipe and stop")
-
-
-def _pretrain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="a recipe file, or the name of one from: zoo recipes")
-    _run(parser)
-
-
-def _resume(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="the folder of a run that was stopped or killed")
-    parser.add_argument(
-        "settings",
-        nargs="*",
-        metavar="key=value",
-        help=f"settings that a resume may change: {', '.join(RESUMABLE)}",
-    )
-
-
-def _data_of_the_user(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="name of a data set, or a path to a file of yours")
-    parser.add_argument(
+_CHECKPOINT = word("model", "a checkpoint", metavar="NAME")
+_DATA = (
+    option("--data", "name of a data set, or a path to a file of yours", required=True),
+    lambda parser: parser.add_argument(
         "--columns",
         action="append",
         default=[],
         metavar="ROLE=COLUMN,...",
         help="which column of your file has which role",
-    )
-
-
-def _finetune(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="the checkpoint to start from")
-    parser.add_argument("--task", required=True, help="the task to learn")
-    _data_of_the_user(parser)
-    _run(parser)
-
-
-def _evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="a checkpoint")
-    _data_of_the_user(parser)
-    parser.add_argument(
-        "--split", help="split to measure, or all (default: all rows of data without splits, else test)"
-    )
-    parser.add_argument("--output", metavar="FOLDER", help="keep what the evaluation leaves, like a confusion matrix")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of the data")
-
-
-def _predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="a checkpoint")
-    parser.add_argument(
-        "inputs",
-        nargs="*",
-        metavar="INPUT",
-        help="inputs, key=value options, '-' for lines of stdin; all after -- is input",
-    )
-    parser.add_argument("--task", help="another task that the checkpoint serves without training")
-    parser.add_argument("--file", help="read inputs from the lines of a file")
-    parser.add_argument("--limit", type=int, help="take at most this many inputs")
-    parser.add_argument("--num", type=int, help="make this many samples: the inputs 0, 1, 2, ... of a generator")
-    parser.add_argument("--seed", type=int, help="where a generator's numbers are counted from; the same as seed=SEED")
-    parser.add_argument("--output", metavar="FOLDER", help="where files that belong to answers go (predictions/NAME)")
-    parser.add_argument("--stream", action="store_true", help="show an answer piece by piece while it is made")
-
-
-def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="checkpoints to check")
-    parser.add_argument("--all", action="store_true", help="check every checkpoint")
-
-
-def _data_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME", help="data sets from: zoo data list")
-
-
-def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source", help="a checkpoint folder of another library, hub:OWNER/NAME, or a checkpoint that a package ships"
-    )
-    parser.add_argument("--model", help="the architecture family that reads the folder")
-    parser.add_argument("--name", help="name to register the checkpoint under")
-
-
-def _export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a checkpoint")
-    parser.add_argument("folder", help="a folder that doesn't exist yet")
-
-
-FIND, TRAIN, USE, KEEP = "find", "train", "use", "keep and check"
+    ),
+)
+_RUN = (
+    word("settings", "settings of the recipe, like steps=200 or lr=1e-3", nargs="*", metavar="key=value"),
+    flag("--resume", "go on with the newest run of this name; see: zoo resume"),
+    option("--folder", "folder of the run (default: runs/NAME)"),
+    option("--name", "name to register the checkpoint under (default: the recipe's)"),
+    flag("--print-recipe", "print the resolved recipe and stop"),
+)
 
 COMMANDS = (
     Command(
@@ -220,7 +142,12 @@ COMMANDS = (
         summary="List checkpoints.",
         examples=("zoo list", "zoo list 'tiny*' --json"),
         target="zoo_core.cli.listing:list_checkpoints",
-        arguments=_list,
+        arguments=(
+            word("pattern", "shell pattern on the name, like 'tiny*'", nargs="?", default="*"),
+            option("--task", "only checkpoints for this task"),
+            option("--modality", "only checkpoints of this modality"),
+            flag("--all", "older versions, checkpoints whose plugin is missing, and bare architectures too"),
+        ),
         exits=(5,),
     ),
     Command(
@@ -229,7 +156,7 @@ COMMANDS = (
         summary="Search checkpoints and architectures by words.",
         examples=("zoo search sentiment", "zoo search tiny classification"),
         target="zoo_core.cli.listing:search",
-        arguments=_search,
+        arguments=(word("words", "words that must all occur in a name, summary, task, label or modality", nargs="+"),),
         exits=(5,),
     ),
     Command(
@@ -238,7 +165,7 @@ COMMANDS = (
         summary="Show the card of a checkpoint, or an architecture, a task, a data set, a loss, an optimizer or a recipe.",
         examples=("zoo show mood_tiny.tweets", "zoo show mood_tiny.tweets@1 --json", "zoo show mood_tiny"),
         target="zoo_core.cli.show:show",
-        arguments=_show,
+        arguments=(word("name", "a checkpoint (also name@version), an architecture, or any component or recipe"),),
         exits=(5,),
     ),
     Command(
@@ -247,7 +174,6 @@ COMMANDS = (
         summary="List the recipes that plugins ship.",
         examples=("zoo recipes",),
         target="zoo_core.cli.listing:list_recipes",
-        arguments=_nothing,
     ),
     Command(
         name="pretrain",
@@ -255,7 +181,7 @@ COMMANDS = (
         summary="Train a model from a recipe and register the checkpoint.",
         examples=("zoo pretrain my_recipe.yaml steps=200 lr=1e-3", "zoo pretrain my_recipe.yaml --folder runs/mine"),
         target="zoo_core.cli.train:pretrain",
-        arguments=_pretrain,
+        arguments=(word("recipe", "a recipe file, or the name of one from: zoo recipes"), *_RUN),
         exits=(4, 5, 6, 143),
     ),
     Command(
@@ -267,7 +193,12 @@ COMMANDS = (
             "zoo finetune mood_tiny.wiki --task TASK --data reviews.csv --columns label=stars epochs=1",
         ),
         target="zoo_core.cli.train:finetune",
-        arguments=_finetune,
+        arguments=(
+            word("model", "the checkpoint to start from", metavar="NAME"),
+            option("--task", "the task to learn", required=True),
+            *_DATA,
+            *_RUN,
+        ),
         exits=(4, 5, 6, 143),
     ),
     Command(
@@ -276,7 +207,15 @@ COMMANDS = (
         summary="Go on with a run that was stopped or killed, to the same bits.",
         examples=("zoo resume runs/mood_tiny.tweets", "zoo resume runs/mood_tiny.tweets workers=4"),
         target="zoo_core.cli.train:resume",
-        arguments=_resume,
+        arguments=(
+            word("folder", "the folder of a run that was stopped or killed", metavar="FOLDER"),
+            word(
+                "settings",
+                f"settings that a resume may change: {', '.join(RESUMABLE)}",
+                nargs="*",
+                metavar="key=value",
+            ),
+        ),
         exits=(4, 5, 6, 143),
     ),
     Command(
@@ -289,7 +228,22 @@ COMMANDS = (
             "zoo predict mood_tiny.tweets -- 'a=b is an input here'",
         ),
         target="zoo_core.cli.infer:predict",
-        arguments=_predict,
+        arguments=(
+            _CHECKPOINT,
+            word(
+                "inputs",
+                "inputs, key=value options, '-' for lines of stdin; all after -- is input",
+                nargs="*",
+                metavar="INPUT",
+            ),
+            option("--task", "another task that the checkpoint serves without training"),
+            option("--file", "read inputs from the lines of a file"),
+            option("--limit", "take at most this many inputs", kind=int),
+            option("--num", "make this many samples: the inputs 0, 1, 2, ... of a generator", kind=int),
+            option("--seed", "where a generator's numbers are counted from; the same as seed=SEED", kind=int),
+            option("--output", "where files that belong to answers go (predictions/NAME)", metavar="FOLDER"),
+            flag("--stream", "show an answer piece by piece while it is made"),
+        ),
         exits=(1, 4, 5),
     ),
     Command(
@@ -298,7 +252,13 @@ COMMANDS = (
         summary="Measure a checkpoint on a data set or your own file.",
         examples=("zoo evaluate mood_tiny.tweets --data tweets --split test",),
         target="zoo_core.cli.infer:evaluate",
-        arguments=_evaluate,
+        arguments=(
+            _CHECKPOINT,
+            *_DATA,
+            option("--split", "split to measure, or all (default: all rows of data without splits, else test)"),
+            option("--output", "keep what the evaluation leaves, like a confusion matrix", metavar="FOLDER"),
+            word("settings", "settings of the data", nargs="*", metavar="key=value"),
+        ),
         exits=(4, 5),
     ),
     Command(
@@ -307,7 +267,10 @@ COMMANDS = (
         summary="Hash the files of checkpoints and compare them with their cards.",
         examples=("zoo verify mood_tiny.tweets", "zoo verify --all"),
         target="zoo_core.cli.keep:verify",
-        arguments=_verify,
+        arguments=(
+            word("names", "checkpoints to check", nargs="*", metavar="NAME"),
+            flag("--all", "check every checkpoint"),
+        ),
         exits=(5,),
     ),
     Command(
@@ -316,7 +279,11 @@ COMMANDS = (
         summary="Say which version a bare name means; without a version, show it and its history.",
         examples=("zoo alias mood_tiny.tweets", "zoo alias mood_tiny.tweets 2", "zoo alias mood_tiny.tweets --clear"),
         target="zoo_core.cli.keep:alias",
-        arguments=arguments.alias,
+        arguments=(
+            word("name", "name of a checkpoint, without a version"),
+            word("version", "the version that the bare name shall mean", nargs="?"),
+            flag("--clear", "let the name mean again what it means by itself"),
+        ),
         exits=(5,),
     ),
     Command(
@@ -325,7 +292,10 @@ COMMANDS = (
         summary="Take versions out of your store; zoo gc frees their files.",
         examples=("zoo rm mood_tiny.tweets@2",),
         target="zoo_core.cli.keep:remove",
-        arguments=arguments.rm,
+        arguments=(
+            word("names", "checkpoints of your store", nargs="+", metavar="NAME@VERSION"),
+            flag("--force", "also what others were derived from, or an alias stands for"),
+        ),
         exits=(5,),
     ),
     Command(
@@ -334,7 +304,7 @@ COMMANDS = (
         summary="Free the files in your store that no checkpoint refers to.",
         examples=("zoo gc --dry-run", "zoo gc"),
         target="zoo_core.cli.keep:collect",
-        arguments=arguments.gc,
+        arguments=(flag("--dry-run", "say what would be freed and remove nothing"),),
         exits=(5,),
     ),
     Command(
@@ -346,7 +316,13 @@ COMMANDS = (
             "zoo import hub:somebody/mood-base --model mood --name mood_base.theirs",
         ),
         target="zoo_core.cli.keep:import_folder",
-        arguments=_import,
+        arguments=(
+            word(
+                "source", "a checkpoint folder of another library, hub:OWNER/NAME, or a checkpoint that a package ships"
+            ),
+            option("--model", "the architecture family that reads the folder"),
+            option("--name", "name to register the checkpoint under"),
+        ),
         exits=(5,),
     ),
     Command(
@@ -355,7 +331,7 @@ COMMANDS = (
         summary="Write a checkpoint as a folder that another library opens.",
         examples=("zoo export mood_tiny.tweets ./exported",),
         target="zoo_core.cli.keep:export_folder",
-        arguments=_export,
+        arguments=(word("name", "a checkpoint"), word("folder", "a folder that doesn't exist yet")),
         exits=(5,),
     ),
     Command(
@@ -364,7 +340,6 @@ COMMANDS = (
         summary="List data sets and readers of your files.",
         examples=("zoo data list",),
         target="zoo_core.cli.listing:list_data",
-        arguments=_nothing,
     ),
     Command(
         name="data fetch",
@@ -372,7 +347,7 @@ COMMANDS = (
         summary="Download data sets, when you name them and never before.",
         examples=("zoo data fetch tweets",),
         target="zoo_core.cli.listing:fetch_data",
-        arguments=_data_fetch,
+        arguments=(word("names", "data sets from: zoo data list", nargs="+", metavar="NAME"),),
         exits=(4, 5),
     ),
     Command(
@@ -381,7 +356,6 @@ COMMANDS = (
         summary="List plugins, what they provide and what is wrong with them.",
         examples=("zoo plugin list",),
         target="zoo_core.cli.listing:list_plugins",
-        arguments=_nothing,
     ),
     Command(
         name="doctor",
@@ -389,7 +363,6 @@ COMMANDS = (
         summary="Check the installation: versions, device, plugins, store, catalogue and disk.",
         examples=("zoo doctor", "zoo doctor --json"),
         target="zoo_core.cli.doctor:doctor",
-        arguments=_nothing,
         exits=(1,),
     ),
 )
