@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ Place = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = {"": None, "null": None, "true": True, "false": False}
+_NAMES = {None: "null", True: "true", False: "false"}
 _DOUBTFUL_WORDS = frozenset({"~", "yes", "no", "on", "off", "true", "false", "null"})
 _NUMBER_START = frozenset("0123456789+-.")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,19})")
@@ -31,8 +33,6 @@ _FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{
 _DOUBTFUL_NUMBER = re.compile(
     r"[-+]?(0[xXoObB][0-9a-fA-F_]+|\.?[0-9][0-9_]*(:[0-9_]+)*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?)"
 )
-_PLAIN_IN_FLOW = re.compile(r"[A-Za-z0-9_.][\w.+@/()=-]*(?: [\w.+@/()=][\w.+@/()=-]*)*", re.ASCII)
-_PLAIN_IN_BLOCK = re.compile(r"[A-Za-z0-9_./][\w.+@/()=%,;:'-]*(?: [\w.+@/()=%,;:'-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +96,8 @@ def dump_yaml(data: Any) -> str:
     Raises ValueError for what can't be read back: numbers that are not finite, other types, keys that are not text,
     too many levels.
     """
-    if isinstance(data, Mapping) and data:
-        return _block_mapping(data, 0, 1)
-    if isinstance(data, list | tuple) and data:
-        return _block_list(data, 0, 1)
-    return _flow(data, 0) + "\n"
+    text: str = yaml.serialize(_node(data, 0), Dumper=_Dumper, width=math.inf, allow_unicode=True)
+    return text.removesuffix("...\n")
 
 
 def format_location(where: str, line: int) -> str:
@@ -222,105 +219,76 @@ class _Composer:
         raise self.error(f"{format_location(self.where, event.start_mark.line + 1)}: {message}", hint=hint)
 
 
-def _block_mapping(data: Mapping[str, Any], indent: int, depth: int) -> str:
-    return "".join(f"{' ' * indent}{_key_text(key)}:{_block_value(data[key], indent, depth)}" for key in data)
+class _Dumper(yaml.SafeDumper):
+    """Indents the items of a list below its key, and knows double quotes only."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def choose_scalar_style(self) -> Any:
+        style = super().choose_scalar_style()
+        return '"' if style == "'" else style
 
 
-def _block_list(data: Sequence[Any], indent: int, depth: int) -> str:
-    return "".join(f"{' ' * indent}-{_list_item(item, indent, depth)}" for item in data)
-
-
-def _block_value(value: Any, indent: int, depth: int) -> str:
-    """What follows `key:`, with its line end: mappings in block style, lists of scalars on one line where they fit."""
-    if depth >= MAX_DEPTH and isinstance(value, Mapping | list | tuple):
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Mapping) and value:
-        return "\n" + _block_mapping(value, indent + 2, depth + 1)
-    if isinstance(value, str):
-        return f" {_block_text(value, indent + 2)}\n"
-    flow = _flow(value, depth)
-    if isinstance(value, list | tuple) and (
-        len(flow) + indent > WIDTH or any(isinstance(item, Mapping) for item in value)
-    ):
-        return "\n" + _block_list(value, indent + 2, depth + 1)
-    return f" {flow}\n"
-
-
-def _list_item(item: Any, indent: int, depth: int) -> str:
-    """What follows `-`, with its line end: on one line where it fits."""
-    flow = _flow(item, depth)
-    if len(flow) + indent > WIDTH and isinstance(item, Mapping):
-        return " " + _block_mapping(item, indent + 2, depth + 1)[indent + 2 :]
-    if len(flow) + indent > WIDTH and isinstance(item, list | tuple):
-        return " " + _block_list(item, indent + 2, depth + 1)[indent + 2 :]
-    return f" {_block_text(item, indent + 2) if isinstance(item, str) else flow}\n"
-
-
-def _flow(value: Any, depth: int) -> str:
+def _node(value: Any, depth: int) -> yaml.Node:
+    """The value as the library's node: mappings in block style, lists and what is in them on one line where they fit."""
     if isinstance(value, Mapping | list | tuple) and depth >= MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key_text(key)}: {_flow(value[key], depth + 1)}" for key in value) + "}"
+        pairs = [(_key(key), _node(item, depth + 1)) for key, item in value.items()]
+        return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=not pairs)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_flow(item, depth + 1) for item in value) + "]"
+        items = [_node(item, depth + 1) for item in value]
+        for item in items:
+            if isinstance(item, yaml.CollectionNode):
+                item.flow_style = _width(item) <= WIDTH
+        mappings = any(isinstance(item, yaml.MappingNode) for item in items)
+        node = yaml.SequenceNode("tag:yaml.org,2002:seq", items)
+        node.flow_style = not mappings and _width(node) <= WIDTH
+        return node
     if isinstance(value, str):
-        return _text(value, _PLAIN_IN_FLOW)
+        return yaml.ScalarNode("tag:yaml.org,2002:str", value, style=_style(value))
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return yaml.ScalarNode(f"tag:yaml.org,2002:{'null' if value is None else 'bool'}", _NAMES[value])
     if isinstance(value, int) and abs(value) < 10**20:
-        return str(int(value))
+        return yaml.ScalarNode("tag:yaml.org,2002:int", str(int(value)))
     if isinstance(value, float) and math.isfinite(value):
         mantissa, mark, exponent = repr(float(value)).partition("e")
         # YAML 1.1 readers take 1e-05 for text; 1.0e-05 is a number to all.
-        return mantissa + (mark and ("" if "." in mantissa else ".0") + mark + exponent)
+        number = mantissa + (mark and ("" if "." in mantissa else ".0") + mark + exponent)
+        return yaml.ScalarNode("tag:yaml.org,2002:float", number)
     raise ValueError(f"{value!r} can't be written as plain YAML")
 
 
-def _key_text(key: Any) -> str:
+def _key(key: Any) -> yaml.Node:
     if not isinstance(key, str):
         raise ValueError(f"the key {key!r} is not text")
-    text = _text(key, _PLAIN_IN_FLOW)
-    if len(text.encode()) > 1000:
+    if len(key.encode()) > 1000:
         raise ValueError(f"the key {key[:40]!r}... is too long for YAML")
-    return text
+    return _node(key, 0)
 
 
-def _block_text(text: str, indent: int) -> str:
-    """A text at the end of a block line: bare, quoted, or as a literal block when it has several clean lines."""
-    body = text.removesuffix("\n")
-    rows = body.split("\n")
-    clean = all(row.isprintable() and row == row.rstrip() for row in rows)
-    if clean and len(rows) > 1 and rows[0] and rows[-1] and not body[0].isspace():
-        mark = "|" if text.endswith("\n") else "|-"
-        return mark + "".join("\n" + (" " * indent + row if row else "") for row in rows)
-    return _text(text, _PLAIN_IN_BLOCK)
+def _width(node: Any) -> int:
+    """Letters of a node on one line."""
+    if isinstance(node, yaml.ScalarNode):
+        return len(node.value) + 2
+    parts = itertools.chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+    return sum(map(_width, parts))
 
 
-def _text(text: str, plain: re.Pattern[str]) -> str:
-    """`text` bare where every YAML reader takes it for itself, else in double quotes."""
-    if plain.fullmatch(text) and not text.endswith(":") and ": " not in text and _is_text(text):
-        return text
-    escaped = "".join(c if c.isprintable() and c not in '"\\' else _escape(c) for c in text)
-    return f'"{escaped}"'
-
-
-def _is_text(text: str) -> bool:
-    """Whether no YAML reader would take the bare word for something else than text."""
-    if text[0] in _NUMBER_START:
-        return any(c.isalpha() for c in text) and text[0] != "." and isinstance(_scalar_or_none(text), str)
-    return isinstance(_scalar_or_none(text), str) and text.lower() not in ("y", "n")
-
-
-def _scalar_or_none(text: str) -> Any:
+def _style(text: str) -> str | None:
+    """How a text is written: as a block of lines, in quotes where a reader could take it for something else, or bare."""
+    text.encode()  # half of a surrogate pair can't be written
+    rows = text.removesuffix("\n").split("\n")
+    if len(rows) > 1 and rows[0].strip() == rows[0] != "" != rows[-1] and all(map(_clean, rows)):
+        return "|"
+    if text.lower() in ("y", "n") or (text[:1] in _NUMBER_START and not any(map(str.isalpha, text))):
+        return '"'
     try:
-        return parse_scalar(text)
+        return None if isinstance(parse_scalar(text), str) else '"'
     except ValueError:
-        return None
+        return '"'
 
 
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xD800 <= code <= 0xDFFF:
-        raise ValueError("half of a surrogate pair can't be written as UTF-8")
-    named = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
-    return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+def _clean(row: str) -> bool:
+    return row.isprintable() and row == row.rstrip()
