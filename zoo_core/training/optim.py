@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import torch
@@ -148,61 +149,32 @@ class Update:
 
 def build_sgd(groups: Groups, config: Any) -> Optimizer:
     """Stochastic gradient descent with momentum (Sutskever et al., 2013)."""
-    return torch.optim.SGD(
-        groups,
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-        fused=_can_fuse(groups),
-    )
+    return torch.optim.SGD(groups, **asdict(config), fused=_can_fuse(groups))
 
 
 def build_adam(groups: Groups, config: Any) -> Optimizer:
     """Adam (Kingma and Ba, 2015, arXiv:1412.6980, algorithm 1)."""
-    return torch.optim.Adam(
-        groups,
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=_can_fuse(groups),
-    )
+    return torch.optim.Adam(groups, **asdict(config), fused=_can_fuse(groups))
 
 
 def build_adamw(groups: Groups, config: Any) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, arXiv:1711.05101, algorithm 2)."""
-    return torch.optim.AdamW(
-        groups,
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=_can_fuse(groups),
-    )
+    return torch.optim.AdamW(groups, **asdict(config), fused=_can_fuse(groups))
 
 
 def build_rmsprop(groups: Groups, config: Any) -> Optimizer:
     """RMSprop (Tieleman and Hinton, 2012, lecture 6.5)."""
-    return torch.optim.RMSprop(
-        groups,
-        lr=config.lr,
-        alpha=config.alpha,
-        eps=config.eps,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        foreach=True,
-    )
+    return torch.optim.RMSprop(groups, **asdict(config), foreach=True)
 
 
 def build_adagrad(groups: Groups, config: Any) -> Optimizer:
     """Adagrad (Duchi et al., 2011)."""
-    return torch.optim.Adagrad(groups, lr=config.lr, eps=config.eps, weight_decay=config.weight_decay, foreach=True)
+    return torch.optim.Adagrad(groups, **asdict(config), foreach=True)
 
 
 def build_adafactor(groups: Groups, config: Any) -> Optimizer:
     """Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235)."""
-    return torch.optim.Adafactor(groups, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.Adafactor(groups, **asdict(config))
 
 
 def _can_fuse(groups: Groups) -> bool:
