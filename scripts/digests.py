@@ -28,6 +28,7 @@ from zoo_core import (
     Zoo,
     ZooError,
     evaluate,
+    fetch_data,
     import_packaged,
     load_recipe,
     open_zoo,
@@ -106,9 +107,7 @@ def _trained(name: str, steps: int) -> str:
 
 
 def _fetch(zoo: Zoo, name: str) -> None:
-    data = zoo.host.find("data", name)
-    if data.spec.fetch:
-        zoo.host.resolve(data.spec.fetch, data)(Fetcher(data_root(os.environ), lambda line: None))
+    fetch_data(zoo.host.find("data", name), zoo.host, Fetcher(data_root(os.environ), lambda line: None))
 
 
 def _provide(recipe: Recipe, zoo: Zoo, steps: int) -> None:

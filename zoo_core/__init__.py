@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from zoo_core.models.build import Adaptation as Adaptation
     from zoo_core.models.build import builder_for as builder_for
     from zoo_core.models.build import parameters_on_meta as parameters_on_meta
+    from zoo_core.plugins.fetched import fetch_data as fetch_data
     from zoo_core.registry.card import Card as Card
     from zoo_core.registry.card import Metric as Metric
     from zoo_core.registry.card import parse_card as parse_card

@@ -23,14 +23,13 @@ from measure import Mark, compare, machine_name, record
 from torch import Tensor
 from transformers import Speech2TextFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 from zoo_speech.audio.features import SAMPLE_RATE, fbank
-from zoo_speech.configs.data import Subset
 from zoo_speech.configs.models import SpeechReaderConfig
-from zoo_speech.datasets.catalog import asterisk_en
 from zoo_speech.decoding.long_form import Window, spectrograms
 from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.tasks.common import padded
 
-from zoo_core import DataError
+from zoo_core import DataError, open_zoo
+from zoo_core.testing import open_data
 
 OURS, AGAIN, BASE, NUMPY = "zoo", "zoo again", "Transformers", "Transformers, NumPy"
 TOLERANCE = 1e-3
@@ -93,8 +92,10 @@ def main() -> int:
 
 def recordings() -> tuple[str, list[Samples]]:
     """Where they come from, and waveforms at 16 kHz in order of length, from the shortest to the longest."""
+    host = open_zoo().host
+    prompts = host.find("data", "asterisk-en")
     try:
-        samples = asterisk_en(Subset()).samples("train")
+        samples = open_data(prompts, prompts.config(), host).samples("train")
     except DataError as missing:
         print(f"noise instead of recordings: {missing}", flush=True)
         draws = np.random.default_rng(0)

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo_core import Card, UnknownName, load_recipe, open_zoo, train
+from zoo_core import Card, Data, UnknownName, fetch_data, load_recipe, open_zoo, train
 from zoo_core.cli import PlainReporter, output_for
 from zoo_core.data import Fetcher, data_root
-from zoo_core.testing import RegisteredComponent, newest_run
+from zoo_core.testing import RegisteredComponent, newest_run, open_data
 
 RUNS = Path("runs")
 
@@ -28,8 +28,14 @@ def run(recipe: Any, overrides: list[str] | None = None) -> Card | None:
 
 def fetch(data: RegisteredComponent) -> None:
     """Download what a data set is made of, where anything is missing."""
-    if data.spec.fetch:
-        open_zoo().host.resolve(data.spec.fetch, data)(Fetcher(data_root(os.environ), print))
+    fetch_data(data, open_zoo().host, Fetcher(data_root(os.environ), print))
+
+
+def named(name: str) -> Data:
+    """A data set as it is without settings."""
+    host = open_zoo().host
+    data = host.find("data", name)
+    return open_data(data, data.config(), host)
 
 
 def facts(card: Card | None) -> dict[str, Any]:

@@ -160,7 +160,8 @@ def projection() -> dict[str, Any]:
 def _test_pictures(generator: Loaded, count: int) -> list[Any]:
     """The first pictures of the test split that the generator was measured on."""
     host = open_zoo().host
-    data = open_data(load_recipe(dict(generator.card.recipe or {}), [], host).data, host)
+    chosen = load_recipe(dict(generator.card.recipe or {}), [], host).data
+    data = open_data(chosen.provided, chosen.config, host)
     return [data.samples("test")[place].image for place in range(count)]
 
 

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measures.common import RUNS, data_wait, facts, mean_and_sd, run
+from measures.common import RUNS, data_wait, facts, mean_and_sd, named, run
 from numpy.typing import NDArray
 from zoo_speech.audio.audio import read_audio, resampled
-from zoo_speech.configs.data import Subset
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
-from zoo_speech.datasets.catalog import czech as czech_data
 from zoo_speech.tasks.common import word_errors
 from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
 
@@ -149,7 +147,7 @@ def decoding() -> dict[str, Any]:
     """Beams and their language models, beside the likeliest path; settings are chosen on the validation split."""
     card = run("wav2vec2_nano_czech")
     assert card is not None
-    data = czech_data(Subset())
+    data = named("czech")
     folder = RUNS / "language"
     fs.make_folder(folder)
     model: Any = load(card.full_name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measures.common import RUNS, data_wait, facts, mean_and_sd, run
+from measures.common import RUNS, data_wait, facts, mean_and_sd, named, run
 
 from zoo_core import UnknownName, create_model, export_folder, import_folder, import_packaged, load, open_zoo
 from zoo_core.data import Fetcher, data_root
@@ -134,13 +134,11 @@ def real_weights() -> dict[str, Any]:
 
 def transfer() -> dict[str, Any]:
     """Emoji categories: imported ImageNet weights fine-tuned, a Vision Transformer from scratch, a linear model."""
-    from zoo_vision.configs.data import Subset
-    from zoo_vision.datasets.catalog import emoji
     from zoo_vision.evaluation.baselines import linear_pixels
 
     lite0()
     tuned, scratch = facts(run("tf_efficientnet_lite0_emoji")), facts(run("vit_nano_emoji"))
-    data = emoji(Subset())
+    data = named("emoji")
     splits = {split: data.samples(split) for split in ("train", "validation", "test")}
     linear = linear_pixels(splits["train"], splits["test"], data.labels, validation=splits["validation"])
     ours = tuned["metrics"]["accuracy"]

@@ -276,9 +276,9 @@ zoo_api = (2, 0)
 @hookimpl
 def zoo_data():
     target = "zoo_slip.plugin:fetch"
-    return [DataSpec(name="slip", summary="", target=target, kind="bits", fetch=target)]
+    return [DataSpec(name="slip", summary="", target=target, kind="bits", files={"a": "0"}, fetch=target)]
 
-def fetch(fetcher):
+def fetch(fetcher, name):
     return 1 / 0
 """
 

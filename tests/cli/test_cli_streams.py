@@ -73,11 +73,11 @@ from zoo_core import hookimpl
 from zoo_core import DataSpec
 zoo_api = (2, 0)
 
-def fetch(fetcher):
+def fetch(fetcher, name):
     sys.exit("enough")
 
 @hookimpl
 def zoo_data():
     target = "zoo_leaver.plugin:fetch"
-    return [DataSpec(name="leaver", summary="", target=target, kind="bits", fetch=target)]
+    return [DataSpec(name="leaver", summary="", target=target, kind="bits", files={"a": "0"}, fetch=target)]
 """

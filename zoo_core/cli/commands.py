@@ -346,7 +346,7 @@ COMMANDS = (
         group=KEEP,
         summary="Download data sets, when you name them and never before.",
         examples=("zoo data fetch tweets",),
-        target="zoo_core.cli.listing:fetch_data",
+        target="zoo_core.cli.listing:download_data",
         arguments=(word("names", "data sets from: zoo data list", nargs="+", metavar="NAME"),),
         exits=(4, 5),
     ),

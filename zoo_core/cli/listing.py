@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from zoo_core.cli.render import Output, count, number
@@ -291,9 +290,6 @@ def _plugin_document(host: PluginHost, record: PluginRecord) -> dict[str, Any]:
 
 def list_data(arguments: Namespace, session: Session) -> Answer:
     """Every data set and reader, and whether what has to be downloaded is there."""
-    from zoo_core.data.fetch import data_root
-
-    root = data_root(session.environ)
     found = session.host.all("data")
     documents = [
         {
@@ -304,7 +300,7 @@ def list_data(arguments: Namespace, session: Session) -> Answer:
             "summary": provided.spec.summary,
             "license": provided.spec.license,
             "source": provided.spec.source,
-            "state": _data_state(provided, root),
+            "state": _data_state(provided, session),
         }
         for name, provided in zip(short_names(found), found, strict=True)
     ]
@@ -321,11 +317,14 @@ def list_data(arguments: Namespace, session: Session) -> Answer:
 READY, FETCHED, MISSING = "ready", "fetched", "to be fetched"
 
 
-def _data_state(provided: RegisteredComponent, root: Path) -> str:
-    if not provided.spec.fetch:
+def _data_state(provided: RegisteredComponent, session: Session) -> str:
+    from zoo_core.data.fetch import data_root
+    from zoo_core.plugins.fetched import fetched_parts
+
+    folders = [data_root(session.environ) / part.spec.name for part in fetched_parts(provided, session.host)]
+    if not folders:
         return READY
-    folder = root / provided.spec.name
-    return FETCHED if folder.is_dir() and any(folder.iterdir()) else MISSING
+    return FETCHED if all(folder.is_dir() and any(folder.iterdir()) for folder in folders) else MISSING
 
 
 def short_names(found: Sequence[RegisteredComponent]) -> list[str]:
@@ -334,19 +333,20 @@ def short_names(found: Sequence[RegisteredComponent]) -> list[str]:
     return [provided.spec.name if counts[provided.spec.name] == 1 else provided.id for provided in found]
 
 
-def fetch_data(arguments: Namespace, session: Session) -> Answer:
+def download_data(arguments: Namespace, session: Session) -> Answer:
     """Download data sets, all names being checked before the first byte."""
     from zoo_core.data.fetch import Fetcher, data_root
+    from zoo_core.plugins.fetched import fetch_data, fetched_parts
 
     root = data_root(session.environ)
     wanted = [session.host.find("data", name) for name in arguments.names]
     for provided in wanted:
-        if not provided.spec.fetch:
+        if not fetched_parts(provided, session.host):
             raise UsageError(f"data {provided.id} has nothing to download", hint="it can be used as it is")
     fetcher = Fetcher(root, session.errors.line)
     fetched = []
     for provided in wanted:
-        session.host.resolve(provided.spec.fetch, provided)(fetcher)
+        fetch_data(provided, session.host, fetcher)
         fetched.append({"id": provided.id, "folder": str(root / provided.spec.name)})
 
     def show(output: Output) -> None:

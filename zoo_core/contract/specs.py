@@ -109,18 +109,32 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec(Spec):
-    """A data set or a reader of the user's files. `target(config) -> zoo_core.Data`."""
+    """A data set or a reader of the user's files: `target(config, **arguments) -> zoo_core.Data`, for one with `files` or `parts`
+    `target(config, prepared: zoo_core.data.PreparedFiles, **arguments)`."""
 
     kind: str
     """What its samples are, for instance `labelled-text`; a task states the kind it takes."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Fixed arguments of `target`, so that one function reads several data sets."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each file that `fetch` prepares, by its name; checked when they are prepared and whenever they are read."""
     fetch: str = ""
-    """`package.module:function`; `(fetcher: zoo_core.Fetcher) -> None` downloads it, only when the user asks by name."""
+    """`package.module:function`; `(fetcher: zoo_core.Fetcher, name) -> Mapping[str, bytes]` downloads the data set of that name
+    and prepares `files`; only when the user asks by name."""
+    parts: tuple[str, ...] = ()
+    """Data sets of the same plugin that it is made of, in place of files of its own."""
     license: str = ""
     """Licence of the data itself."""
     licenses: Mapping[str, str] = field(default_factory=dict)
     """Licence of each source, by its name, where the data comes from several."""
     source: str = ""
     """Where the data comes from, in words."""
+
+    def __post_init__(self) -> None:
+        """Files have a function that prepares them, and are the data set's own or those of its parts."""
+        Spec.__post_init__(self)
+        if bool(self.files) != bool(self.fetch) or (self.files and self.parts):
+            raise ValueError(f"DataSpec {self.name!r}: expected files together with fetch, or parts, or none of them")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

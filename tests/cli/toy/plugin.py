@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
@@ -61,6 +62,7 @@ def zoo_data():
             summary="bits from afar",
             target="zoo_toy.parts:Coins",
             config=Bits,
+            files={"bits.txt": hashlib.sha256(b"0101").hexdigest()},
             fetch="zoo_toy.parts:fetch",
             **common,
         ),

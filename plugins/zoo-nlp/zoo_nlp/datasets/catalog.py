@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from zoo_core import DataError, DigestMismatch, UnknownName
+from zoo_core import UnknownName
 from zoo_core.contract import Data, NoConfig
-from zoo_core.data import data_root, empty_split, fs, read_table, subset_by_hash
+from zoo_core.data import PreparedFiles, empty_split, fs, subset_by_hash
 from zoo_nlp.configs.data import Tweets
 from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
-from zoo_nlp.datasets.sources import PREPARED
 
 _TWEET_LABELS = ("negative", "neutral", "positive")
 
@@ -56,41 +54,32 @@ class TextData(Data):
         return hashlib.sha256(digests.encode()).hexdigest()
 
 
-def tweets(config: Tweets) -> TextData:
+def read_tweets(config: Tweets, prepared: PreparedFiles) -> TextData:
     """The tweets as `LabelledText`, with the neutral ones left out where two classes are asked for."""
     wanted = _TWEET_LABELS if config.classes == 3 else ("negative", "positive")
-    prepared = PreparedFiles.find("tweets")
     splits = {
-        split: [LabelledText(**row) for row in prepared.rows(split, "text", "label") if row["label"] in wanted]
-        for split in ("train", "validation", "test")
+        split: [LabelledText(**row) for row in rows if row["label"] in wanted]
+        for split, rows in _rows_by_split(prepared, "text", "label").items()
     }
-    splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where="tweets")
-    return TextData("tweets", splits, prepared.files, wanted)
+    splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where=prepared.name)
+    return TextData(prepared.name, splits, prepared.files.values(), wanted)
 
 
-def tweets_unlabelled(config: NoConfig) -> TextData:
-    """The texts of the training split of `tweets`, and of no other; three in a hundred are the validation split."""
-    return _prepared_text("tweets-unlabelled")
+def read_texts(config: NoConfig, prepared: PreparedFiles) -> TextData:
+    """Documents as `Text`."""
+    splits = {split: [Text(**row) for row in rows] for split, rows in _rows_by_split(prepared, "text").items()}
+    return TextData(prepared.name, splits, prepared.files.values())
 
 
-def shakespeare(config: NoConfig) -> TextData:
-    """The plays and poems as `Text`, one document each."""
-    return _prepared_text("shakespeare")
+def read_pairs(config: NoConfig, prepared: PreparedFiles) -> TextData:
+    """Texts and their translations as `TextPair`."""
+    rows_by_split = _rows_by_split(prepared, "source", "target")
+    splits = {split: [TextPair(**row) for row in rows] for split, rows in rows_by_split.items()}
+    return TextData(prepared.name, splits, prepared.files.values())
 
 
-def english(config: NoConfig) -> TextData:
-    """The mixed corpus as `Text`, in documents of 2,000 characters and more."""
-    return _prepared_text("english")
-
-
-def libreoffice_help(config: NoConfig) -> TextData:
-    """The help's paragraphs as `TextPair`, from English to German."""
-    prepared = PreparedFiles.find("libreoffice-help-en-de")
-    splits = {
-        split: [TextPair(**row) for row in prepared.rows(split, "source", "target")]
-        for split in ("train", "validation", "test")
-    }
-    return TextData("libreoffice-help-en-de", splits, prepared.files)
+def _rows_by_split(prepared: PreparedFiles, *columns: str) -> dict[str, Iterator[dict[str, str]]]:
+    return {Path(file).stem: prepared.rows(file, *columns) for file in prepared.files}
 
 
 def subset(samples: Sequence[LabelledText], count: int | None, seed: int, *, where: str) -> list[LabelledText]:
@@ -98,35 +87,3 @@ def subset(samples: Sequence[LabelledText], count: int | None, seed: int, *, whe
     if count is None:
         return list(samples)
     return [samples[place] for place in subset_by_hash([sample.text for sample in samples], count, seed, where=where)]
-
-
-class PreparedFiles(NamedTuple):
-    """The prepared files of a named data set, each checked against its registered sha256."""
-
-    name: str
-    folder: Path
-    files: list[Path]
-
-    @classmethod
-    def find(cls, name: str) -> PreparedFiles:
-        """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
-        folder = data_root(os.environ) / name
-        fetch = f"zoo data fetch {name}"
-        for file, sha256 in PREPARED[name].items():
-            path = folder / file
-            if not path.is_file():
-                raise DataError(f"data set {name!r} is not on this machine ({path} is missing)", hint=fetch)
-            if fs.digest_file(path)[0] != sha256:
-                raise DigestMismatch(f"{path}: not the file that data set {name!r} was registered with", hint=fetch)
-        return cls(name, folder, [folder / file for file in PREPARED[name]])
-
-    def rows(self, split: str, *columns: str) -> Iterator[dict[str, str]]:
-        """The rows of a split, with these columns."""
-        for row in read_table(self.folder / f"{split}.jsonl", {column: column for column in columns}):
-            yield row.values
-
-
-def _prepared_text(name: str) -> TextData:
-    prepared = PreparedFiles.find(name)
-    splits = {split: [Text(row["text"]) for row in prepared.rows(split, "text")] for split in ("train", "validation")}
-    return TextData(name, splits, prepared.files)

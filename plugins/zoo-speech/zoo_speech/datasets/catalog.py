@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from zoo_core import DataError, DigestMismatch, StoreError, UnknownName
+from zoo_core import DataError, StoreError, UnknownName
 from zoo_core.contract import Data
 from zoo_core.data import (
     SPLITS,
+    PreparedFiles,
     SplitOptions,
-    data_root,
     empty_split,
     fs,
     joined_groups,
     make_splits,
-    read_table,
     sorted_labels,
     subset_by_hash,
 )
@@ -29,7 +27,7 @@ from zoo_speech.configs.data import SpokenLanguage, Subset
 from zoo_speech.datasets.excerpts import Excerpt
 from zoo_speech.datasets.languages import language_code
 from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
-from zoo_speech.datasets.sources import ARCHIVE, PARTS, PREPARED
+from zoo_speech.datasets.sources import ARCHIVE
 
 
 class Row(NamedTuple):
@@ -184,58 +182,31 @@ def subset(rows: Sequence[Row], count: int | None, seed: int, *, where: str) -> 
 # ---- the named data sets
 
 
-def asterisk_en(config: Subset) -> SpeechData:
-    """English telephone prompts, spoken by one woman."""
-    return _transcribed("asterisk-en", config)
+def read_transcribed(config: Subset, prepared: PreparedFiles) -> SpeechData:
+    """Recordings with what is said in them; those whose text isn't known are left out."""
+    found = prepared_rows(prepared, config.languages)
+    splits = {split: [row for row in rows if row.text] for split, rows in found.items()}
+    left = sum(map(len, found.values())) - sum(map(len, splits.values()))
+    notice = f"{prepared.name}: {left:,} recordings left out whose text isn't known or not written as it is spoken"
+    return subset_of(prepared.name, splits, utterance, config, notices=[notice] if left else ())
 
 
-def asterisk_es(config: Subset) -> SpeechData:
-    """Spanish telephone prompts, spoken by one woman; their texts lack most accents."""
-    return _transcribed("asterisk-es", config)
+def read_languages(config: Subset, prepared: PreparedFiles) -> SpeechData:
+    """Recordings labelled by their language."""
+    splits = {split: _by_language(rows) for split, rows in prepared_rows(prepared, config.languages).items()}
+    return _labelled(prepared.name, splits, config)
 
 
-def asterisk_fr(config: Subset) -> SpeechData:
-    """Canadian French telephone prompts, spoken by one woman."""
-    return _transcribed("asterisk-fr", config)
+def read_mix(config: Subset, prepared: PreparedFiles) -> SpeechData:
+    """Every recording of the training and validation splits, and none of the test splits."""
+    splits = prepared_rows(prepared, config.languages)
+    left = f"{prepared.name}: the {len(splits.pop('test')):,} recordings of the test splits are left out"
+    return subset_of(prepared.name, splits, recording, config, notices=[left])
 
 
-def asterisk_it(config: Subset) -> SpeechData:
-    """Italian telephone prompts, spoken by one man."""
-    return _transcribed("asterisk-it", config)
-
-
-def asterisk_ru(config: Subset) -> SpeechData:
-    """Russian telephone prompts, spoken by one woman."""
-    return _transcribed("asterisk-ru", config)
-
-
-def tuxpaint_speech(config: Subset) -> SpeechData:
-    """Captions of pictures in many languages."""
-    return _transcribed("tuxpaint-speech", config)
-
-
-def czech(config: Subset) -> SpeechData:
-    """Acted dialogue of a game; the speakers are its roles."""
-    return _transcribed("czech", config)
-
-
-def letters_words(config: Subset) -> SpeechData:
-    """Words, letters and syllables, labelled by their language."""
-    splits = {split: _by_language(rows) for split, rows in _prepared(["letters-words"], config).items()}
-    return _labelled("letters-words", splits, config)
-
-
-def speech_mix(config: Subset) -> SpeechData:
-    """Every recording of the training and validation splits of the other data sets, and none of their test splits."""
-    splits = _prepared(PARTS["speech-mix"], config, view="speech-mix")
-    left = (f"speech-mix: the {len(splits.pop('test')):,} recordings of the test splits are left out",)
-    train = subset(splits["train"], config.train_samples, config.subset_seed, where="speech-mix")
-    return SpeechData("speech-mix", {**splits, "train": train}, recording, read=splits.values(), notices=left)
-
-
-def spoken_language(config: SpokenLanguage) -> SpeechData:
+def read_spoken_language(config: SpokenLanguage, prepared: PreparedFiles) -> SpeechData:
     """The recordings of words and sentences, labelled by their language."""
-    found = _prepared(PARTS["spoken-language"], config, view="spoken-language")
+    found = prepared_rows(prepared, config.languages)
     splits = {split: [row for row in _by_language(rows) if _source(row) != "klettres"] for split, rows in found.items()}
     if config.test != "recordings":
         splits = {"prompts": _prompts_apart, "voices": _other_voices}[config.test](splits)
@@ -244,68 +215,29 @@ def spoken_language(config: SpokenLanguage) -> SpeechData:
     kept = {label for label in counts if counts[label] >= config.fewest and label in tested}
     left = sorted({row.label for rows in splits.values() for row in rows} - kept)
     why = "too few recordings" if config.test == "recordings" else "too few recordings, or none by other voices"
-    notices = [f"spoken-language: left out for {why}: {', '.join(left)}"] if left else []
+    notices = [f"{prepared.name}: left out for {why}: {', '.join(left)}"] if left else []
     splits = {split: [row for row in rows if row.label in kept] for split, rows in splits.items()}
-    return _labelled("spoken-language", splits, config, notices)
+    return _labelled(prepared.name, splits, config, notices)
 
 
-def spoken_digits(config: Subset) -> SpeechData:
-    """Single digits in many languages."""
-    return _spelled("spoken-digits", str.isdecimal, config)
+def read_spelled(config: Subset, prepared: PreparedFiles, labels: str) -> SpeechData:
+    """The recordings of single digits or letters: those that `labels` consists of."""
+    found = prepared_rows(prepared, config.languages)
+    splits = {split: [row for row in rows if row.label in set(labels)] for split, rows in found.items()}
+    return _labelled(prepared.name, splits, config)
 
 
-def spoken_letters(config: Subset) -> SpeechData:
-    """Names of the letters from a to z in many languages."""
-    return _spelled("spoken-letters", str.isalpha, config)
-
-
-class PreparedFiles(NamedTuple):
-    """The prepared files of a data set with recordings of its own, each checked against its registered sha256."""
-
-    name: str
-    folder: Path
-
-    @classmethod
-    def find(cls, name: str, *, fetch: str = "") -> PreparedFiles:
-        """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
-        folder = data_root(os.environ) / name
-        hint = f"zoo data fetch {fetch or name}"
-        for file, sha256 in PREPARED[name].items():
-            path = folder / file
-            if not path.is_file():
-                raise DataError(f"data set {name!r} is not on this machine ({path} is missing)", hint=hint)
-            if fs.digest_file(path.resolve())[0] != sha256:
-                raise DigestMismatch(f"{path}: not the file that data set {name!r} was registered with", hint=hint)
-        return cls(name, folder)
-
-    def rows(self, split: str) -> list[Row]:
-        """The recordings of a split."""
-        told = ("text", "speaker", "language", "label", "sha256")
-        columns = {column: column for column in ("name", "start", "size", *told)}
-        return [
-            Row(
-                self.folder / ARCHIVE,
-                f"{self.name}/{values['name']}",
-                int(values["start"]),
-                int(values["size"]),
-                values["sha256"],
-                text=values["text"],
-                speaker=values["speaker"],
-                language=values["language"],
-                label=values["label"],
-            )
-            for _, values in read_table(self.folder / f"{split}.jsonl", columns)
-        ]
-
-
-def prepared_rows(parts: Iterable[str], *, view: str = "") -> dict[str, list[Row]]:
-    """The rows of data sets by split; `view` is what is to be fetched where one is missing. Raises as `Prepared.find`."""
+def prepared_rows(prepared: PreparedFiles, languages: Sequence[str] = ()) -> dict[str, list[Row]]:
+    """The recordings of prepared files by split, in these languages, by code or name, in all by default."""
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for part in parts:
-        prepared = PreparedFiles.find(part, fetch=view)
-        for split, rows in splits.items():
-            rows += prepared.rows(split)
-    return splits
+    columns = ("name", "start", "size", "text", "speaker", "language", "label", "sha256")
+    for file, path in prepared.files.items():
+        part, split = path.parent.name, path.stem
+        for row in prepared.rows(file, *columns) if split in splits else ():
+            name, start, size = f"{part}/{row['name']}", int(row["start"]), int(row["size"])
+            known = Row(path.with_name(ARCHIVE), name, start, size, row["sha256"], text=row["text"], label=row["label"])
+            splits[split].append(known._replace(speaker=row["speaker"], language=row["language"]))
+    return of_languages(splits, languages, where=prepared.name)
 
 
 def of_languages(splits: Mapping[str, list[Row]], languages: Sequence[str], *, where: str) -> dict[str, list[Row]]:
@@ -318,32 +250,24 @@ def of_languages(splits: Mapping[str, list[Row]], languages: Sequence[str], *, w
     return {split: [row for row in rows if row.language in wanted] for split, rows in splits.items()}
 
 
-def _prepared(parts: Sequence[str], config: Subset, *, view: str = "") -> dict[str, list[Row]]:
-    return of_languages(prepared_rows(parts, view=view), config.languages, where=view or ", ".join(parts))
-
-
-def _transcribed(name: str, config: Subset) -> SpeechData:
-    found = _prepared([name], config)
-    splits = {split: [row for row in rows if row.text] for split, rows in found.items()}
-    left = sum(map(len, found.values())) - sum(map(len, splits.values()))
+def subset_of(
+    name: str,
+    splits: Mapping[str, Sequence[Row]],
+    make: Callable[[Row], Recording],
+    config: Subset,
+    labels: Sequence[str] = (),
+    notices: Sequence[str] = (),
+) -> SpeechData:
+    """Data of these splits, the training split cut to size."""
     train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
-    notices = [f"{name}: {left:,} recordings left out whose text isn't known or not written as it is spoken"]
-    return SpeechData(
-        name, {**splits, "train": train}, utterance, read=splits.values(), notices=notices if left else ()
-    )
+    return SpeechData(name, {**splits, "train": train}, make, labels, read=splits.values(), notices=notices)
 
 
 def _labelled(name: str, splits: Mapping[str, list[Row]], config: Subset, notices: Sequence[str] = ()) -> SpeechData:
     labels = sorted_labels(row.label for rows in splits.values() for row in rows)
     if len(labels) < 2:
         raise DataError(f"{name}: {len(labels)} classes left; two are needed to tell apart")
-    train = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
-    return SpeechData(name, {**splits, "train": train}, labelled, labels, read=splits.values(), notices=notices)
-
-
-def _spelled(name: str, wanted: Callable[[str], bool], config: Subset) -> SpeechData:
-    found = _prepared(PARTS[name], config, view=name)
-    return _labelled(name, {split: [row for row in rows if wanted(row.label)] for split, rows in found.items()}, config)
+    return subset_of(name, splits, labelled, config, labels, notices)
 
 
 def _by_language(rows: Iterable[Row]) -> list[Row]:

@@ -18,10 +18,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from zoo_core.data import SPLITS, joined_groups
+from zoo_core.data import SPLITS, PreparedFiles, joined_groups
 from zoo_speech.configs.data import Voices
-from zoo_speech.datasets.catalog import Row, SpeechData, labelled, of_languages, prepared_rows, subset
-from zoo_speech.datasets.sources import PARTS
+from zoo_speech.datasets.catalog import Row, SpeechData, labelled, of_languages, prepared_rows, subset, subset_of
 
 NAME = "voices"
 
@@ -54,9 +53,9 @@ def voice_of(row: Row) -> str:
     return next((match.expand(voice) for match, voice in found if match), "")
 
 
-def speakers(config: Voices) -> SpeechData:
+def read_speakers(config: Voices, prepared: PreparedFiles) -> SpeechData:
     """Recordings labelled by who speaks; no voice is in two of the splits, and no language."""
-    rows = [row for found in prepared_rows(PARTS[NAME], view=NAME).values() for row in found]
+    rows = [row for found in prepared_rows(prepared).values() for row in found]
     known = [row._replace(label=voice) for row in rows if (voice := voice_of(row))]
     single, shared = _without_shared(known)
     kept = _limited(single, config)
@@ -66,9 +65,8 @@ def speakers(config: Voices) -> SpeechData:
         f"{NAME}: {len(rows) - len(known):,} recordings left out whose voice isn't known, {shared:,} copies in two voices",
         f"{NAME}: split by voice and language: {counts}; voices differ by their microphones too",
     )
-    train = subset(splits["train"], config.train_samples, config.subset_seed, where=NAME)
     # Without labels: those of one split have no numbers that another's could be compared with.
-    return SpeechData(NAME, {**splits, "train": train}, labelled, read=splits.values(), notices=notices)
+    return subset_of(NAME, splits, labelled, config, notices=notices)
 
 
 def _without_shared(rows: Sequence[Row]) -> tuple[list[Row], int]:

