@@ -69,11 +69,15 @@ if TYPE_CHECKING:
     from zoo_core.registry.catalogue import read_registry as read_registry
     from zoo_core.registry.catalogue import write_registry as write_registry
     from zoo_core.registry.checkpoint import open_checkpoint as open_checkpoint
+    from zoo_core.registry.convert import PackagedWeights as PackagedWeights
     from zoo_core.registry.convert import export_folder as export_folder
     from zoo_core.registry.convert import import_checkpoint as import_checkpoint
     from zoo_core.registry.convert import import_folder as import_folder
     from zoo_core.registry.convert import import_packaged as import_packaged
     from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
+    from zoo_core.registry.convert import packaged_folder as packaged_folder
+    from zoo_core.registry.convert import packaged_members as packaged_members
+    from zoo_core.registry.convert import read_state_dict as read_state_dict
     from zoo_core.registry.upkeep import collect_garbage as collect_garbage
     from zoo_core.registry.upkeep import remove as remove
     from zoo_core.registry.upkeep import set_alias as set_alias

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import FieldRules as FieldRules
     from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
     from zoo_core.contract.interop import Interop as Interop
+    from zoo_core.contract.interop import KeyTable as KeyTable
     from zoo_core.contract.interop import distinct_labels as distinct_labels
     from zoo_core.contract.interop import numbered_labels as numbered_labels
     from zoo_core.contract.interop import problem_task as problem_task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,71 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyTable:
+    """What tensors are called in another library and here: one ordered table for both directions."""
+
+    pairs: tuple[tuple[str | tuple[str, ...], str | None], ...] = ()
+    """Their whole name and ours, the first pair that fits; `*` stands for the same on both sides. Several names of theirs
+    are one tensor here, joined along the first axis; those without a name of ours are left out. Others keep their name."""
+    prefix: str = ""
+    """Of their names, in folders that have it."""
+    rows: Mapping[str, list[int] | slice] = field(default_factory=dict)
+    """Of one of our tensors, by its name: the rows of theirs that it has, in our order."""
+
+    def ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A folder's tensors under our names. Raises `CorruptFile` for one of several, or a row, that is missing."""
+        import torch
+
+        found: dict[str, Tensor] = {}
+        parts: dict[str, dict[str, Tensor | None]] = {}
+        for name, tensor in tensors.items():
+            ours, several, place = self._ours(name.removeprefix(self.prefix))
+            if ours is not None and len(several) == 1:
+                found[ours] = tensor
+            elif ours is not None:
+                parts.setdefault(ours, dict.fromkeys(several))[several[place]] = tensor
+        for name, those in parts.items():
+            present = [tensor for tensor in those.values() if tensor is not None]
+            if missing := [theirs for theirs, tensor in those.items() if tensor is None]:
+                raise CorruptFile(f"the tensors don't fit: {name} needs {missing[0]}, which is missing")
+            found[name] = torch.cat(present)
+        for name in self.rows.keys() & found.keys():
+            try:
+                found[name] = found[name][self.rows[name]]
+            except IndexError:
+                raise CorruptFile(f"the tensors don't fit: {name} has {len(found[name])} rows only") from None
+        return found
+
+    def theirs(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Our tensors under their names, without the prefix; what is one here and several there is cut evenly."""
+        found: dict[str, Tensor] = {}
+        for name, tensor in tensors.items():
+            names = next(
+                (made for theirs, ours in self.pairs if ours and (made := _filled(ours, theirs, name))), [name]
+            )
+            found |= zip(names, tensor.chunk(len(names)) if len(names) > 1 else [tensor], strict=True)
+        return found
+
+    def _ours(self, name: str) -> tuple[str | None, Sequence[str], int]:
+        """Our name, the patterns of theirs that make up that tensor, and which of them this is."""
+        for theirs, ours in self.pairs:
+            several = (theirs,) if isinstance(theirs, str) else theirs
+            for place, pattern in enumerate(several):
+                if made := _filled(pattern, ours or "", name):
+                    return made[0] or None, several, place
+        return name, (name,), 0
+
+
+def _filled(pattern: str, templates: str | tuple[str, ...], name: str) -> list[str]:
+    """The templates with what the pattern's stars stand for in a name; empty where it doesn't fit."""
+    found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.*?)"), name)
+    several = (templates,) if isinstance(templates, str) else templates
+    return (
+        [template.replace("*", "%s") % found.groups()[: template.count("*")] for template in several] if found else []
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForeignCheckpoint:
     """A checkpoint as another library lays it out, less its tensors."""
 
@@ -31,10 +97,12 @@ class ForeignCheckpoint:
     license: str = ""
     notices: tuple[str, ...] = ()
     """What the user should know of the folder: fields that are not taken over, a sentence each."""
+    keys: KeyTable = KeyTable()
+    """What its tensors are called."""
 
 
 class Interop(ABC):
-    """Reads and writes the checkpoint folders of another library. Tensors keep their names but for `convert`."""
+    """Reads and writes the checkpoint folders of another library; keeps nothing of one for the next."""
 
     @abstractmethod
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
@@ -44,13 +112,9 @@ class Interop(ABC):
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
         """The small files that make the folder open in the other library."""
 
-    def rename(self, name: str) -> str | None:
-        """Our name for a foreign tensor; None to leave it out, as for a buffer that is computed."""
-        return name
-
-    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A folder's tensors as ours, called after `read`; a family whose tensors are cut differently fuses them here."""
-        return {new: tensor for old, tensor in tensors.items() if (new := self.rename(old)) is not None}
+    def convert(self, tensors: Mapping[str, Tensor], foreign: ForeignCheckpoint) -> dict[str, Tensor]:
+        """A folder's tensors as ours, by the keys of what `read` made of it; a family that keeps other rows picks them here."""
+        return foreign.keys.ours(tensors)
 
 
 MAX_JSON = 64 << 20

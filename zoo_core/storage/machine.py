@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -58,6 +59,14 @@ def free_memory(root: Path = Path("/")) -> int:
     import psutil  # type: ignore[import-untyped]
 
     return min([int(psutil.virtual_memory().available), *_free_in_groups(root)])
+
+
+def data_memory() -> int:
+    """Bytes of writable memory that this process has by now, which `RLIMIT_DATA` counts; a guess where the system doesn't say."""
+    with suppress(OSError, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData"))
+    return 256 << 20
 
 
 def _free_in_groups(root: Path) -> Iterator[int]:

@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from zoo_core.storage.machine import data_memory
+
 _INPUTS = (
     "",
     "a",
@@ -30,7 +32,7 @@ def main() -> None:
     library = getattr(importlib.import_module(place), name)
     with suppress(ValueError, OSError):  # a system without the limits, or stricter ones
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (_memory() + request["memory"], resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (data_memory() + request["memory"], resource.RLIM_INFINITY))
     json.dump({"failed": _tried(library, request)}, answers)
     answers.flush()
 
@@ -47,13 +49,6 @@ def _tried(library: Any, request: dict[str, Any]) -> str:
     except BaseException as failure:  # noqa: BLE001 - a panic's class has no public name
         return (str(failure).splitlines() or [type(failure).__name__])[0][:200]
     return ""
-
-
-def _memory() -> int:
-    """Bytes of writable memory that the process has by now; a guess where the system doesn't say."""
-    with suppress(OSError, ValueError), open("/proc/self/status") as file:  # noqa: PTH123
-        return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmData"))
-    return 256 << 20
 
 
 if __name__ == "__main__":

@@ -117,11 +117,8 @@ def read_file(path: Path) -> bytearray:
 
 
 def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with half precision in single, in which everything is trained and most processors compute."""
-    import torch
-
-    half = (torch.float16, torch.bfloat16)
-    return {name: tensor.float() if tensor.dtype in half else tensor for name, tensor in tensors.items()}
+    """The tensors with half and double precision in single, in which everything is trained and most processors compute."""
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
 def _checked(start: bytes, size: int, where: str) -> dict[str, TensorInfo]:

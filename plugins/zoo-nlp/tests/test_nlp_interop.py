@@ -80,7 +80,7 @@ def read(folder: Path, family: str) -> tuple[nn.Module, ForeignCheckpoint]:
     interop = FAMILIES[family][0]()
     foreign = interop.read(small_files(folder))
     loaded = load_file(folder / "model.safetensors")
-    tensors = {new: tensor for old, tensor in loaded.items() if (new := interop.rename(old)) is not None}
+    tensors = interop.convert(loaded, foreign)
     config = FAMILIES[family][1](**foreign.config)
     model, _ = build.build_from(HOST, HOST.find("model", family), config, foreign.head, tensors, adaptable=False)
     return model.eval(), foreign
@@ -184,23 +184,46 @@ def test_a_limit_that_means_none_is_the_models_own() -> None:
     assert isinstance(found, TextPreprocessor) and found.max_length == 24
 
 
-def test_names_of_older_checkpoints() -> None:
-    reader = BertInterop()
-    reader.read(BertInterop().write(ours("bert", Head(task="fill-mask"))[1]))
-    assert reader.rename("bert.embeddings.LayerNorm.gamma") == "bert.embeddings.LayerNorm.weight"
-    assert reader.rename("bert.embeddings.position_ids") is None
-    assert reader.rename("cls.predictions.decoder.weight") is None
-    assert reader.rename("cls.seq_relationship.weight") is None
-    assert reader.rename("bert.pooler.dense.weight") is None
-    classifier = BertInterop()
-    classifier.read(BertInterop().write(ours("bert", Head(task="text-classification", labels=3))[1]))
-    assert classifier.rename("bert.pooler.dense.weight") == "bert.pooler.dense.weight"
-    assert GPT2Interop().rename("h.0.attn.bias") is None
-    assert GPT2Interop().rename("h.0.attn.c_attn.bias") == "transformer.h.0.attn.c_attn.bias"
-    assert GPT2Interop().rename("lm_head.weight") is None
-    assert GPT2Interop().rename("score.weight") == "score.weight"
-    assert MarianInterop().rename("model.encoder.embed_positions.weight") is None
-    assert MarianInterop().rename("model.shared.weight") == "model.shared.weight"
+@pytest.mark.parametrize(
+    ("family", "task", "names"),
+    [
+        (
+            "bert",
+            "fill-mask",
+            {
+                "bert.embeddings.LayerNorm.gamma": "bert.embeddings.LayerNorm.weight",
+                "bert.embeddings.position_ids": None,
+                "cls.predictions.decoder.weight": None,
+                "cls.predictions.bias": "cls.predictions.bias",
+                "cls.seq_relationship.weight": None,
+                "bert.pooler.dense.weight": None,
+            },
+        ),
+        ("bert", "text-classification", {"bert.pooler.dense.weight": "bert.pooler.dense.weight"}),
+        (
+            "gpt2",
+            "text-generation",
+            {
+                "h.0.attn.bias": None,
+                "h.0.attn.c_attn.bias": "transformer.h.0.attn.c_attn.bias",
+                "transformer.h.0.ln_1.bias": "transformer.h.0.ln_1.bias",
+                "lm_head.weight": None,
+                "score.weight": "score.weight",
+            },
+        ),
+        (
+            "marian",
+            "translation",
+            {"model.encoder.embed_positions.weight": None, "model.shared.weight": "model.shared.weight"},
+        ),
+    ],
+)
+def test_names_of_older_checkpoints(family: str, task: str, names: dict[str, str | None]) -> None:
+    keys = FAMILIES[family][0]().keys_of(task)
+    for theirs, expected in names.items():
+        assert list(keys.ours({theirs: torch.zeros(1)})) == ([expected] if expected else [])
+        if expected:
+            assert list(keys.theirs({expected: torch.zeros(1)})) == [expected]  # old names are not written
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -10,16 +12,27 @@ import torch
 from torch import Tensor
 from zoo_vision.configs.models import TimmConfig
 from zoo_vision.interop import packaged as checkpoints
-from zoo_vision.interop.packaged import Package, fetched, in_timms_order
+from zoo_vision.interop.packaged import fetched, in_timms_order
 from zoo_vision.interop.timm import TimmInterop
 from zoo_vision.models.timm import build
 from zoo_vision.plugin import zoo_models
 
-from zoo_core import DataError, UnsafeFormat
+from zoo_core import DataError, PackagedWeights, UnsafeFormat
 from zoo_core.contract import from_data as typed
 from zoo_core.data import Fetcher, fs, tensors
 
-PACKAGE = Package(requirement="tiny==1.0", sha256="0" * 64, architecture="test_efficientnet", license="Apache-2.0")
+PACKAGE = PackagedWeights(
+    requirement="tiny==1.0",
+    sha256="0" * 64,
+    files=("*.pth",),
+    license="Apache-2.0",
+    architecture="test_efficientnet",
+)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("true",)
 
 
 class Shelf:
@@ -68,7 +81,7 @@ def test_a_package_becomes_a_folder_that_the_family_reads(shelf: Shelf, tmp_path
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     reader = TimmInterop()
     foreign = reader.read({"config.json": (folder / "config.json").read_bytes()})
-    ours = reader.convert(tensors.load(fs.read_into(folder / "model.safetensors"), where="test"))
+    ours = reader.convert(tensors.load(fs.read_into(folder / "model.safetensors"), where="test"), foreign)
     assert foreign.license == "Apache-2.0" and len(set(foreign.labels)) == 1000 == foreign.head.labels
     model = build(typed(TimmConfig, dict(foreign.config), where="test"), foreign.head)
     model.load_state_dict(ours)
@@ -93,11 +106,11 @@ def test_a_folder_that_is_there_is_not_fetched_again(shelf: Shelf, tmp_path: Pat
 
 def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(shelf: Shelf, tmp_path: Path) -> None:
     shelf.files = 2
-    with pytest.raises(DataError, match="one file of weights expected"):
+    with pytest.raises(DataError, match=r"expected one \*\.pth, found tiny/models/0"):
         fetched(fetcher_of(tmp_path, shelf), "tiny.in1k", PACKAGE)
     shelf.files = 1
-    shelf.weights.write_bytes(b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR.")
-    with pytest.raises(UnsafeFormat, match=r"tiny==1\.0: tiny/models/0\.pth"):
+    torch.save({"x": Evil()}, shelf.weights)
+    with pytest.raises(UnsafeFormat, match=r"tiny==1\.0: \*\.pth: expected a state dict"):
         fetched(fetcher_of(tmp_path, shelf), "tiny.in1k", PACKAGE)
     assert not (tmp_path / "checkpoints").exists()
 

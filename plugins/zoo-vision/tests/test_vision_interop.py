@@ -97,7 +97,8 @@ def read(folder: Path, family: str, *, prefix: str = "") -> tuple[nn.Module, For
     interop, config, builder = FAMILIES[family]
     reader = interop()
     foreign = reader.read({path.name: path.read_bytes() for path in folder.glob("*.json")})
-    tensors = reader.convert({prefix + name: t for name, t in load_file(folder / "model.safetensors").items()})
+    theirs = {prefix + name: t for name, t in load_file(folder / "model.safetensors").items()}
+    tensors = reader.convert(theirs, foreign)
     model = builder(typed(config, dict(foreign.config), where="test"), foreign.head)
     model.load_state_dict(tensors)
     return model.eval(), foreign
@@ -353,8 +354,8 @@ def test_folders_of_timms_first_years_have_everything_in_one_place() -> None:
 
 def test_a_class_for_the_background_and_missing_counters() -> None:
     reader = TimmInterop()
-    reader.read(config_of("resnet18", pretrained_cfg={"label_offset": 1}))
-    found = reader.convert({"fc.weight": torch.arange(8.0).reshape(4, 2), "bn1.running_mean": torch.zeros(2)})
+    foreign = reader.read(config_of("resnet18", pretrained_cfg={"label_offset": 1}))
+    found = reader.convert({"fc.weight": torch.arange(8.0).reshape(4, 2), "bn1.running_mean": torch.zeros(2)}, foreign)
     assert found["fc.weight"].tolist() == [[2, 3], [4, 5], [6, 7]]
     assert int(found["bn1.num_batches_tracked"]) == 0 and found["bn1.num_batches_tracked"].dtype == torch.int64
 

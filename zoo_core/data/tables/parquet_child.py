@@ -12,12 +12,13 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from zoo_core.storage.machine import data_memory
 
 _TOGETHER = 8 << 20
 """Bytes of a batch, about."""
@@ -29,7 +30,7 @@ def main() -> None:
     pa.set_io_thread_count(1)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else writes between the answers
-    base = _memory()
+    base = data_memory()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         with suppress(ValueError, OSError):  # a system without the limit, or a stricter one
@@ -110,14 +111,6 @@ def _plain_field(field: Any) -> Any:
     if "dictionary<" in str(kind):
         raise ValueError(f"column {field.name[:80]!r} has dictionaries inside a {str(kind)[:40]}")
     return field
-
-
-def _memory() -> int:
-    """Bytes of writable memory that the process has by now; a guess where the system doesn't say."""
-    with suppress(OSError, ValueError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData"))
-    return 256 << 20
 
 
 def _line(answers: BinaryIO, value: dict[str, Any]) -> None:

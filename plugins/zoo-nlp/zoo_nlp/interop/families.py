@@ -16,6 +16,7 @@ from zoo_core.contract import (
     ForeignCheckpoint,
     Head,
     Interop,
+    KeyTable,
     numbered_labels,
     panics_as,
     problem_task,
@@ -51,9 +52,8 @@ class TransformersInterop(Interop):
     tokenizer_class: ClassVar[str]
     """What a folder means that names no class of tokenizer."""
 
-    def __init__(self) -> None:
-        self.head = Head()
-        """What was read last; some tensors of their folders belong to a head that the model doesn't have."""
+    keys: ClassVar[KeyTable]
+    """What their tensors are called."""
 
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """A folder's configuration and tokenizer. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
@@ -72,16 +72,21 @@ class TransformersInterop(Interop):
         labels = _labels(theirs) if task == CLASSIFICATION else ()
         if labels:
             task = problem_task(theirs.get("problem_type"), len(labels), _PROBLEMS, "config.json: problem_type")
-        self.head = Head(task=task, labels=len(labels))
+        head = Head(task=task, labels=len(labels))
         config = {ours: theirs[name] for ours, name in self.fields.items()}
         with panics_as(CorruptFile, TOKENIZER_FILE):
-            preprocessor = self._preprocessor(files, config, notices)
+            preprocessor = self._preprocessor(files, config, task, notices)
         if preprocessor:
             config |= {"pad_id": preprocessor.special_id("pad")}
         if "generation_config.json" in files:
             notices += GENERATION.check(read_object(files, "generation_config.json"))
         return ForeignCheckpoint(
-            config=config, head=self.head, labels=labels, preprocessor=preprocessor, notices=tuple(notices)
+            config=config,
+            head=head,
+            labels=labels,
+            preprocessor=preprocessor,
+            notices=tuple(notices),
+            keys=self.keys_of(task),
         )
 
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
@@ -101,6 +106,10 @@ class TransformersInterop(Interop):
             files |= self._tokenizer_files(foreign.preprocessor)
         return files
 
+    def keys_of(self, task: str) -> KeyTable:
+        """What their tensors are called in a folder of that task."""
+        return self.keys
+
     @abstractmethod
     def architecture(self, foreign: ForeignCheckpoint) -> dict[str, Any]:
         """Their configuration of a model of ours."""
@@ -113,7 +122,7 @@ class TransformersInterop(Interop):
         """Give a tokenizer that is about to be written what their own adds to a text."""
 
     def _preprocessor(
-        self, files: Mapping[str, bytes], config: Mapping[str, Any], notices: list[str]
+        self, files: Mapping[str, bytes], config: Mapping[str, Any], task: str, notices: list[str]
     ) -> TextPreprocessor | None:
         tokenizer = foreign_tokenizer(files) if TOKENIZER_FILE in files else self.slow_tokenizer(files)
         if tokenizer is None:
@@ -124,7 +133,7 @@ class TransformersInterop(Interop):
             tokenizer, settings, files, positions=int(config["max_length"]), vocabulary=int(config["vocab_size"])
         )
         notices += settings.notices
-        if self.head.task == "feature-extraction":
+        if task == "feature-extraction":
             lowercase = found.encode_plain(["A"]).rows() == found.encode_plain(["a"]).rows()
             notices += sentence_notices(files, lowercase=lowercase)
         return found
@@ -159,14 +168,23 @@ class BertInterop(TransformersInterop):
         "BertForSequenceClassification": "text-classification",
     }
 
-    def rename(self, name: str) -> str | None:
-        """Without buffers, tied copies, next-sentence heads and poolers that nobody reads; TensorFlow's norms renamed."""
-        tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
-        if name in tied or name.startswith("cls.seq_relationship.") or name.endswith("embeddings.position_ids"):
-            return None
-        if self.head.task == "fill-mask" and ".pooler." in name:
-            return None
-        return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    keys: ClassVar[KeyTable] = KeyTable(
+        pairs=(
+            # Tied, computed, or a head for pairs of sentences.
+            ("cls.predictions.decoder.*", None),
+            ("cls.seq_relationship.*", None),
+            ("*embeddings.position_ids", None),
+            ("*LayerNorm.weight", "*LayerNorm.weight"),
+            ("*LayerNorm.bias", "*LayerNorm.bias"),
+            ("*LayerNorm.gamma", "*LayerNorm.weight"),  # TensorFlow's
+            ("*LayerNorm.beta", "*LayerNorm.bias"),
+        )
+    )
+
+    def keys_of(self, task: str) -> KeyTable:
+        """A masked language model has no pooler, though folders of pretraining do."""
+        pooler = (("*.pooler.*", None),) if task == "fill-mask" else ()
+        return replace(self.keys, pairs=pooler + self.keys.pairs)
 
     def architecture(self, foreign: ForeignCheckpoint) -> dict[str, Any]:
         """Their configuration of a BERT of ours."""
@@ -217,11 +235,17 @@ class GPT2Interop(TransformersInterop):
             return replace(foreign, config={**foreign.config, "pad_id": foreign.config["eos_id"]})
         return foreign
 
-    def rename(self, name: str) -> str | None:
-        """Without causal masks and the tied output layer; a bare backbone's names get their prefix."""
-        if name == "lm_head.weight" or name.endswith((".attn.bias", ".attn.masked_bias")):
-            return None
-        return name if name.startswith(("transformer.", "score.")) else f"transformer.{name}"
+    keys: ClassVar[KeyTable] = KeyTable(
+        pairs=(
+            # Tied, and masks that are computed.
+            ("lm_head.weight", None),
+            ("*.attn.bias", None),
+            ("*.attn.masked_bias", None),
+            ("transformer.*", "transformer.*"),
+            ("score.*", "score.*"),
+            ("*", "transformer.*"),  # of a bare backbone
+        )
+    )
 
     def architecture(self, foreign: ForeignCheckpoint) -> dict[str, Any]:
         """Their configuration of a GPT-2 of ours."""
@@ -283,10 +307,15 @@ class MarianInterop(TransformersInterop):
         """As for every family; every task has the same class."""
         return super().write(replace(foreign, head=Head(task="translation")))
 
-    def rename(self, name: str) -> str | None:
-        """Without what is computed or tied."""
-        tied = ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
-        return None if name in tied or name.endswith("embed_positions.weight") else name
+    keys: ClassVar[KeyTable] = KeyTable(
+        pairs=(
+            # Tied or computed.
+            ("lm_head.weight", None),
+            ("model.encoder.embed_tokens.weight", None),
+            ("model.decoder.embed_tokens.weight", None),
+            ("*embed_positions.weight", None),
+        )
+    )
 
     def architecture(self, foreign: ForeignCheckpoint) -> dict[str, Any]:
         """Their configuration of an encoder–decoder of ours."""

