@@ -17,7 +17,7 @@ Better = Literal["min", "max"]
 
 NO_INTERVAL = "one seed, no interval"
 LITTLE_RECALL = 0.5
-"""Share of another generator's recall, or of real pictures', below which pictures count as less varied."""
+"""Share of another generator's recall, or of real images', below which images count as less varied."""
 
 
 def share(value: float, samples: int) -> Interval | None:
@@ -69,7 +69,7 @@ def order(value: float, baselines: Mapping[str, float]) -> str:
 
 
 def among(scores: Mapping[str, float], others: Mapping[str, Mapping[str, float]]) -> str:
-    """Than which generators or pictures these are `closer` by Fréchet distance, `less varied` by recall, and `farther`."""
+    """Than which generators or images these are `closer` by Fréchet distance, `less varied` by recall, and `farther`."""
     words = {
         "closer": [plain(name) for name, theirs in others.items() if scores["fid"] < theirs["fid"]],
         "less varied": [

@@ -155,7 +155,7 @@ def generators(record: dict[str, Any]) -> Row:
         return f"{scores['fid']:.2f} ({quality}) after {minutes:.1f} CPU minutes"
 
     runs, within = record["runs"], record["validation_fid_within_budget"]
-    same = f"within {record['budget'] / 60:.1f} of both, on validation pictures, {within['r3gan']:.2f}"
+    same = f"within {record['budget'] / 60:.1f} of both, on validation images, {within['r3gan']:.2f}"
     ours, theirs = record["metrics"]["r3gan"], record["metrics"]["dcgan"]
     return (
         f"{_distance(runs['r3gan'])} {written('r3gan')}, seed {runs['r3gan']['seed']}; {same}",
@@ -173,7 +173,7 @@ def classes(record: dict[str, Any]) -> Row:
         f"{metrics['class_accuracy']:.3f}{shown(share(metrics['class_accuracy'], n))} of them (seed {run['seed']});"
         f" {_distance(run)} {metrics['fid']:.2f}, recall {metrics['recall']:.3f}",
         f"share: {_baselines(run, 'class_accuracy')}; distance: {_baselines(run, 'fid')}; recall: {_baselines(run, 'recall')}",
-        f"share {beside_share(metrics['class_accuracy'], n, right)}; pictures {_among(run)};"
+        f"share {beside_share(metrics['class_accuracy'], n, right)}; images {_among(run)};"
         " one network judges all of it, so this is one finding; one seed",
     )
 
@@ -199,7 +199,7 @@ def paired_translation(record: dict[str, Any]) -> Row:
 
 
 def projection(record: dict[str, Any]) -> Row:
-    """Pictures found again among what a generator makes."""
+    """Images found again among what a generator makes."""
 
     def written(name: str) -> str:
         return "; ".join(f"`{which}` {row[name]['mean']:.3f}" for which, row in record["generators"].items())
@@ -209,10 +209,9 @@ def projection(record: dict[str, Any]) -> Row:
         for which, row in record["generators"].items()
     }
     return (
-        f"{written('difference')}; {record['pictures']} pictures",
+        f"{written('difference')}; {record['images']} images",
         f"the best of 256 random latents: {written('random_difference')}",
-        "; ".join(f"`{which}` {word}" for which, word in found.items())
-        + f", picture by picture (n = {record['pictures']})",
+        "; ".join(f"`{which}` {word}" for which, word in found.items()) + f", image by image (n = {record['images']})",
     )
 
 

@@ -163,7 +163,7 @@ def _figure(metric: Metric) -> str:
 
 
 def _verdict(metrics: Sequence[Metric]) -> str:
-    """What intervals say beside baselines, and distance and recall of pictures; metrics whose interval isn't known are named."""
+    """What intervals say beside baselines, and distance and recall of images; metrics whose interval isn't known are named."""
     words = []
     for metric in metrics:
         beside = {evidence.plain(name): value for name, value in metric.baselines.items()}
@@ -179,7 +179,7 @@ def _verdict(metrics: Sequence[Metric]) -> str:
                 for other in known["fid"].baselines
             },
         )
-        words = [f"pictures {evidence.among(scores, others)}, one seed", *words]
+        words = [f"images {evidence.among(scores, others)}, one seed", *words]
     return "; ".join([*words, *([f"no interval of {evidence.listed(bare)}"] if bare else [])])
 
 

@@ -56,37 +56,37 @@ class Vectors(Data):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PicturesConfig:
-    """Grey pictures of noise."""
+class ImagesConfig:
+    """Grey images of noise."""
 
     samples: int = 8192
-    """Pictures in the training split."""
+    """Images in the training split."""
     image_size: int = 28
     """Side in pixels."""
 
 
-class Picture(NamedTuple):
-    """A sample of tasks on pictures."""
+class Image(NamedTuple):
+    """A sample of tasks on images."""
 
     image: np.ndarray[Any, Any]
     """uint8 (S, S, 1)."""
 
 
-class Pictures(Data):
+class Images(Data):
     """Noise: a step takes as long on it as on anything else."""
 
-    def __init__(self, config: PicturesConfig) -> None:
+    def __init__(self, config: ImagesConfig) -> None:
         self.config = config
 
     def splits(self) -> tuple[str, ...]:
         """Training only: nothing is evaluated here."""
         return ("train",)
 
-    def samples(self, split: str) -> Sequence[Picture]:
-        """The same pictures every time."""
+    def samples(self, split: str) -> Sequence[Image]:
+        """The same images every time."""
         side = self.config.image_size
         noise = np.random.default_rng(0).integers(0, 256, (self.config.samples, side, side, 1), dtype=np.uint8)
-        return [Picture(image) for image in noise]
+        return [Image(image) for image in noise]
 
     def digest(self) -> str:
         """The drawing is fixed by number and size."""
@@ -200,7 +200,7 @@ def zoo_data() -> list[DataSpec]:
     """Two."""
     return [
         DataSpec(name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, kind="vectors"),
-        DataSpec(name="pictures", summary="noise", target="bench_plugin:Pictures", config=PicturesConfig, kind="image"),
+        DataSpec(name="images", summary="noise", target="bench_plugin:Images", config=ImagesConfig, kind="image"),
     ]
 
 

@@ -88,7 +88,7 @@ def dcgan(steps: int) -> Workload:
             "name": "dcgan_tiny.bench",
             "model": {"name": MODEL, "latent_dim": LATENT},
             "task": {"name": "image-generation"},
-            "data": {"name": "pictures"},
+            "data": {"name": "images"},
             "preprocessor": {"image_size": 28, "channels": 1},
             "optimizer": {"name": "adam", "lr": LEARNING_RATE, "betas": list(BETAS)},
             "schedule": {"name": "constant", "warmup": 0},
@@ -111,7 +111,7 @@ def dcgan(steps: int) -> Workload:
 
 
 class Cached(Dataset):
-    """The pictures of a data set, read once and gathered a batch at a time, so that data costs next to nothing."""
+    """The images of a data set, read once and gathered a batch at a time, so that data costs next to nothing."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.images = torch.stack([dataset.sample(SampleKey(0, 0, index))[0] for index in range(len(dataset))])
@@ -120,7 +120,7 @@ class Cached(Dataset):
         return len(self.images)
 
     def sample(self, key: SampleKey) -> int:
-        """The picture's number."""
+        """The image's number."""
         return key.index
 
     def collate(self, samples: list[int]) -> dict[str, Tensor]:

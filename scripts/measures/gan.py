@@ -75,7 +75,7 @@ def _toy(loss: str, shape: str, seed: int) -> dict[str, float]:
 JUDGE = "vit_nano.emoji"
 """The zoo's own network in whose features emoji are compared."""
 PROJECTED = 16
-"""Held-out pictures whose latents are looked for."""
+"""Held-out images whose latents are looked for."""
 
 
 def generators() -> dict[str, Any]:
@@ -106,7 +106,7 @@ def generators() -> dict[str, Any]:
 def classes() -> dict[str, Any]:
     """Generated clothes carry the class that they were asked for, by the zoo's own classifier."""
     result = facts(run("r3gan_nano_fashion_classes"))
-    real = result["baselines"]["real pictures"]["class_accuracy"]
+    real = result["baselines"]["real images"]["class_accuracy"]
     return {
         "claim": "classes: share of generated clothes that the zoo's classifier takes for what was asked for",
         "run": result,
@@ -144,21 +144,21 @@ def projection() -> dict[str, Any]:
     for name in ("dcgan_tiny", "r3gan_nano"):
         run(f"{name}_fashion")
         generator = load(f"{name}.fashion")
-        answers = generator.predict(_test_pictures(generator, PROJECTED))
+        answers = generator.predict(_test_images(generator, PROJECTED))
         rows[generator.name] = {
             metric: mean_and_sd([round(answer[metric], 4) for answer in answers])
             for metric in ("difference", "random_difference")
         }
     return {
         "claim": "projection: mean squared difference of held-out clothes and the nearest that a generator makes",
-        "pictures": PROJECTED,
+        "images": PROJECTED,
         "generators": rows,
         "holds": all(row["difference"]["mean"] < row["random_difference"]["mean"] for row in rows.values()),
     }
 
 
-def _test_pictures(generator: Loaded, count: int) -> list[Any]:
-    """The first pictures of the test split that the generator was measured on."""
+def _test_images(generator: Loaded, count: int) -> list[Any]:
+    """The first images of the test split that the generator was measured on."""
     host = open_zoo().host
     chosen = load_recipe(dict(generator.card.recipe or {}), [], host).data
     data = open_data(chosen.provided, chosen.config, host)

@@ -1,4 +1,4 @@
-"""Decoding: every mode comes out as uint8, and what is no picture or too large is refused, named, early and cheaply."""
+"""Decoding: every mode comes out as uint8, and what is no image or too large is refused, named, early and cheaply."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def bomb() -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF"])
 def test_lossless_formats_come_back_pixel_by_pixel(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "picture.bin"
+    path = tmp_path / "image.bin"
     options = {"lossless": True} if kind == "WEBP" else {}
     image = Image.fromarray(COLOUR if kind != "GIF" else GREY)
     path.write_bytes(saved(image, kind, **options))
@@ -117,7 +117,7 @@ def test_sixteen_bits_and_floats_are_scaled_to_eight() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_the_picture_as_pillow_does(orientation: int) -> None:
+def test_exif_turns_the_image_as_pillow_does(orientation: int) -> None:
     from PIL import ImageOps
 
     image = Image.fromarray(GREY)
@@ -130,7 +130,7 @@ def test_exif_turns_the_picture_as_pillow_does(orientation: int) -> None:
         assert (read_image(data)[:, :, 0] == np.rot90(GREY, -1)).all() and image_header(data)[:2] == (8, 6)
 
 
-def test_broken_exif_costs_the_turn_not_the_picture() -> None:
+def test_broken_exif_costs_the_turn_not_the_image() -> None:
     data = saved(Image.fromarray(COLOUR), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 20)
     assert read_image(data).shape == (6, 8, 3)
 
@@ -150,7 +150,7 @@ def test_an_animation_gives_its_first_frame_however_many_follow() -> None:
 # ---- what is refused
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "text.png": (b"hello, I am a text\n", "not a picture that can be read"),
+    "text.png": (b"hello, I am a text\n", "not an image that can be read"),
     "empty.png": (b"", "the file is empty"),
     "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
     "xml.svg": (b'\xef\xbb\xbf\n<?xml version="1.0"?><svg/>', "an XML document"),
@@ -160,8 +160,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
     "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript document"),
     "head.png": (b"\x89PNG\r\n\x1a\n" + bytes(4), "starts like a PNG file, but its header is damaged"),
-    "sound.png": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(30), "not a picture but a WAV recording"),
-    "sound.jpg": (b"OggS" + bytes(40), "not a picture but an Ogg recording"),
+    "sound.png": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(30), "not an image but a WAV recording"),
+    "sound.jpg": (b"OggS" + bytes(40), "not an image but an Ogg recording"),
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     "table.png": (b"PAR1" + bytes(40), "a Parquet table"),
     "none.png": (png(0, 5, 8, zlib.compress(b"")), "pixels|damaged"),
@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_picture_is_named_with_the_reason(name: str, tmp_path: Path) -> None:
+def test_what_is_no_image_is_named_with_the_reason(name: str, tmp_path: Path) -> None:
     content, message = REFUSED[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -182,7 +182,7 @@ def test_what_is_no_picture_is_named_with_the_reason(name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_picture_that_is_cut_off_is_refused(kind: str, share: float, tmp_path: Path) -> None:
+def test_a_image_that_is_cut_off_is_refused(kind: str, share: float, tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 60, 3), dtype=np.uint8))
     data = saved(noise, kind)
     path = tmp_path / "cut"
@@ -200,7 +200,7 @@ def test_a_damaged_checksum_is_noticed() -> None:
         read_image(bytes(data))
 
 
-def test_anything_flipped_gives_a_picture_or_a_data_error() -> None:
+def test_anything_flipped_gives_a_image_or_a_data_error() -> None:
     draw = np.random.default_rng(2)
     tried = 0
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM"):
@@ -313,7 +313,7 @@ def test_devices_are_refused() -> None:
         read_image(Path("/dev/zero"))
 
 
-def test_links_to_picture_files_are_followed(tmp_path: Path) -> None:
+def test_links_to_image_files_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real.png").write_bytes(saved(Image.fromarray(COLOUR), "PNG"))
     link = tmp_path / "link.png"
     link.symlink_to(tmp_path / "real.png")
@@ -322,16 +322,16 @@ def test_links_to_picture_files_are_followed(tmp_path: Path) -> None:
 
 def test_names_that_would_steer_the_terminal_are_shown_escaped(tmp_path: Path) -> None:
     path = tmp_path / "\x1b[2Jx\u202e.png"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     with pytest.raises(DataError) as caught:
         read_image(path)
     assert "\x1b" not in str(caught.value) and "\\x1b[2Jx\\u202e.png" in str(caught.value)
 
 
 def test_bytes_are_named_as_the_caller_says() -> None:
-    with pytest.raises(DataError, match=r"^table: row 3: not a picture"):
+    with pytest.raises(DataError, match=r"^table: row 3: not an image"):
         read_image(b"no", name="table: row 3")
-    with pytest.raises(DataError, match=r"^the picture: not a picture"):
+    with pytest.raises(DataError, match=r"^the image: not an image"):
         read_image(b"no")
 
 

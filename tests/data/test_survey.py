@@ -1,4 +1,4 @@
-"""What models don't get to see of pictures is told from a few of them."""
+"""What models don't get to see of images is told from a few of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sample(NamedTuple):
 class Broken:
     @property
     def image(self) -> Array:
-        raise DataError("x.png: the picture is cut off")
+        raise DataError("x.png: the image is cut off")
 
 
 PHOTO = Sample(np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8))
@@ -41,12 +41,12 @@ def test_a_survey_looks_at_few_samples_from_the_first_to_the_last() -> None:
 
 def test_colours_edges_and_sizes_that_are_lost_are_told() -> None:
     assert image_notices(survey_images([PHOTO] * 30), channels=1, side=28, kept=0.574) == (
-        "colours are read as grey: 24 of 24 pictures looked at have some",
-        "43% of a picture's area is cut off at its edges, on average",
-        "pictures of 640 x 480 pixels are reduced to 28 x 28",
+        "colours are read as grey: 24 of 24 images looked at have some",
+        "43% of an image's area is cut off at its edges, on average",
+        "images of 640 x 480 pixels are reduced to 28 x 28",
     )
     assert image_notices(survey_images([GREY]), channels=3, side=224, kept=1.0) == (
-        "pictures of 28 x 28 pixels are enlarged to 224 x 224",
+        "images of 28 x 28 pixels are enlarged to 224 x 224",
     )
 
 

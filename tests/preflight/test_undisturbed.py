@@ -84,7 +84,7 @@ def trained(made: Recipe, zoo: Zoo, folder: Path, *, checked: bool) -> tuple[dic
 
 
 def recorded(folder: Path) -> list[Any]:
-    """The lines of the metrics less what clocks say, and the pictures."""
+    """The lines of the metrics less what clocks say, and the images."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
         for name in ("samples_per_second", "units_per_second", "seconds_per_step", "data_wait", "memory"):

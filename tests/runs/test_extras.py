@@ -45,7 +45,7 @@ def test_extras_that_exit_raise_and_hang_leave_the_rest_and_the_run_whole(zoo: Z
     assert result.baselines == {"majority": {"accuracy": 0.5}}
     log = (tmp_path / "run" / "log.txt").read_text()
     for words in (
-        "pictures of the final evaluation left out: it ended the process with exit code 0",
+        "plots of the final evaluation left out: it ended the process with exit code 0",
         r"baseline 0 raises left out: ValueError: a careless\x1b[31m plugin",
         "baseline 1 hangs left out: it took longer than 2 seconds",
         "baseline 2 exits left out: SystemExit: 3",
@@ -70,7 +70,7 @@ def test_what_fails_beside_a_run_changes_no_bit_of_it(zoo: Zoo, tmp_path: Path) 
         folder = tmp_path / way
         train(careless({"extras_timeout": 0.05}, preview=way, artifacts=way), folder=folder, zoo=zoo)
         log = (folder / "log.txt").read_text()
-        assert "the preview left out" in log and "step 5: pictures of the evaluation left out" in log
+        assert "the preview left out" in log and "step 5: plots of the evaluation left out" in log
         assert final_digest(folder) == final_digest(tmp_path / "sound")
 
 
@@ -80,12 +80,12 @@ def test_a_job_names_what_is_to_be_made(baselines: bool, zoo: Zoo, tmp_path: Pat
     job = extras.job_for(tmp_path / "run", zoo.host, split="test", step=12, best_step=10, baselines=baselines)
     assert Job.read(json.dumps(asdict(job))) == job
     record = Record(Path(job.record))
-    Work(replace(job, skip=(extras.PICTURES,))).run(record)
+    Work(replace(job, skip=(extras.PLOTS,))).run(record)
     made = {extras.BASELINES: [], "baseline majority": {"accuracy": 0.5}} if baselines else {}
     assert record.read().done == {extras.RETROSPECT: 1, **made}
 
 
-def test_pictures_and_figures_are_named_by_split_and_by_the_step_that_was_kept(zoo: Zoo, tmp_path: Path) -> None:
+def test_plots_and_figures_are_named_by_split_and_by_the_step_that_was_kept(zoo: Zoo, tmp_path: Path) -> None:
     for split, kind in (("test", "test"), ("validation", "final")):
         folder = tmp_path / split
         result = train(careless({"test_split": "test" if kind == "test" else "nowhere"}), folder=folder, zoo=zoo)

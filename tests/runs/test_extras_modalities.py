@@ -21,7 +21,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("modality", "extra", "way"),
     [
         ("text", "baselines", "raises"),
-        ("image", "pictures", "dies"),
+        ("image", "plots", "dies"),
         ("speech", "baseline", "eats"),
         ("points", "retrospect", "hangs"),
         ("points", "preview", "exits"),

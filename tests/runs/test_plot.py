@@ -1,4 +1,4 @@
-"""Learning curves: what is read from the metrics file, and that the picture shows it."""
+"""Learning curves: what is read from the metrics file, and that the plot shows it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def pixels(path: Path) -> np.ndarray:
 
 def ink(path: Path) -> int:
     """Pixels that are coloured, so neither background nor grey text, grid and frame."""
-    picture = pixels(path)
-    return int(((picture.max(axis=2) - picture.min(axis=2)) > 0.2).sum())
+    plot = pixels(path)
+    return int(((plot.max(axis=2) - plot.min(axis=2)) > 0.2).sum())
 
 
 def test_curves_are_read_by_name_with_the_later_line_winning(tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path: Path, bad: str) ->
         read_curves(metrics)
 
 
-def test_nothing_to_draw_is_an_error_and_leaves_no_picture(tmp_path: Path) -> None:
+def test_nothing_to_draw_is_an_error_and_leaves_no_plot(tmp_path: Path) -> None:
     metrics = write(tmp_path / "metrics.jsonl", {"step": 1, "lr": 2.0})
     with pytest.raises(DataError, match="no figures"):
         draw_learning_curve(metrics, tmp_path / "curve.png", title="x")
     assert not (tmp_path / "curve.png").exists()
 
 
-def test_the_picture_has_ink_and_more_of_it_with_a_baseline(tmp_path: Path) -> None:
+def test_the_plot_has_ink_and_more_of_it_with_a_baseline(tmp_path: Path) -> None:
     records = [{"step": step, "loss": 2.0 / (step + 1)} for step in range(30)]
     metrics = write(tmp_path / "metrics.jsonl", *records)
     alone = draw_learning_curve(metrics, tmp_path / "alone.png", title="a $tiny_ model")

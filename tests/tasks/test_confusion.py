@@ -17,7 +17,7 @@ import resource
 import sys
 
 import torch
-from zoo_vision.images import plots as pictures
+from zoo_vision.images import plots
 from zoo_core.tasks.classify import class_intervals, class_scores
 from zoo_core.tasks.confusion import Confusion, confusion_pairs
 
@@ -30,7 +30,7 @@ for first in range(0, min(classes, 20_000), 50):
     gathered += confusion_pairs(batch, torch.where(batch % 4 == 0, (batch + 7) % classes, batch), classes)
 confusion = Confusion.of_pairs(gathered, classes)
 print(class_scores(confusion)["accuracy"], class_intervals(confusion).keys())
-sheet = pictures.confusion(confusion, [str(number) for number in range(classes)])
+sheet = plots.confusion(confusion, [str(number) for number in range(classes)])
 print(len(confusion.part(confusion.most_confused(500))), sheet[:4])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)
 """

@@ -92,9 +92,9 @@ class Training(Config):
     """Whether the final figures stand beside those of trivial methods, which are computed after the checkpoint is
     registered."""
     extras: Literal["auto", "off"] = "auto"
-    """Whether anything is made after the checkpoint is registered: baselines, and pictures of the final evaluation."""
+    """Whether anything is made after the checkpoint is registered: baselines, and plots of the final evaluation."""
     extras_timeout: PositiveFloat = 180.0
-    """Seconds that a baseline, a picture, a preview or an observer may take; what takes longer is left out, and all that
+    """Seconds that a baseline, a plot, a preview or an observer may take; what takes longer is left out, and all that
     is made after the checkpoint is registered takes at most twice as long, and three minutes to be loaded."""
 
     def check(self) -> None:

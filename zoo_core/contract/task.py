@@ -129,7 +129,7 @@ class Task(ABC):
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """Files to keep beside an evaluation: samples, a confusion matrix, a picture."""
+        """Files to keep beside an evaluation: samples, a confusion matrix, a plot."""
         return {}
 
     def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
@@ -137,7 +137,7 @@ class Task(ABC):
         return {}
 
     def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
-        """Files that show the answers of one prediction together, like a grid of pictures."""
+        """Files that show the answers of one prediction together, like a grid of plots."""
         return {}
 
     def metric_checkpoints(self) -> dict[str, str]:
@@ -189,7 +189,7 @@ class Evaluated(NamedTuple):
 
     metrics: dict[str, float]
     gathered: Mapping[str, Tensor | list[Any]]
-    """What `Task.evaluate` gave, over all batches and ranks; pictures are made from it."""
+    """What `Task.evaluate` gave, over all batches and ranks; plots are made from it."""
     samples: int
 
 

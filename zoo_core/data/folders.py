@@ -22,7 +22,7 @@ class WantedFiles:
     """Which files are samples, and what messages call them."""
 
     noun: str
-    """In the plural: `pictures`."""
+    """In the plural: `images`."""
     suffixes: tuple[str, ...]
     """Endings in lower case."""
     content: Callable[[bytes], bool]

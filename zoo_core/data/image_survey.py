@@ -82,11 +82,11 @@ def image_notices(found: Survey | None, *, channels: int, side: int, kept: float
         return ()
     told = []
     if channels == 1 and found.coloured:
-        told.append(f"colours are read as grey: {found.coloured:,} of {found.looked_at:,} pictures looked at have some")
+        told.append(f"colours are read as grey: {found.coloured:,} of {found.looked_at:,} images looked at have some")
     if kept < 0.9:
-        told.append(f"{1 - kept:.0%} of a picture's area is cut off at its edges, on average")
+        told.append(f"{1 - kept:.0%} of an image's area is cut off at its edges, on average")
     if found.shorter >= 4 * side and side < 128:
-        told.append(f"pictures of {found.longer} x {found.shorter} pixels are reduced to {side} x {side}")
+        told.append(f"images of {found.longer} x {found.shorter} pixels are reduced to {side} x {side}")
     if 2 * found.longer <= side:
-        told.append(f"pictures of {found.longer} x {found.shorter} pixels are enlarged to {side} x {side}")
+        told.append(f"images of {found.longer} x {found.shorter} pixels are enlarged to {side} x {side}")
     return tuple(told)

@@ -1,4 +1,4 @@
-"""Decodes raster files that may be anything: what is too large, damaged or no picture is refused before it costs memory."""
+"""Decodes raster files that may be anything: what is too large, damaged or no image is refused before it costs memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_PIXELS = 178_956_970
 
 @dataclass(frozen=True, kw_only=True)
 class ImageLimits:
-    """What a picture may cost; checked on its header."""
+    """What an image may cost; checked on its header."""
 
     max_pixels: int = 64_000_000
     """Width times height: 256 MB once decoded with its transparency. A page of A4 at 600 dpi has 35 million."""
@@ -57,12 +57,12 @@ def limits_of(environ: Mapping[str, str]) -> ImageLimits:
 
 
 class ImageHeader(NamedTuple):
-    """What the head of a picture file promises."""
+    """What the head of an image file promises."""
 
     width: int
-    """Pixels, before EXIF turns the picture."""
+    """Pixels, before EXIF turns the image."""
     height: int
-    """Pixels, before EXIF turns the picture."""
+    """Pixels, before EXIF turns the image."""
     animated: bool
     """Whether more frames follow the first, which alone is read."""
     deep: bool
@@ -72,10 +72,10 @@ class ImageHeader(NamedTuple):
 
 
 class ImageProblem(NamedTuple):
-    """Why a picture can't be used."""
+    """Why an image can't be used."""
 
     reason: str
-    """In a word or two, to count by: `truncated`, `not a picture`, `too large` ..."""
+    """In a word or two, to count by: `truncated`, `not an image`, `too large` ..."""
     message: str
     """What is wrong, without the name of the file."""
     hint: str
@@ -114,28 +114,28 @@ _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation to PIL.I
 
 
 def read_image(source: Path | bytes, *, limits: ImageLimits | None = None, name: str = "") -> Array:
-    """The picture, upright, as uint8 (H, W, C): C is 1 for grey, 3 for RGB, 4 where it has transparency.
+    """The image, upright, as uint8 (H, W, C): C is 1 for grey, 3 for RGB, 4 where it has transparency.
 
     The first frame of an animation. Grey of 16 bits is scaled from 0 to 65,535 to 8 bits, or from 0 to 4,095 where no
     pixel is brighter, as cameras of 12 bits write it; floats from 0 to 1. Other numbers are stretched from their least to
     their greatest. `limits` are those of the environment by default; `name` is for messages about bytes; links to files
-    are followed. Raises `DataError`, naming the file, for whatever isn't a picture within the limits.
+    are followed. Raises `DataError`, naming the file, for whatever isn't an image within the limits.
     """
     limits = limits or limits_of(os.environ)
     try:
         with _opened(source, limits) as file, _quiet():
-            return _decoded(_picture(file, limits))
+            return _decoded(_image(file, limits))
     except _Bad as bad:
-        where = name or ("the picture" if isinstance(source, bytes) else str(source))
+        where = name or ("the image" if isinstance(source, bytes) else str(source))
         raise DataError(f"{where}: {bad.problem.message}", hint=bad.problem.hint) from None
 
 
 def image_header(source: Path | bytes) -> ImageHeader | ImageProblem:
-    """What a picture's header promises, or what is wrong with it."""
+    """What an image's header promises, or what is wrong with it."""
     limits = limits_of(os.environ)
     try:
         with _opened(source, limits) as file, _quiet():
-            image = _picture(file, limits)
+            image = _image(file, limits)
             width, height = image.size
             grey = image.mode.startswith("I;16")
             return ImageHeader(width, height, _animated(image), grey, not grey and _has_16_bits(image))
@@ -146,11 +146,11 @@ def image_header(source: Path | bytes) -> ImageHeader | ImageProblem:
 
 
 def image_problem(source: Path | bytes) -> ImageProblem | None:
-    """What is wrong with a picture, found by decoding it, or None."""
+    """What is wrong with an image, found by decoding it, or None."""
     limits = limits_of(os.environ)
     try:
         with _opened(source, limits) as file, _quiet():
-            _decoded(_picture(file, limits))
+            _decoded(_image(file, limits))
     except _Bad as bad:
         return bad.problem
     except DataError as error:
@@ -179,7 +179,7 @@ def eight_bits(values: npt.NDArray[Any]) -> Array:
 
 @contextmanager
 def _opened(source: Path | bytes, limits: ImageLimits) -> Iterator[IO[bytes]]:
-    """A picture's bytes as a file, size checked; opening a pipe never waits for its other end."""
+    """An image's bytes as a file, size checked; opening a pipe never waits for its other end."""
     if isinstance(source, bytes):
         _check_size(len(source), limits)
         yield io.BytesIO(source)
@@ -211,7 +211,7 @@ def _check_size(size: int, limits: ImageLimits) -> None:
         raise _Bad("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", _SMALLER)
 
 
-def _picture(file: IO[bytes], limits: ImageLimits) -> Any:
+def _image(file: IO[bytes], limits: ImageLimits) -> Any:
     """The PIL image, its header read and within the limits, its pixels not."""
     # Named one by one: Pillow would otherwise import every plugin it has to look for the last two.
     from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -220,7 +220,7 @@ def _picture(file: IO[bytes], limits: ImageLimits) -> Any:
     file.seek(0)
     kind = kind_of(head)
     if kind and not kind.raster:
-        raise _Bad("not a picture", f"not a picture but {kind.name}", kind.hint or _REPAIR)
+        raise _Bad("not an image", f"not an image but {kind.name}", kind.hint or _REPAIR)
     _check_area(*_webp_size(head), limits)
     try:
         image = Image.open(file, formats=FORMATS)
@@ -231,7 +231,7 @@ def _picture(file: IO[bytes], limits: ImageLimits) -> Any:
             said = f"it starts like {kind.name}, but its header is damaged or cut off"
             raise _Bad("damaged", said, _REPAIR) from None
         valid = ", ".join(FORMATS)
-        raise _Bad("not a picture", "not a picture that can be read", f"valid by content: {valid}") from None
+        raise _Bad("not an image", "not an image that can be read", f"valid by content: {valid}") from None
     except _DAMAGED as error:
         raise _damage(error) from None
     _check_area(*image.size, limits)
@@ -249,8 +249,8 @@ def _decoded(image: Any) -> Array:
 def _damage(error: BaseException) -> _Bad:
     said = (str(error).splitlines() or [""])[0] or type(error).__name__
     if isinstance(error, EOFError) or "truncat" in said.lower() or "read past end" in said.lower():
-        return _Bad("truncated", f"the picture is cut off ({said})", _REPAIR)
-    return _Bad("damaged", f"the picture is damaged ({said})", _REPAIR)
+        return _Bad("truncated", f"the image is cut off ({said})", _REPAIR)
+    return _Bad("damaged", f"the image is damaged ({said})", _REPAIR)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -286,7 +286,7 @@ def _animated(image: Any) -> bool:
 def _upright(image: Any) -> Any:
     try:
         turn = _TURNS.get(image.getexif().get(0x0112, 1))
-    except _DAMAGED:  # EXIF is broken more often than pictures are
+    except _DAMAGED:  # EXIF is broken more often than images are
         return image
     if turn is None:
         return image
@@ -296,7 +296,7 @@ def _upright(image: Any) -> Any:
 
 
 def _channels(image: Any) -> Array:
-    """uint8 (H, W, C) of an upright picture in any of Pillow's modes. Raises `ValueError` for non-finite values."""
+    """uint8 (H, W, C) of an upright image in any of Pillow's modes. Raises `ValueError` for non-finite values."""
     mode, key = image.mode, image.info.get("transparency")
     if mode.startswith("I") or mode == "F":
         values = np.asarray(image)

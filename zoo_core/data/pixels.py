@@ -1,4 +1,4 @@
-"""Turns whatever a caller has of a picture into the one array that everything reads: files, bytes, PIL images, arrays, tensors."""
+"""Turns whatever a caller has of an image into the one array that everything reads: files, bytes, PIL images, arrays, tensors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from zoo_core.data.images import Array, array_of, eight_bits, read_image
 from zoo_core.errors import DataError
 from zoo_core.storage.paths import expanded
 
-_VALID = "valid: a path, the bytes of a picture file, a PIL image, an array (H, W) or (H, W, C), a tensor (C, H, W)"
+_VALID = "valid: a path, the bytes of an image file, a PIL image, an array (H, W) or (H, W, C), a tensor (C, H, W)"
 
 
 def pixels_of(item: Any, number: int) -> Array:
     """uint8 (H, W, C) of an input, C being 1, 3 or 4.
 
-    An input is a sample with an `image`, a path (a string is always one), the bytes of a picture file, a PIL image, an
+    An input is a sample with an `image`, a path (a string is always one), the bytes of an image file, a PIL image, an
     array (H, W) or (H, W, C), or a tensor (C, H, W); the last two as uint8 or as floating-point numbers from 0 to 1. A
     path, its bytes and the PIL image opened from it give the same array. `number` is the input's position, from 0. Raises
     `DataError`, naming the input from 1, for anything else.
@@ -38,7 +38,7 @@ def pixels_of(item: Any, number: int) -> Array:
         return _of_pil(where, item)
     if (pixels := getattr(item, "image", None)) is not None:
         return _checked(where, pixels)
-    raise DataError(f"{where}: expected a picture, found {type(item).__name__}", hint=_VALID)
+    raise DataError(f"{where}: expected an image, found {type(item).__name__}", hint=_VALID)
 
 
 def _read(where: str, source: Path) -> Array:
@@ -70,7 +70,7 @@ def _checked(where: str, pixels: Any) -> Array:
         hint = "a (C, H, W) array becomes (H, W, C) by .transpose(1, 2, 0)"
         raise DataError(f"{where}: expected (H, W) or (H, W, C) with 1, 3 or 4 channels, found {shape}", hint=hint)
     if not pixels.size:
-        raise DataError(f"{where}: a picture without pixels, {shape}")
+        raise DataError(f"{where}: an image without pixels, {shape}")
     if pixels.dtype.kind == "f":
         try:
             return eight_bits(pixels)

@@ -32,24 +32,24 @@ HIDDEN = (
 """What the metrics file has and a learning curve doesn't show."""
 
 MAX_PANELS = 9
-"""Panels of one picture; further metrics are left to the metrics file."""
+"""Panels of one plot; further metrics are left to the metrics file."""
 
 NOTHING: Mapping[str, Mapping[str, float]] = {}
 
 
 def draw_learning_curve(
-    metrics: Path, picture: Path, *, title: str, baselines: Mapping[str, Mapping[str, float]] = NOTHING
+    metrics: Path, plot: Path, *, title: str, baselines: Mapping[str, Mapping[str, float]] = NOTHING
 ) -> Path:
     """Write the curves of a `metrics.jsonl` as a PNG, one panel a metric, and return its path.
 
     `baselines` gives, by metric and baseline, the values to draw as dashed lines. Raises `DataError` if nothing was measured to
-    draw or a line is malformed, `DiskError` if the picture can't be written.
+    draw or a line is malformed, `DiskError` if the plot can't be written.
     """
     curves = read_curves(metrics)
     if not curves:
         raise DataError(f"{metrics}: no figures to draw yet")
-    fs.write_file(picture, _png(_figure(_panels(curves), title, baselines)))
-    return picture
+    fs.write_file(plot, _png(_figure(_panels(curves), title, baselines)))
+    return plot
 
 
 def read_curves(metrics: Path) -> dict[str, Curve]:

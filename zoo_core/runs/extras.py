@@ -1,4 +1,4 @@
-"""What is made after a checkpoint is registered: pictures of the test split, looks back over the run, and baselines.
+"""What is made after a checkpoint is registered: plots of the test split, looks back over the run, and baselines.
 
 A process of its own makes them under a limit of time and one of memory, so that one that raises, hangs, exits or eats
 memory is a line in the log and on the card, and nothing more.
@@ -30,8 +30,8 @@ from zoo_core.tasks.baselines import left_out
 from zoo_core.training.signals import Stop
 
 LOADING = "loading what extras need"
-PICTURES = "pictures of the final evaluation"
-RETROSPECT = "pictures of all evaluations"
+PLOTS = "plots of the final evaluation"
+RETROSPECT = "plots of all evaluations"
 BASELINES = "baselines"
 
 RECORD = "extras.jsonl"
@@ -77,7 +77,7 @@ class Job:
     step: int
     """The last step, which files about the whole run are named by."""
     best_step: int
-    """The step whose weights were kept, which pictures of the final evaluation are named by."""
+    """The step whose weights were kept, which plots of the final evaluation are named by."""
     baselines: bool
     """Whether the recipe wants them."""
     threads: int

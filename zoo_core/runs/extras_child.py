@@ -26,7 +26,7 @@ from zoo_core.models import build
 from zoo_core.plugins.discovery import Source
 from zoo_core.plugins.host import PluginHost
 from zoo_core.registry.checkpoint import open_folder
-from zoo_core.runs.extras import BASELINES, LOADING, PICTURES, RETROSPECT, Job, baseline_name
+from zoo_core.runs.extras import BASELINES, LOADING, PLOTS, RETROSPECT, Job, baseline_name
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.record import Record
 from zoo_core.tasks.baselines import SAMPLES, baselines_of, figures_of, parts_seen
@@ -69,7 +69,7 @@ class Work:
         """Everything that isn't to be skipped, one after the other."""
         skip, split = self.job.skip, self.job.split
         if split:
-            _make(record, PICTURES, skip, self.pictures)
+            _make(record, PLOTS, skip, self.plots)
         _make(record, RETROSPECT, skip, self.run_artifacts)
         if not split or not self.job.baselines or BASELINES in skip:
             return
@@ -83,7 +83,7 @@ class Work:
         for name, baseline in found.items():
             _make(record, baseline_name(name), skip, lambda baseline=baseline: figures_of(baseline))  # type: ignore[misc]
 
-    def pictures(self) -> int:
+    def plots(self) -> int:
         """What the task makes of an evaluation of the split, of as many samples as baselines see at most."""
         size, cost = micro_batch(self.recipe.training, 1)
         dataset = self.task.dataset(spread(self.data.samples(self.job.split), SAMPLES), train=False)

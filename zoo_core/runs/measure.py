@@ -22,7 +22,7 @@ from zoo_core.tasks.evaluate import artifacts, evaluate, intervals
 from zoo_core.training.hardware import Hardware
 
 _PATIENCE = 180.0
-"""Seconds that a baseline or the pictures of an evaluation may take."""
+"""Seconds that a baseline or the plots of an evaluation may take."""
 
 
 class Evaluation(NamedTuple):
@@ -33,17 +33,17 @@ class Evaluation(NamedTuple):
     artifacts: dict[str, bytes]
     """Files that show what was found, by name."""
     notes: tuple[str, ...]
-    """Which rows were measured, and what was left out and why: a baseline that needs more than there is, a picture."""
+    """Which rows were measured, and what was left out and why: a baseline that needs more than there is, a plot."""
 
 
 def measure(task: Task, rows: Rows, hardware: Hardware, *, batch_size: int) -> Evaluation:
-    """Metrics of a task on rows; a baseline or a picture that can't be made is left out with a note."""
+    """Metrics of a task on rows; a baseline or a plot that can't be made is left out with a note."""
     dataset = task.dataset(rows.data.samples(rows.split), train=False)
     found = evaluate(task, dataset, hardware=hardware, batch_size=batch_size)
     made = artifacts(task, found, seconds=_PATIENCE)
     baselines, problems = measured_baselines(task, rows.data, rows.split, seconds=_PATIENCE)
     if made.problem:
-        problems = (*problems, left_out("pictures", made.problem))
+        problems = (*problems, left_out("plots", made.problem))
     known = intervals(task, found)
     if known.problem:
         problems = (*problems, left_out("intervals", known.problem))

@@ -24,7 +24,7 @@ class Progress:
     current: str
     """What has begun and not ended; empty between two things."""
     done: Mapping[str, Any]
-    """What was made, by name: the metrics of a baseline, how many files of a picture."""
+    """What was made, by name: the metrics of a baseline, how many files of a plot."""
     failed: Mapping[str, str]
     """Why it could not be made, by name."""
 

@@ -299,7 +299,7 @@ class Run:
             self.files.record(step, "evaluation", found.metrics)
             self.files.keep_artifacts(step, made.value or {}, training.evaluate_split)
             if made.problem:
-                self._message(left_out(f"step {step}: pictures of the evaluation", made.problem))
+                self._message(left_out(f"step {step}: plots of the evaluation", made.problem))
             self.reporter.evaluated(step, found.metrics)
             self._notify("zoo_step_logged", step=step, metrics=found.metrics)
         self.loop.meter.restart()

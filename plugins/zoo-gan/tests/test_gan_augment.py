@@ -26,7 +26,7 @@ EVERYTHING = "colour,translation,cutout"
 every_policy = pytest.mark.parametrize("policy", ["colour", "translation", "cutout", EVERYTHING])
 
 
-def pictures(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
+def random_images(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
     drawn = torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return (2 * drawn - 1).to(dtype)
 
@@ -45,7 +45,7 @@ def augmented(images: Tensor, policy: str, seed: int = 0) -> Tensor:
 
 
 def test_an_empty_policy_changes_and_draws_nothing() -> None:
-    images, state = pictures(2, 3, 8, 8), torch.get_rng_state()
+    images, state = random_images(2, 3, 8, 8), torch.get_rng_state()
     assert augment(images, "") is images and policy_names("") == ()
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -54,7 +54,7 @@ def test_an_empty_policy_changes_and_draws_nothing() -> None:
 @pytest.mark.parametrize("shape", [(3, 3, 16, 16), (2, 1, 16, 16), (1, 3, 9, 9), (2, 3, 16, 24)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_shapes_and_types_stay(policy: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    images = pictures(*shape, dtype=dtype)
+    images = random_images(*shape, dtype=dtype)
     before = images.clone()
     changed = augmented(images, policy)
     assert changed.shape == shape and changed.dtype == dtype and bool(changed.isfinite().all())
@@ -63,7 +63,7 @@ def test_shapes_and_types_stay(policy: str, shape: tuple[int, ...], dtype: torch
 
 @every_policy
 def test_real_and_generated_images_are_changed_alike_under_one_seed(policy: str) -> None:
-    images = pictures(4, 3, 16, 16)
+    images = random_images(4, 3, 16, 16)
     assert torch.equal(augmented(images, policy), augmented(images.clone(), policy))
     assert not torch.equal(augmented(images, policy), augmented(images, policy, seed=1))
     # Generated images may come in bfloat16 out of autocast; the draws must not depend on it.
@@ -73,14 +73,14 @@ def test_real_and_generated_images_are_changed_alike_under_one_seed(policy: str)
 
 @every_policy
 def test_samples_get_draws_of_their_own(policy: str) -> None:
-    one = pictures(1, 3, 16, 16)
+    one = random_images(1, 3, 16, 16)
     changed = augmented(one.expand(8, 3, 16, 16), policy)
     assert len({tuple(sample.flatten().tolist()) for sample in changed}) > 4
 
 
 @every_policy
 def test_gradients_flow_to_the_images(policy: str) -> None:
-    images = pictures(2, 2, 8, 8, dtype=torch.float64).requires_grad_()
+    images = random_images(2, 2, 8, 8, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda given: augmented(given, policy), (images,), fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda given: augmented(given, policy).pow(3), (images,), fast_mode=True)
     changed = augmented(images, policy)
@@ -90,7 +90,7 @@ def test_gradients_flow_to_the_images(policy: str) -> None:
 
 def test_names_are_applied_in_order() -> None:
     assert policy_names("cutout, colour") == ("cutout", "colour")
-    image = pictures(1, 1, 8, 8)
+    image = random_images(1, 1, 8, 8)
     hidden = augmented(image, "colour,cutout") == 0
     assert 0 < int(hidden.sum()) <= 16
     assert not bool((augmented(image, "cutout,colour") == 0).any())  # colour changed what was zeroed
@@ -98,7 +98,7 @@ def test_names_are_applied_in_order() -> None:
 
 @pytest.mark.parametrize("policy", ["hue", "colour,hue", "colour,", ",", "Colour", "colour translation"])
 def test_an_unknown_policy_is_refused(policy: str) -> None:
-    for refuse in (lambda: augment(pictures(1, 3, 8, 8), policy), lambda: policy_names(policy)):
+    for refuse in (lambda: augment(random_images(1, 3, 8, 8), policy), lambda: policy_names(policy)):
         with pytest.raises(UsageError, match="unknown augmentation") as caught:
             refuse()
         assert "colour, translation, cutout" in caught.value.hint
@@ -106,7 +106,7 @@ def test_an_unknown_policy_is_refused(policy: str) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ colour
 
-MANY = pictures(256, 3, 4, 4, dtype=torch.float64)
+MANY = random_images(256, 3, 4, 4, dtype=torch.float64)
 
 
 def test_brightness_adds_one_number_to_a_sample() -> None:
@@ -171,7 +171,7 @@ def shifts_of(images: Tensor, moved: Tensor, furthest: int) -> list[tuple[int, i
 
 
 def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros() -> None:
-    images = pictures(128, 2, 16, 16)
+    images = random_images(128, 2, 16, 16)
     shifts = shifts_of(images, seeded(translation, images), furthest=4)
     # 16 / 8 = 2 pixels at most, and every one of the 25 moves turns up among 128.
     assert set(shifts) == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
@@ -179,7 +179,7 @@ def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros() -> None:
 
 @pytest.mark.parametrize(("side", "furthest"), [(7, 0), (8, 1), (15, 1), (16, 2)])
 def test_translation_never_exceeds_an_eighth_of_the_side(side: int, furthest: int) -> None:
-    images = pictures(32, 1, side, side)
+    images = random_images(32, 1, side, side)
     shifts = shifts_of(images, seeded(translation, images), furthest=furthest + 1)
     assert {abs(step) for shift in shifts for step in shift} == set(range(furthest + 1))
 
@@ -207,7 +207,7 @@ def test_cutout_covers_half_the_side_at_most(side: int) -> None:
 
 
 def test_cutout_keeps_what_it_does_not_hide() -> None:
-    images = pictures(16, 3, 8, 8)
+    images = random_images(16, 3, 8, 8)
     shown = seeded(cutout, images)
     assert torch.equal(shown, images.where(shown != 0, 0))
 
@@ -216,14 +216,14 @@ def test_cutout_keeps_what_it_does_not_hide() -> None:
 
 
 def test_noise_has_the_deviation_asked_for() -> None:
-    images = pictures(8, 3, 32, 32)
-    noise = seeded(lambda given: add_noise(given, 0.25), images) - images
+    images = random_images(8, 3, 32, 32)
+    added = seeded(lambda given: add_noise(given, 0.25), images) - images
     # 24,576 draws: the mean is off by 0.25 / 157 = 0.0016, the deviation by 0.25 / 222 = 0.0011; five times that.
-    assert abs(noise.mean().item()) < 0.008 and noise.std().item() == pytest.approx(0.25, abs=0.006)
+    assert abs(added.mean().item()) < 0.008 and added.std().item() == pytest.approx(0.25, abs=0.006)
 
 
 def test_noise_of_real_and_generated_images_is_the_same_under_one_seed() -> None:
-    first, second = pictures(2, 3, 8, 8).double(), pictures(2, 3, 8, 8, seed=1).double()
+    first, second = random_images(2, 3, 8, 8).double(), random_images(2, 3, 8, 8, seed=1).double()
     noises = [seeded(lambda given: add_noise(given, 0.5), images) - images for images in (first, second)]
     assert torch.allclose(*noises, rtol=0, atol=1e-12)
     halved = seeded(lambda given: add_noise(given, 0.5), first.bfloat16())
@@ -231,7 +231,7 @@ def test_noise_of_real_and_generated_images_is_the_same_under_one_seed() -> None
 
 
 def test_noise_passes_gradients_and_nothing_at_zero() -> None:
-    images, state = pictures(2, 1, 4, 4).requires_grad_(), torch.get_rng_state()
+    images, state = random_images(2, 1, 4, 4).requires_grad_(), torch.get_rng_state()
     assert add_noise(images, 0.0) is images and torch.equal(torch.get_rng_state(), state)
     (slopes,) = torch.autograd.grad(seeded(lambda given: add_noise(given, 1.0), images).sum(), images)
     assert torch.equal(slopes, torch.ones_like(images))
@@ -240,4 +240,4 @@ def test_noise_passes_gradients_and_nothing_at_zero() -> None:
 @pytest.mark.parametrize("deviation", [-0.1, math.nan, math.inf])
 def test_noise_that_cannot_be_meant(deviation: Any) -> None:
     with pytest.raises(UsageError, match="deviation of instance noise must be finite and >= 0"):
-        add_noise(pictures(1, 1, 4, 4), deviation)
+        add_noise(random_images(1, 1, 4, 4), deviation)

@@ -35,23 +35,23 @@ def test_it_is_small_and_says_what_its_scores_were_measured_with(entry: Entry) -
     assert {metric.measured_with for metric in entry.card.metrics} == {judge.reference}
     by_name = {metric.name: metric for metric in entry.card.metrics}
     fid = by_name["fid"]
-    assert fid.baselines["real pictures"] < fid.value < fid.baselines["untrained generator"] / 5
+    assert fid.baselines["real images"] < fid.value < fid.baselines["untrained generator"] / 5
 
 
 def test_samples_are_functions_of_their_seeds(generator: Loaded) -> None:
     first, again, other = generator.predict([3, "3", 4], label="Bag")
     assert first == again != other
-    with Image.open(io.BytesIO(first["picture"].data)) as picture:
-        assert picture.size == (28, 28) and np.asarray(picture).std() > 10
+    with Image.open(io.BytesIO(first["image"].data)) as image:
+        assert image.size == (28, 28) and np.asarray(image).std() > 10
 
 
 def test_the_zoos_classifier_sees_the_classes_that_were_asked_for(generator: Loaded, tmp_path: Path) -> None:
     answers = generator.predict([str(number) for number in range(60)])
-    pictures = []
+    images = []
     for answer in answers:
-        with Image.open(io.BytesIO(answer["picture"].data)) as picture:
-            pictures.append(np.asarray(picture)[:, :, None])
-    seen = load("resnet_nano.fashion", zoo=open_zoo({"ZOO_HOME": str(tmp_path)})).predict(pictures)
+        with Image.open(io.BytesIO(answer["image"].data)) as image:
+            images.append(np.asarray(image)[:, :, None])
+    seen = load("resnet_nano.fashion", zoo=open_zoo({"ZOO_HOME": str(tmp_path)})).predict(images)
     right = np.mean([found["label"] == answer["label"] for found, answer in zip(seen, answers, strict=True)])
     # 0.91 over the whole test split; 60 draws of it are hardly ever below 0.75.
     assert right >= 0.75

@@ -101,7 +101,7 @@ def test_r3gan_for_a_laptop_has_a_third_of_a_million_parameters_a_network() -> N
         *(("r3gan", size) for size in (8, 28, 32, 64, 128, 256)),
     ],
 )
-def test_pictures_of_every_size(family: str, size: int, channels: int, classes: int) -> None:
+def test_images_of_every_size(family: str, size: int, channels: int, classes: int) -> None:
     narrow = (
         {"width": 64, "full_width_until": 8, "group_width": 2, "blocks": (1,)} if family == "r3gan" else {"width": 2}
     )
@@ -166,10 +166,10 @@ def test_misplaced_labels_are_refused(family: str) -> None:
             network(given, torch.zeros(3, dtype=torch.int64))
 
 
-def test_a_unet_takes_a_picture_where_others_take_classes() -> None:
+def test_a_unet_takes_a_image_where_others_take_classes() -> None:
     pair = made("unet")
     condition = start(pair, 2)
-    with pytest.raises(UsageError, match="condition is a picture"):
+    with pytest.raises(UsageError, match="condition is an image"):
         pair(condition, torch.tensor([0, 1]))
     with pytest.raises(UsageError, match="none was given"):
         pair.discriminator(condition, None)
@@ -195,7 +195,7 @@ def test_other_shapes_are_refused(family: str) -> None:
 # ------------------------------------------------------------------------------------------------ what they compute
 
 
-def test_pictures_stay_in_range() -> None:
+def test_images_stay_in_range() -> None:
     far = 1000 * torch.randn(4, 8)
     assert made("dcgan")(far).abs().max() <= 1
     pair = made("r3gan")
@@ -271,7 +271,7 @@ def test_resampling_is_bilinear() -> None:
 
 @pytest.mark.parametrize(("layers", "pixels"), [(1, 16), (2, 34), (3, 70)])
 def test_patches_are_as_large_as_in_the_paper(layers: int, pixels: int) -> None:
-    # Normalisation spreads every pixel over the whole picture; only the convolutions are looked at here.
+    # Normalisation spreads every pixel over the whole image; only the convolutions are looked at here.
     discriminator: Any = made("unet", image_size=128, depth=2, patch_layers=layers).discriminator
     for place, module in enumerate(discriminator.body):
         if isinstance(module, nn.InstanceNorm2d):
@@ -416,7 +416,7 @@ def test_no_other_tensor_is_fitted() -> None:
 
 
 @pytest.mark.parametrize(("size", "stages"), [(8, (4, 1)), (14, (7, 1)), (28, (7, 2)), (32, (4, 3)), (224, (7, 5))])
-def test_pictures_grow_from_four_or_seven_pixels(size: int, stages: tuple[int, int]) -> None:
+def test_images_grow_from_four_or_seven_pixels(size: int, stages: tuple[int, int]) -> None:
     assert stages_of(size) == stages
 
 

@@ -85,7 +85,7 @@ def test_path_length_is_the_generators_last_phase_at_its_own_interval() -> None:
     assert "path_length" not in {phase.name for phase in phases_of(AdversarialConfig(path_length_every=8))}
 
 
-@pytest.mark.parametrize("recipe", [PLANE, CLASSES], ids=["points", "pictures of classes"])
+@pytest.mark.parametrize("recipe", [PLANE, CLASSES], ids=["points", "images of classes"])
 def test_the_phase_changes_the_generator_only(zoo: Zoo, recipe: dict[str, Any]) -> None:
     before, after = bare(zoo, recipe, ("path_length",), steps=1)
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}

@@ -1,4 +1,4 @@
-"""Pictures that a generator is given: read as training reads them, whatever the file and the form."""
+"""Images that a generator is given: read as training reads them, whatever the file and the form."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from zoo_gan.configs.tasks import PictureReaderConfig
-from zoo_gan.preprocessor import PictureReader
+from zoo_gan.configs.tasks import ImageReaderConfig
+from zoo_gan.preprocessor import ImageReader
 
 from zoo_core.data import read_image
 
 
-def reader(channels: int = 3) -> PictureReader:
-    return PictureReader(PictureReaderConfig(image_size=32, channels=channels))  # type: ignore[arg-type]
+def reader(channels: int = 3) -> ImageReader:
+    return ImageReader(ImageReaderConfig(image_size=32, channels=channels))  # type: ignore[arg-type]
 
 
 def photo(path: Path) -> Path:
@@ -62,7 +62,7 @@ def test_every_form_of_a_file_is_read_as_training_reads_it(name: str, tmp_path: 
             assert (given.read(form, 0) == trained_on).all(), type(form)
 
 
-def test_pictures_are_upright_opaque_and_of_all_their_grey_levels(tmp_path: Path) -> None:
+def test_images_are_upright_opaque_and_of_all_their_grey_levels(tmp_path: Path) -> None:
     turned = reader().read(photo(tmp_path / "a.jpg"), 0)
     assert turned[2, 2, 2] > 200 and turned[0, 2, 29] > 200  # top left blue, top right red
     assert (reader().read(cut_out(tmp_path / "b.png"), 0)[:, 0, 0] == 255).all()  # the background

@@ -224,7 +224,7 @@ def test_points_of_the_plane_are_samples_too(penalty: Penalty) -> None:
 
 
 class Scaled(nn.Module):
-    """G(z) = a z, shaped as pictures of `side`, so that J^T y = a y."""
+    """G(z) = a z, shaped as images of `side`, so that J^T y = a y."""
 
     def __init__(self, scale: float, side: int) -> None:
         super().__init__()
@@ -266,7 +266,7 @@ def test_path_length_is_that_of_the_jacobian() -> None:
         assert penalty.item() == pytest.approx((jacobian.T @ shown.flatten()).norm().item() ** 2)
 
 
-def test_path_length_does_not_grow_with_the_picture() -> None:
+def test_path_length_does_not_grow_with_the_image() -> None:
     mean = torch.zeros((), dtype=torch.float64)
     found = [
         seeded(lambda side=side: path_length(Scaled(1.0, side), draw(8, side * side), None, mean))[0].mean().item()

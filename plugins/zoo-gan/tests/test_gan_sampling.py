@@ -1,4 +1,4 @@
-"""What a generator is asked: seeds, walks, pictures to find; and what stands beside its scores."""
+"""What a generator is asked: seeds, walks, images to find; and what stands beside its scores."""
 
 from __future__ import annotations
 
@@ -108,50 +108,50 @@ def test_a_projection_finds_the_latent_of_a_generator_that_can_be_inverted() -> 
 
 
 def test_inputs_of_all_kinds_are_answered_in_their_order(generator: Loaded) -> None:
-    third, walk, given, zeroth = generator.predict(["3", "3..5", generator.preprocessor and _picture(generator), "0"])
-    assert set(third) == set(zeroth) == {"picture"} and third != zeroth
-    assert set(walk) == {"picture", "animation"}
-    assert set(given) == {"picture", "difference", "random_difference", "latent"}
+    third, walk, given, zeroth = generator.predict(["3", "3..5", generator.preprocessor and _image(generator), "0"])
+    assert set(third) == set(zeroth) == {"image"} and third != zeroth
+    assert set(walk) == {"image", "animation"}
+    assert set(given) == {"image", "difference", "random_difference", "latent"}
     assert generator.predict(["3"])[0] == third == generator.predict(["1"], seed=2)[0]
 
 
-def _picture(generator: Loaded) -> np.ndarray[Any, Any]:
+def _image(generator: Loaded) -> np.ndarray[Any, Any]:
     """What the generator makes of some latent."""
-    return pixels(generator.predict(["11"])[0]["picture"])[:, :, None]
+    return pixels(generator.predict(["11"])[0]["image"])[:, :, None]
 
 
 def test_a_walk_starts_and_ends_at_the_samples_of_its_seeds(generator: Loaded) -> None:
     (walk,) = generator.predict(["3..5"], frames=4)
-    first, last = (pixels(answer["picture"]) for answer in generator.predict(["3", "5"]))
-    strip = pixels(walk["picture"])
+    first, last = (pixels(answer["image"]) for answer in generator.predict(["3", "5"]))
+    strip = pixels(walk["image"])
     side = 8 * 8 + 2
     assert strip.shape == (side + 2, 4 * side + 2, 3)
     # Eight screen pixels a pixel, two between frames: the middle of each.
-    for place, picture in ((0, first), (3, last)):
+    for place, image in ((0, first), (3, last)):
         shown = strip[6 : 6 + 64 : 8, 2 + place * side + 4 : 2 + place * side + 64 : 8, 0]
-        assert np.array_equal(shown, picture)
+        assert np.array_equal(shown, image)
     moving = Image.open(io.BytesIO(walk["animation"].data))
     assert moving.format == "WEBP" and moving.n_frames == 6  # type: ignore[attr-defined]  # there and back
 
 
-def test_projecting_a_generated_picture_comes_nearer_than_random_latents(generator: Loaded) -> None:
-    (found,) = generator.predict([_picture(generator)], iterations=60)
+def test_projecting_a_generated_image_comes_nearer_than_random_latents(generator: Loaded) -> None:
+    (found,) = generator.predict([_image(generator)], iterations=60)
     assert found["difference"] < 0.5 * found["random_difference"]
     assert len(found["latent"]) == 8
     assert not generator.model.training and all(p.requires_grad for p in generator.model.parameters())
     assert all(p.grad is None for p in generator.model.parameters())
 
 
-def test_a_conditional_generator_names_the_class_of_a_picture_and_of_a_walk(zoo: Zoo) -> None:
+def test_a_conditional_generator_names_the_class_of_a_image_and_of_a_walk(zoo: Zoo) -> None:
     loaded = load("dcgan_tiny.classes", zoo=zoo)
-    target = pixels(loaded.predict(["5"], label="7")[0]["picture"])[:, :, None]
+    target = pixels(loaded.predict(["5"], label="7")[0]["image"])[:, :, None]
     (found,) = loaded.predict([target], starts=1, iterations=20)
     assert found["label"] in loaded.labels
     assert loaded.predict([target], starts=1, iterations=2, label="4")[0]["label"] == "4"
     assert [answer["label"] for answer in loaded.predict(["5", "1..9"])] == ["5", "1"]
 
 
-def test_what_is_no_picture_and_settings_that_can_not_be_are_refused(generator: Loaded) -> None:
+def test_what_is_no_image_and_settings_that_can_not_be_are_refused(generator: Loaded) -> None:
     with pytest.raises(DataError, match="'nowhere' is no number, no walk and no file") as caught:
         generator.predict(["nowhere"])
     assert "3..7" in caught.value.hint
@@ -169,9 +169,9 @@ def test_the_command_line_makes_samples_and_a_grid(
     assert main(["predict", "dcgan_tiny.digits", "--num", "5", "--seed", "2", "--output", str(out), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["input"] for row in rows] == ["0", "1", "2", "3", "4"]
-    assert Path(rows[1]["picture"]).read_bytes() == generator.predict(["3"])[0]["picture"].data
-    assert len(list(out.glob("*-picture.png"))) == 5
-    # Five pictures of 8 pixels, eightfold, with gaps of 2, in one row of white.
+    assert Path(rows[1]["image"]).read_bytes() == generator.predict(["3"])[0]["image"].data
+    assert len(list(out.glob("*-image.png"))) == 5
+    # Five images of 8 pixels, eightfold, with gaps of 2, in one row of white.
     with Image.open(out / "grid.png") as grid:
         assert grid.size == (5 * 66 + 2, 66 + 2)
     assert main(["predict", "dcgan_tiny.digits", "--num", "2", "--output", str(tmp_path / "more")]) == 0
@@ -221,7 +221,7 @@ def test_the_network_that_scores_were_measured_with_is_named_beside_them(
 
 
 class _Counts(scores.FeatureExtractor):
-    """Says a class for every picture in turn, whatever it shows."""
+    """Says a class for every image in turn, whatever it shows."""
 
     labels = tuple("0123456789")
 
@@ -243,7 +243,7 @@ def test_generated_classes_are_judged_where_the_judge_knows_them(
         "fid": "min", "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
     }  # fmt: skip
     threes = found["class_accuracy"].baselines["untrained generator"]
-    # The generator is asked for the classes of the real pictures, and the judge sees threes everywhere.
+    # The generator is asked for the classes of the real images, and the judge sees threes everywhere.
     assert share.value == pytest.approx(threes) and 0.05 < share.value < 0.15
     monkeypatch.setattr(scores, "judge_of", lambda name: scores.FeatureExtractor())
     assert {metric.name for metric in evaluate("dcgan_tiny.classes", "digits", zoo=zoo)[0]} == SCORES

@@ -199,19 +199,19 @@ def test_points_are_answers_to_numbers_and_the_same_ones_every_time(zoo: Zoo, tm
         loaded.predict(["x"])
 
 
-# ------------------------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------------------------ images
 
 
-def test_a_generator_of_pictures_leaves_grids_and_answers_with_files(zoo: Zoo, tmp_path: Path) -> None:
+def test_a_generator_of_images_leaves_grids_and_answers_with_files(zoo: Zoo, tmp_path: Path) -> None:
     result = train(changed(DIGITS, training={"extras": "auto"}), folder=tmp_path / "run", zoo=zoo)
     assert set(result.metrics) == {"fid", "kid", "precision", "recall"}
-    assert result.baselines["real pictures"]["fid"] < result.baselines["untrained generator"]["fid"]
+    assert result.baselines["real images"]["fid"] < result.baselines["untrained generator"]["fid"]
     names = {path.name for path in (tmp_path / "run" / "artifacts").iterdir()}
     assert {"000000000-real.png", "000000003-validation-samples.png"} <= names
     loaded = load("dcgan_tiny.digits", zoo=zoo)
     first, second, again = loaded.predict(["0", "1", "0"])
-    assert isinstance(first["picture"], File) and first == again != second
-    assert Image.open(io.BytesIO(first["picture"].data)).size == (8, 8)
+    assert isinstance(first["image"], File) and first == again != second
+    assert Image.open(io.BytesIO(first["image"].data)).size == (8, 8)
     with pytest.raises(UsageError, match="has no classes"):
         loaded.predict(["0"], label="7")
 
@@ -222,8 +222,8 @@ def test_a_grey_generator_goes_on_in_colour_and_keeps_its_size(zoo: Zoo, tmp_pat
     train(changed(DIGITS), folder=tmp_path / "grey", zoo=zoo)
     train(coloured, folder=tmp_path / "coloured", zoo=zoo)
     (answer,) = load("dcgan_tiny.coloured", zoo=zoo).predict(["0"])
-    assert Image.open(io.BytesIO(answer["picture"].data)).mode == "RGB"
-    with pytest.raises(UsageError, match="make pictures of 8 pixels, not of 16"):
+    assert Image.open(io.BytesIO(answer["image"].data)).mode == "RGB"
+    with pytest.raises(UsageError, match="make images of 8 pixels, not of 16"):
         train({**further, "name": "x", "preprocessor": {"image_size": 16}}, folder=tmp_path / "larger", zoo=zoo)
 
 
@@ -235,7 +235,7 @@ def test_a_conditional_generator_makes_the_class_that_is_named(zoo: Zoo, tmp_pat
     loaded = load("dcgan_tiny.classes", zoo=zoo)
     assert [answer["label"] for answer in loaded.predict(["0", "13"])] == ["0", "3"]
     named = loaded.predict(["5"], label="7")[0]
-    assert named["label"] == "7" and named["picture"] != loaded.predict(["5"], label="8")[0]["picture"]
+    assert named["label"] == "7" and named["image"] != loaded.predict(["5"], label="8")[0]["image"]
     with pytest.raises(UnknownName, match="class 'seven'"):
         loaded.predict(["5"], label="seven")
 
@@ -251,7 +251,7 @@ def test_a_model_has_the_classes_of_its_data_and_other_numbers_are_refused(zoo: 
 def test_training_settings_that_can_not_be_are_refused(zoo: Zoo, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown augmentation 'blur'"):
         train(changed(DIGITS, task={"augment": "blur"}), folder=tmp_path / "a", zoo=zoo)
-    with pytest.raises(UsageError, match="for pictures, not for points"):
+    with pytest.raises(UsageError, match="for images, not for points"):
         train(changed(PLANE, task={"augment": "colour"}), folder=tmp_path / "b", zoo=zoo)
     for settings, message in (({"critics": 0}, "critics"), ({"r1": -1.0}, "r1"), ({"flip": 2.0}, "flip")):
         with pytest.raises(ValueError, match=message):
@@ -342,7 +342,7 @@ class _zero_latents:  # noqa: N801 - reads as a context
         self.task.latents = self.kept  # type: ignore[method-assign]
 
 
-def test_too_few_pictures_for_scores_are_named_before_the_first_step(zoo: Zoo, tmp_path: Path) -> None:
+def test_too_few_images_for_scores_are_named_before_the_first_step(zoo: Zoo, tmp_path: Path) -> None:
     for samples, least in ((None, False), (9, True), (10, False)):
         made = changed(DIGITS, training={"evaluate_samples": samples, "steps": 1})
         if least:
@@ -353,7 +353,7 @@ def test_too_few_pictures_for_scores_are_named_before_the_first_step(zoo: Zoo, t
             train(made, folder=tmp_path / str(samples), zoo=zoo)
 
 
-# ------------------------------------------------------------------------------------------ pictures from pictures
+# ------------------------------------------------------------------------------------------ images from images
 
 PAIRED: dict[str, Any] = {
     "name": "pix2pix_tiny.test",
@@ -371,14 +371,14 @@ def test_a_translator_gets_closer_than_copying_and_shows_what_it_did(zoo: Zoo, t
     assert result.metrics["l1"] < result.baselines["copying the input"]["l1"]
     assert any(path.name.endswith("-translations.png") for path in (tmp_path / "run" / "artifacts").iterdir())
     loaded = load("pix2pix_tiny.test", zoo=zoo)
-    picture = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "one.png")
-    from_array = loaded.predict([picture], condition="outline")[0]["picture"]
+    image = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "one.png")
+    from_array = loaded.predict([image], condition="outline")[0]["image"]
     assert Image.open(io.BytesIO(from_array.data)).size == (32, 32)
-    assert loaded.predict([str(tmp_path / "one.png")], condition="outline")[0]["picture"] == from_array
-    assert loaded.predict([picture])[0]["picture"] != from_array
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"input 1: .*bad\.png: not a picture"):
+    assert loaded.predict([str(tmp_path / "one.png")], condition="outline")[0]["image"] == from_array
+    assert loaded.predict([image])[0]["image"] != from_array
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"input 1: .*bad\.png: not an image"):
         loaded.predict([str(tmp_path / "bad.png")])
 
 

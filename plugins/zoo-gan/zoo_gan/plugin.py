@@ -19,7 +19,7 @@ def zoo_models() -> list[ModelSpec]:
 
 @hookimpl
 def zoo_data() -> list[DataSpec]:
-    """Toy data; pictures come from whichever plugin reads them."""
+    """Toy data; images come from whichever plugin reads them."""
     return DATA
 
 
@@ -31,5 +31,5 @@ def zoo_losses() -> list[LossSpec]:
 
 @hookimpl
 def zoo_tasks() -> list[TaskSpec]:
-    """Generation of pictures and of points."""
+    """Generation of images and of points."""
     return TASKS

@@ -1,4 +1,4 @@
-"""Pictures as a discriminator sees them, and generated ones back for the eye."""
+"""Images as a discriminator sees them, and generated ones back for the eye."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from torch import Tensor
 from zoo_core import CorruptFile, DataError, UsageError
 from zoo_core.contract import Preprocessor, from_data, read_json, to_data
 from zoo_core.data import image_notices, pixels_of, survey_images
-from zoo_gan.configs.tasks import PictureReaderConfig
+from zoo_gan.configs.tasks import ImageReaderConfig
 
 READER_FILE = "picture.json"
 """Name of the preprocessor's file in a checkpoint."""
 
 Pixels = NDArray[np.uint8]
-"""A picture (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
+"""An image (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
 
 
-class PictureReader(Preprocessor):
-    """Size and channels of a model's pictures; values run from -1 to 1."""
+class ImageReader(Preprocessor):
+    """Size and channels of a model's images; values run from -1 to 1."""
 
-    def __init__(self, config: PictureReaderConfig) -> None:
+    def __init__(self, config: ImageReaderConfig) -> None:
         self.config = config
         self.image_size = config.image_size
         self.channels: int = config.channels
 
     @classmethod
-    def fit(cls, config: PictureReaderConfig, samples: Iterable[Any]) -> Self:
+    def fit(cls, config: ImageReaderConfig, samples: Iterable[Any]) -> Self:
         """Nothing is learned from the samples."""
         return cls(config)
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `picture.json`. Raises `CorruptFile`, naming the field, for anything else."""
-        return cls(from_data(PictureReaderConfig, read_json(files, READER_FILE), where=READER_FILE, error=CorruptFile))
+        return cls(from_data(ImageReaderConfig, read_json(files, READER_FILE), where=READER_FILE, error=CorruptFile))
 
     def files(self) -> dict[str, bytes]:
         """The settings as `picture.json`."""
@@ -51,11 +51,11 @@ class PictureReader(Preprocessor):
 
         Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.
         """
-        config = from_data(PictureReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = from_data(ImageReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
         if config.image_size != self.image_size:
             raise UsageError(
-                f"the networks make pictures of {self.image_size} pixels, not of {config.image_size}",
-                hint="leave preprocessor.image_size out: pictures of any size are fitted",
+                f"the networks make images of {self.image_size} pixels, not of {config.image_size}",
+                hint="leave preprocessor.image_size out: images of any size are fitted",
             )
         return type(self)(config)
 
@@ -64,7 +64,7 @@ class PictureReader(Preprocessor):
         return {"image_size": self.image_size, "channels": self.channels}
 
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
-        """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
+        """Colours, edges and sizes of images like these that are lost, from a few of them."""
         found = survey_images(samples)
         kept = found.square if found else 1.0
         return image_notices(found, channels=self.channels, side=self.image_size, kept=kept)
@@ -72,26 +72,26 @@ class PictureReader(Preprocessor):
     def resize_and_crop(self, array: Pixels) -> Tensor:
         """uint8 (C, S, S): transparency laid on the background, the middle square, resized. Raises `DataError`."""
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or not array.size:
-            raise DataError(f"expected a picture as uint8 (H, W, C), found {getattr(array, 'shape', type(array))}")
+            raise DataError(f"expected an image as uint8 (H, W, C), found {getattr(array, 'shape', type(array))}")
         if array.shape == (self.image_size, self.image_size, self.channels):
             # A copy, because the caller's array may be read-only.
             return torch.from_numpy(np.array(array, order="C")).permute(2, 0, 1)
-        picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+        image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
         if array.shape[2] == 4:
-            ground = Image.new("RGB", picture.size, (self.config.background,) * 3)
-            ground.paste(picture, mask=picture)
-            picture = ground
-        picture = picture.convert("L" if self.channels == 1 else "RGB")
-        side = min(picture.size)
-        left, top = ((length - side) // 2 for length in picture.size)
-        picture = picture.crop((left, top, left + side, top + side))
-        resized = np.asarray(picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
+            ground = Image.new("RGB", image.size, (self.config.background,) * 3)
+            ground.paste(image, mask=image)
+            image = ground
+        image = image.convert("L" if self.channels == 1 else "RGB")
+        side = min(image.size)
+        left, top = ((length - side) // 2 for length in image.size)
+        image = image.crop((left, top, left + side, top + side))
+        resized = np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
         return torch.from_numpy(resized.reshape(self.image_size, self.image_size, self.channels).copy()).permute(
             2, 0, 1
         )
 
     def read(self, item: Any, number: int) -> Tensor:
-        """uint8 (C, S, S) of any form of a picture that `zoo_core.data.pixels.pixels_of` takes.
+        """uint8 (C, S, S) of any form of an image that `zoo_core.data.pixels.pixels_of` takes.
 
         `number` is the input's position, from 0. Raises `DataError`, naming the input from 1, for anything else.
         """

@@ -2,7 +2,7 @@
 
 Each penalty (B,) can be differentiated again, so its phase needs `double_backward`. Gradients are taken of the sum of
 logits, so the samples stay apart as long as the discriminator keeps them apart; batch normalisation would mix them.
-Norms are taken in float32 at least, whatever the autocast. Samples may have any shape (B, ...), pictures' as given here.
+Norms are taken in float32 at least, whatever the autocast. Samples may have any shape (B, ...), images' as given here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def path_length(generator: Generator, latents: Tensor, labels: Tensor | None, me
     """(||J^T y|| - a)^2 of each latent and the lengths themselves: Karras et al., CVPR 2020, equation 4 and section 3.2.
 
     J is the generator's Jacobian; y are images of unit normal noise, from torch's global generator, over the root of
-    the number of pixels as in the authors' code, so that a length doesn't grow with the picture; a point of the plane
+    the number of pixels as in the authors' code, so that a length doesn't grow with the image; a point of the plane
     (B, 2) counts as one pixel. latents: (B, Z), which may have a graph of their own, as behind a mapping network;
     labels: (B,), or None. mean: a, 0-d, the running mean of the lengths, 0 at first; it isn't changed, and the lengths
     are compared with it as it is given, so that one sample's penalty doesn't depend on the others'.

@@ -1,4 +1,4 @@
-"""What a generator is asked: seeds, walks between two seeds, and pictures to find the latents of."""
+"""What a generator is asked: seeds, walks between two seeds, and images to find the latents of."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHELL = 0.01
 """Weight of a projection's pull to the length that most latents have."""
 
 Generator = Callable[[Tensor, Tensor | None], Tensor]
-"""Latents (N, Z) and labels (N,) or None to pictures (N, C, S, S)."""
+"""Latents (N, Z) and labels (N,) or None to images (N, C, S, S)."""
 
 
 class Interpolation(NamedTuple):
@@ -80,14 +80,14 @@ def between(first: Tensor, last: Tensor, count: int) -> Tensor:
 
 
 class Projection(NamedTuple):
-    """The latent whose picture comes nearest to one that was given."""
+    """The latent whose image comes nearest to one that was given."""
 
     latent: Tensor
     """(Z,)."""
     label: int | None
     """Number of its class, for a conditional generator."""
     before: float
-    """Mean squared difference of the pictures, which run from -1 to 1, for the best of the random latents."""
+    """Mean squared difference of the images, which run from -1 to 1, for the best of the random latents."""
     after: float
     """The same for the latent that was found."""
 
@@ -102,7 +102,7 @@ def project(
     iterations: int,
     seed: int,
 ) -> Projection:
-    """Find the latent of a picture by gradient descent on the differences at three sizes.
+    """Find the latent of an image by gradient descent on the differences at three sizes.
 
     Source: Zhu et al., Generative Visual Manipulation on the Natural Image Manifold, ECCV 2016, equation 3, without
     its network that predicts a start: descent starts from the best of many random latents, as few of them lead there.
@@ -154,7 +154,7 @@ def _made(generator: Generator, latents: Tensor, label: int | None) -> Tensor:
 
 
 def _differences(made: Tensor, target: Tensor) -> Tensor:
-    """Mean squared differences (N,) of pictures (N, C, S, S), summed over the picture, its half and its quarter size."""
+    """Mean squared differences (N,) of images (N, C, S, S), summed over the image, its half and its quarter size."""
     total = torch.zeros(len(made), device=made.device)
     target = target[None]
     for size in range(3):

@@ -122,7 +122,7 @@ def test_long_recordings_are_read_piece_by_piece(symbols: str) -> None:
     parts = split_at_silence(sound, 16_000)
     assert [len(part) for part in parts] == pytest.approx([14_000, 13_500, 13_000, 9_500], abs=20)
     assert np.array_equal(np.concatenate(parts), sound) and len(split_at_silence(sound, 50_000)) == 1
-    options = CTCOptions(timestamps=True, picture=True, format="vtt")
+    options = CTCOptions(timestamps=True, plot=True, format="vtt")
     whole, short = task.predict([(sound, 16_000), (sound[:9_000], 16_000)], options)
     apart = task.predict([(part, 16_000) for part in parts], options)
     between = " " if " " in symbols else ""
@@ -136,7 +136,7 @@ def test_long_recordings_are_read_piece_by_piece(symbols: str) -> None:
     ]
     assert [word["text"] for word in whole["segments"]] == [text for _, text in shifted]
     assert [word["start"] for word in whole["segments"]] == pytest.approx([start for start, _ in shifted], abs=2e-3)
-    assert whole["picture"] == apart[0]["picture"]
+    assert whole["plot"] == apart[0]["plot"]
 
 
 def listening() -> Any:

@@ -271,7 +271,7 @@ def test_a_codec_that_is_not_on_the_list_is_never_opened() -> None:
         read_audio(encoded("mp4", "ac3", 48_000))
 
 
-def test_pictures_in_a_container_are_no_sound() -> None:
+def test_plots_in_a_container_are_no_sound() -> None:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as output:
         stream = output.add_stream("mpeg4", rate=5)

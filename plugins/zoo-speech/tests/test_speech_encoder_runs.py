@@ -116,8 +116,8 @@ def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path, tmp_p
     pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
     assert set(loaded.task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
     assert [loaded.task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
-    answer = loaded.predict(str(folder / "high" / "0.wav"), picture=True)
-    assert answer["label"] == "high" and answer["picture"].suffix == ".png"
+    answer = loaded.predict(str(folder / "high" / "0.wav"), plot=True)
+    assert answer["label"] == "high" and answer["plot"].suffix == ".png"
     metrics, *_ = evaluate("whisper_tiny_en.classes", str(folder), settings={"test_fraction": 0.5}, zoo=zoo)
     assert next(one for one in metrics if one.name == "accuracy").value >= 0.8
     one_class = tmp_path / "mine"

@@ -242,8 +242,8 @@ def test_what_a_window_is_given_is_shown_and_heard() -> None:
     assert set(files) == {"heard.png", "heard_1.wav", "heard_2.wav", "heard_3.wav"}
     heard, _ = read_audio(files["heard_2.wav"])
     assert np.allclose(heard / 0.9, tone("low", 0) / np.abs(tone("low", 0)).max(), atol=1e-4)
-    answers = task.predict([tone("low", 0), tone("high", 0)], AudioClassificationOptions(picture=True))
-    first, second = (answer["picture"] for answer in answers)
+    answers = task.predict([tone("low", 0), tone("high", 0)], AudioClassificationOptions(plot=True))
+    first, second = (answer["plot"] for answer in answers)
     assert isinstance(first, File) and first.suffix == ".png" and first.data != second.data
 
 

@@ -55,4 +55,4 @@ def test_the_bundled_identifier_names_no_language_where_nobody_speaks(tmp_path: 
         assert answer == {"label": "", "score": 0.0, "scores": {}, "no_speech": 1.0}
     assert answers[-1]["label"] in answers[-1]["scores"] and "no_speech" not in answers[-1]
     assert answers[-1]["language_name"] and len(answers[-1]["scores"]) == 2
-    assert loaded.predict(str(tmp_path / "1.wav"), picture=True)["picture"].data
+    assert loaded.predict(str(tmp_path / "1.wav"), plot=True)["plot"].data

@@ -36,7 +36,7 @@ def augmentation(size: int = 24, channels: Any = 3, **settings: Any) -> Augmenta
     return Augmentation(AugmentConfig(**settings), ImagePreprocessor(config))
 
 
-def picture(height: int = 40, width: int = 30, channels: int = 3) -> NDArray[np.uint8]:
+def image(height: int = 40, width: int = 30, channels: int = 3) -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
@@ -48,7 +48,7 @@ def key(index: int = 0, epoch: int = 0) -> np.random.Generator:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_same_key_gives_the_same_pixels_and_another_key_others(name: str, channels: int) -> None:
     augment = augmentation(channels=channels, **SETTINGS[name])
-    array = picture(channels=channels)
+    array = image(channels=channels)
     first = [augment(array, key(index)) for index in range(8)]
     torch.rand(5)
     np.random.default_rng().random()
@@ -61,7 +61,7 @@ def test_the_same_key_gives_the_same_pixels_and_another_key_others(name: str, ch
 
 def digest(start: int) -> str:
     """Of the pixels of 12 keys, taken in an order that begins with `start`."""
-    augment, array = augmentation(**SETTINGS["everything"]), picture()
+    augment, array = augmentation(**SETTINGS["everything"]), image()
     made = {index % 12: augment(array, key(index % 12)) for index in range(start, start + 12)}
     return hashlib.sha256(b"".join(made[index].numpy().tobytes() for index in range(12))).hexdigest()
 
@@ -76,7 +76,7 @@ def test_another_process_in_another_order_gives_the_same_pixels() -> None:
 
 def test_workers_with_fewer_threads_give_the_same_pixels() -> None:
     augment = augmentation(384, crop="resized", policy="trivialaugment", **EVERYTHING)
-    array = picture(400, 400)
+    array = image(400, 400)
     threads = torch.get_num_threads()
     made: list[list[Tensor]] = []
     try:
@@ -90,7 +90,7 @@ def test_workers_with_fewer_threads_give_the_same_pixels() -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_global_generators_stay_as_they_are(name: str) -> None:
-    augment, array = augmentation(**SETTINGS[name]), picture()
+    augment, array = augmentation(**SETTINGS[name]), image()
     random.seed(1)
     torch.manual_seed(1)
     states: list[Any] = []
@@ -107,12 +107,12 @@ def test_a_failing_change_gives_the_global_generator_back() -> None:
     before = torch.get_rng_state()
     augment._changes = [(1.0, lambda _: torch.rand(2).view(3))]
     with pytest.raises(RuntimeError):
-        augment(picture(), key())
+        augment(image(), key())
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_nothing_asked_for_is_nothing_done() -> None:
-    augment, array = augmentation(), picture()
+    augment, array = augmentation(), image()
     assert torch.equal(augment(array, key()), augment.preprocessor.resize_and_crop(array))
 
 
@@ -131,7 +131,7 @@ def test_padding_shifts_by_up_to_so_many_pixels_and_repeats_the_border() -> None
 
 
 def test_flips_come_as_often_as_asked() -> None:
-    augment, array = augmentation(24, 1, flip=0.25), picture(24, 24, 1)
+    augment, array = augmentation(24, 1, flip=0.25), image(24, 24, 1)
     plain = torch.from_numpy(array[:, :, 0])
     made = [augment(array, key(index))[0] for index in range(400)]
     flipped = sum(torch.equal(one, plain.flip(1)) for one in made)
@@ -166,7 +166,7 @@ def test_resized_crops_keep_the_asked_share_of_the_original_and_its_sharpness() 
     ],
 )
 def test_each_change_does_what_it_says(settings: dict[str, Any], holds: Any) -> None:
-    augment, array = augmentation(**settings), picture(24, 24)
+    augment, array = augmentation(**settings), image(24, 24)
     plain = augment.preprocessor.resize_and_crop(array)
     made = [augment(array, key(index)) for index in range(20)]
     changed = [one for one in made if not torch.equal(one, plain)]
@@ -184,15 +184,15 @@ def test_what_is_erased_or_uncovered_is_nothing_to_the_model() -> None:
 
 
 @pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
-def test_grey_pictures_meet_every_operation_of_a_policy(policy: str) -> None:
-    augment, array = augmentation(16, 1, policy=policy, magnitude=30), picture(16, 16, 1)
+def test_grey_images_meet_every_operation_of_a_policy(policy: str) -> None:
+    augment, array = augmentation(16, 1, policy=policy, magnitude=30), image(16, 16, 1)
     made = [augment(array, key(index)) for index in range(150)]
     assert all(one.shape == (1, 16, 16) and one.dtype == torch.uint8 for one in made)
     assert len({one.numpy().tobytes() for one in made}) > 20
 
 
 def test_two_views_differ_and_follow_the_key() -> None:
-    augment, array = augmentation(**SETTINGS["everything"]), picture()
+    augment, array = augmentation(**SETTINGS["everything"]), image()
     one, other = augment.two_views(array, key())
     assert not torch.equal(one, other)
     assert all(torch.equal(*pair) for pair in zip(augment.two_views(array, key()), (one, other), strict=True))
@@ -200,17 +200,17 @@ def test_two_views_differ_and_follow_the_key() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3)])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_smallest_and_thinnest_pictures_pass(name: str, shape: tuple[int, int]) -> None:
+def test_the_smallest_and_thinnest_images_pass(name: str, shape: tuple[int, int]) -> None:
     for channels in (1, 4):
-        assert augmentation(**SETTINGS[name])(picture(*shape, channels), key()).shape == (3, 24, 24)
+        assert augmentation(**SETTINGS[name])(image(*shape, channels), key()).shape == (3, 24, 24)
 
 
 def test_tiny_inputs_pass() -> None:
-    assert augmentation(4, 1, **SETTINGS["everything"])(picture(8, 8, 1), key()).shape == (1, 4, 4)
+    assert augmentation(4, 1, **SETTINGS["everything"])(image(8, 8, 1), key()).shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_what_is_no_picture_is_refused(name: str) -> None:
+def test_what_is_no_image_is_refused(name: str) -> None:
     for array in (np.zeros((4, 4), np.uint8), [[1]]):
-        with pytest.raises(DataError, match="expected a picture"):
+        with pytest.raises(DataError, match="expected an image"):
             augmentation(**SETTINGS[name])(array, key())  # type: ignore[arg-type]

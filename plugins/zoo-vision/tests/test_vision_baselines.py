@@ -56,7 +56,7 @@ def test_logistic_regression_copes_with_few_samples_and_unseen_labels() -> None:
         linear_pixels(labelled("a", "a"), labelled("a", "b"), ["a", "b"])
 
 
-def test_pictures_are_brought_to_one_shape() -> None:
+def test_images_are_brought_to_one_shape() -> None:
     grey, wide = np.full((8, 8, 1), 40, np.uint8), np.zeros((10, 90, 4), np.uint8)
     wide[:, :45] = (200, 0, 0, 255)
     assert _common_shape([LabelledImage(grey, "a")]) == (8, 8, 1)

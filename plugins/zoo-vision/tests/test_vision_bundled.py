@@ -23,11 +23,11 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 
 def trouser() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """Two legs below a waist, drawn by hand."""
-    picture = np.zeros((28, 28), dtype=np.uint8)
-    picture[2:8, 9:19] = 200
-    picture[8:26, 9:13] = 200
-    picture[8:26, 15:19] = 200
-    return picture
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[2:8, 9:19] = 200
+    image[8:26, 9:13] = 200
+    image[8:26, 15:19] = 200
+    return image
 
 
 def test_the_bundled_classifier_knows_trousers_and_says_where_it_looked(zoo: Zoo) -> None:
@@ -35,7 +35,7 @@ def test_the_bundled_classifier_knows_trousers_and_says_where_it_looked(zoo: Zoo
     answer = loaded.predict(trouser(), top_k=2, explain="gradients")
     assert answer["label"] == "Trouser" and answer["score"] > 0.5 and len(answer["scores"]) == 2
     assert Image.open(io.BytesIO(answer["explanation"].data)).format == "PNG"
-    # A colour picture of another size, as a user has it.
+    # A colour image of another size, as a user has it.
     colour = Image.fromarray(trouser()).resize((200, 260)).convert("RGB")
     assert loaded.predict(colour)["label"] == "Trouser"
 
@@ -78,14 +78,14 @@ def test_colour_photos_on_a_small_grey_checkpoint_are_told_of(zoo: Zoo, tmp_path
     }
     train({**recipe, "name": "resnet_nano.grey"}, folder=tmp_path / "grey", zoo=zoo)
     notes = zoo.registry.find("resnet_nano.grey").card.notes.splitlines()
-    assert [note for note in notes if "picture" in note] == [
-        "colours are read as grey: 24 of 24 pictures looked at have some",
-        "25% of a picture's area is cut off at its edges, on average",
-        "pictures of 160 x 120 pixels are reduced to 28 x 28",
+    assert [note for note in notes if "image" in note] == [
+        "colours are read as grey: 24 of 24 images looked at have some",
+        "25% of an image's area is cut off at its edges, on average",
+        "images of 160 x 120 pixels are reduced to 28 x 28",
     ]
     larger = {"in_chans": 3, "img_size": 32, "crop_mode": "squash"}
     train({**recipe, "name": "resnet_nano.colour", "preprocessor": larger}, folder=tmp_path / "colour", zoo=zoo)
-    assert "picture" not in zoo.registry.find("resnet_nano.colour").card.notes
+    assert "image" not in zoo.registry.find("resnet_nano.colour").card.notes
     reader = load("resnet_nano.colour", zoo=zoo).task.preprocessor
     assert isinstance(reader, ImagePreprocessor) and len(reader.mean) == 3 and 0.4 < min(reader.mean) < 0.6
 

@@ -1,4 +1,4 @@
-"""Pictures whose header is sound and whose pixels are not: found when they are drawn, named, and left out where asked."""
+"""Images whose header is sound and whose pixels are not: found when they are drawn, named, and left out where asked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def cut(path: Path) -> Path:
-    """Leave the header of a picture and half of the rest."""
+    """Leave the header of an image and half of the rest."""
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     return path

@@ -1,4 +1,4 @@
-"""Readers of the user's pictures: folders and patterns; splits without leaks, bad files by policy."""
+"""Readers of the user's images: folders and patterns; splits without leaks, bad files by policy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo_core import DataError, UnknownName
 
 
 def png(number: int) -> bytes:
-    """A 4×3 picture that says its number in its first pixel."""
+    """A 4×3 image that says its number in its first pixel."""
     pixels = np.full((3, 4, 3), 128, np.uint8)
     pixels[0, 0] = (number // 256, number % 256, 7)
     buffer = io.BytesIO()
@@ -113,7 +113,7 @@ def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> Non
     }
     assert data.notices == (
         f"1 left out: beside the splits (first: {tmp_path}/extra)",
-        f"1 left out: no pictures by ending or content (first: {tmp_path}/train/b/notes\\x1b.txt)",
+        f"1 left out: no images by ending or content (first: {tmp_path}/train/b/notes\\x1b.txt)",
     )
     (tmp_path / "val").rename(tmp_path / "other")
     assert set(labelled(tmp_path, validation_fraction=0.5).splits()) == {"train", "validation", "test"}
@@ -133,17 +133,17 @@ def test_splits_in_any_of_their_words_are_never_classes(names: tuple[str, str], 
     assert sorted(data.splits()) == ["test", "train"] and data.labels == ("cat", "dog")
 
 
-def test_a_class_without_a_picture_in_validation_is_told(tmp_path: Path) -> None:
+def test_a_class_without_a_image_in_validation_is_told(tmp_path: Path) -> None:
     fill(tmp_path / "train" / unicodedata.normalize("NFC", "café"), [1, 2])
     fill(tmp_path / "train" / "__other__", [3, 4])
     fill(tmp_path / "val" / unicodedata.normalize("NFD", "café"), [5, 6])
     fill(tmp_path / "val" / "__other__", [])
     data = labelled(tmp_path)
     assert data.labels == ("__other__", "café") and numbers(data) == {"train": [3, 4, 1, 2], "validation": [5, 6]}
-    assert data.notices == ("1 of 2 classes without pictures in validation: __other__",)
+    assert data.notices == ("1 of 2 classes without images in validation: __other__",)
 
 
-def test_pictures_are_known_by_content_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+def test_images_are_known_by_content_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
     two_classes(tmp_path, 20)
     (tmp_path / "cat" / "photo.jfif").write_bytes(png(100))
     (tmp_path / "cat" / "scan.dat").write_bytes(png(101))
@@ -153,8 +153,8 @@ def test_pictures_are_known_by_content_and_what_is_left_out_is_counted(tmp_path:
     data = labelled(tmp_path, validation_fraction=0, test_fraction=0)
     assert everything(numbers(data)) == [*range(20), 100, 101]
     assert data.notices[:3] == (
-        f"1 are pictures by content, whatever their ending (first: {tmp_path}/cat/scan.dat)",
-        f"1 left out: no pictures by ending or content (first: {tmp_path}/cat/sound.wav)",
+        f"1 are images by content, whatever their ending (first: {tmp_path}/cat/scan.dat)",
+        f"1 left out: no images by ending or content (first: {tmp_path}/cat/sound.wav)",
         f"2 left out: hidden, or left by a system (first: {tmp_path}/dog/._0000.png)",
     )
     assert read_images(Images(path=str(tmp_path))).notices == data.notices[:3]
@@ -185,7 +185,7 @@ def test_tables_in_a_folder_are_the_splits_that_they_are_named_for(tmp_path: Pat
     assert sorted(data["train"] + data["validation"]) == list(range(14))
 
 
-def test_tables_beside_a_folder_of_pictures_are_its_splits(tmp_path: Path) -> None:
+def test_tables_beside_a_folder_of_images_are_its_splits(tmp_path: Path) -> None:
     fill(tmp_path / "images", range(6))
     for split, chosen in (("train", range(4)), ("Test", range(4, 6))):
         rows = "".join(f"images/{number:04}.png,{'cat' if number % 2 else 'dog'}\n" for number in chosen)
@@ -205,11 +205,11 @@ def test_folders_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one" / "empty").mkdir()
     with pytest.raises(DataError, match="every label is 'only'"):
         labelled(tmp_path / "one")
-    with pytest.raises(DataError, match="hollow: no pictures in the folders of classes"):
+    with pytest.raises(DataError, match="hollow: no images in the folders of classes"):
         labelled(fill(tmp_path / "hollow" / "a", []).parent)
     with pytest.raises(DataError, match=r"cat.0000\.png: label 'cat' is not one of dog, cow"):
         labelled(two_classes(tmp_path / "two"), labels=("dog", "cow"))
-    with pytest.raises(DataError, match="neither pictures nor tables"):
+    with pytest.raises(DataError, match="neither images nor tables"):
         labelled(f"{tmp_path}/two/*.csv")
 
 
@@ -271,13 +271,13 @@ def test_a_folder_for_evaluation_stays_whole_and_may_have_one_class(tmp_path: Pa
     assert numbers(data) == {"all": list(range(7))}
 
 
-def test_unlabelled_pictures_for_evaluation_stay_whole_too(tmp_path: Path) -> None:
+def test_unlabelled_images_for_evaluation_stay_whole_too(tmp_path: Path) -> None:
     data = read_images(Images(path=str(fill(tmp_path, range(4))), split_rule="none"))
     assert numbers(data) == {"all": [0, 1, 2, 3]}
 
 
 def messy(folder: Path) -> Path:
-    """A table of 40 pictures of ten films, with semicolons, in cp1252, four of whose rows are bad."""
+    """A table of 40 images of ten films, with semicolons, in cp1252, four of whose rows are bad."""
     fill(folder, range(40))
     rows = [f"{number:04}.png;{('café', 'bar')[number % 2]};film {number // 4}" for number in range(40)]
     rows[3], rows[5], rows[7] = ";bar;film 0", "0005.png;;film 1", "0007.png;bar"
@@ -291,7 +291,7 @@ def test_a_messy_table_lists_every_bad_row_with_its_line(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         labelled(path, labels=("bar", "café"))
     assert caught.value.message.splitlines() == [
-        f"4 of 40 pictures of {path} are bad:",
+        f"4 of 40 images of {path} are bad:",
         f"  {path}:5: the path is empty",
         f"  {path}:7: the label is empty",
         f"  {path}:9: 3 fields expected as in the header, found 2",
@@ -306,10 +306,10 @@ def test_a_messy_table_is_read_but_for_its_bad_rows_and_no_film_crosses(tmp_path
         films = [{number // 4 for number in found} for found in numbers(data).values()]
         assert sum(map(len, films)) == 10 and len(everything(numbers(data))) == 37
     assert data.notices[0] == f"{path}: not UTF-8, read as cp1252; encoding= names another"
-    assert data.labels == ("bar", "café", "pub") and data.notices[1].startswith("3 of 40 pictures")
+    assert data.labels == ("bar", "café", "pub") and data.notices[1].startswith("3 of 40 images")
 
 
-def test_few_pictures_leave_no_split_empty(tmp_path: Path) -> None:
+def test_few_images_leave_no_split_empty(tmp_path: Path) -> None:
     assert {split: len(found) for split, found in numbers(labelled(two_classes(tmp_path, 6))).items()} == {
         "train": 4, "validation": 1, "test": 1
     }  # fmt: skip
@@ -319,16 +319,14 @@ def test_few_pictures_leave_no_split_empty(tmp_path: Path) -> None:
 
 
 def spoil(root: Path) -> None:
-    (root / "cat" / "0000.png").write_bytes(b"no picture at all")
+    (root / "cat" / "0000.png").write_bytes(b"no image at all")
     (root / "dog" / "0001.png").write_bytes(png(1)[:60])
     os.mkfifo(root / "dog" / "pipe.png")
 
 
 def test_one_error_names_the_bad_files_and_counts_them(tmp_path: Path) -> None:
     spoil(two_classes(tmp_path, 100))
-    with pytest.raises(
-        DataError, match=r"2 of 101 pictures of .* are bad:\n  .*cat/0000\.png: not a picture"
-    ) as caught:
+    with pytest.raises(DataError, match=r"2 of 101 images of .* are bad:\n  .*cat/0000\.png: not an image") as caught:
         labelled(tmp_path)
     assert (
         "pipe.png: expected a regular file, found a pipe, a socket or a device" in caught.value.message
@@ -336,7 +334,7 @@ def test_one_error_names_the_bad_files_and_counts_them(tmp_path: Path) -> None:
     )
     with pytest.raises(
         DataError,
-        match=r"pipe\.png: expected a regular file, found a pipe, a socket or a device.* \(1 of 51 pictures of .* are bad\)",
+        match=r"pipe\.png: expected a regular file, found a pipe, a socket or a device.* \(1 of 51 images of .* are bad\)",
     ):
         read_images(Images(path=f"{tmp_path}/dog"))
 
@@ -346,11 +344,9 @@ def test_skipping_decodes_all_and_tells_what_it_left_out(tmp_path: Path) -> None
     data = labelled(tmp_path, bad="skip")
     assert everything(numbers(data)) == list(range(2, 100))
     left, _ = data.notices
-    assert left.startswith("3 of 101 pictures of ") and "1 not a picture (" in left
+    assert left.startswith("3 of 101 images of ") and "1 not an image (" in left
     assert "1 truncated (" in left and "1 missing or no ordinary file (" in left
-    with pytest.raises(
-        DataError, match=r"3 of 101 pictures of .* bad, more than the share of 0\.02 that max_bad allows"
-    ):
+    with pytest.raises(DataError, match=r"3 of 101 images of .* bad, more than the share of 0\.02 that max_bad allows"):
         labelled(tmp_path, bad="skip", max_bad=0.02)
 
 
@@ -379,7 +375,7 @@ def test_a_table_of_metadata_beside_classes_is_named_and_read_on_demand(tmp_path
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
     rows = [f"{name},{'odd' if number % 2 else 'even'}" for number, name in enumerate(names)]
     (tmp_path / "metadata.csv").write_text("\n".join(["file_name,parity", *rows]) + "\n")
-    (tmp_path / "README.md").write_text("pictures")
+    (tmp_path / "README.md").write_text("images")
     told = [notice for notice in labelled(tmp_path).notices if "left out" in notice]
     assert told[0].startswith("1 left out: a table beside the folders of classes; give it as the data to read its")
     assert "metadata.csv" in told[0] and "README.md" in told[1]
@@ -401,15 +397,15 @@ def png_of_16_bits(kind: int, channels: int) -> bytes:
 def test_all_bad_is_never_skipped(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "x.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"2 of 2 pictures of .* are bad"):
+        (tmp_path / name / "x.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2 of 2 images of .* are bad"):
         labelled(tmp_path, bad="skip", max_bad=0.99)
 
 
-# ---- pictures without labels
+# ---- images without labels
 
 
-def test_pictures_come_from_folders_patterns_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_come_from_folders_patterns_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_classes(tmp_path / "photos", 20)
     (tmp_path / "list.csv").write_text("path\n" + "".join(f"photos/cat/{n:04}.png\n" for n in range(0, 20, 2)))
     monkeypatch.chdir(tmp_path)
@@ -419,7 +415,7 @@ def test_pictures_come_from_folders_patterns_and_tables(tmp_path: Path, monkeypa
     assert numbers(read_images(Images(path="photos/**/*4.png", validation=0))) == {"train": [4, 14]}
     assert numbers(read_images(Images(path="list.csv", validation=0))) == {"train": list(range(0, 20, 2))}
     assert numbers(read_images(Images(path="photos/cat/0004.png", validation=0))) == {"train": [4]}
-    with pytest.raises(DataError, match="no pictures there"):
+    with pytest.raises(DataError, match="no images there"):
         read_images(Images(path=str(fill(tmp_path / "none", []))))
     (tmp_path / "a[1].png").write_bytes(png(77))
     assert numbers(read_images(Images(path="a[1].png", validation=0))) == {"train": [77]}

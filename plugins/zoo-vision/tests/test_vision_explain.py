@@ -17,7 +17,7 @@ from zoo_core import DataError, UsageError
 
 
 class LooksLeft(nn.Module):
-    """A convnet with three classes whose scores come from the left half of the picture."""
+    """A convnet with three classes whose scores come from the left half of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def test_a_model_that_looks_left_is_explained_by_the_left() -> None:
 
 
 @pytest.mark.parametrize("model", [LooksLeft(), transformer()])
-def test_shares_add_up_to_what_the_picture_gained(model: nn.Module) -> None:
+def test_shares_add_up_to_what_the_image_gained(model: nn.Module) -> None:
     side = 12 if isinstance(model, VisionTransformer) else 16
     batch = images(4, side)
     targets = torch.tensor([0, 1, 2, 0])
@@ -77,7 +77,7 @@ def test_the_target_matters() -> None:
     assert not np.allclose(one, other)
 
 
-def test_more_pictures_than_go_at_once_are_explained_one_like_the_other() -> None:
+def test_more_images_than_go_at_once_are_explained_one_like_the_other() -> None:
     model, batch = LooksLeft(), images(3)
     many = explain.attribute(model, batch.repeat(23, 1, 1, 1), [0, 1, 2] * 23)
     np.testing.assert_allclose(many, np.tile(explain.attribute(model, batch, [0, 1, 2]), (23, 1, 1)), atol=1e-4)
@@ -155,7 +155,7 @@ def test_maps_show_the_patches_that_the_head_reads(pool: Any, rows: slice) -> No
     heat = explain.attention_rollout(model, batch)
     assert heat.shape == (2, 12, 12) and heat.min() == 0 and heat.max() == 1
     read = explain.rolled_attention(model, batch)[:, rows, 1:].mean(1).reshape(2, 3, 3).numpy()
-    # The middle of a patch carries its own value, up to the scale of the picture.
+    # The middle of a patch carries its own value, up to the scale of the image.
     for found, expected in zip(heat[:, 1::4, 1::4] + heat[:, 2::4, 2::4], read, strict=True):
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
 
@@ -186,7 +186,7 @@ def test_wrong_targets_are_refused(targets: Any, message: str) -> None:
         explain.attribute(LooksLeft(), images(), targets)
 
 
-def test_a_picture_that_moves_nothing_stays_cold() -> None:
+def test_a_image_that_moves_nothing_stays_cold() -> None:
     heat = explain.attribute(LooksLeft(), torch.zeros(1, 3, 16, 16), [0])
     assert heat.max() == 0
 
@@ -199,19 +199,19 @@ def preprocessor(side: int) -> ImagePreprocessor:
     ("model", "side", "method"),
     [(LooksLeft(), 16, "gradients"), (transformer(), 12, "gradients"), (transformer(), 12, "attention")],
 )
-def test_overlays_are_pictures_of_the_models_size(model: nn.Module, side: int, method: Any) -> None:
+def test_overlays_are_images_of_the_models_size(model: nn.Module, side: int, method: Any) -> None:
     batch = torch.full((2, 3, side, side), 40, dtype=torch.uint8)
     batch[:, :, 2:5, 2:5] = 220
-    made = explain.overlay_pictures(model, preprocessor(side), batch, [0, 1], method=method)
+    made = explain.overlay_images(model, preprocessor(side), batch, [0, 1], method=method)
     assert [one.shape for one in made] == [(side, side, 3)] * 2 and made[0].dtype == np.uint8
     # Heat is warm: there is more red than blue where the model looked.
     assert (made[0][:, :, 0].astype(int) - made[0][:, :, 2]).max() > 60
-    assert explain.overlay_pictures(model, preprocessor(side), batch[:0], []) == []
+    assert explain.overlay_images(model, preprocessor(side), batch[:0], []) == []
 
 
-def test_overlays_of_normalised_pictures_are_refused() -> None:
-    with pytest.raises(DataError, match=r"expected uint8 pictures \(B, C, S, S\), found torch.float32"):
-        explain.overlay_pictures(LooksLeft(), preprocessor(16), images(), [0, 1, 2])
+def test_overlays_of_normalised_images_are_refused() -> None:
+    with pytest.raises(DataError, match=r"expected uint8 images \(B, C, S, S\), found torch.float32"):
+        explain.overlay_images(LooksLeft(), preprocessor(16), images(), [0, 1, 2])
 
 
 def test_neither_importing_nor_explaining_warns_and_nothing_heavy_comes_early() -> None:

@@ -44,8 +44,8 @@ def zoo(tmp_path: Path) -> Zoo:
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "noise.png"
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "noise.png"
     # Of the size that the model reads: two libraries resize a pixel apart.
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
     return path
@@ -71,13 +71,13 @@ def imported(folder: Path, zoo: Zoo, family: str = "vit") -> Loaded:
     return load(name, zoo=zoo)
 
 
-def theirs(folder: Path, picture: Path) -> dict[str, float]:
+def theirs(folder: Path, image: Path) -> dict[str, float]:
     """The numbers that their pipeline gives, by label."""
     pipeline = ImageClassificationPipeline(
         model=AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32),
         image_processor=AutoImageProcessor.from_pretrained(folder),
     )
-    return {row["label"]: row["score"] for row in pipeline(str(picture), top_k=9)}
+    return {row["label"]: row["score"] for row in pipeline(str(image), top_k=9)}
 
 
 @pytest.mark.parametrize(
@@ -92,20 +92,20 @@ def theirs(folder: Path, picture: Path) -> dict[str, float]:
     ],
 )
 def test_a_classifier_answers_as_its_kind_of_problem_asks(
-    config: dict[str, Any], task: str, field: str, picture: Path, zoo: Zoo, tmp_path: Path
+    config: dict[str, Any], task: str, field: str, image: Path, zoo: Zoo, tmp_path: Path
 ) -> None:
     folder = written(tmp_path / "theirs", {**config, "layer_norm_eps": 1e-6})
     ours = imported(folder, zoo)
     assert ours.card.task == f"zoo-vision/{task}"
-    answer = ours.predict([picture])[0]
-    expected = theirs(folder, picture)
+    answer = ours.predict([image])[0]
+    expected = theirs(folder, image)
     assert answer[field] == pytest.approx(expected, abs=1e-5)
     if len(expected) == 1 and field == "values":
         assert answer["value"] == pytest.approx(expected["LABEL_0"], abs=1e-5)
     out = export_folder("vit_tiny.theirs", tmp_path / "out", host=zoo.host, registry=zoo.registry)
-    assert theirs(out, picture) == pytest.approx(expected, abs=1e-5)
+    assert theirs(out, image) == pytest.approx(expected, abs=1e-5)
     again = imported(out, zoo, "timm")
-    assert again.card.task == ours.card.task and again.predict([picture])[0][field] == pytest.approx(expected, abs=1e-5)
+    assert again.card.task == ours.card.task and again.predict([image])[0][field] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_a_classifier_answers_as_its_kind_of_problem_asks(
     ],
 )
 def test_pixels_are_scaled_by_the_factor_of_the_folder(
-    pixels: dict[str, Any], picture: Path, zoo: Zoo, tmp_path: Path
+    pixels: dict[str, Any], image: Path, zoo: Zoo, tmp_path: Path
 ) -> None:
     folder = written(tmp_path / "theirs", {"num_labels": 3}, **pixels)
     ours = imported(folder, zoo)
-    assert ours.predict([picture])[0]["scores"] == pytest.approx(theirs(folder, picture), abs=1e-5)
+    assert ours.predict([image])[0]["scores"] == pytest.approx(theirs(folder, image), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Readers of the user's pictures: tables, Parquet as Hugging Face writes it, IDX files and torchvision's data sets."""
+"""Readers of the user's images: tables, Parquet as Hugging Face writes it, IDX files and torchvision's data sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo_core import DataError, UnknownName
 
 
 def png(number: int) -> bytes:
-    """A 4×3 picture that says its number in its first pixel."""
+    """A 4×3 image that says its number in its first pixel."""
     pixels = np.full((3, 4, 3), 128, np.uint8)
     pixels[0, 0] = (number // 256, number % 256, 7)
     buffer = io.BytesIO()
@@ -82,7 +82,7 @@ def test_bad_rows_of_tables_are_named(tmp_path: Path) -> None:
     for body, message in [
         ("0001.png,\n", r"t\.csv:2: the label is empty"),
         (",x\n", r"t\.csv:2: the path is empty"),
-        ("0002.png,x\n", r"0002\.png: no such file.* \(1 of 1 pictures of .* are bad\)"),
+        ("0002.png,x\n", r"0002\.png: no such file.* \(1 of 1 images of .* are bad\)"),
         ("../../../../../../../../dev/zero,x\n", "found a pipe, a socket or a device"),
     ]:
         table.write_text("path,label\n" + body)
@@ -107,14 +107,14 @@ def hugging_face(path: Path, values: Sequence[Any], labels: Sequence[Any], names
 
 def test_parquet_with_bytes_is_read_as_hugging_face_writes_it(tmp_path: Path) -> None:
     whole = {"validation_fraction": 0, "test_fraction": 0}
-    pictures = [{"bytes": png(n), "path": f"{n}.png"} for n in range(40)]
+    images = [{"bytes": png(n), "path": f"{n}.png"} for n in range(40)]
     numbered = [n % 2 for n in range(40)]
-    named = labelled(hugging_face(tmp_path / "a.parquet", pictures, numbered, ("neg", "pos")), **whole)
+    named = labelled(hugging_face(tmp_path / "a.parquet", images, numbered, ("neg", "pos")), **whole)
     assert named.labels == ("neg", "pos") and numbers(named) == {"train": list(range(40))}
     assert named.samples("train")[3].label == "pos" and named.samples("train")[3].name.endswith("a.parquet: row 4")
     plain = labelled(hugging_face(tmp_path / "b.parquet", [png(n) for n in range(40)], numbered), **whole)
     assert plain.labels == ("0", "1") and numbers(plain) == numbers(named)
-    texts = labelled(hugging_face(tmp_path / "c.parquet", pictures, [f"c{n}" for n in numbered]), **whole)
+    texts = labelled(hugging_face(tmp_path / "c.parquet", images, [f"c{n}" for n in numbered]), **whole)
     assert texts.labels == ("c0", "c1")
     split = numbers(labelled(f"{tmp_path}/[bc].parquet", labels=("c0", "c1"), image_column="image"))
     assert sum(map(len, split.values())) == 80 and not set(split["train"]) & set(split["test"])
@@ -122,11 +122,11 @@ def test_parquet_with_bytes_is_read_as_hugging_face_writes_it(tmp_path: Path) ->
 
 
 def test_bad_parquet_is_named(tmp_path: Path) -> None:
-    bad = hugging_face(tmp_path / "a.parquet", [png(1), b"no picture"], ["x", "y"])
-    with pytest.raises(DataError, match=r"a\.parquet: row 2: not a picture.* \(1 of 2 pictures of .* are bad\)"):
+    bad = hugging_face(tmp_path / "a.parquet", [png(1), b"no image"], ["x", "y"])
+    with pytest.raises(DataError, match=r"a\.parquet: row 2: not an image.* \(1 of 2 images of .* are bad\)"):
         labelled(bad)
     none = hugging_face(tmp_path / "b.parquet", [{"bytes": png(1), "path": ""}, {"bytes": None, "path": "x"}], [0, 1])
-    with pytest.raises(DataError, match=r"b\.parquet: row 2: no bytes of a picture"):
+    with pytest.raises(DataError, match=r"b\.parquet: row 2: no bytes of an image"):
         labelled(none)
     with pytest.raises(DataError, match="label is a name or a whole number, found float"):
         labelled(hugging_face(tmp_path / "c.parquet", [png(1)], [0.5]))
@@ -186,7 +186,7 @@ def test_idx_files_that_lie_are_refused(tmp_path: Path) -> None:
             parse_idx(data, dimensions=3, where="x")
     write_idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(dump_idx(np.zeros(59, np.uint8)))
-    with pytest.raises(DataError, match="59 labels for 60 pictures"):
+    with pytest.raises(DataError, match="59 labels for 60 images"):
         labelled(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match="the file with its labels is missing"):
@@ -227,8 +227,8 @@ def test_a_torchvision_set_of_files_is_decoded_by_us(tmp_path: Path) -> None:
         fill(tmp_path / "eurosat" / "2750" / ("Forest", "River")[number % 2], [number])
     data = read_torchvision(TorchvisionSet(set="EuroSAT", root=str(tmp_path), test_fraction=0.3))
     assert data.labels == ("Forest", "River") and everything(numbers(data)) == list(range(30))
-    (tmp_path / "eurosat" / "2750" / "Forest" / "0000.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"0000\.png: not a picture.* \(1 of 30 pictures of .* are bad\)"):
+    (tmp_path / "eurosat" / "2750" / "Forest" / "0000.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"0000\.png: not an image.* \(1 of 30 images of .* are bad\)"):
         read_torchvision(TorchvisionSet(set="EuroSAT", root=str(tmp_path)))
 
 

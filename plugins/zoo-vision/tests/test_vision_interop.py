@@ -132,8 +132,8 @@ def test_one_folder_opens_in_timm_and_in_transformers_with_equal_outputs(case: s
     if foreign.labels:
         assert tuple(theirs.config.id2label.values()) == LABELS and theirs.config.label2id["dog"] == 1
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, reader.in_chans), dtype=np.uint8)
-    picture = Image.fromarray(pixels[:, :, 0] if reader.in_chans == 1 else pixels)
-    found = AutoImageProcessor.from_pretrained(tmp_path)(picture, return_tensors="pt")["pixel_values"]
+    image = Image.fromarray(pixels[:, :, 0] if reader.in_chans == 1 else pixels)
+    found = AutoImageProcessor.from_pretrained(tmp_path)(image, return_tensors="pt")["pixel_values"]
     assert torch.allclose(found, reader.normalise(reader.resize_and_crop(pixels)[None]), atol=1e-6)
 
 
@@ -258,7 +258,7 @@ def test_an_epsilon_of_another_size_would_give_other_outputs_and_is_not_exported
         ({"image_mean": [0.5, 0.5, 0.5]}, "mean"),
     ],
 )
-def test_pictures_that_ours_would_prepare_otherwise_are_refused(
+def test_images_that_ours_would_prepare_otherwise_are_refused(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     native(tmp_path, ViTForImageClassification)

@@ -165,7 +165,7 @@ def test_a_classifier_becomes_an_encoder_for_contrast_and_for_features(zoo: Zoo)
 # ------------------------------------------------------------------------------------------ tensors of another shape
 
 
-def test_a_grey_first_convolution_sees_what_the_coloured_one_saw_of_a_grey_picture(zoo: Zoo) -> None:
+def test_a_grey_first_convolution_sees_what_the_coloured_one_saw_of_a_grey_image(zoo: Zoo) -> None:
     coloured = model(zoo, "resnet_nano", num_classes=4)
     grey, adaptation = rebuilt(zoo, coloured, "resnet_nano", Head(task="image-classification", labels=4), in_chans=1)
     assert adaptation.resized == ("conv1.weight",)

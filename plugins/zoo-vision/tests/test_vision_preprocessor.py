@@ -48,8 +48,8 @@ def timm_pixels(array: Pixels, config: ImagePreprocessorConfig, mode: str) -> An
         crop_pct=config.crop_pct,
         normalize=False,
     )
-    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    return transform(picture.convert(mode))
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    return transform(image.convert(mode))
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
@@ -57,7 +57,7 @@ def timm_pixels(array: Pixels, config: ImagePreprocessorConfig, mode: str) -> An
     "shape", [(28, 28), (500, 333), (61, 500), (224, 300), (257, 256), (28, 500), (97, 450), (29, 41)]
 )
 @pytest.mark.parametrize(("size", "crop_pct"), [(224, 0.875), (64, 0.9), (32, 1.0), (99, 0.95)])
-def test_colour_pictures_equal_timms_to_the_pixel(
+def test_colour_images_equal_timms_to_the_pixel(
     shape: tuple[int, int], size: int, crop_pct: float, interpolation: Any
 ) -> None:
     config = ImagePreprocessorConfig(img_size=size, crop_pct=crop_pct, interpolation=interpolation, **RGB)
@@ -75,7 +75,7 @@ def test_grey_and_colour_meet_as_in_pillow_and_timm(channels: int, settings: dic
     assert torch.equal(ImagePreprocessor(config).resize_and_crop(array), expected)
 
 
-def test_normalised_pictures_equal_timms() -> None:
+def test_normalised_images_equal_timms() -> None:
     from timm.data.transforms_factory import create_transform
 
     config = ImagePreprocessorConfig(img_size=64, crop_pct=0.9, **RGB)
@@ -89,14 +89,14 @@ def test_normalised_pictures_equal_timms() -> None:
     torch.testing.assert_close(normalised[0], transform(Image.fromarray(array)))
 
 
-def test_a_picture_of_the_wanted_size_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_of_the_wanted_size_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     array = noise(32, 32, 1)
     monkeypatch.setattr(Image, "fromarray", None)
     assert np.array_equal(preprocessor(img_size=32, **GREY).resize_and_crop(array)[0].numpy(), array[:, :, 0])
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_what_comes_out_shares_no_memory_and_read_only_pictures_are_fine(channels: int) -> None:
+def test_what_comes_out_shares_no_memory_and_read_only_images_are_fine(channels: int) -> None:
     array = noise(16, 16, channels)
     before = array.copy()
     array.flags.writeable = False
@@ -122,16 +122,16 @@ def test_transparent_pixels_show_the_background() -> None:
     assert abs(int(grey[0, 0, 0]) - (0.299 * 200 + 0.587 * 100)) <= 1
 
 
-def test_a_picture_as_thin_as_a_hair_is_fitted_without_filling_the_memory() -> None:
+def test_a_image_as_thin_as_a_hair_is_fitted_without_filling_the_memory() -> None:
     array = np.broadcast_to(np.arange(30_000, dtype=np.int64)[:, None, None] * 256 // 30_000, (30_000, 1, 1))
     one = preprocessor(img_size=224, **GREY)
-    for picture in (array.astype(np.uint8), array.astype(np.uint8).transpose(1, 0, 2)):
-        fitted = one.resize_and_crop(picture)
+    for image in (array.astype(np.uint8), array.astype(np.uint8).transpose(1, 0, 2)):
+        fitted = one.resize_and_crop(image)
         assert fitted.shape == (1, 224, 224)
         assert set(np.unique(fitted.numpy()).tolist()) <= {127, 128}
 
 
-def test_squashing_keeps_the_whole_picture() -> None:
+def test_squashing_keeps_the_whole_image() -> None:
     array = np.zeros((10, 40, 1), np.uint8)
     array[:, :10] = 255
     squashed = preprocessor(img_size=8, interpolation="bilinear", **GREY).resize(array)
@@ -160,7 +160,7 @@ def test_statistics_kept_from_inference_serve_training() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_statistics_are_those_of_the_resized_pictures(channels: Any) -> None:
+def test_statistics_are_those_of_the_resized_images(channels: Any) -> None:
     config = ImagePreprocessorConfig(img_size=12, in_chans=channels)
     samples = [Sample(noise(20 + n, 30, channels, seed=n)) for n in range(7)]
     one = ImagePreprocessor.fit(config, samples)
@@ -170,7 +170,7 @@ def test_statistics_are_those_of_the_resized_pictures(channels: Any) -> None:
     assert ImagePreprocessor.fit(config, iter(samples)).files() == one.files()
 
 
-def test_statistics_read_at_most_2000_pictures_from_start_to_end() -> None:
+def test_statistics_read_at_most_2000_images_from_start_to_end() -> None:
     class Sequence(list[Sample]):
         def __init__(self) -> None:
             self.read: list[int] = []
@@ -188,23 +188,23 @@ def test_statistics_read_at_most_2000_pictures_from_start_to_end() -> None:
     assert set(np.diff(samples.read)) == {3, 4}
 
 
-def test_given_statistics_are_kept_and_no_picture_is_read() -> None:
+def test_given_statistics_are_kept_and_no_image_is_read() -> None:
     one = ImagePreprocessor.fit(ImagePreprocessorConfig(img_size=8, **RGB), [object()])
     assert (one.mean, one.std) == (RGB["mean"], RGB["std"])
     assert one.model_config() == {"img_size": 8, "in_chans": 3}
 
 
-def test_pictures_of_one_colour_are_not_divided_by_nothing() -> None:
+def test_images_of_one_colour_are_not_divided_by_nothing() -> None:
     config = ImagePreprocessorConfig(img_size=2, in_chans=1)
     one = ImagePreprocessor.fit(config, [Sample(np.full((2, 2, 1), 51, np.uint8))] * 3)
     assert one.mean == (0.2,) and one.std == (round(1 / 255, 6),)
 
 
-def test_what_is_no_picture_is_named() -> None:
+def test_what_is_no_image_is_named() -> None:
     config = ImagePreprocessorConfig(img_size=2, in_chans=1)
-    with pytest.raises(DataError, match="no pictures to measure"):
+    with pytest.raises(DataError, match="no images to measure"):
         ImagePreprocessor.fit(config, [])
-    with pytest.raises(DataError, match="sample 2: expected a picture, found str"):
+    with pytest.raises(DataError, match="sample 2: expected an image, found str"):
         ImagePreprocessor.fit(config, [Sample(noise(2, 2, 1)), "words"])
     one = preprocessor(**GREY)
     for array, message in (
@@ -264,7 +264,7 @@ def test_the_file_is_plain_sorted_json() -> None:
         ("std", [1e-300, 1, 1], "image.json: std: must be from 1e-6"),
         ("std", [float("inf"), 1, 1], "image.json: std[0]: expected a number"),
         ("crop_pct", 0, "image.json: crop_pct: must be above 0"),
-        ("crop_pct", 1e-3, "image.json: crop_pct: 0.001 would enlarge pictures to 224000 pixels"),
+        ("crop_pct", 1e-3, "image.json: crop_pct: 0.001 would enlarge images to 224000 pixels"),
         ("interpolation", "lanczos", "image.json: interpolation: expected one of nearest, bilinear, bicubic"),
         ("background", 256, "image.json: background: must be from 0 to 255"),
         ("backgruond", 255, "image.json: backgruond: unknown key"),
@@ -289,12 +289,12 @@ def test_a_setting_that_is_younger_than_the_file_has_its_default() -> None:
 def test_squashing_is_timms_to_the_pixel() -> None:
     from timm.data import create_transform
 
-    picture = np.random.default_rng(0).integers(0, 256, (61, 90, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (61, 90, 3), dtype=np.uint8)
     theirs = create_transform(
         (3, 32, 32), crop_mode="squash", crop_pct=0.875, interpolation="bicubic", mean=(0.0,) * 3, std=(1.0,) * 3
     )
-    ours = preprocessor(img_size=32, crop_mode="squash", crop_pct=0.875, **RGB).resize_and_crop(picture)
-    assert torch.equal((theirs(Image.fromarray(picture)) * 255).round().to(torch.uint8), ours)
+    ours = preprocessor(img_size=32, crop_mode="squash", crop_pct=0.875, **RGB).resize_and_crop(image)
+    assert torch.equal((theirs(Image.fromarray(image)) * 255).round().to(torch.uint8), ours)
 
 
 @pytest.mark.parametrize("field", ["img_size", "in_chans", "mean", "std"])
@@ -324,7 +324,7 @@ def test_what_is_no_description_is_refused(content: bytes | None, message: str) 
     assert message in caught.value.message
 
 
-def test_impossible_settings_are_refused_before_any_picture_is_read() -> None:
+def test_impossible_settings_are_refused_before_any_image_is_read() -> None:
     for settings, message in (({"img_size": 5000}, "img_size: must be from 1"), ({"crop_pct": 0.001}, "crop_pct")):
         with pytest.raises(UsageError, match=message):
             ImagePreprocessor.fit(ImagePreprocessorConfig(**settings), [object()])

@@ -33,7 +33,7 @@ def encoded() -> bytes:
     return buffer.getvalue()
 
 
-def test_every_form_of_a_picture_gives_the_same_pixels(path: Path) -> None:
+def test_every_form_of_a_image_gives_the_same_pixels(path: Path) -> None:
     exact = COLOUR / np.float32(255)
     forms = [
         Image(path),
@@ -67,11 +67,11 @@ def test_grey_arrays_get_a_channel() -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (7, "expected a picture, found int"),
+        (7, "expected an image, found int"),
         (None, "found NoneType"),
         ([COLOUR], "found list"),
         ("no/such.png", "no/such.png: no such file"),
-        (b"no", "not a picture"),
+        (b"no", "not an image"),
         (np.zeros((3, 5, 7), np.uint8), r"channels, found \(3, 5, 7\)"),
         (np.zeros((5,), np.uint8), r"found \(5,\)"),
         (np.zeros((0, 4, 3), np.uint8), "without pixels"),
@@ -85,7 +85,7 @@ def test_grey_arrays_get_a_channel() -> None:
         (torch.zeros(3, 5, 7, dtype=torch.int64), "must be uint8"),
     ],
 )
-def test_what_is_no_picture_is_named_by_its_number(item: object, message: str) -> None:
+def test_what_is_no_image_is_named_by_its_number(item: object, message: str) -> None:
     with pytest.raises(DataError, match=r"^input 3: .*" + message):
         pixels_of(item, 2)
 
@@ -104,7 +104,7 @@ def test_labels_and_names_need_no_decoding(tmp_path: Path) -> None:
     assert sample.label == "cat" and sample.name == str(tmp_path / "missing.png") and "missing.png" in repr(sample)
     with pytest.raises(DataError, match=r"missing\.png: no such file"):
         _ = sample.image
-    with pytest.raises(DataError, match="row 4: not a picture"):
+    with pytest.raises(DataError, match="row 4: not an image"):
         _ = Image(b"no", name="row 4").image
     assert Image(COLOUR).name == "" and Image(COLOUR).image is COLOUR
 

@@ -50,7 +50,7 @@ class Shelf:
 
 
 def clothes(train: int = 240, test: int = 20) -> dict[str, bytes]:
-    """Stand-ins for the four official files: pictures of 3×3 pixels that say their number."""
+    """Stand-ins for the four official files: images of 3×3 pixels that say their number."""
     files = {}
     for part, count in (("train", train), ("t10k", test)):
         pixels = np.zeros((count, 3, 3), np.uint8)
@@ -99,7 +99,7 @@ def test_a_fetched_data_set_is_read_and_not_fetched_again(fetcher: Fetcher, shel
     assert shelf.asked == ["dataset-fashion-mnist"]
 
 
-def picture(number: int, *, side: int = 64, mode: str = "RGBA") -> bytes:
+def png(number: int, *, side: int = 64, mode: str = "RGBA") -> bytes:
     pixels = np.random.default_rng(number).integers(0, 256, (side, side, len(mode)), dtype=np.uint8)
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "PNG")
@@ -115,11 +115,11 @@ def test_emoji_are_prepared_by_category_and_variants_stay_together(monkeypatch: 
         skins = {tone: {"image": f"1f6{number:02x}-{tone}.png"} for tone in ("1f3fb", "1f3ff")} if number % 2 else {}
         table.append({"image": image, "category": ("Things", "People")[number % 2], "skin_variations": skins})
         for name in (image, *(variant["image"] for variant in skins.values())):
-            members[f"package/img/google/64/{name}"] = picture(len(members), mode="RGB" if number == 3 else "RGBA")
+            members[f"package/img/google/64/{name}"] = png(len(members), mode="RGB" if number == 3 else "RGBA")
     table += [{"image": f"2b5{number}.png", "category": "Things"} for number in range(10)]
-    members |= {f"package/img/google/64/2b5{number}.png": picture(1000) for number in range(10)}  # copies
+    members |= {f"package/img/google/64/2b5{number}.png": png(1000) for number in range(10)}  # copies
     table.append({"image": "2a00.png", "category": "Component"})
-    members |= {"package/img/google/64/2a00.png": picture(2000), "package/img/google/64/unlisted.png": picture(2001)}
+    members |= {"package/img/google/64/2a00.png": png(2000), "package/img/google/64/unlisted.png": png(2001)}
     members |= {"package/emoji.json": json.dumps(table).encode(), "package/README.md": b"no"}
     kept = sources.fetch_emoji(Fetcher(Path(), lambda line: None, client=Shelf(members)), "emoji")
     tones: list[set[bytes]] = []
@@ -127,7 +127,7 @@ def test_emoji_are_prepared_by_category_and_variants_stay_together(monkeypatch: 
         pixels = parse_idx(kept[f"{split}-images.idx"], dimensions=4, where="x")
         labels = parse_idx(kept[f"{split}-labels.idx"], dimensions=1, where="x")
         assert pixels.shape[1:] == (64, 64, 4) and len(pixels) == len(labels) > 0 and (labels == 0).sum() % 3 == 0
-        tones.append({picture.tobytes() for picture in pixels})
+        tones.append({image.tobytes() for image in pixels})
     assert sum(map(len, tones)) == len(set.union(*tones)) == 81  # 80 and one of the copies
     assert sum(len(kept[f"{split}-labels.idx"]) - 8 for split in ("train", "validation", "test")) == 90
 
@@ -137,8 +137,8 @@ def test_stamps_are_packed_in_their_own_sizes(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(catalog, "LABELS", {"stamps": ("animals", "food")})
     names = [f"{('animals', 'food')[n % 2]}/kind/{chr(97 + n // 26)}{chr(97 + n % 26)}x.png" for n in range(70)]
     root = "usr/share/tuxpaint/stamps/"
-    members = {root + name: picture(n, side=20 + n) for n, name in enumerate(names)}
-    members |= {root + "sports/ball.png": picture(900), root + "animals/cat.svg": b"<svg/>"}
+    members = {root + name: png(n, side=20 + n) for n, name in enumerate(names)}
+    members |= {root + "sports/ball.png": png(900), root + "animals/cat.svg": b"<svg/>"}
     kept = sources.fetch_stamps(Fetcher(Path(), lambda line: None, client=Shelf(members)), "stamps")
     (tmp_path / "stamps").mkdir()
     for name, content in kept.items():
@@ -149,12 +149,12 @@ def test_stamps_are_packed_in_their_own_sizes(monkeypatch: pytest.MonkeyPatch, t
     assert sorted(found) == list(range(20, 90)) and len(read.samples("test")) == 14
     for n in (0, 33, 69):
         sample = found[20 + n]
-        expected = np.asarray(Pillow.open(io.BytesIO(picture(n, side=20 + n))))
+        expected = np.asarray(Pillow.open(io.BytesIO(png(n, side=20 + n))))
         assert (sample.image == expected).all() and sample.label == ("animals", "food")[n % 2]
 
 
 def test_classes_that_are_new_at_the_source_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    members = {f"usr/share/tuxpaint/stamps/birds/{chr(97 + n)}{chr(98 + n)}.png": picture(n, side=9) for n in range(40)}
+    members = {f"usr/share/tuxpaint/stamps/birds/{chr(97 + n)}{chr(98 + n)}.png": png(n, side=9) for n in range(40)}
     with pytest.raises(DataError, match="stamps: other classes at the source than expected: birds"):
         sources.fetch_stamps(Fetcher(Path(), lambda line: None, client=Shelf(members)), "stamps")
 
@@ -204,13 +204,13 @@ def test_groups_stay_together_and_classes_keep_their_shares() -> None:
     assert large["train"] == list(range(10))
 
 
-def test_groups_that_share_a_picture_become_one() -> None:
+def test_groups_that_share_a_image_become_one() -> None:
     one, two = np.zeros((1, 1, 4), np.uint8), np.ones((1, 1, 4), np.uint8)
     records = [sources.Record(g, "x", p) for g, p in (("c", one), ("a", two), ("b", one), ("b", two), ("d", one + 7))]
     assert joined_copies(records) == ["a", "a", "a", "a", "d"]
 
 
-def test_shrinking_averages_by_opacity_and_leaves_small_pictures_alone() -> None:
+def test_shrinking_averages_by_opacity_and_leaves_small_images_alone() -> None:
     pixels = np.zeros((4, 6, 4), np.uint8)
     pixels[:2, :2] = (100, 0, 0, 255)
     pixels[0, 0] = (200, 0, 0, 255)

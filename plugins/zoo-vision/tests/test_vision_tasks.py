@@ -1,4 +1,4 @@
-"""What image tasks compute: losses by hand, keyed samples, answers, pictures; whole runs on scikit-learn's digits."""
+"""What image tasks compute: losses by hand, keyed samples, answers, images; whole runs on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def samples(count: int = 12) -> list[LabelledImage]:
         random = np.random.Generator(np.random.Philox(number))
         rows, columns = np.mgrid[:20, :20] - 9.5
         inside = rows**2 + columns**2 < 40 if number % 2 == 0 else np.maximum(abs(rows), abs(columns)) < 6
-        picture = np.full((20, 20, 3), random.integers(0, 80, 3), dtype=np.uint8)
-        picture[inside] = random.integers(150, 256, 3)
-        found.append(LabelledImage(picture, LABELS[number % 2]))
+        image = np.full((20, 20, 3), random.integers(0, 80, 3), dtype=np.uint8)
+        image[inside] = random.integers(150, 256, 3)
+        found.append(LabelledImage(image, LABELS[number % 2]))
     return found
 
 
@@ -200,12 +200,12 @@ def test_two_views_differ_and_evaluation_repeats_itself(zoo: Zoo) -> None:
     assert set(metrics) == {"loss", "accuracy"} and 0 <= metrics["accuracy"] <= 1
 
 
-def test_views_are_paired_with_their_own_picture(zoo: Zoo) -> None:
+def test_views_are_paired_with_their_own_image(zoo: Zoo) -> None:
     chosen = task(
         zoo, ImageContrastive, "image-contrastive",
         configs.ContrastiveConfig(augment=configs.AugmentConfig()), loss=nt_xent(configs.NTXentConfig()),
     )  # fmt: skip
-    # Without augmentation both views are the same picture, so every partner is the nearest of the others.
+    # Without augmentation both views are the same image, so every partner is the nearest of the others.
     output = chosen.step("train", chosen.modules(), batch_of(chosen.dataset(samples(6), train=True)))
     assert float(output.metrics["accuracy"]) == 12 == float(output.weight)
 
@@ -213,7 +213,7 @@ def test_views_are_paired_with_their_own_picture(zoo: Zoo) -> None:
 # ------------------------------------------------------------------------------------------ mixing
 
 
-def test_mixing_takes_shares_of_two_pictures_and_of_their_labels(zoo: Zoo) -> None:
+def test_mixing_takes_shares_of_two_images_and_of_their_labels(zoo: Zoo) -> None:
     images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 8, 8)
     torch.manual_seed(1)
     mixed = mixing.mix(images, mixup=1.0, cutmix=0.0)
@@ -307,7 +307,7 @@ def sections(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_a_classifier_learns_digits_and_leaves_pictures_of_what_it_did(zoo: Zoo, tmp_path: Path) -> None:
+def test_a_classifier_learns_digits_and_leaves_images_of_what_it_did(zoo: Zoo, tmp_path: Path) -> None:
     longer = {"steps": 60, "evaluate_every": 20, "extras": "auto"}
     result = train(sections(training=longer), folder=tmp_path / "run", zoo=zoo)
     assert result.metrics["accuracy"] > 0.5 > 2 * result.baselines["majority"]["accuracy"]
@@ -315,8 +315,8 @@ def test_a_classifier_learns_digits_and_leaves_pictures_of_what_it_did(zoo: Zoo,
     assert "000000000-inputs.png" in artifacts
     assert {f"000000060-validation-{name}.png" for name in ("confusion", "predictions", "explanations")} <= artifacts
     for path in (tmp_path / "run" / "artifacts").iterdir():
-        picture = Pillow.open(io.BytesIO(path.read_bytes()))
-        assert picture.format == "PNG" and min(picture.size) > 50
+        image = Pillow.open(io.BytesIO(path.read_bytes()))
+        assert image.format == "PNG" and min(image.size) > 50
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert any("data_wait" in json.loads(line).get("train", {}) for line in lines)
 
@@ -324,24 +324,24 @@ def test_a_classifier_learns_digits_and_leaves_pictures_of_what_it_did(zoo: Zoo,
 def test_the_checkpoint_answers_arrays_files_folders_and_explains(zoo: Zoo, tmp_path: Path) -> None:
     train(sections(name="resnet_nano.answers", training={"steps": 2}), folder=tmp_path / "run", zoo=zoo)
     loaded = load("resnet_nano.answers", zoo=zoo)
-    picture = np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)
-    (tmp_path / "pictures").mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
     for name in ("a.png", "b.png"):
-        Pillow.fromarray(picture).save(tmp_path / "pictures" / name)
-    answer = loaded.predict(picture, top_k=3)
+        Pillow.fromarray(image).save(tmp_path / "images" / name)
+    answer = loaded.predict(image, top_k=3)
     assert list(answer) == ["label", "score", "scores"] and len(answer["scores"]) == 3
-    assert loaded.predict(picture, top=3) == answer  # as it was called before
-    every = loaded.predict(picture)
+    assert loaded.predict(image, top=3) == answer  # as it was called before
+    every = loaded.predict(image)
     assert set(every["scores"]) == set(loaded.labels) and sum(every["scores"].values()) == pytest.approx(1, abs=1e-5)
-    assert loaded.predict(str(tmp_path / "pictures" / "a.png"), top_k=3) == answer
-    assert loaded.predict(tmp_path / "pictures", top_k=3) == [answer, answer]
-    explained = loaded.predict([picture], explain="gradients")[0]["explanation"]
+    assert loaded.predict(str(tmp_path / "images" / "a.png"), top_k=3) == answer
+    assert loaded.predict(tmp_path / "images", top_k=3) == [answer, answer]
+    explained = loaded.predict([image], explain="gradients")[0]["explanation"]
     assert isinstance(explained, File) and Pillow.open(io.BytesIO(explained.data)).size[0] >= 64
     with pytest.raises(UsageError, match="attention"):
-        loaded.predict([picture], explain="attention")
+        loaded.predict([image], explain="attention")
     with pytest.raises(DataError, match=r"input 2"):
-        loaded.predict([picture, str(tmp_path / "missing.png")])
-    embedding = load("resnet_nano.answers", task="image-feature-extraction", zoo=zoo).predict(picture)["embedding"]
+        loaded.predict([image, str(tmp_path / "missing.png")])
+    embedding = load("resnet_nano.answers", task="image-feature-extraction", zoo=zoo).predict(image)["embedding"]
     assert len(embedding) == 32 and np.linalg.norm(embedding) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -422,7 +422,7 @@ def test_workers_do_not_change_a_pixel(zoo: Zoo) -> None:
         batches = training_batches(parts.train, parts.plan, Cursor(0, 0), rank=0, ranks=1, workers=workers, pin=False)
         seen.append([next(batches).micro_batches[0]["images"] for _ in range(12)])
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
-    # The twelve batches cross an epoch of ten, whose pictures come again, and look different.
+    # The twelve batches cross an epoch of ten, whose images come again, and look different.
     assert not torch.equal(seen[0][0], seen[0][10])
 
 
@@ -451,9 +451,9 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bytes(
     assert final_digest(tmp_path / "broken") == final_digest(tmp_path / "whole")
 
 
-def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path: Path) -> None:
+def test_evaluate_measures_a_folder_of_the_users_own_images(zoo: Zoo, tmp_path: Path) -> None:
     for number, sample in enumerate(samples(24)):
-        place = tmp_path / "pictures" / sample.label
+        place = tmp_path / "images" / sample.label
         place.mkdir(parents=True, exist_ok=True)
         Pillow.fromarray(sample.image).save(place / f"{number}.png")
     recipe = {
@@ -461,12 +461,12 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
         "model": {"name": "resnet_nano", "channels": [8, 8, 8, 16]},
         "preprocessor": {"img_size": 16, "in_chans": 3},
         "task": {"name": "image-classification"},
-        "data": {"name": "labelled-image", "path": str(tmp_path / "pictures"), "test_fraction": 0.3},
+        "data": {"name": "labelled-image", "path": str(tmp_path / "images"), "test_fraction": 0.3},
         "training": {"steps": 4, "batch_size": 4, "extras": "off"},
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert result.card is not None and result.card.labels == LABELS
-    metrics, artifacts, _ = evaluate("resnet_nano.shapes", str(tmp_path / "pictures"), split="train", zoo=zoo)
+    metrics, artifacts, _ = evaluate("resnet_nano.shapes", str(tmp_path / "images"), split="train", zoo=zoo)
     assert {metric.name for metric in metrics} == {"accuracy", "macro_f1", "loss"} and "confusion.png" in artifacts
     task = load("resnet_nano.shapes", zoo=zoo).task
     classes = len(task.labels)
@@ -474,26 +474,26 @@ def test_evaluate_measures_a_folder_of_the_users_own_pictures(zoo: Zoo, tmp_path
     assert set(task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
     assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     one_class = tmp_path / "mine"
-    shutil.copytree(tmp_path / "pictures" / LABELS[0], one_class / LABELS[0])
+    shutil.copytree(tmp_path / "images" / LABELS[0], one_class / LABELS[0])
     whole, *_ = evaluate("resnet_nano.shapes", str(one_class), zoo=zoo)
     assert {(metric.split, metric.samples) for metric in whole} == {
         ("all", len(list((one_class / LABELS[0]).iterdir())))
     }
 
 
-def test_pictures_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Zoo, tmp_path: Path) -> None:
+def test_images_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Zoo, tmp_path: Path) -> None:
     for number, sample in enumerate(samples(40)):
-        place = tmp_path / "pictures" / sample.label
+        place = tmp_path / "images" / sample.label
         place.mkdir(parents=True, exist_ok=True)
         Pillow.fromarray(sample.image).save(place / f"{number}.png")
-    whole = (tmp_path / "pictures" / "disc" / "0.png").read_bytes()
-    (tmp_path / "pictures" / "disc" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    whole = (tmp_path / "images" / "disc" / "0.png").read_bytes()
+    (tmp_path / "images" / "disc" / "cut.png").write_bytes(whole[: len(whole) // 2])
     recipe = {
         "name": "resnet_nano.leftout",
         "model": {"name": "resnet_nano", "channels": [8, 8, 8, 16]},
         "preprocessor": {"img_size": 16, "in_chans": 3},
         "task": {"name": "image-classification"},
-        "data": {"name": "labelled-image", "path": str(tmp_path / "pictures"), "bad": "skip"},
+        "data": {"name": "labelled-image", "path": str(tmp_path / "images"), "bad": "skip"},
         "training": {"steps": 1, "batch_size": 4, "extras": "off"},
     }
     result = train(recipe, folder=tmp_path / "run", zoo=zoo)
@@ -501,7 +501,7 @@ def test_pictures_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Z
     assert "left out: 1 truncated" in (tmp_path / "run" / "log.txt").read_text()
 
 
-def test_unlabelled_pictures_have_no_labels_to_look_at(zoo: Zoo) -> None:
+def test_unlabelled_images_have_no_labels_to_look_at(zoo: Zoo) -> None:
     bare = [Image(sample.image) for sample in samples()]
     output = autoencoder(zoo).step(
         "train", autoencoder(zoo).modules(), batch_of(autoencoder(zoo).dataset(bare, train=True))

@@ -1,4 +1,4 @@
-"""Random changes of training pictures; all of them a function of one sample's own random stream."""
+"""Random changes of training images; all of them a function of one sample's own random stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from zoo_vision.configs.models import AugmentConfig
-from zoo_vision.preprocessor import ImagePreprocessor, Pixels, require_picture
+from zoo_vision.preprocessor import ImagePreprocessor, Pixels, require_image
 
 _Crop = Callable[[Pixels, Generator], Tensor]
 _Change = Callable[[Tensor], Tensor]
@@ -25,7 +25,7 @@ _SIMCLR_CHANCE = 0.8
 
 
 class Augmentation:
-    """Crop, flip, policy, colour, grey, blur and erasing, in this order, and the picture as the model's size.
+    """Crop, flip, policy, colour, grey, blur and erasing, in this order, and the image as the model's size.
 
     The same generator state gives the same pixels, in any process and whatever was drawn before.
     """
@@ -39,36 +39,36 @@ class Augmentation:
         self._places = np.arange(preprocessor.img_size)
 
     def __call__(self, array: Pixels, generator: Generator) -> Tensor:
-        """One augmented picture, uint8 (C, S, S), of an array (H, W, C). Raises `DataError` for what is no picture."""
-        picture = self._crop(array, generator)
+        """One augmented image, uint8 (C, S, S), of an array (H, W, C). Raises `DataError` for what is no image."""
+        image = self._crop(array, generator)
         if self.config.flip and generator.random() < self.config.flip:
-            picture = picture.flip(2)
+            image = image.flip(2)
         if not self._changes:
-            return picture
+            return image
         draws = generator.random(len(self._changes))
         chosen = [change for (chance, change), draw in zip(self._changes, draws, strict=True) if draw < chance]
         if chosen:
             with _keyed(generator):
                 for change in chosen:
-                    picture = change(picture)
-        return picture
+                    image = change(image)
+        return image
 
     def two_views(self, array: Pixels, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Two augmentations of one picture, as contrastive learning compares them."""
+        """Two augmentations of one image, as contrastive learning compares them."""
         return self(array, generator), self(array, generator)
 
     def _whole(self, array: Pixels, generator: Generator) -> Tensor:
         return self.preprocessor.resize_and_crop(array)
 
     def _shifted(self, array: Pixels, generator: Generator) -> Tensor:
-        picture = self.preprocessor.resize_and_crop(array).numpy()
+        image = self.preprocessor.resize_and_crop(array).numpy()
         down, right = generator.integers(-self.config.padding, self.config.padding, size=2, endpoint=True)
         # Clipped places repeat the border, which suits dark, light and photographed grounds alike.
-        picture = picture.take(self._places + down, axis=1, mode="clip")
-        return torch.from_numpy(picture.take(self._places + right, axis=2, mode="clip"))
+        image = image.take(self._places + down, axis=1, mode="clip")
+        return torch.from_numpy(image.take(self._places + right, axis=2, mode="clip"))
 
     def _part(self, array: Pixels, generator: Generator) -> Tensor:
-        require_picture(array)
+        require_image(array)
         # A tensor without memory tells the size, which is all that the draw depends on.
         size = torch.empty((1, *array.shape[:2]), dtype=torch.uint8, device="meta")
         with _keyed(generator):
@@ -79,7 +79,7 @@ class Augmentation:
 
 def _changes(config: AugmentConfig, preprocessor: ImagePreprocessor) -> list[tuple[float, _Change]]:
     """How probable each change is, and the change; the others are left out."""
-    # What is not part of the picture gets the mean: nothing, to the model.
+    # What is not part of the image gets the mean: nothing, to the model.
     nothing = [round(255 * value) for value in preprocessor.mean]
     blur = max(3, preprocessor.img_size // 10 | 1)
     every: tuple[tuple[float, Callable[[], _Change]], ...] = (

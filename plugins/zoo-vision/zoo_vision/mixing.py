@@ -1,4 +1,4 @@
-"""Mixup and CutMix: batches in which pairs of pictures, and their labels, are blended."""
+"""Mixup and CutMix: batches in which pairs of images, and their labels, are blended."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Mixed(NamedTuple):
 
     images: Tensor
     partners: Tensor | None
-    """(B,) which picture each was mixed with; None where nothing was mixed."""
+    """(B,) which image each was mixed with; None where nothing was mixed."""
     share: float | Tensor
-    """Share of a picture's own label; the rest is its partner's."""
+    """Share of an image's own label; the rest is its partner's."""
 
 
 def mix(images: Tensor, *, mixup: float, cutmix: float) -> Mixed:

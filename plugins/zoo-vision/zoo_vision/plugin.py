@@ -19,7 +19,7 @@ def zoo_models() -> list[ModelSpec]:
 
 @hookimpl
 def zoo_data() -> list[DataSpec]:
-    """Readers of the user's pictures, and named data sets."""
+    """Readers of the user's images, and named data sets."""
     return DATA
 
 

@@ -1,4 +1,4 @@
-"""Pictures to what a model reads: size, channels and normalisation, pixel-equal to timm's evaluation transform."""
+"""Images to what a model reads: size, channels and normalisation, pixel-equal to timm's evaluation transform."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from zoo_vision.configs.models import ImagePreprocessorConfig
 IMAGE_FILE = "image.json"
 
 Pixels: TypeAlias = NDArray[np.uint8]
-"""A picture (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
+"""An image (H, W, C) with C of 1, 3 or 4: grey, RGB, RGBA."""
 
 _LARGEST = 4096
 """Most pixels that a side of the model's input may have."""
 _LARGEST_RESIZED = 8192
 """Most pixels of the shorter side before the centre crop."""
 _LONGEST = 20
-"""Pictures that are longer than this many times their shorter side lose their ends before they are resized."""
+"""Images that are longer than this many times their shorter side lose their ends before they are resized."""
 _MEASURED = 2000
-"""Pictures that mean and standard deviation are measured on."""
+"""Images that mean and standard deviation are measured on."""
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,7 +40,7 @@ _RESAMPLING = {
 
 
 class ImagePreprocessor(Preprocessor):
-    """Size, channels and statistics of a model's input, and how pictures are brought there."""
+    """Size, channels and statistics of a model's input, and how images are brought there."""
 
     def __init__(self, config: ImagePreprocessorConfig) -> None:
         """`config` must give mean and std. Raises `UsageError` where it doesn't, and for sizes that nobody can hold."""
@@ -59,15 +59,15 @@ class ImagePreprocessor(Preprocessor):
 
     @classmethod
     def fit(cls, config: ImagePreprocessorConfig, samples: Iterable[Any]) -> Self:
-        """Measure mean and std on the samples' pictures, at most 2,000 evenly spaced ones, unless `config` gives them.
+        """Measure mean and std on the samples' images, at most 2,000 evenly spaced ones, unless `config` gives them.
 
-        Raises `DataError` for samples without a picture or none at all, `UsageError` for impossible sizes.
+        Raises `DataError` for samples without an image or none at all, `UsageError` for impossible sizes.
         """
         if config.mean:
             return cls(config)
         plain = (0.0,) * config.in_chans, (1.0,) * config.in_chans
         unmeasured = cls(dataclasses.replace(config, mean=plain[0], std=plain[1]))
-        mean, std = _measure(unmeasured.resize_and_crop(picture) for picture in _evenly_spaced(samples))
+        mean, std = _measure(unmeasured.resize_and_crop(image) for image in _evenly_spaced(samples))
         return cls(dataclasses.replace(config, mean=mean, std=std))
 
     @classmethod
@@ -105,7 +105,7 @@ class ImagePreprocessor(Preprocessor):
         return {"img_size": self.img_size, "in_chans": self.in_chans}
 
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
-        """Colours, edges and sizes of pictures like these that are lost, from a few of them."""
+        """Colours, edges and sizes of images like these that are lost, from a few of them."""
         found = survey_images(samples)
         kept = 1.0
         if found and self.crop_mode != "squash":
@@ -113,11 +113,11 @@ class ImagePreprocessor(Preprocessor):
         return image_notices(found, channels=self.in_chans, side=self.img_size, kept=kept)
 
     def channels(self, array: Pixels) -> Pixels:
-        """The picture (H, W, in_chans): alpha laid on the background, grey and RGB by luminance (ITU-R 601).
+        """The image (H, W, in_chans): alpha laid on the background, grey and RGB by luminance (ITU-R 601).
 
         Raises `DataError` for anything but a uint8 array (H, W, 1, 3 or 4) with at least one pixel.
         """
-        require_picture(array)
+        require_image(array)
         if array.shape[2] == self.in_chans:
             return array
         if array.shape[2] == 4:
@@ -129,9 +129,9 @@ class ImagePreprocessor(Preprocessor):
         return array
 
     def resize_and_crop(self, array: Pixels) -> Tensor:
-        """The picture as uint8 (C, S, S): shorter side (`squash`: both) resized to S / crop_pct, then the centre.
+        """The image as uint8 (C, S, S): shorter side (`squash`: both) resized to S / crop_pct, then the centre.
 
-        Equal to timm's evaluation transform to the pixel; only pictures more than 20 times as long as wide lose their
+        Equal to timm's evaluation transform to the pixel; only images more than 20 times as long as wide lose their
         ends first, as resizing what the crop throws away could take any amount of memory. Raises as `channels`.
         """
         array = _without_ends(self.channels(array))
@@ -147,7 +147,7 @@ class ImagePreprocessor(Preprocessor):
         return _tensor(_centre(array, self.img_size))
 
     def resize(self, array: Pixels) -> Tensor:
-        """The whole picture as uint8 (C, S, S), whatever its proportions were. Raises as `channels`."""
+        """The whole image as uint8 (C, S, S), whatever its proportions were. Raises as `channels`."""
         array = self.channels(array)
         if array.shape[:2] != (self.img_size, self.img_size):
             array = self._resize(array, self.img_size, self.img_size)
@@ -177,17 +177,17 @@ class ImagePreprocessor(Preprocessor):
         return self._affine[device]
 
     def _resize(self, array: Pixels, height: int, width: int) -> Pixels:
-        picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array))
-        resized = np.asarray(picture.resize((width, height), _RESAMPLING[self.interpolation]))
+        image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array))
+        resized = np.asarray(image.resize((width, height), _RESAMPLING[self.interpolation]))
         return resized.reshape(height, width, array.shape[2])
 
 
-def require_picture(array: Pixels) -> None:
+def require_image(array: Pixels) -> None:
     """Raise `DataError` unless `array` is uint8 (H, W, C), C of 1, 3 or 4, with at least one pixel."""
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
-        raise DataError(f"expected a picture as uint8 array, found {getattr(array, 'dtype', type(array).__name__)}")
+        raise DataError(f"expected an image as uint8 array, found {getattr(array, 'dtype', type(array).__name__)}")
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
-        raise DataError(f"expected a picture of shape (H, W, 1, 3 or 4), found {array.shape}")
+        raise DataError(f"expected an image of shape (H, W, 1, 3 or 4), found {array.shape}")
 
 
 def _require_possible(config: ImagePreprocessorConfig) -> None:
@@ -195,7 +195,7 @@ def _require_possible(config: ImagePreprocessorConfig) -> None:
         raise UsageError(f"img_size: must be from 1 to {_LARGEST}, found {config.img_size}")
     if config.img_size / config.crop_pct >= _LARGEST_RESIZED + 1:
         raise UsageError(
-            f"crop_pct: {config.crop_pct} would enlarge pictures to {config.img_size / config.crop_pct:.0f} pixels"
+            f"crop_pct: {config.crop_pct} would enlarge images to {config.img_size / config.crop_pct:.0f} pixels"
             f" before the crop; at most {_LARGEST_RESIZED} are possible"
         )
     for name, values in (("mean", config.mean), ("std", config.std)):
@@ -227,27 +227,27 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _evenly_spaced(samples: Iterable[Any]) -> Iterator[Pixels]:
-    """Pictures of at most 2,000 samples from the first to the last, decoded one at a time."""
+    """Images of at most 2,000 samples from the first to the last, decoded one at a time."""
     sequence = samples if isinstance(samples, Sequence) else list(samples)
     kept = min(len(sequence), _MEASURED)
     for place in range(kept):
         number = place * len(sequence) // kept
         sample = sequence[number]
         if not hasattr(sample, "image"):
-            raise DataError(f"sample {number + 1}: expected a picture, found {type(sample).__name__}")
+            raise DataError(f"sample {number + 1}: expected an image, found {type(sample).__name__}")
         yield sample.image
 
 
-def _measure(pictures: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measure(images: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel in [0, 1]; sums of whole numbers, so the same on every machine."""
     count, total, squares = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for picture in pictures:
-        flat = picture.numpy().reshape(len(picture), -1).astype(np.int64)
+    for image in images:
+        flat = image.numpy().reshape(len(image), -1).astype(np.int64)
         count += flat.shape[1]
         total = total + flat.sum(1) if total.size else flat.sum(1)
         squares = squares + (flat * flat).sum(1) if squares.size else (flat * flat).sum(1)
     if not count:
-        raise DataError("there are no pictures to measure mean and standard deviation on")
+        raise DataError("there are no images to measure mean and standard deviation on")
     mean = tuple(round(int(part) / count / 255, 6) for part in total)
     spread = (count * int(square) - int(part) ** 2 for square, part in zip(squares, total, strict=True))
     # A channel that never changes must not be divided by nothing: one grey level is the least that can be told apart.
@@ -256,10 +256,10 @@ def _measure(pictures: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float
 
 
 def _opaque(array: Pixels, background: int) -> Pixels:
-    """RGB of an RGBA picture on an even grey."""
-    picture = Image.fromarray(array)
-    ground = Image.new("RGB", picture.size, (background,) * 3)
-    ground.paste(picture, mask=picture)
+    """RGB of an RGBA image on an even grey."""
+    image = Image.fromarray(array)
+    ground = Image.new("RGB", image.size, (background,) * 3)
+    ground.paste(image, mask=image)
     return np.asarray(ground)
 
 

@@ -19,7 +19,7 @@ zoo_api = (2, 0)
 
 SWITCH = "FAULTY"
 BEFORE = ("observer", "preview", "evaluation")
-AFTER = ("pictures", "retrospect", "baselines", "baseline")
+AFTER = ("plots", "retrospect", "baselines", "baseline")
 """`baselines` is the list of them, and `baseline` the first on it."""
 
 _PLUGINS = ("zoo_nlp.plugin", "zoo_vision.plugin", "zoo_speech.plugin", "zoo_gan.plugin")
@@ -77,13 +77,13 @@ class Faulty:
     """What each extra of a task does first."""
 
     def input_artifacts(self, dataset: Any) -> dict[str, bytes]:
-        """And a file of its own, as the others that are pictures, so that there is one whatever the task."""
+        """And a file of its own, as the others that are plots, so that there is one whatever the task."""
         _meet("preview")
         return {**super().input_artifacts(dataset), "first.txt": b"made"}  # type: ignore[misc]
 
     def artifacts(self, modules: Mapping[str, Any], gathered: Mapping[str, Any]) -> dict[str, bytes]:
         """Those of evaluations, and of the final one."""
-        _meet("pictures" if _after() else "evaluation")
+        _meet("plots" if _after() else "evaluation")
         return {**super().artifacts(modules, gathered), "shown.txt": b"made"}  # type: ignore[misc]
 
     def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from zoo_core.registry.checkpoint import open_folder
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.store import Store
 from zoo_core.registry.zoo import Zoo
-from zoo_core.runs.extras import BASELINES, PICTURES, RETROSPECT
+from zoo_core.runs.extras import BASELINES, PLOTS, RETROSPECT
 from zoo_core.runs.record import Record
 from zoo_toys.faulty import AFTER, BEFORE
 
@@ -40,8 +40,8 @@ _CAUSES = {
 _SUBJECTS = {
     "observer": "zoo-faulty: its zoo_step_logged is switched off",
     "preview": "the preview left out",
-    "evaluation": "step 2: pictures of the evaluation left out",
-    "pictures": f"{PICTURES} left out",
+    "evaluation": "step 2: plots of the evaluation left out",
+    "plots": f"{PLOTS} left out",
     "retrospect": f"{RETROSPECT} left out",
     "baselines": f"{BASELINES} left out",
     "baseline": "baseline first left out",
@@ -149,7 +149,7 @@ def amiss(zoo: Zoo, folder: Path, extra: str, way: str) -> list[str]:
         "preview": ("000000000-first.txt" in files) == (extra != "preview"),
         "evaluation": ({"000000002-validation-shown.txt", "000000004-validation-shown.txt"} <= files)
         == (extra != "evaluation"),
-        "pictures": (f"{best:09d}-{split}-shown.txt" in files) == (extra != "pictures"),
+        "plots": (f"{best:09d}-{split}-shown.txt" in files) == (extra != "plots"),
         "retrospect": ("000000004-last.txt" in files) == (extra != "retrospect"),
         "baseline": ("baseline first" in made) == (extra not in ("baseline", "baselines")),
         "other baselines": any(metric.baselines for metric in card.metrics) == (extra != "baselines"),

@@ -13,15 +13,15 @@ class DCGANConfig:
     """Convolutional networks with batch normalisation (Radford et al., ICLR 2016)."""
 
     image_size: int = 64
-    """Side of the square pictures in pixels: 4 or 7, doubled at least once."""
+    """Side of the square images in pixels: 4 or 7, doubled at least once."""
     channels: int = 3
-    """Channels of the pictures: 1 for grey, 3 for RGB."""
+    """Channels of the images: 1 for grey, 3 for RGB."""
     classes: int = 0
     """Classes that both networks are told; 0 for an unconditional model."""
     latent_dim: int = 100
     """Length of a latent vector."""
     width: int = 64
-    """Channels of the finest layers; every halving of the picture doubles them."""
+    """Channels of the finest layers; every halving of the image doubles them."""
     normalise: bool = True
     """Whether layers are followed by batch normalisation, which makes the logits of a batch depend on each other."""
 
@@ -38,9 +38,9 @@ class R3GANConfig:
     """Residual networks without normalisation (Huang et al., NeurIPS 2024); the defaults are the paper's."""
 
     image_size: int = 32
-    """Side of the square pictures in pixels: 4 or 7, doubled at least once. Each doubling is a stage."""
+    """Side of the square images in pixels: 4 or 7, doubled at least once. Each doubling is a stage."""
     channels: int = 3
-    """Channels of the pictures: 1 for grey, 3 for RGB."""
+    """Channels of the images: 1 for grey, 3 for RGB."""
     classes: int = 0
     """Classes that both networks are told; 0 for an unconditional model."""
     latent_dim: int = 64
@@ -121,12 +121,12 @@ class MLPConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig:
-    """Translation of pictures into pictures (Isola et al., CVPR 2017)."""
+    """Translation of images into images (Isola et al., CVPR 2017)."""
 
     image_size: int = 64
-    """Side of the square pictures in pixels; a multiple of 2 to the power of `depth`."""
+    """Side of the square images in pixels; a multiple of 2 to the power of `depth`."""
     channels: int = 3
-    """Channels of the pictures and of the conditions: 1 for grey, 3 for RGB."""
+    """Channels of the images and of the conditions: 1 for grey, 3 for RGB."""
     width: int = 64
     """Channels of the finest layers; each coarser layer has twice as many, up to eight times."""
     depth: int = 5
@@ -154,7 +154,7 @@ class UNetConfig:
 
 
 def stages_of(image_size: int) -> tuple[int, int]:
-    """The side that a picture grows from, 4 or 7, and how often it doubles. Raises ValueError for any other size."""
+    """The side that an image grows from, 4 or 7, and how often it doubles. Raises ValueError for any other size."""
     for base in (4, 7):
         doublings = max(image_size // base, 1).bit_length() - 1
         if doublings and base << doublings == image_size:

@@ -36,7 +36,7 @@ class AdversarialConfig:
     noise: float = 0.0
     """Deviation of the noise on what the discriminator sees (Sønderby et al., 2017)."""
     flip: float = 0.0
-    """Probability of a horizontal flip of training pictures."""
+    """Probability of a horizontal flip of training images."""
 
     def __post_init__(self) -> None:
         """Refuse intervals below 1 and strengths below 0."""
@@ -52,22 +52,22 @@ class AdversarialConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig(AdversarialConfig):
-    """The same for pictures, and what they are scored with."""
+    """The same for images, and what they are scored with."""
 
     features: str = ""
-    """Registered checkpoint in whose features pictures are compared; empty: the pixels, shrunk to 8×8."""
+    """Registered checkpoint in whose features images are compared; empty: the pixels, shrunk to 8×8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig(AdversarialConfig):
-    """The same for pictures made from pictures (Isola et al., CVPR 2017)."""
+    """The same for images made from images (Isola et al., CVPR 2017)."""
 
     condition: Literal["grey", "outline"] = "outline"
-    """What the generator is given of a picture: its grey levels, or its edges as dark lines."""
+    """What the generator is given of an image: its grey levels, or its edges as dark lines."""
     l1: float = 100.0
-    """Strength of the mean absolute difference from the real picture, beside the adversarial loss (equation 4)."""
+    """Strength of the mean absolute difference from the real image, beside the adversarial loss (equation 4)."""
     features: str = ""
-    """Registered checkpoint in whose features pictures are compared; empty: the pixels, shrunk to 8×8."""
+    """Registered checkpoint in whose features images are compared; empty: the pixels, shrunk to 8×8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,11 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSamplingOptions(SamplingOptions):
-    """How a generator of pictures answers a number, a walk such as `3..7` between two, or a picture to find."""
+class ImageSamplingOptions(SamplingOptions):
+    """How a generator of images answers a number, a walk such as `3..7` between two, or an image to find."""
 
     frames: int = 8
-    """Pictures of a walk, both ends included."""
+    """Images of a walk, both ends included."""
     iterations: int = 200
     """Updates of the latent when one is looked for."""
     starts: int = 4
@@ -109,11 +109,11 @@ class PictureSamplingOptions(SamplingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureReaderConfig:
-    """How pictures become what a discriminator sees."""
+class ImageReaderConfig:
+    """How images become what a discriminator sees."""
 
     image_size: int = 32
-    """Side of the square in pixels; smaller and larger pictures are resized."""
+    """Side of the square in pixels; smaller and larger images are resized."""
     channels: Literal[1, 3] = 3
     """1 for grey, 3 for RGB."""
     background: int = 255

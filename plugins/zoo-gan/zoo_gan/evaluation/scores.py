@@ -1,4 +1,4 @@
-"""How far generated pictures are from real ones, in the features of a network that the zoo trained itself.
+"""How far generated images are from real ones, in the features of a network that the zoo trained itself.
 
 Fréchet distance (Heusel et al., 2017) and kernel distance (Bińkowski et al., 2018) through torchmetrics; precision and
 recall as Kynkäänniemi et al., Improved Precision and Recall Metric, NeurIPS 2019, sections 3 and 3.1 define them. The
@@ -18,7 +18,7 @@ from zoo_gan.images.plots import Pixels
 NEIGHBOURS = 3
 """Neighbours whose distance is a sample's radius in precision and recall."""
 LEAST = 10
-"""Fewest pictures of each kind that scores are made of."""
+"""Fewest images of each kind that scores are made of."""
 _SUBSET = 500
 """Samples of a subset of the kernel distance."""
 
@@ -27,7 +27,7 @@ Images = Tensor
 
 
 class FeatureExtractor:
-    """What generated pictures are looked at with; this one sees nothing but the pixels, shrunk to 8×8."""
+    """What generated images are looked at with; this one sees nothing but the pixels, shrunk to 8×8."""
 
     reference = "pixels 8×8"
     """What its features are called beside a figure: `name@sha256:...` where it is a checkpoint."""
@@ -40,7 +40,7 @@ class FeatureExtractor:
         return small.flatten(1).cpu()
 
     def classify(self, images: Images) -> list[str]:
-        """The class of each picture, where it knows classes."""
+        """The class of each image, where it knows classes."""
         raise UsageError("pixels tell no classes apart", hint="set task.features to a classifier")
 
 
@@ -56,18 +56,18 @@ class NetworkFeatures(FeatureExtractor):
         family = zoo.host.find("model", checkpoint.card.model)
         task = next((task for task in family.spec.tasks if task.endswith("feature-extraction")), "")
         if not task or family.spec.modality != "image":
-            raise UsageError(f"{name} has no features to compare pictures by", hint="zoo list --modality image")
+            raise UsageError(f"{name} has no features to compare images by", hint="zoo list --modality image")
         self.reference, self.labels = checkpoint.reference, checkpoint.card.labels
         self._embedder = load(name, task=task, zoo=zoo)
         self._classifier = load(name, zoo=zoo) if self.labels else None
 
     def features(self, images: Images) -> Tensor:
-        """What the network pools of each picture."""
+        """What the network pools of each image."""
         answers = self._embedder.predict(arrays(images), normalize=False)
         return torch.tensor([answer["embedding"] for answer in answers])
 
     def classify(self, images: Images) -> list[str]:
-        """The likeliest label of each picture."""
+        """The likeliest label of each image."""
         if self._classifier is None:
             raise UsageError(f"{self.reference} tells no classes apart", hint="set task.features to a classifier")
         return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top_k=1)]
@@ -79,7 +79,7 @@ def judge_of(name: str) -> FeatureExtractor:
 
 
 def arrays(images: Images) -> list[Pixels]:
-    """Each picture as (S, S, C)."""
+    """Each image as (S, S, C)."""
     return [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
 
 

@@ -1,4 +1,4 @@
-"""Grids of generated pictures as PNG, and their animation as WebP."""
+"""Grids of generated images as PNG, and their animation as WebP."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Pixels = NDArray[np.uint8]
 
 _GAP = 2
 _WANTED = 64
-"""Pixels that small pictures are enlarged to, about."""
+"""Pixels that small images are enlarged to, about."""
 
 
-def png(picture: Pixels) -> bytes:
-    """One picture as it is."""
+def png(image: Pixels) -> bytes:
+    """One image as it is."""
     buffer = io.BytesIO()
-    _image(picture).save(buffer, "PNG", optimize=True)
+    _pillow(image).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def pixels(png: bytes) -> Pixels:
-    """The picture of a PNG that `png` made."""
-    picture = np.asarray(Image.open(io.BytesIO(png)))
-    return picture if picture.ndim == 3 else picture[:, :, None]
+    """The image of a PNG that `png` made."""
+    image = np.asarray(Image.open(io.BytesIO(png)))
+    return image if image.ndim == 3 else image[:, :, None]
 
 
-def grid(pictures: Sequence[Pixels], *, columns: int = 8) -> bytes:
-    """PNG of the pictures, all of one size, row by row on white; small ones enlarged by whole factors."""
+def grid(images: Sequence[Pixels], *, columns: int = 8) -> bytes:
+    """PNG of the images, all of one size, row by row on white; small ones enlarged by whole factors."""
     buffer = io.BytesIO()
-    _sheet(pictures, columns).save(buffer, "PNG", optimize=True)
+    _sheet(images, columns).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -47,17 +47,17 @@ def animation(frames: Sequence[bytes], *, milliseconds: int = 400) -> bytes:
     return buffer.getvalue()
 
 
-def _sheet(pictures: Sequence[Pixels], columns: int) -> Image.Image:
-    height, width = pictures[0].shape[:2]
+def _sheet(images: Sequence[Pixels], columns: int) -> Image.Image:
+    height, width = images[0].shape[:2]
     factor = max(1, round(_WANTED / max(height, width)))
     cell = (width * factor + _GAP, height * factor + _GAP)
-    columns = min(columns, len(pictures))
-    sheet = Image.new("RGB", (cell[0] * columns + _GAP, cell[1] * math.ceil(len(pictures) / columns) + _GAP), "white")
-    for number, picture in enumerate(pictures):
-        image = _image(picture).convert("RGB").resize((width * factor, height * factor), Image.Resampling.NEAREST)
+    columns = min(columns, len(images))
+    sheet = Image.new("RGB", (cell[0] * columns + _GAP, cell[1] * math.ceil(len(images) / columns) + _GAP), "white")
+    for number, one in enumerate(images):
+        image = _pillow(one).convert("RGB").resize((width * factor, height * factor), Image.Resampling.NEAREST)
         sheet.paste(image, (_GAP + number % columns * cell[0], _GAP + number // columns * cell[1]))
     return sheet
 
 
-def _image(picture: Pixels) -> Image.Image:
-    return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else np.ascontiguousarray(picture))
+def _pillow(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else np.ascontiguousarray(image))

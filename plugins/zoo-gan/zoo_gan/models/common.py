@@ -38,7 +38,7 @@ class GAN(nn.Module):
         Args:
             generator: latents (B, Z) and labels (B,) or None to samples.
             discriminator: samples and labels (B,) or None to logits (B,), higher for real ones.
-            sample_shape: shape of one sample, (C, S, S) for pictures.
+            sample_shape: shape of one sample, (C, S, S) for images.
             latent_dim: Z; 0 for a generator that starts from a condition.
             classes: number of classes that both are told; 0 for none.
         """
@@ -141,10 +141,10 @@ def checkpoint_activations(model: nn.Module) -> None:
 
 
 def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """Fit the first and the last convolution to grey or RGB pictures; None for any other tensor.
+    """Fit the first and the last convolution to grey or RGB images; None for any other tensor.
 
-    A grey generator turned RGB makes the same grey pictures, and one turned grey the mean of its channels; a
-    discriminator gives a grey picture the logit that it gave or gives the same picture in RGB.
+    A grey generator turned RGB makes the same grey images, and one turned grey the mean of its channels; a
+    discriminator gives a grey image the logit that it gave or gives the same image in RGB.
     """
     axes = [axis for axis, size in enumerate(tensor.shape) if axis < len(shape) and size != shape[axis]]
     if len(tensor.shape) != len(shape) or len(axes) != 1:

@@ -42,7 +42,7 @@ def build(config: DCGANConfig, head: Head) -> GAN:
 
 
 class Generator(nn.Module):
-    """Transposed convolutions that double the picture from 4 or 7 pixels on."""
+    """Transposed convolutions that double the image from 4 or 7 pixels on."""
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
@@ -67,13 +67,13 @@ class Generator(nn.Module):
         normal_weights(self, _STD) if config.normalise else even_weights(self, slope=0.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Pictures (B, C, S, S) in [-1, 1]."""
+        """Images (B, C, S, S) in [-1, 1]."""
         start = self.latents(latents, labels)[:, :, None, None]  # (B, Z or 2 Z, 1, 1)
         return self.output(self.body(start)).tanh()  # type: ignore[no-any-return]
 
 
 class Discriminator(nn.Module):
-    """Strided convolutions that halve the picture down to 4 or 7 pixels, and one that judges what is left."""
+    """Strided convolutions that halve the image down to 4 or 7 pixels, and one that judges what is left."""
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Discriminator(nn.Module):
         normal_weights(self, _STD) if config.normalise else even_weights(self, slope=_SLOPE)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (B,) of pictures (B, C, S, S)."""
+        """Logits (B,) of images (B, C, S, S)."""
         check_samples(images, self.shape, "images")
         maps = self.body(self.input(images))  # (B, F, 4 or 7, the same)
         logits: Tensor = self.projection(self.output(maps).flatten(), maps.sum((2, 3)), labels)

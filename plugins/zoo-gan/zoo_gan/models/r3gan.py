@@ -10,7 +10,7 @@ Fixup (Zhang et al., ICLR 2019, arXiv 1901.09321) without its scalars. With the 
 
 Other than in the paper: sizes of 7·2ⁿ start from 7×7; classes enter the discriminator by a projection beside the
 unconditional logit, and their embeddings start with the variance of what they meet; everything runs in the precision
-that it is given, without half-precision stages; pictures are cut to [-1, 1] in evaluation mode.
+that it is given, without half-precision stages; images are cut to [-1, 1] in evaluation mode.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Generator(nn.Module):
         self.output = _convolution(widths[-1], config.channels, 1)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Pictures (B, C, S, S), in [-1, 1] in evaluation mode; a cut while training would stop the gradient."""
+        """Images (B, C, S, S), in [-1, 1] in evaluation mode; a cut while training would stop the gradient."""
         scales = self.modulation(self.latents(latents, labels))  # (B, W)
         images: Tensor = self.output(self.stages(self.basis * scales[:, :, None, None]))
         return images if self.training else images.clamp(-1, 1)
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
         self.projection = Projection(widths[0], config.classes, std=1 / math.sqrt(widths[0]))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (B,) of pictures (B, C, S, S)."""
+        """Logits (B,) of images (B, C, S, S)."""
         check_samples(images, self.shape, "images")
         features = self.basis(self.stages(self.input(images))).flatten(1)  # (B, W)
         logits: Tensor = self.projection(self.output(features).squeeze(1), features, labels)
@@ -133,7 +133,7 @@ class _Resampler(nn.Module):
 
 
 class Upsample(_Resampler):
-    """Twice the size, by bilinear interpolation with zeros around the picture."""
+    """Twice the size, by bilinear interpolation with zeros around the image."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, V, H, H) to (B, W, 2 H, 2 H)."""
@@ -145,7 +145,7 @@ class Upsample(_Resampler):
 
 
 class Downsample(_Resampler):
-    """Half the size, by bilinear interpolation without aliasing and with zeros around the picture."""
+    """Half the size, by bilinear interpolation without aliasing and with zeros around the image."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, V, 2 H, 2 H) to (B, W, H, H)."""

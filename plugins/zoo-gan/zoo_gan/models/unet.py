@@ -1,8 +1,8 @@
-"""A U-Net that translates pictures into pictures, and a discriminator that judges patches of them.
+"""A U-Net that translates images into images, and a discriminator that judges patches of them.
 
 Paper: Isola, Zhu, Zhou, Efros, Image-to-Image Translation with Conditional Adversarial Networks (pix2pix), CVPR 2017,
 arXiv 1611.07004, section 6.1, scaled down from 256 pixels by leaving coarse layers out. Other than in the paper:
-normalisation is by picture, which is what its batch normalisation is at its batch size of 1; dropout, the generator's
+normalisation is by image, which is what its batch normalisation is at its batch size of 1; dropout, the generator's
 only noise, is off in evaluation mode, so that a translation can be repeated.
 """
 
@@ -53,10 +53,10 @@ class Generator(nn.Module):
         normal_weights(self, _STD)
 
     def forward(self, condition: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Pictures (B, C, S, S) in [-1, 1] of conditions of the same shape. Raises `UsageError` for labels."""
+        """Images (B, C, S, S) in [-1, 1] of conditions of the same shape. Raises `UsageError` for labels."""
         check_samples(condition, self.shape, "condition")
         if labels is not None:
-            raise UsageError("labels were given to a network whose condition is a picture", hint="leave them out")
+            raise UsageError("labels were given to a network whose condition is an image", hint="leave them out")
         maps = [self.input(condition)]
         for layer in self.down:
             maps.append(layer(maps[-1]))
@@ -67,7 +67,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges every patch of a picture beside its condition (PatchGAN, section 3.2.2)."""
+    """Judges every patch of an image beside its condition (PatchGAN, section 3.2.2)."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -86,13 +86,13 @@ class Discriminator(nn.Module):
         normal_weights(self, _STD)
 
     def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
-        """Logits (B,), each the mean over a picture's patches, of pictures and conditions (B, C, S, S)."""
+        """Logits (B,), each the mean over an image's patches, of images and conditions (B, C, S, S)."""
         return self.patches(images, condition).mean(1)
 
     def patches(self, images: Tensor, condition: Tensor | None) -> Tensor:
         """Logits (B, P) of every patch. Raises `UsageError` without a condition."""
         if condition is None:
-            raise UsageError("the network judges pictures beside their condition, and none was given")
+            raise UsageError("the network judges images beside their condition, and none was given")
         check_samples(images, self.shape, "images")
         check_samples(condition, self.shape, "condition")
         logits: Tensor = self.output(self.body(torch.cat((images, condition), 1))).flatten(1)

@@ -7,11 +7,11 @@ from typing import Any
 from zoo_core.contract import ModelSpec
 
 _IMAGE_TASKS = ("image-generation", "class-conditional-image-generation")
-_PICTURES: dict[str, Any] = {
+_IMAGES: dict[str, Any] = {
     "tasks": _IMAGE_TASKS,
     "modality": "image",
-    "preprocessor": "zoo_gan.preprocessor:PictureReader",
-    "preprocessor_config": "zoo_gan.configs.tasks:PictureReaderConfig",
+    "preprocessor": "zoo_gan.preprocessor:ImageReader",
+    "preprocessor_config": "zoo_gan.configs.tasks:ImageReaderConfig",
     "adapt": "zoo_gan.models.common:adapt",
     # A row a label: those that both data sets know by name are kept.
     "head": ("generator.latents.embedding.", "discriminator.projection.embedding."),
@@ -26,7 +26,7 @@ MODELS = [
         config="zoo_gan.configs.models:DCGANConfig",
         sizes={"tiny": {"width": 32}, "base": {}},
         paper="Unsupervised Representation Learning with Deep Convolutional GANs, ICLR 2016, arXiv 1511.06434",
-        **_PICTURES,
+        **_IMAGES,
     ),
     ModelSpec(
         name="r3gan",
@@ -40,16 +40,16 @@ MODELS = [
         },
         gradient_checkpointing="zoo_gan.models.common:checkpoint_activations",
         paper="The GAN is dead; long live the GAN! A Modern GAN Baseline, NeurIPS 2024, arXiv 2501.05441",
-        **_PICTURES,
+        **_IMAGES,
     ),
     ModelSpec(
         name="pix2pix",
-        summary="translation of pictures into pictures: a U-Net against a judge of patches",
+        summary="translation of images into images: a U-Net against a judge of patches",
         target="zoo_gan.models.unet:build",
         config="zoo_gan.configs.models:UNetConfig",
         sizes={"tiny": {"image_size": 32, "width": 16, "depth": 4, "patch_layers": 1}, "base": {}},
         paper="Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004",
-        **{**_PICTURES, "tasks": ("image-to-image",), "adapt": "", "head": ()},
+        **{**_IMAGES, "tasks": ("image-to-image",), "adapt": "", "head": ()},
     ),
     ModelSpec(
         name="plane_gan",

@@ -11,7 +11,7 @@ _SIDES = ("real", "fake", "side")
 _GENERATION: dict[str, Any] = {
     "loss": "gan-non-saturating",
     "loss_inputs": _SIDES,
-    "predict": "zoo_gan.configs.tasks:PictureSamplingOptions",
+    "predict": "zoo_gan.configs.tasks:ImageSamplingOptions",
     "input_suffixes": RASTER_SUFFIXES,
     "takes_sample_indices": True,
 }
@@ -19,29 +19,29 @@ _GENERATION: dict[str, Any] = {
 TASKS = [
     TaskSpec(
         name="image-generation",
-        summary="a generator of pictures against a discriminator, without labels",
+        summary="a generator of images against a discriminator, without labels",
         target="zoo_gan.tasks.image_generation:ImageGeneration",
         config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
         data=("image", "labelled-image"),
         labelled=False,
-        outputs=("difference", "picture", "animation"),
+        outputs=("difference", "image", "animation"),
         **_GENERATION,
     ),
     TaskSpec(
         name="class-conditional-image-generation",
-        summary="a generator of pictures of a class that one names",
+        summary="a generator of images of a class that one names",
         target="zoo_gan.tasks.image_generation:ImageGeneration",
         config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
         data=("labelled-image",),
         labelled=True,
-        outputs=("label", "difference", "picture", "animation"),
+        outputs=("label", "difference", "image", "animation"),
         **_GENERATION,
     ),
     TaskSpec(
         name="image-to-image",
-        summary="pictures made from their outlines or grey levels, against a judge of patches",
+        summary="images made from their outlines or grey levels, against a judge of patches",
         target="zoo_gan.tasks.image_to_image:ImageToImage",
         config="zoo_gan.configs.tasks:TranslationConfig",
         modality="image",
@@ -50,7 +50,7 @@ TASKS = [
         loss="gan-non-saturating",
         loss_inputs=_SIDES,
         predict="zoo_gan.configs.tasks:TranslationOptions",
-        outputs=("picture",),
+        outputs=("image",),
         input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(

@@ -1,4 +1,4 @@
-"""Two networks against each other as a list of phases: what tasks on pictures and on points share.
+"""Two networks against each other as a list of phases: what tasks on images and on points share.
 
 Paper: Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014, algorithm 1; lazy regularisation: Karras et al.,
 Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, appendix B, and path lengths, its section 3.2.

@@ -1,4 +1,4 @@
-"""Generation of pictures, with and without classes."""
+"""Generation of images, with and without classes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from zoo_core.contract import Baseline, Batch, Dataset, File, SampleKey, TaskCon
 from zoo_core.data import expanded, spread
 from zoo_core.tasks import interval_of_share, known_intervals, label_numbers
 from zoo_gan import sampling
-from zoo_gan.configs.tasks import GenerationConfig, PictureSamplingOptions
+from zoo_gan.configs.tasks import GenerationConfig, ImageSamplingOptions
 from zoo_gan.evaluation import scores
-from zoo_gan.images import plots as pictures
-from zoo_gan.preprocessor import PictureReader
+from zoo_gan.images import plots
+from zoo_gan.preprocessor import ImageReader
 from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 64
@@ -27,21 +27,21 @@ _SERVED = 64
 
 
 class ImageGeneration(AdversarialTask):
-    """The task on pictures; conditional where the checkpoint has labels."""
+    """The task on images; conditional where the checkpoint has labels."""
 
     monitor = ("fid", "min")
     least_samples = scores.LEAST
     directions: Mapping[str, Literal["min", "max"]] = {
         "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
     }  # fmt: skip
-    preprocessor: PictureReader
+    preprocessor: ImageReader
     config: GenerationConfig
 
     def __init__(self, config: GenerationConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without a picture reader."""
+        """Raises `UsageError` for a model without an image reader."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, PictureReader):
-            raise UsageError("image generation needs a model with a picture reader")
+        if not isinstance(context.preprocessor, ImageReader):
+            raise UsageError("image generation needs a model with an image reader")
         if self.model.classes != len(self.labels):
             raise UsageError(
                 f"the model has {self.model.classes} classes, the task {len(self.labels)}",
@@ -52,29 +52,27 @@ class ImageGeneration(AdversarialTask):
 
     @property
     def judge(self) -> scores.FeatureExtractor:
-        """What pictures are scored with, loaded when it is first needed."""
+        """What images are scored with, loaded when it is first needed."""
         if self._judge is None:
             self._judge = scores.judge_of(self.config.features)
         return self._judge
 
     @property
     def judges_classes(self) -> bool:
-        """Whether generated pictures can be asked for their class."""
+        """Whether generated images can be asked for their class."""
         return bool(self.labels) and set(self.labels) <= set(self.judge.labels)
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> RealPictures:
-        """Pictures, their classes where the model has some; in evaluation each comes with a latent of its own."""
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> RealImages:
+        """Images, their classes where the model has some; in evaluation each comes with a latent of its own."""
         labels = label_numbers([sample.label for sample in samples], self.labels) if self.labels else None
-        return RealPictures(
-            samples, labels, self.preprocessor, self.model.latent_dim, self.config.flip if train else 0.0
-        )
+        return RealImages(samples, labels, self.preprocessor, self.model.latent_dim, self.config.flip if train else 0.0)
 
     def real_samples(self, batch: Batch) -> Tensor:
         """(B, C, S, S) from -1 to 1."""
         return self.preprocessor.normalise(batch["images"])
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Features of the real pictures and of as many generated ones, and which of these show the class asked for."""
+        """Features of the real images and of as many generated ones, and which of these show the class asked for."""
         labels = batch.get("labels")
         made = self.preprocessor.denormalise(modules["generator"](batch["latents"], labels))
         looked: dict[str, list[Any]] = {
@@ -89,7 +87,7 @@ class ImageGeneration(AdversarialTask):
         return {**scores.distances(real, made), **right}
 
     def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
-        """That of `class_accuracy`, over generated pictures; distances have none."""
+        """That of `class_accuracy`, over generated images; distances have none."""
         right = list(gathered.get("right", []))
         return known_intervals({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
 
@@ -99,21 +97,21 @@ class ImageGeneration(AdversarialTask):
         return dict.fromkeys(metrics, self.judge.reference)
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
-        """Real pictures of the training split, the best that can be reached, and an untrained generator."""
+        """Real images of the training split, the best that can be reached, and an untrained generator."""
         count = min(len(train), len(test))
         known_intervals, real = spread(train, count), spread(test, count)
-        found: dict[str, Baseline] = {"real pictures": lambda: self._compared(self._real_parts(known_intervals), real)}
+        found: dict[str, Baseline] = {"real images": lambda: self._compared(self._real_parts(known_intervals), real)}
         if self._fresh is not None:
             # Of as many samples as the figures beside it: distances fall with their number.
             found["untrained generator"] = lambda: self._compared(self._untrained_parts(test), test)
         return found
 
-    def predict(self, inputs: Sequence[Any], options: PictureSamplingOptions) -> list[dict[str, Any]]:
-        """What each input asks for: the sample of a number, the walk of `3..7`, or the latent of a picture.
+    def predict(self, inputs: Sequence[Any], options: ImageSamplingOptions) -> list[dict[str, Any]]:
+        """What each input asks for: the sample of a number, the walk of `3..7`, or the latent of an image.
 
-        A sample has its `picture` as PNG, a walk its frames side by side and an `animation`, a picture the nearest one
+        A sample has its `image` as PNG, a walk its frames side by side and an `animation`, an image the nearest one
         that the generator makes, its `latent` and how far it is: `difference`, the mean squared one of values from -1
-        to 1, beside the best of 256 random latents. Raises `DataError` for what is no picture, `UnknownName` for a class.
+        to 1, beside the best of 256 random latents. Raises `DataError` for what is no image, `UnknownName` for a class.
         """
         wanted = [sampling.parse_request(item, options.seed, place) for place, item in enumerate(inputs)]
         numbers = [place for place, one in enumerate(wanted) if isinstance(one, int)]
@@ -123,8 +121,8 @@ class ImageGeneration(AdversarialTask):
             seeds = [int(wanted[place]) for place in places]  # type: ignore[arg-type]
             classes = self._classes(seeds, options.label)
             made = self.sample(seeds, classes)
-            for place, picture, number in zip(places, made, classes or seeds, strict=True):
-                answers[place] = {**self._named(number if classes else None), "picture": _png(picture)}
+            for place, image, number in zip(places, made, classes or seeds, strict=True):
+                answers[place] = {**self._named(number if classes else None), "image": _png(image)}
         for place, (item, one) in enumerate(zip(inputs, wanted, strict=True)):
             if isinstance(one, sampling.Interpolation):
                 answers[place] = self._walk(one, options)
@@ -134,14 +132,14 @@ class ImageGeneration(AdversarialTask):
         return [answers[place] for place in range(len(inputs))]
 
     def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
-        """`grid.png`: all pictures that are of one size."""
-        shown = [pictures.pixels(answer["picture"].data) for answer in answers]
-        same = [picture for picture in shown if picture.shape == shown[0].shape]
-        return {"grid.png": pictures.grid(same)} if len(same) > 1 else {}
+        """`grid.png`: all images that are of one size."""
+        shown = [plots.pixels(answer["image"].data) for answer in answers]
+        same = [image for image in shown if image.shape == shown[0].shape]
+        return {"grid.png": plots.grid(same)} if len(same) > 1 else {}
 
-    def sample(self, seeds: Sequence[int], classes: Sequence[int] | None = None) -> list[pictures.Pixels]:
-        """Pictures (S, S, C), each a function of its seed and its class."""
-        return self._pictures(sampling.seeded_latents(seeds, self.model.latent_dim), classes)
+    def sample(self, seeds: Sequence[int], classes: Sequence[int] | None = None) -> list[plots.Pixels]:
+        """Images (S, S, C), each a function of its seed and its class."""
+        return self._images(sampling.seeded_latents(seeds, self.model.latent_dim), classes)
 
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
@@ -150,43 +148,43 @@ class ImageGeneration(AdversarialTask):
         columns = min(len(self.labels), 10) if self.labels else 8
         count = columns * SHOWN // 8
         classes = [number % columns for number in range(count)] if self.labels else None
-        return {"samples.png": pictures.grid(self.sample(range(count), classes), columns=columns)}
+        return {"samples.png": plots.grid(self.sample(range(count), classes), columns=columns)}
 
     def run_artifacts(self, kept: Mapping[str, Sequence[bytes]]) -> dict[str, bytes]:
         """`training.webp`: the samples of all evaluations, one after the other."""
         frames = kept.get("samples.png", ())
-        return {"training.webp": pictures.animation(frames)} if len(frames) > 1 else {}
+        return {"training.webp": plots.animation(frames)} if len(frames) > 1 else {}
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`real.png`: what the discriminator is given as real."""
         count = min(SHOWN, len(dataset))
         chosen = [dataset.sample(SampleKey(0, 0, place * len(dataset) // count))[0] for place in range(count)]
-        return {"real.png": pictures.grid(scores.arrays(torch.stack(chosen)))}
+        return {"real.png": plots.grid(scores.arrays(torch.stack(chosen)))}
 
-    def _pictures(self, latents: Tensor, classes: Sequence[int] | None) -> list[pictures.Pixels]:
+    def _images(self, latents: Tensor, classes: Sequence[int] | None) -> list[plots.Pixels]:
         device = next(self.model.parameters()).device
         labels = torch.tensor(classes, device=device) if classes else None
         with inference_mode(self.model):
             made = self.model.generator(latents.to(device), labels)
         return scores.arrays(self.preprocessor.denormalise(made))
 
-    def _walk(self, walk: sampling.Interpolation, options: PictureSamplingOptions) -> dict[str, Any]:
+    def _walk(self, walk: sampling.Interpolation, options: ImageSamplingOptions) -> dict[str, Any]:
         first, last = sampling.seeded_latents(walk, self.model.latent_dim)
         classes = self._classes([walk.first], options.label)
-        frames = self._pictures(
+        frames = self._images(
             sampling.between(first, last, options.frames), classes * options.frames if classes else None
         )
         there_and_back = [*frames, *frames[-2:0:-1]]
-        moving = pictures.animation([pictures.grid([frame]) for frame in there_and_back], milliseconds=100)
+        moving = plots.animation([plots.grid([frame]) for frame in there_and_back], milliseconds=100)
         return {
             **self._named(classes[0] if classes else None),
-            "picture": File(".png", pictures.grid(frames, columns=len(frames))),
+            "image": File(".png", plots.grid(frames, columns=len(frames))),
             "animation": File(".webp", moving),
         }
 
-    def _project(self, picture: Tensor, options: PictureSamplingOptions) -> dict[str, Any]:
+    def _project(self, image: Tensor, options: ImageSamplingOptions) -> dict[str, Any]:
         device = next(self.model.parameters()).device
-        target = self.preprocessor.normalise(picture.to(device))
+        target = self.preprocessor.normalise(image.to(device))
         tried = self._classes([0], options.label) if options.label else list(range(len(self.labels)))
         frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         with inference_mode(self.model), torch.enable_grad():
@@ -200,10 +198,10 @@ class ImageGeneration(AdversarialTask):
             finally:
                 for parameter in frozen:
                     parameter.requires_grad_(True)
-        (made,) = self._pictures(found.latent[None], None if found.label is None else [found.label])
+        (made,) = self._images(found.latent[None], None if found.label is None else [found.label])
         return {
             **self._named(found.label),
-            "picture": _png(made),
+            "image": _png(made),
             "difference": found.after,
             "random_difference": found.before,
             "latent": found.latent.tolist(),
@@ -226,7 +224,7 @@ class ImageGeneration(AdversarialTask):
         return [name == self.labels[number] for name, number in zip(seen, labels, strict=True)]
 
     def _compared(self, parts: Iterable[tuple[Tensor, list[int]]], real: Sequence[Any]) -> dict[str, float]:
-        """Metrics of pictures as if they were generated, beside real ones."""
+        """Metrics of images as if they were generated, beside real ones."""
         with inference_mode(self.model):
             seen = self._looked_at(self._real_parts(real))
             return self.summarize({**self._looked_at(parts), "real": seen["made"]})
@@ -240,7 +238,7 @@ class ImageGeneration(AdversarialTask):
         return found
 
     def _real_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
-        """Real pictures (B, C, S, S), uint8, and their classes, some at a time."""
+        """Real images (B, C, S, S), uint8, and their classes, some at a time."""
         for start in range(0, len(samples), _SERVED):
             some = samples[start : start + _SERVED]
             labels: list[int] = []
@@ -249,7 +247,7 @@ class ImageGeneration(AdversarialTask):
             yield torch.stack([self.preprocessor.resize_and_crop(sample.image) for sample in some]), labels
 
     def _untrained_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
-        """As many pictures of a generator with fresh weights, of the samples' classes."""
+        """As many images of a generator with fresh weights, of the samples' classes."""
         assert self._fresh is not None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -269,16 +267,14 @@ def _require_file(item: Any, place: int) -> None:
         )
 
 
-def _png(picture: pictures.Pixels) -> File:
-    return File(".png", pictures.png(picture))
+def _png(image: plots.Pixels) -> File:
+    return File(".png", plots.png(image))
 
 
-class RealPictures(Dataset):
-    """Pictures with their classes, if any, and a latent of their own."""
+class RealImages(Dataset):
+    """Images with their classes, if any, and a latent of their own."""
 
-    def __init__(
-        self, samples: Sequence[Any], labels: Any, reader: PictureReader, latent_dim: int, flip: float
-    ) -> None:
+    def __init__(self, samples: Sequence[Any], labels: Any, reader: ImageReader, latent_dim: int, flip: float) -> None:
         self.samples = samples
         self.labels = labels
         self.reader = reader
@@ -289,13 +285,13 @@ class RealPictures(Dataset):
         return len(self.samples)
 
     def sample(self, key: SampleKey) -> tuple[Tensor, int, Tensor]:
-        """A picture, uint8 (C, S, S), its class (-1 without), and a latent (Z,); all are functions of `key`."""
+        """An image, uint8 (C, S, S), its class (-1 without), and a latent (Z,); all are functions of `key`."""
         generator = key.generator()
         latent = torch.from_numpy(generator.standard_normal(self.latent_dim, dtype=np.float32))
-        picture = self.reader.resize_and_crop(self.samples[key.index].image)
+        image = self.reader.resize_and_crop(self.samples[key.index].image)
         if self.flip and generator.random() < self.flip:
-            picture = picture.flip(2)
-        return picture, -1 if self.labels is None else int(self.labels[key.index]), latent
+            image = image.flip(2)
+        return image, -1 if self.labels is None else int(self.labels[key.index]), latent
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`images` (B, C, S, S), uint8, `latents` (B, Z) and, with classes, `labels` (B,)."""

@@ -1,4 +1,4 @@
-"""Pictures made from pictures: grey levels or outlines in, colours out.
+"""Images made from images: grey levels or outlines in, colours out.
 
 Paper: Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, arXiv 1611.07004.
 """
@@ -15,32 +15,32 @@ from zoo_core import UsageError
 from zoo_core.contract import Batch, Dataset, File, SampleKey, TaskContext, inference_mode
 from zoo_gan.configs.tasks import TranslationConfig, TranslationOptions
 from zoo_gan.evaluation import scores
-from zoo_gan.images import plots as pictures
-from zoo_gan.preprocessor import PictureReader
+from zoo_gan.images import plots
+from zoo_gan.preprocessor import ImageReader
 from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 8
-"""Pictures that an evaluation shows, each as condition, translation and original."""
+"""Images that an evaluation shows, each as condition, translation and original."""
 _SERVED = 32
 _LUMINANCE = (0.299, 0.587, 0.114)
 """ITU-R 601 weights of red, green and blue."""
 
 
 class ImageToImage(AdversarialTask):
-    """The task on pairs that are made of one picture."""
+    """The task on pairs that are made of one image."""
 
     monitor = ("l1", "min")
     directions: Mapping[str, Literal["min", "max"]] = {"feature_distance": "min"}
-    preprocessor: PictureReader
+    preprocessor: ImageReader
     config: TranslationConfig
 
     def __init__(self, config: TranslationConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without a picture reader, or one that starts from latents."""
+        """Raises `UsageError` for a model without an image reader, or one that starts from latents."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, PictureReader):
-            raise UsageError("image-to-image needs a model with a picture reader")
+        if not isinstance(context.preprocessor, ImageReader):
+            raise UsageError("image-to-image needs a model with an image reader")
         if self.model.latent_dim:
-            raise UsageError("image-to-image needs a generator that starts from a picture, such as pix2pix")
+            raise UsageError("image-to-image needs a generator that starts from an image, such as pix2pix")
         self.judge = scores.judge_of(config.features)
 
     def metric_checkpoints(self) -> dict[str, str]:
@@ -48,7 +48,7 @@ class ImageToImage(AdversarialTask):
         return {"feature_distance": self.judge.reference}
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Originals:
-        """Pictures; what the generator is given is made of them batch by batch."""
+        """Images; what the generator is given is made of them batch by batch."""
         return Originals(samples, self.preprocessor, self.config.flip if train else 0.0)
 
     def real_samples(self, batch: Batch) -> Tensor:
@@ -56,7 +56,7 @@ class ImageToImage(AdversarialTask):
         return self.preprocessor.normalise(batch["images"])
 
     def condition(self, batch: Batch) -> Tensor:
-        """The condition (B, C, S, S) of the real pictures."""
+        """The condition (B, C, S, S) of the real images."""
         return condition_of(self.real_samples(batch), self.config.condition)
 
     def generate(self, generator: nn.Module, batch: Batch, real: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class ImageToImage(AdversarialTask):
         return self.config.l1 * (made.float() - real).abs().flatten(1).mean(1).sum()
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Sums over pictures of both differences, and the pictures to show."""
+        """Sums over images of both differences, and the images to show."""
         real, condition = self.real_samples(batch), self.condition(batch)
         made = modules["generator"](condition, None).float().clamp(-1, 1)
         shown = batch["shown"]
@@ -77,7 +77,7 @@ class ImageToImage(AdversarialTask):
         return {**self._differences(made, real), "rows": [list(row) for row in zip(*rows, strict=True)]}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """`l1`, in units of the pixels' range, and `feature_distance`, both means over pictures."""
+        """`l1`, in units of the pixels' range, and `feature_distance`, both means over images."""
         count, l1, far = (gathered[name] for name in ("count", "l1", "feature_distance"))
         assert isinstance(count, Tensor) and isinstance(l1, Tensor) and isinstance(far, Tensor)
         return {"l1": float(l1 / count), "feature_distance": float(far / count)}
@@ -94,7 +94,7 @@ class ImageToImage(AdversarialTask):
         return {"copying the input": self.summarize(dict(total))}
 
     def predict(self, inputs: Sequence[Any], options: TranslationOptions) -> list[dict[str, Any]]:
-        """The translation of each picture, as a PNG. Raises `DataError` for an input that is no image."""
+        """The translation of each image, as a PNG. Raises `DataError` for an input that is no image."""
         answers: list[dict[str, Any]] = []
         device = next(self.model.parameters()).device
         for start in range(0, len(inputs), _SERVED):
@@ -105,16 +105,16 @@ class ImageToImage(AdversarialTask):
                 given = condition_of(given, options.condition)
             with inference_mode(self.model):
                 made = self.model.generator(given, None)
-            answers += [{"picture": File(".png", pictures.png(pixels))} for pixels in self._pixels(made)]
+            answers += [{"image": File(".png", plots.png(pixels))} for pixels in self._pixels(made)]
         return answers
 
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`translations.png`: a row a picture: what was given, what was made of it, and the original."""
+        """`translations.png`: a row an image: what was given, what was made of it, and the original."""
         rows = gathered["rows"]
         assert isinstance(rows, list)
-        return {"translations.png": pictures.grid([picture for row in rows[:SHOWN] for picture in row], columns=3)}
+        return {"translations.png": plots.grid([image for row in rows[:SHOWN] for image in row], columns=3)}
 
     def _differences(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
         # Half, because pixels run over two units.
@@ -126,14 +126,14 @@ class ImageToImage(AdversarialTask):
             "feature_distance": (far[0] - far[1]).norm(dim=1).sum(),
         }
 
-    def _pixels(self, images: Tensor) -> list[pictures.Pixels]:
+    def _pixels(self, images: Tensor) -> list[plots.Pixels]:
         return scores.arrays(self.preprocessor.denormalise(images))
 
 
 class Originals(Dataset):
-    """Pictures, and which of them an evaluation shows."""
+    """Images, and which of them an evaluation shows."""
 
-    def __init__(self, samples: Sequence[Any], reader: PictureReader, flip: float) -> None:
+    def __init__(self, samples: Sequence[Any], reader: ImageReader, flip: float) -> None:
         self.samples = samples
         self.reader = reader
         self.flip = flip
@@ -144,11 +144,11 @@ class Originals(Dataset):
         return len(self.samples)
 
     def sample(self, key: SampleKey) -> tuple[Tensor, bool]:
-        """A picture, uint8 (C, S, S), and whether an evaluation shows it."""
-        picture = self.reader.resize_and_crop(self.samples[key.index].image)
+        """An image, uint8 (C, S, S), and whether an evaluation shows it."""
+        image = self.reader.resize_and_crop(self.samples[key.index].image)
         if self.flip and key.generator().random() < self.flip:
-            picture = picture.flip(2)
-        return picture, key.index in self.shown
+            image = image.flip(2)
+        return image, key.index in self.shown
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`images` (B, C, S, S), uint8, and `shown` (B,)."""
@@ -157,7 +157,7 @@ class Originals(Dataset):
 
 
 def condition_of(images: Tensor, kind: str) -> Tensor:
-    """Grey levels or dark outlines of pictures (B, C, S, S) from -1 to 1, in the same shape and range."""
+    """Grey levels or dark outlines of images (B, C, S, S) from -1 to 1, in the same shape and range."""
     if images.shape[1] == 3:
         weights = images.new_tensor(_LUMINANCE).view(1, 3, 1, 1)
         grey = (images * weights).sum(1, keepdim=True)

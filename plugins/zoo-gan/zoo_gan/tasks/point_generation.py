@@ -27,10 +27,10 @@ class PointGeneration(AdversarialTask):
     monitor = ("high_quality", "max")
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for augmentation, which is for pictures."""
+        """Raises `UsageError` for augmentation, which is for images."""
         super().__init__(config, context)
         if config.augment:
-            raise UsageError("task.augment is for pictures, not for points", hint="leave it out")
+            raise UsageError("task.augment is for images, not for points", hint="leave it out")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> PlanePoints:
         """The points; in evaluation each comes with the latent of the sample it is compared with."""

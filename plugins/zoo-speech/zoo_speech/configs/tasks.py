@@ -42,8 +42,8 @@ class CTCOptions(Config):
     """Whether it is said when each word begins and ends."""
     format: Literal["", "srt", "vtt", "json"] = ""
     """A file of subtitles beside the text: lines of words, or each word in `json`."""
-    picture: bool = False
-    """Whether a picture shows the sound and each character below its time."""
+    plot: Annotated[bool, Formerly("picture")] = False
+    """Whether a plot shows the sound and each character below its time."""
 
     def check(self) -> None:
         """Only a beam search asks a language model."""
@@ -88,8 +88,8 @@ class AudioClassificationOptions(Config):
 
     top_k: Annotated[NonNegativeInt, Formerly("top")] = 0
     """Labels to name with their probabilities, likeliest first; 0 for all."""
-    picture: bool = False
-    """Whether a picture shows what was heard, below its label."""
+    plot: Annotated[bool, Formerly("picture")] = False
+    """Whether a plot shows what was heard, below its label."""
 
 
 class Thresholds(Config):
@@ -138,8 +138,8 @@ class RecognitionOptions(Thresholds):
     """What is spoken, as a code like `de`; empty to let a multilingual model tell by itself."""
     format: Literal["", "srt", "vtt", "json"] = ""
     """A file of subtitles beside the text; needs timestamps, which it asks for by itself."""
-    picture: bool = False
-    """Whether a picture shows which part of the sound the decoder attends to for each token, in the first window."""
+    plot: Annotated[bool, Formerly("picture")] = False
+    """Whether a plot shows which part of the sound the decoder attends to for each token, in the first window."""
 
 
 class EmbeddingOptions(Config):

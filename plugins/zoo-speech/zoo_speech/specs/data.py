@@ -131,7 +131,7 @@ DATA: list[DataSpec] = [
     ),
     DataSpec(
         name="tuxpaint-speech",
-        summary="5,668 captions of pictures, 2.1 hours, 22 languages, nine of them with 299 or more",
+        summary="5,668 captions of images, 2.1 hours, 22 languages, nine of them with 299 or more",
         target="zoo_speech.datasets.catalog:read_transcribed",
         config="zoo_speech.configs.data:Subset",
         modality="speech",

@@ -21,7 +21,7 @@ TASKS: list[TaskSpec] = [
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:RecognitionOptions",
-        outputs=("text", "segments", "language", "file", "picture"),
+        outputs=("text", "segments", "language", "file", "plot"),
         input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
@@ -46,7 +46,7 @@ TASKS: list[TaskSpec] = [
         loss="ctc",
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
         predict="zoo_speech.configs.tasks:CTCOptions",
-        outputs=("text", "segments", "file", "picture"),
+        outputs=("text", "segments", "file", "plot"),
         input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
@@ -60,7 +60,7 @@ TASKS: list[TaskSpec] = [
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:AudioClassificationOptions",
-        outputs=("label", "score", "scores", "picture"),
+        outputs=("label", "score", "scores", "plot"),
         input_suffixes=_SUFFIXES,
     ),
     TaskSpec(

@@ -37,7 +37,7 @@ from zoo_speech.tasks.common import (
     Recordings,
     cover_with_chunks,
     gaps_between,
-    picture_file,
+    plot_file,
 )
 from zoo_speech.visualization.plots import View
 
@@ -111,7 +111,7 @@ class AudioClassification(EncoderTask):
     def predict(self, inputs: Sequence[Any], options: AudioClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each recording and the probabilities of all, or of the likeliest `top_k`. Raises `DataError`.
 
-        With `picture`, also the beginning of what was heard. Where labels are languages and nobody can be speaking, in
+        With `plot`, also the beginning of what was heard. Where labels are languages and nobody can be speaking, in
         silence, noise or hum, the label is empty, there are no scores, and `no_speech` is 1.
         """
         answers: list[dict[str, Any]] = []
@@ -123,13 +123,11 @@ class AudioClassification(EncoderTask):
             found = [
                 self._answer(row, samples, options) for row, samples in zip(probabilities.tolist(), heard, strict=True)
             ]
-            if options.picture:
+            if options.plot:
                 for answer, samples in zip(found, heard, strict=True):
                     title = f"{answer['label']}, {answer['score']:.0%}" if answer["label"] else "no speech"
                     shown = samples[: self.longest]
-                    answer["picture"] = picture_file(
-                        View(samples=shown, rate=self.preprocessor.sampling_rate, title=title)
-                    )
+                    answer["plot"] = plot_file(View(samples=shown, rate=self.preprocessor.sampling_rate, title=title))
             answers += found
         return answers
 

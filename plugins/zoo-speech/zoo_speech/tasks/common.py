@@ -21,7 +21,7 @@ from zoo_speech.datasets.samples import Recording, sample_name
 from zoo_speech.evaluation.transcripts import without_needless_spaces, words_apart
 from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor
-from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization import plots
 from zoo_speech.visualization.subtitles import Segment, cues, subtitles
 
 SERVED = 8
@@ -53,13 +53,13 @@ class SpeechTask(Task):
         """`heard.png` and `heard_1.wav` on: what the model is given of up to 4 recordings in the first epoch."""
         if not isinstance(dataset, Recordings):
             return {}
-        views = [self.view(dataset, SampleKey(0, 0, index)) for index in spread(len(dataset), pictures.MOST)]
+        views = [self.view(dataset, SampleKey(0, 0, index)) for index in spread(len(dataset), plots.MOST)]
         sounds = {f"heard_{number}.wav": _sound(view) for number, view in enumerate(views, start=1)}
-        return {"heard.png": pictures.recordings(views), **sounds}
+        return {"heard.png": plots.recordings(views), **sounds}
 
-    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+    def view(self, dataset: Any, key: SampleKey) -> plots.View:
         """One draw of the task's own data set, to be seen and heard; here the augmented waveform."""
-        return pictures.View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
+        return plots.View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
 
 
 class EncoderTask(SpeechTask):
@@ -70,7 +70,7 @@ class EncoderTask(SpeechTask):
         super().__init__(config, context)
         self.encoder = encoder_of(context.model, self.preprocessor)
 
-    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+    def view(self, dataset: Any, key: SampleKey) -> plots.View:
         """The stretch that the encoder is given, under its name."""
         return self.encoder.view(dataset.chunk(key), dataset.title(key.index))
 
@@ -147,7 +147,7 @@ class ChunkDataset(Recordings):
 
     @abstractmethod
     def title(self, index: int) -> str:
-        """Words above the picture of a recording."""
+        """Words above the plot of a recording."""
 
 
 def spread(size: int, count: int) -> list[int]:
@@ -166,9 +166,9 @@ def word_file(words: Sequence[Segment], form: str) -> File:
     return subtitle_file(words if form == "json" else cues(words), form)
 
 
-def picture_file(view: pictures.View) -> File:
-    """A picture of one recording."""
-    return File(".png", pictures.recordings([view]))
+def plot_file(view: plots.View) -> File:
+    """A plot of one recording."""
+    return File(".png", plots.recordings([view]))
 
 
 def transcript_report(expected: Sequence[str], found: Sequence[str], *, most: int = 20) -> bytes:
@@ -282,7 +282,7 @@ def _size(part: Any) -> int:
     return int(max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx))
 
 
-def _sound(view: pictures.View) -> bytes:
+def _sound(view: plots.View) -> bytes:
     """A WAV file as loud as can be without clipping, whatever the scale of the samples."""
     samples = np.asarray(view.samples, np.float32)
     peak = float(np.abs(samples).max())

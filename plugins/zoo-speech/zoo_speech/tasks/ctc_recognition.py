@@ -32,14 +32,14 @@ from zoo_speech.tasks.common import (
     error_intervals,
     padded,
     padded_masks,
-    picture_file,
+    plot_file,
     spread,
     transcript,
     transcript_report,
     word_errors,
     word_file,
 )
-from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization import plots
 from zoo_speech.visualization.plots import Track, View
 from zoo_speech.visualization.subtitles import Segment, as_data
 
@@ -137,7 +137,7 @@ class CTCRecognition(SpeechTask):
         expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
         views = [self._compared(example) for example in cast("list[_Example]", gathered["examples"])]
         files = {"transcripts.txt": transcript_report(expected, found)}
-        return {**files, "alignment.png": pictures.recordings(views)} if views else files
+        return {**files, "alignment.png": plots.recordings(views)} if views else files
 
     def view(self, dataset: Any, key: SampleKey) -> View:
         """A standardised waveform, its transcript, and what is hidden of it."""
@@ -157,10 +157,10 @@ class CTCRecognition(SpeechTask):
                 yield _Read(samples, row[:length], text)
 
     def _answer(self, parts: Sequence[_Read], options: CTCOptions) -> dict[str, Any]:
-        """Of one recording's pieces; the picture is of the first."""
+        """Of one recording's pieces; the plot is of the first."""
         between = " " if " " in self.characters.symbols else ""
         answer: dict[str, Any] = {"text": between.join(part.text for part in parts if part.text)}
-        if not (options.timestamps or options.format or options.picture):
+        if not (options.timestamps or options.format or options.plot):
             return answer
         alignments = [align(part.log_probs, part.text, self.characters, self.clock) for part in parts]
         said, before = [], 0.0
@@ -171,9 +171,9 @@ class CTCRecognition(SpeechTask):
             answer["segments"] = as_data(said)
         if options.format:
             answer["file"] = word_file(said, options.format)
-        if options.picture:
+        if options.plot:
             first = parts[0]
-            answer["picture"] = picture_file(self._drawn(first.samples, first.text, {"heard": alignments[0]}))
+            answer["plot"] = plot_file(self._drawn(first.samples, first.text, {"heard": alignments[0]}))
         return answer
 
     def _compared(self, example: _Example) -> View:
@@ -239,7 +239,7 @@ class Utterances(Recordings):
         self.frames = frames
         self.texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
         self.targets = [torch.tensor(reader.characters.encode(text), dtype=torch.long) for text in self.texts]
-        self.shown = frozenset() if config else frozenset(spread(len(samples), pictures.MOST))
+        self.shown = frozenset() if config else frozenset(spread(len(samples), plots.MOST))
 
     def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any, bool]:
         """A waveform (N,), its symbols (L,), its text, which of its frames (T,) are hidden, and whether it is shown."""

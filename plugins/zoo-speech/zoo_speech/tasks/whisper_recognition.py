@@ -48,7 +48,7 @@ from zoo_speech.tasks.common import (
     transcript_report,
     word_errors,
 )
-from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization import plots
 from zoo_speech.visualization.subtitles import Segment, as_data
 
 _IGNORED = -100
@@ -161,13 +161,13 @@ class Recognition(SpeechTask):
         files = {"transcripts.txt": transcript_report(expected, found)}
         return {**files, "attention.png": self._attended(examples[0])} if examples else files
 
-    def view(self, dataset: Any, key: SampleKey) -> pictures.View:
+    def view(self, dataset: Any, key: SampleKey) -> plots.View:
         """The spectrogram that the encoder is given, as far as there is speech, and the waveform that it is made of."""
         waveform = dataset.waveform(key.index, key.generator())[: self.window.samples]
         features, _, tokens, *_ = dataset.sample(key)
         title = self.preprocessor.decode(tokens)
         rate = self.preprocessor.sampling_rate
-        return pictures.View(samples=waveform, rate=rate, title=title, spectrogram=features.numpy())
+        return plots.View(samples=waveform, rate=rate, title=title, spectrogram=features.numpy())
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, its weight, and what the encoder made of the batch."""
@@ -199,8 +199,8 @@ class Recognition(SpeechTask):
             answer["no_speech"] = round(recording.silence, 4)
         if options.format:
             answer["file"] = subtitle_file(segments, options.format)
-        if options.picture:
-            answer["picture"] = File(".png", self._attended(self._first_window(recording)))
+        if options.plot:
+            answer["plot"] = File(".png", self._attended(self._first_window(recording)))
         return answer
 
     def _first_window(self, recording: Recording) -> _Example:
@@ -217,7 +217,7 @@ class Recognition(SpeechTask):
         tokens = example.tokens[: cast("Any", self.model).config.max_target_positions - len(example.prompt)]
         with inference_mode(self.model):
             weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
-        return pictures.attention(
+        return plots.attention(
             example.features.numpy(),
             weights.cpu().numpy(),
             [self.preprocessor.decode([token]) for token in tokens],
@@ -227,7 +227,7 @@ class Recognition(SpeechTask):
 
 
 class _Example(NamedTuple):
-    """A window whose picture is shown."""
+    """A window whose plot is shown."""
 
     features: Tensor
     """(M, T)."""

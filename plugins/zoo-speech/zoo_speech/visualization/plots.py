@@ -1,4 +1,4 @@
-"""Pictures of speech: waveforms over log-mel spectrograms, characters at their times, what a decoder attends to.
+"""Plots of speech: waveforms over log-mel spectrograms, characters at their times, what a decoder attends to.
 
 The same input gives the same bytes, whatever the user's settings of matplotlib are.
 """
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 4
-"""Recordings in a picture."""
+"""Recordings in a plot."""
 LONGEST = 30.0
 """Seconds of a recording that are shown."""
 MOST_TOKENS = 80
-"""Rows of a picture of attention."""
+"""Rows of a plot of attention."""
 
 _INK, _FAINT, _OUTLINE = "#303030", "#8a8a8a", "#d4d4d4"
 _SOUND, _SURE, _BLANK, _HIDDEN = "#1f5f99", "#1f5f99", "#dcdcdc", "#ffffff"
@@ -91,7 +91,7 @@ class View:
 def recordings(views: Sequence[View]) -> bytes:
     """PNG of up to 4 recordings below each other: waveform, log-mel, texts and probabilities over a time axis in seconds.
 
-    Each is as wide as the picture; of more than 30 s the first are shown. Characters stand below their times, moved aside
+    Each is as wide as the plot; of more than 30 s the first are shown. Characters stand below their times, moved aside
     where they would touch; where there are too many of them, words do. Raises `DataError` where nothing is to be shown.
     """
     if not views or any(not len(view.samples) for view in views):
@@ -347,7 +347,7 @@ def _width(text: str, size: float = _SIZE) -> float:
 
 
 def _drawable(text: str) -> str:
-    """The text with a replacement sign for every character that the font has no picture of."""
+    """The text with a replacement sign for every character that the font has no glyph for."""
     return "".join(one if ord(one) in _known() and one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 

@@ -19,18 +19,18 @@ from zoo_core.data import (
 
 @dataclass(frozen=True, kw_only=True)
 class Images(SplitOptions, TableOptions):
-    """Pictures without labels from the user's files. Relative paths start at the working folder."""
+    """Images without labels from the user's files. Relative paths start at the working folder."""
 
     path: str
-    """A folder (every picture below it), a pattern like `photos/**/*.jpg`, a table or a folder of IDX files."""
+    """A folder (every image below it), a pattern like `photos/**/*.jpg`, a table or a folder of IDX files."""
     image_column: str = ""
-    """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
+    """Column with the images' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
     validation: float = 0.05
     """Share that is held out, copies staying together; 0 for none."""
     bad: Literal["error", "skip"] = "error"
     """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
     max_bad: float = 0.05
-    """The share of bad pictures up to which `bad: skip` goes on."""
+    """The share of bad images up to which `bad: skip` goes on."""
 
     def __post_init__(self) -> None:
         """Refuse an empty path and shares out of range."""
@@ -43,7 +43,7 @@ class Images(SplitOptions, TableOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImages(SplitOptions, TableOptions):
-    """Labelled pictures. Give `path`, which is split unless it has splits of its own, or give the splits."""
+    """Labelled images. Give `path`, which is split unless it has splits of its own, or give the splits."""
 
     path: str = ""
     """A folder with a folder for each class, or with such folders below train, val and test; a table; a folder of tables,
@@ -55,11 +55,11 @@ class LabelledImages(SplitOptions, TableOptions):
     test: str = ""
     """The same for the test split; may be left out."""
     image_column: str = ""
-    """Column with the pictures' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
+    """Column with the images' paths in tables (`path` by default) or with their bytes in .parquet (`image`)."""
     label_column: str = "label"
     """Column with the name or the number of the class."""
     group_column: str = ""
-    """Column of tables with what a picture belongs to, like its film; no group is in two of the splits made here."""
+    """Column of tables with what an image belongs to, like its film; no group is in two of the splits made here."""
     labels: tuple[str, ...] = ()
     """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
     validation_fraction: float = 0.1
@@ -73,7 +73,7 @@ class LabelledImages(SplitOptions, TableOptions):
     bad: Literal["error", "skip"] = "error"
     """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
     max_bad: float = 0.05
-    """The share of bad pictures up to which `bad: skip` goes on."""
+    """The share of bad images up to which `bad: skip` goes on."""
 
     def __post_init__(self) -> None:
         """Refuse paths, shares and labels that contradict each other."""
@@ -107,7 +107,7 @@ class TorchvisionSet(SplitOptions):
     bad: Literal["error", "skip"] = "error"
     """`error`: one bad header ends the run before it starts; `skip`: decode all once and leave out what is bad."""
     max_bad: float = 0.05
-    """The share of bad pictures up to which `bad: skip` goes on."""
+    """The share of bad images up to which `bad: skip` goes on."""
 
     def __post_init__(self) -> None:
         """Refuse empty names and shares out of range."""

@@ -12,7 +12,7 @@ from zoo_core.contract import LAYERS, SIZE, Formerly, require_layers, require_si
 _BLOCKS = re.compile("depth|layer|block|stage|repeat")
 """What occurs in timm's names of arguments that count blocks."""
 _SIDE = 8192
-"""Longest side of what a preprocessor makes of a picture: a batch of 64 takes 48 GB then, so nobody can read more."""
+"""Longest side of what a preprocessor makes of an image: a batch of 64 takes 48 GB then, so nobody can read more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class ResNetConfig:
     block: Literal["basic", "bottleneck"] = "basic"
     """Two 3×3 convolutions, or 1×1, 3×3, 1×1."""
     stem: Literal["standard", "small"] = "standard"
-    """`standard` makes the picture four times smaller at once; `small` keeps its size, for pictures of up to 64 pixels."""
+    """`standard` makes the image four times smaller at once; `small` keeps its size, for images of up to 64 pixels."""
     img_size: int = 224
     """Side of the square input in pixels; any size works, it is what the preprocessor gives."""
     in_chans: int = 3
@@ -130,22 +130,22 @@ class TimmConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePreprocessorConfig:
-    """How pictures become what a model reads."""
+    """How images become what a model reads."""
 
     img_size: int = 224
     """Side of the square that the model reads, in pixels."""
     in_chans: Literal[1, 3] = 3
     """1 for grey, 3 for RGB."""
     mean: tuple[float, ...] = ()
-    """Mean of each channel in [0, 1]; empty: measured on the training pictures."""
+    """Mean of each channel in [0, 1]; empty: measured on the training images."""
     std: tuple[float, ...] = ()
-    """Standard deviation of each channel in [0, 1]; empty: measured on the training pictures."""
+    """Standard deviation of each channel in [0, 1]; empty: measured on the training images."""
     crop_pct: float = 1.0
-    """Share of the resized picture's shorter side that the centre crop keeps."""
+    """Share of the resized image's shorter side that the centre crop keeps."""
     crop_mode: Literal["center", "squash"] = "center"
-    """`squash` resizes both sides, whatever the picture's proportions; `center` keeps them and loses the ends."""
+    """`squash` resizes both sides, whatever the image's proportions; `center` keeps them and loses the ends."""
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bicubic"
-    """How pictures are resized."""
+    """How images are resized."""
     background: int = 255
     """Grey level, 0 to 255, behind transparent pixels."""
 
@@ -167,14 +167,14 @@ class ImagePreprocessorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What happens to training pictures at random, as a function of seed, epoch and index."""
+    """What happens to training images at random, as a function of seed, epoch and index."""
 
     crop: Literal["none", "pad", "resized"] = "none"
-    """`pad`: shift by up to `padding` pixels; `resized`: a random part of the picture, enlarged (Szegedy et al., 2015)."""
+    """`pad`: shift by up to `padding` pixels; `resized`: a random part of the image, enlarged (Szegedy et al., 2015)."""
     padding: int = 4
     """Pixels for `crop: pad`."""
     scale: tuple[float, float] = (0.35, 1.0)
-    """Share of the picture's area that `crop: resized` keeps, from and to."""
+    """Share of the image's area that `crop: resized` keeps, from and to."""
     flip: float = 0.0
     """Probability of a horizontal flip."""
     policy: Literal["none", "randaugment", "trivialaugment"] = "none"
@@ -184,7 +184,7 @@ class AugmentConfig:
     colour: float = 0.0
     """Strength of random brightness, contrast, saturation and hue; 0 for none, 1 is SimCLR's."""
     grey: float = 0.0
-    """Probability of turning a colour picture grey."""
+    """Probability of turning a colour image grey."""
     blur: float = 0.0
     """Probability of a Gaussian blur."""
     erase: float = 0.0
@@ -203,12 +203,12 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationConfig:
-    """How a classifier of pictures is trained."""
+    """How a classifier of images is trained."""
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """What happens to training pictures at random."""
+    """What happens to training images at random."""
     mixup: float = 0.0
-    """Both parameters of the Beta distribution that pairs of pictures are mixed by (Zhang et al., 2018); 0 for none."""
+    """Both parameters of the Beta distribution that pairs of images are mixed by (Zhang et al., 2018); 0 for none."""
     cutmix: float = 0.0
     """The same for rectangles that are swapped within pairs (Yun et al., 2019); with `mixup` too, each has half the steps."""
 
@@ -225,7 +225,7 @@ class ClassificationOptions:
     top_k: Annotated[int, Formerly("top")] = 0
     """Classes to name with their probabilities, likeliest first; 0 for all."""
     explain: Literal["none", "gradients", "attention"] = "none"
-    """Add a picture of where the answer comes from: integrated gradients, or attention rollout for Vision Transformers."""
+    """Add an image of where the answer comes from: integrated gradients, or attention rollout for Vision Transformers."""
 
     def __post_init__(self) -> None:
         """Refuse a number below 0."""
@@ -235,7 +235,7 @@ class ClassificationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingOptions:
-    """How pictures are embedded."""
+    """How images are embedded."""
 
     normalize: bool = True
     """Scale vectors to length 1, so that their product is the cosine."""
@@ -250,7 +250,7 @@ class MaskedConfig:
     normalize_pixels: bool = True
     """Reconstruct each patch less its mean and by its deviation, which makes better features (section 4.1, table 1d)."""
     augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(crop="resized", scale=(0.2, 1.0), flip=0.5))
-    """What happens to training pictures at random."""
+    """What happens to training images at random."""
 
     def __post_init__(self) -> None:
         """Refuse to hide nothing or everything."""
@@ -275,12 +275,12 @@ class MaskedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig:
-    """How an encoder learns to recognise a picture in another view of it (Chen et al., ICML 2020)."""
+    """How an encoder learns to recognise an image in another view of it (Chen et al., ICML 2020)."""
 
     augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(crop="resized", scale=(0.2, 1.0), flip=0.5, colour=0.5, grey=0.2)
     )
-    """What makes two views of a picture differ."""
+    """What makes two views of an image differ."""
 
 
 @dataclass(frozen=True, kw_only=True)

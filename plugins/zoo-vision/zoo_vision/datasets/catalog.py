@@ -28,7 +28,7 @@ from zoo_vision.datasets.storage import ArrayStorage, ImageSequence, RaggedStora
 
 
 class ImageData(Data):
-    """Pictures by split; none is decoded before it is asked for."""
+    """Images by split; none is decoded before it is asked for."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ImageData(Data):
         self.name = name
         self.labels = tuple(labels)
         self.notices = tuple(notices)
-        """What the user should know before a run: pictures left out, and why."""
+        """What the user should know before a run: images left out, and why."""
         self._splits = dict(splits)
         self._read = list(self._splits.values() if read is None else read)
         self._digest = ""
@@ -61,37 +61,37 @@ class ImageData(Data):
         return self._splits[split]
 
     def digest(self) -> str:
-        """sha256 over the sha256 and the label of every picture that was read, before any subset was drawn."""
+        """sha256 over the sha256 and the label of every image that was read, before any subset was drawn."""
         if not self._digest:
             sha256 = hashlib.sha256()
-            for pictures in self._read:
-                keys = pictures.digests()
-                for key, label in zip(keys, pictures.labels() or [""] * len(keys), strict=True):
+            for images in self._read:
+                keys = images.digests()
+                for key, label in zip(keys, images.labels() or [""] * len(keys), strict=True):
                     sha256.update(f"{key} {label}\n".encode())
                 sha256.update(b"\n")
             self._digest = sha256.hexdigest()
         return self._digest
 
 
-def divided(pictures: ImageSequence, options: SplitOptions, validation: float, test: float) -> dict[str, ImageSequence]:
+def divided(images: ImageSequence, options: SplitOptions, validation: float, test: float) -> dict[str, ImageSequence]:
     """Splits by the rule of `options`, a group and copies never crossing; only those with a share above 0."""
-    keys, groups = pictures.digests(), pictures.groups()
+    keys, groups = images.digests(), images.groups()
     grouped = any(groups)
     units = joined_groups(keys, groups) if grouped else keys
     digests = None if grouped else list(map(bytes.fromhex, keys))
-    places = make_splits(units, options, validation, test, labels=pictures.labels(), digests=digests)
-    return {split: pictures.take(numbers) for split, numbers in places.items()}
+    places = make_splits(units, options, validation, test, labels=images.labels(), digests=digests)
+    return {split: images.take(numbers) for split, numbers in places.items()}
 
 
-def subset(pictures: ImageSequence, count: int | None, seed: int, *, where: str) -> ImageSequence:
+def subset(images: ImageSequence, count: int | None, seed: int, *, where: str) -> ImageSequence:
     """The first `count` samples in an order that `seed` and their content decide. Raises `DataError` if there are fewer."""
     if count is None:
-        return pictures
-    return pictures.take(subset_by_hash(pictures.digests(), count, seed, where=where))
+        return images
+    return images.take(subset_by_hash(images.digests(), count, seed, where=where))
 
 
 def read_prepared(config: Subset, prepared: PreparedFiles, dimensions: int) -> ImageData:
-    """Labelled pictures of IDX files: of one size, (N, H, W) or (N, H, W, C), or one after the other with a file of their sizes."""
+    """Labelled images of IDX files: of one size, (N, H, W) or (N, H, W, C), or one after the other with a file of their sizes."""
     splits = {split: _idx_split(prepared, split, dimensions) for split in SPLITS}
     return _labelled(prepared.name, splits, LABELS[prepared.name], config)
 

@@ -1,4 +1,4 @@
-"""Finds pictures in the user's folders: below a folder for each class, in IDX files, or wherever they are."""
+"""Finds images in the user's folders: below a folder for each class, in IDX files, or wherever they are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _IDX = re.compile(r"(train|t10k)[-.](images|labels)[-.]idx[13][-.]ubyte(\.gz)?")
 
 
 class Found(NamedTuple):
-    """Pictures by split, `WHOLE` where there are none, and what the user should know."""
+    """Images by split, `WHOLE` where there are none, and what the user should know."""
 
     splits: dict[str, ImageSequence]
     notices: tuple[str, ...] = ()
@@ -50,11 +50,11 @@ def is_raster(head: bytes) -> bool:
     return kind is not None and kind.raster
 
 
-_PICTURES = WantedFiles(noun="pictures", suffixes=SUFFIXES, content=is_raster)
+_IMAGES = WantedFiles(noun="images", suffixes=SUFFIXES, content=is_raster)
 
 
-def pictures_of(path: str) -> list[Path]:
-    """The pictures that a path names by itself or by a pattern; none for a folder or a table."""
+def images_of(path: str) -> list[Path]:
+    """The images that a path names by itself or by a pattern; none for a folder or a table."""
     named = matching_files(path) if is_pattern(path) else [expanded(path)]
     return [file for file in named if file.name.lower().endswith(SUFFIXES) and not file.is_dir()]
 
@@ -84,35 +84,35 @@ def idx_files(place: Path) -> dict[str, dict[str, Path]]:
 
 
 def labelled_idx(place: Path, names: Sequence[str]) -> Found:
-    """Labelled pictures of IDX files; a class has its name from `names`, or its number. Raises `DataError`."""
+    """Labelled images of IDX files; a class has its name from `names`, or its number. Raises `DataError`."""
     splits = {}
     for part, files in sorted(idx_files(place).items(), reverse=True):
-        pictures = _idx_pictures(files["images"])
+        images = _idx_images(files["images"])
         if "labels" not in files:
             raise DataError(f"{files['images']}: the file with its labels is missing ({part}-labels-idx1-ubyte)")
         numbers = read_idx(files["labels"], dimensions=1)
-        if len(numbers) != len(pictures):
-            raise DataError(f"{files['labels']}: {len(numbers)} labels for {len(pictures)} pictures")
+        if len(numbers) != len(images):
+            raise DataError(f"{files['labels']}: {len(numbers)} labels for {len(images)} images")
         if names and numbers.max() >= len(names):
             raise DataError(
                 f"{files['labels']}: label {numbers.max()}, but only {len(names)} names are given in labels"
             )
         words = list(names) or [str(number) for number in range(256)]
-        splits["train" if part == "train" else "test"] = ImageSequence(pictures, [words[number] for number in numbers])
+        splits["train" if part == "train" else "test"] = ImageSequence(images, [words[number] for number in numbers])
     return Found(splits if "train" in splits else {WHOLE: splits["test"]})
 
 
 def plain_idx(place: Path) -> Found:
-    """The pictures of the training part of IDX files, or of the other where it is alone."""
+    """The images of the training part of IDX files, or of the other where it is alone."""
     parts = idx_files(place)
     part = "train" if "train" in parts else "t10k"
     left = tuple(f"{parts[other]['images']} left out: it is the test part" for other in sorted(parts) if other != part)
-    return Found({WHOLE: ImageSequence(_idx_pictures(parts[part]["images"]))}, left)
+    return Found({WHOLE: ImageSequence(_idx_images(parts[part]["images"]))}, left)
 
 
 def labelled_folder(place: Path) -> Found:
-    """Pictures below a folder for each class, or below such folders in train, val and test. Raises `DataError`."""
-    found = class_folders(place, _PICTURES)
+    """Images below a folder for each class, or below such folders in train, val and test. Raises `DataError`."""
+    found = class_folders(place, _IMAGES)
     splits = {}
     for split, files in found.splits.items():
         splits[split] = ImageSequence(FileStorage(file.path for file in files), [file.label for file in files])
@@ -120,13 +120,13 @@ def labelled_folder(place: Path) -> Found:
 
 
 def plain_folder(place: Path) -> Found:
-    """Every picture below a folder. Raises `DataError` where there is none."""
-    files, notices = files_below(place, _PICTURES)
+    """Every image below a folder. Raises `DataError` where there is none."""
+    files, notices = files_below(place, _IMAGES)
     return Found({WHOLE: ImageSequence(FileStorage(files))}, notices)
 
 
-def _idx_pictures(path: Path) -> ArrayStorage:
+def _idx_images(path: Path) -> ArrayStorage:
     pixels = read_idx(path, dimensions=3)
     if pixels.dtype != np.uint8 or not pixels.size:
-        raise DataError(f"{path}: no pictures of bytes")
+        raise DataError(f"{path}: no images of bytes")
     return ArrayStorage(pixels, str(path))

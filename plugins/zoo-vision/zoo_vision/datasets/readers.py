@@ -1,4 +1,4 @@
-"""Readers of the user's pictures: what is found is checked, split without leaks and handed over undecoded."""
+"""Readers of the user's images: what is found is checked, split without leaks and handed over undecoded."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from zoo_vision.datasets.folders import (
     WHOLE,
     Found,
     idx_files,
+    images_of,
     labelled_folder,
     labelled_idx,
-    pictures_of,
     plain_folder,
     plain_idx,
     tables_in,
 )
 from zoo_vision.datasets.storage import FileStorage, ImageSequence
-from zoo_vision.datasets.tables import Columns, read_pictures
+from zoo_vision.datasets.tables import Columns, read_tabled_images
 
 
 class Shares(Policy, Protocol):
@@ -76,7 +76,7 @@ class Shares(Policy, Protocol):
 
 
 def read_images(config: Images) -> ImageData:
-    """Pictures of the user's files as `Image`, with a share held out for validation."""
+    """Images of the user's files as `Image`, with a share held out for validation."""
     found = _plain(config.path, config)
     checked, notices = check(found, config, where=config.path)
     splits = divided(checked[WHOLE], config, config.validation, 0.0)
@@ -84,7 +84,7 @@ def read_images(config: Images) -> ImageData:
 
 
 def read_labelled_images(config: LabelledImages) -> ImageData:
-    """Pictures of the user's files as `LabelledImage`. Raises `DataError`, naming the picture, for unknown labels."""
+    """Images of the user's files as `LabelledImage`. Raises `DataError`, naming the image, for unknown labels."""
     if config.path:
         found = _labelled(config.path, config)
     else:
@@ -106,16 +106,16 @@ def read_labelled_images(config: LabelledImages) -> ImageData:
 def assemble(name: str, found: Found, labels: Sequence[str], config: Shares) -> ImageData:
     """Labelled data of what was found: checked, the missing splits made by hash, the training split cut to size."""
     checked, notices = check(found, config, labels, where=name)
-    known = tuple(labels) or sorted_labels(label for pictures in checked.values() for label in set(pictures.labels()))
+    known = tuple(labels) or sorted_labels(label for images in checked.values() for label in set(images.labels()))
     options = SplitOptions(split_rule=config.split_rule, split_seed=config.split_seed)
     if len(known) < 2 and options.split_rule != "none":
         raise DataError(f"{name}: every label is {known[0]!r}; two are needed to tell apart")
-    splits = {split: pictures for split, pictures in checked.items() if split != WHOLE}
+    splits = {split: images for split, images in checked.items() if split != WHOLE}
     if "validation" not in splits and (not splits or options.split_rule != "none"):
         test = 0.0 if splits else config.test_fraction
         whole = checked[WHOLE] if WHOLE in checked else splits.pop("train")
         splits = {**divided(whole, options, config.validation_fraction, test), **splits}
-        notices += class_notices({split: pictures.labels() for split, pictures in splits.items()})
+        notices += class_notices({split: images.labels() for split, images in splits.items()})
     if "train" in splits:
         splits["train"] = subset(splits["train"], config.train_samples, config.subset_seed, where=name)
     told = (*found.notices, *notices, *lookalikes(known), *_twice(checked.values()))
@@ -125,18 +125,18 @@ def assemble(name: str, found: Found, labels: Sequence[str], config: Shares) -> 
 def _twice(read: Iterable[ImageSequence]) -> tuple[str, ...]:
     """Notices of copies, and of copies that have different labels."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for pictures in read:
-        for place, (key, label) in enumerate(zip(pictures.digests(), pictures.labels(), strict=True)):
-            found.setdefault(key, []).append((pictures.name(place), label))
+    for images in read:
+        for place, (key, label) in enumerate(zip(images.digests(), images.labels(), strict=True)):
+            found.setdefault(key, []).append((images.name(place), label))
     return listed_twice(found)
 
 
 def check(
     found: Found, policy: Policy, labels: Sequence[str] = (), *, where: str
 ) -> tuple[dict[str, ImageSequence], tuple[str, ...]]:
-    """The splits without their bad pictures, and what was left out; a label is bad that is none of `labels`, where given.
+    """The splits without their bad images, and what was left out; a label is bad that is none of `labels`, where given.
 
-    With `bad: error` every header is read, with `bad: skip` every picture decoded. Raises `DataError` for bad pictures, or
+    With `bad: error` every header is read, with `bad: skip` every image decoded. Raises `DataError` for bad images, or
     for more of them than `max_bad` allows.
     """
     faults = Faults()
@@ -144,10 +144,10 @@ def check(
         faults.add(*fault)
     kept: dict[str, ImageSequence] = {}
     seen: list[tuple[str, ImageHeader]] = []
-    for split, pictures in found.splits.items():
+    for split, images in found.splits.items():
         good = []
-        for place, label in enumerate(pictures.labels() or [""] * len(pictures)):
-            source, name = pictures.source(place), pictures.name(place)
+        for place, label in enumerate(images.labels() or [""] * len(images)):
+            source, name = images.source(place), images.name(place)
             if labels and label not in labels:
                 faults.add(name, f"label {label!r} is not one of {', '.join(labels)}")
                 continue
@@ -161,13 +161,13 @@ def check(
                 faults.add(name, said, problem.hint)
             else:
                 good.append(place)
-        kept[split] = pictures if len(good) == len(pictures) else pictures.take(good)
-    left = settle_faults(faults, sum(map(len, kept.values())), policy, what="pictures", where=where)
+        kept[split] = images if len(good) == len(images) else images.take(good)
+    left = settle_faults(faults, sum(map(len, kept.values())), policy, what="images", where=where)
     return kept, (*left, *_converted(seen))
 
 
 def _converted(seen: Sequence[tuple[str, ImageHeader]]) -> tuple[str, ...]:
-    """Notices of what decoding leaves out of pictures that it reads."""
+    """Notices of what decoding leaves out of images that it reads."""
     animated = [name for name, header in seen if header.animated]
     deep = [name for name, header in seen if header.deep]
     notices = []
@@ -198,8 +198,8 @@ def _plain(path: str, config: Images) -> Found:
         return plain_idx(place)
     if place.is_dir() and not tables_in(path):
         return plain_folder(place)
-    if pictures := pictures_of(path):
-        return Found({WHOLE: ImageSequence(FileStorage(map(str, pictures)))})
+    if images := images_of(path):
+        return Found({WHOLE: ImageSequence(FileStorage(map(str, images)))})
     return _tabled({WHOLE: _tables(path)}, Columns(config.image_column), (), config)
 
 
@@ -207,7 +207,7 @@ def _tabled(
     parts: Mapping[str, Sequence[Path]], columns: Columns, names: Sequence[str], options: TableOptions
 ) -> Found:
     faults = AllFaults()
-    splits = {split: read_pictures(part, columns, names, options, faults) for split, part in parts.items()}
+    splits = {split: read_tabled_images(part, columns, names, options, faults) for split, part in parts.items()}
     return Found(splits, tuple(faults.notices), tuple(faults.all))
 
 
@@ -218,4 +218,4 @@ def _tables(path: str) -> list[Path]:
     place = expanded(path)
     if not is_pattern(path):
         check_file(place)
-    raise DataError(f"{path}: neither pictures nor tables there", hint="tables end in .csv, .tsv, .jsonl or .parquet")
+    raise DataError(f"{path}: neither images nor tables there", hint="tables end in .csv, .tsv, .jsonl or .parquet")

@@ -1,4 +1,4 @@
-"""What raw picture samples look like."""
+"""What raw image samples look like."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from zoo_core.data import Array, read_image
 
 Source = Path | bytes | Array
-"""A picture file, the bytes of one, or its pixels as uint8 (H, W, C)."""
+"""An image file, the bytes of one, or its pixels as uint8 (H, W, C)."""
 
 
 class Image:
-    """A picture, decoded each time it is asked for."""
+    """An image, decoded each time it is asked for."""
 
     __slots__ = ("_source", "name")
 
@@ -34,7 +34,7 @@ class Image:
 
 
 class LabelledImage(Image):
-    """A picture and the name of its class, which can be read without decoding."""
+    """An image and the name of its class, which can be read without decoding."""
 
     __slots__ = ("label",)
 

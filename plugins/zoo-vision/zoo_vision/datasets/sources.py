@@ -47,23 +47,23 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 """Classes by data set, in the order of their numbers."""
 
 FEWEST = 30
-"""A class of emoji or stamps with fewer pictures is left out."""
+"""A class of emoji or stamps with fewer images is left out."""
 
 LONGEST = 256
 """Pixels of the longer side of a prepared stamp at most."""
 
 
 class Record(NamedTuple):
-    """A picture on its way into a prepared file."""
+    """An image on its way into a prepared file."""
 
     group: str
-    """Pictures of one group stay in one split."""
+    """Images of one group stay in one split."""
     label: str
     pixels: Array
 
 
 def fetch_fashion_mnist(fetcher: Fetcher, name: str) -> dict[str, bytes]:
-    """The Debian package's IDX files, unpacked; 500 pictures of each class of the training part become validation."""
+    """The Debian package's IDX files, unpacked; 500 images of each class of the training part become validation."""
     root = "usr/share/datasets/fashion-mnist/"
     members = fetcher.debian("dataset-fashion-mnist", select=[root + "*.gz"])
     return fashion_mnist({path.removeprefix(root): gzip.decompress(data) for path, data in members.items()})
@@ -73,8 +73,8 @@ def fetch_emoji(fetcher: Fetcher, name: str) -> dict[str, bytes]:
     """The npm package's emoji of 64 pixels with their categories."""
     folder, table = "package/img/google/64/", "package/emoji.json"
     members = fetcher.npm("emoji-datasource-google@16.0.0", select=[folder + "*.png", table])
-    pictures = {path.removeprefix(folder): data for path, data in members.items() if path.startswith(folder)}
-    return _files(emoji(json.loads(members[table]), pictures), name, _stacked)
+    images = {path.removeprefix(folder): data for path, data in members.items() if path.startswith(folder)}
+    return _files(emoji(json.loads(members[table]), images), name, _stacked)
 
 
 def fetch_stamps(fetcher: Fetcher, name: str) -> dict[str, bytes]:
@@ -92,7 +92,7 @@ def fashion_mnist(files: Mapping[str, bytes]) -> dict[str, bytes]:
     pixels = {part: _idx(files, f"{part}-images-idx3-ubyte.gz", 3) for part in ("train", "t10k")}
     labels = {part: _idx(files, f"{part}-labels-idx1-ubyte.gz", 1) for part in ("train", "t10k")}
     places = spread(
-        [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pixels["train"]],
+        [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels["train"]],
         [str(label) for label in labels["train"]],
         validation=1 / 12,
         test=0,
@@ -109,7 +109,7 @@ def fashion_mnist(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return prepared
 
 
-def emoji(table: Sequence[Mapping[str, Any]], pictures: Mapping[str, bytes]) -> list[Record]:
+def emoji(table: Sequence[Mapping[str, Any]], images: Mapping[str, bytes]) -> list[Record]:
     """Emoji and their skin-tone variants in the order of their names; the group is the emoji without person or tone."""
     labels: dict[str, str] = {}
     for entry in table:
@@ -117,16 +117,16 @@ def emoji(table: Sequence[Mapping[str, Any]], pictures: Mapping[str, bytes]) -> 
             labels[variant["image"]] = entry["category"]
     return [
         Record(base_emoji(PurePosixPath(name).stem), labels[name], _rgba(data, name))
-        for name, data in sorted(pictures.items())
+        for name, data in sorted(images.items())
         if name in labels
     ]
 
 
-def stamps(pictures: Mapping[str, bytes]) -> list[Record]:
+def stamps(images: Mapping[str, bytes]) -> list[Record]:
     """Stamps in the order of their paths; stamps of a series (`left` and `right`, 1 and 2) make a group."""
     return [
         Record(series(path), path.split("/")[0], shrunk(_rgba(data, path), LONGEST))
-        for path, data in sorted(pictures.items())
+        for path, data in sorted(images.items())
     ]
 
 
@@ -218,7 +218,7 @@ def spread(groups: Sequence[str], labels: Sequence[str], *, validation: float, t
 
 
 def joined_copies(records: Sequence[Record]) -> list[str]:
-    """The group of each record, groups that share a picture being made one."""
+    """The group of each record, groups that share an image being made one."""
     parent = {record.group: record.group for record in records}
 
     def root(group: str) -> str:

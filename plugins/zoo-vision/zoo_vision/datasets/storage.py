@@ -1,4 +1,4 @@
-"""Where pictures lie until somebody asks for one: as files, as encoded bytes, or as pixels of one size or of many."""
+"""Where images lie until somebody asks for one: as files, as encoded bytes, or as pixels of one size or of many."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class Holder(Protocol):
-    """Pictures by number."""
+    """Images by number."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -34,7 +34,7 @@ class Holder(Protocol):
 
 
 class FileStorage:
-    """Picture files."""
+    """Image files."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = list(paths)
@@ -64,18 +64,18 @@ class FileStorage:
 
 
 class BytesStorage:
-    """Bytes of picture files, from a table."""
+    """Bytes of image files, from a table."""
 
-    def __init__(self, pictures: Sequence[bytes], names: Sequence[str]) -> None:
-        self._pictures = pictures
+    def __init__(self, images: Sequence[bytes], names: Sequence[str]) -> None:
+        self._images = images
         self._names = names
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def source(self, number: int) -> bytes:
         """The bytes."""
-        return self._pictures[number]
+        return self._images[number]
 
     def name(self, number: int) -> str:
         """Table and row."""
@@ -83,11 +83,11 @@ class BytesStorage:
 
     def key(self, number: int) -> str:
         """sha256 of the bytes."""
-        return hashlib.sha256(self._pictures[number]).hexdigest()
+        return hashlib.sha256(self._images[number]).hexdigest()
 
 
 class ArrayStorage:
-    """Pictures of one size: uint8 (N, H, W) or (N, H, W, C)."""
+    """Images of one size: uint8 (N, H, W) or (N, H, W, C)."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8], where: str) -> None:
         """`where` is for messages."""
@@ -104,7 +104,7 @@ class ArrayStorage:
 
     def name(self, number: int) -> str:
         """Data set or file, and the number."""
-        return f"{self._where}: picture {number + 1}"
+        return f"{self._where}: image {number + 1}"
 
     def key(self, number: int) -> str:
         """sha256 of the pixels."""
@@ -112,7 +112,7 @@ class ArrayStorage:
 
 
 class RaggedStorage:
-    """Pictures of many sizes, their pixels one after the other."""
+    """Images of many sizes, their pixels one after the other."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8], shapes: npt.NDArray[Any], where: str) -> None:
         """`pixels` is uint8 (M,), `shapes` (N, 3) with height, width and channels. Raises `DataError` if they disagree."""
@@ -136,7 +136,7 @@ class RaggedStorage:
 
     def name(self, number: int) -> str:
         """Data set and number."""
-        return f"{self._where}: picture {number + 1}"
+        return f"{self._where}: image {number + 1}"
 
     def key(self, number: int) -> str:
         """sha256 of shape and pixels."""
@@ -154,11 +154,11 @@ class ImageSequence(Sequence[Image]):
         numbers: Integers | Sequence[int] | None = None,
         groups: Sequence[str] | None = None,
     ) -> None:
-        """`labels` has one for each picture of the holder, and `groups` what it belongs to; `numbers` says which of them to
+        """`labels` has one for each image of the holder, and `groups` what it belongs to; `numbers` says which of them to
         have, by default all."""
         for given, what in ((labels, "labels"), (groups, "groups")):
             if given is not None and len(given) != len(holder):
-                raise ValueError(f"{len(holder)} pictures, {len(given)} {what}")
+                raise ValueError(f"{len(holder)} images, {len(given)} {what}")
         self._holder = holder
         self._labels = labels
         self._groups = groups
@@ -195,7 +195,7 @@ class ImageSequence(Sequence[Image]):
         return [""] * len(self) if self._groups is None else [self._groups[number] for number in self._numbers]
 
     def relabelled(self, labels: Sequence[str]) -> ImageSequence:
-        """The same pictures with other labels, one for each."""
+        """The same images with other labels, one for each."""
         whole = [""] * len(self._holder)
         for number, label in zip(self._numbers, labels, strict=True):
             whole[number] = label

@@ -1,4 +1,4 @@
-"""Reads pictures and labels from the user's tables: paths in any, encoded bytes in Parquet as Hugging Face writes them."""
+"""Reads images and labels from the user's tables: paths in any, encoded bytes in Parquet as Hugging Face writes them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from zoo_core.data import (
 from zoo_vision.datasets.storage import BytesStorage, FileStorage, Holder, ImageSequence
 
 MAX_BYTES = 4 << 30
-"""Bytes of all the encoded pictures of the tables of one split, which are held in memory."""
+"""Bytes of all the encoded images of the tables of one split, which are held in memory."""
 
-MAX_PICTURE = 64 << 20
+MAX_IMAGE = 64 << 20
 """Bytes of one of them; some rows are read at a time."""
 
 _ROWS = 16
 
 
 class Columns(NamedTuple):
-    """Which columns to read; empty where there is none, or for the usual one of the pictures."""
+    """Which columns to read; empty where there is none, or for the usual one of the images."""
 
     image: str
     label: str = ""
@@ -49,18 +49,18 @@ class _Read:
         self.labels: list[str] = []
         self.groups: list[str] = []
 
-    def pictures(self, holder: Holder, columns: Columns) -> ImageSequence:
+    def images(self, holder: Holder, columns: Columns) -> ImageSequence:
         """All of them."""
         labels, groups = self.labels if columns.label else None, self.groups if columns.group else None
         return ImageSequence(holder, labels, groups=groups)
 
 
-def read_pictures(
+def read_tabled_images(
     tables: Sequence[Path], columns: Columns, names: Sequence[str], options: TableOptions, faults: Faults
 ) -> ImageSequence:
-    """The pictures of tables, in the order of their rows; rows that can't be samples go to `faults`.
+    """The images of tables, in the order of their rows; rows that can't be samples go to `faults`.
 
-    The column of pictures has paths, relative ones from the table's folder, or in .parquet the bytes; by default it is
+    The column of images has paths, relative ones from the table's folder, or in .parquet the bytes; by default it is
     `path`, in .parquet `image` where there is one. Whole numbers as labels are turned into names by the table's own list of
     classes or by `names`. Raises `DataError`, naming table and row, for what is wrong with a table.
     """
@@ -69,19 +69,19 @@ def read_pictures(
         return _paths(tables, columns, names, options, faults)
     if len(inside) < len(tables):
         other = next(table for table in tables if table not in inside)
-        raise DataError(f"{inside[0]} holds pictures, {other} holds paths", hint="give tables of one kind")
-    pictures: list[bytes] = []
+        raise DataError(f"{inside[0]} holds images, {other} holds paths", hint="give tables of one kind")
+    images: list[bytes] = []
     places: list[str] = []
     read = _Read()
     total = 0
     for table in inside:
-        for where, picture in _encoded(table, columns, names, options, faults, read):
-            total += len(picture)
+        for where, image in _encoded(table, columns, names, options, faults, read):
+            total += len(image)
             if total > MAX_BYTES:
-                raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of pictures", hint="unpack them to a folder")
-            pictures.append(picture)
+                raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of images", hint="unpack them to a folder")
+            images.append(image)
             places.append(where)
-    return read.pictures(BytesStorage(pictures, places), columns)
+    return read.images(BytesStorage(images, places), columns)
 
 
 def _paths(
@@ -104,7 +104,7 @@ def _paths(
             paths.append(path)
             read.labels.append(label)
             read.groups.append(row.values.get("group", ""))
-    return read.pictures(FileStorage(paths), columns)
+    return read.images(FileStorage(paths), columns)
 
 
 def _label(written: str, names: Sequence[str], missing: Sequence[str]) -> str:
@@ -119,7 +119,7 @@ def _column(table: Path, given: str) -> str:
 
 
 def _holds_bytes(table: Path, image_column: str) -> bool:
-    """Whether a table is a .parquet whose pictures are bytes, or structures with bytes."""
+    """Whether a table is a .parquet whose images are bytes, or structures with bytes."""
     if suffix_of(table) != ".parquet":
         return False
     import pyarrow as pa
@@ -141,7 +141,7 @@ def _encoded(
     for number, values in parquet_rows(table, list(dict.fromkeys(wanted)), together=_ROWS):
         where = row_name(table, number)
         try:
-            picture = _bytes(values[image])
+            data = _bytes(values[image])
             label = _label(_named(values[columns.label]), classes, options.missing) if columns.label else ""
             group = _word("group", values[columns.group]) if columns.group else ""
         except ValueError as error:
@@ -149,16 +149,16 @@ def _encoded(
             continue
         read.labels.append(label)
         read.groups.append(group)
-        yield where, picture
+        yield where, data
 
 
 def _bytes(value: Any) -> bytes:
-    picture = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(picture, bytes):
-        raise ValueError("no bytes of a picture; for paths, give a column of strings")
-    if len(picture) > MAX_PICTURE:
-        raise ValueError(f"{len(picture):,} bytes, more than the {MAX_PICTURE:,} of one picture")
-    return picture
+    image = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(image, bytes):
+        raise ValueError("no bytes of an image; for paths, give a column of strings")
+    if len(image) > MAX_IMAGE:
+        raise ValueError(f"{len(image):,} bytes, more than the {MAX_IMAGE:,} of one image")
+    return image
 
 
 def _named(value: Any) -> str:

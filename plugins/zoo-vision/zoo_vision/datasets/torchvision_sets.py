@@ -20,12 +20,12 @@ from zoo_vision.datasets.storage import ArrayStorage, FileStorage, ImageSequence
 class _Listed(NamedTuple):
     """What a torchvision data set says it has."""
 
-    pictures: Any
+    images: Any
     labels: Sequence[int]
 
 
 class _Known(NamedTuple):
-    """How one is opened: our split to torchvision's arguments, and where it keeps pictures and labels."""
+    """How one is opened: our split to torchvision's arguments, and where it keeps images and labels."""
 
     splits: Mapping[str, Mapping[str, Any]]
     listed: Callable[[Any], _Listed]
@@ -81,7 +81,7 @@ KNOWN: Mapping[str, _Known] = {
     "STL10": _Known(_TWO, _planes),
     "SUN397": _Known({WHOLE: {}}, _walked),
 }
-"""Data sets of one class a picture with names for the classes, whose classes in torchvision 0.26 unpickle nothing."""
+"""Data sets of one class an image with names for the classes, whose classes in torchvision 0.26 unpickle nothing."""
 
 REFUSED: Mapping[str, str] = {
     "CIFAR10": "its files are Python pickles, which could run code",
@@ -114,7 +114,7 @@ def read_torchvision(config: TorchvisionSet) -> ImageData:
         if not names or (classes and names != classes):
             raise DataError(f"{root}: the classes of {config.set} are missing or differ between its splits")
         classes = names
-        splits[split] = _pictures(known.listed(data), classes, f"{config.set} {split}".strip())
+        splits[split] = _images(known.listed(data), classes, f"{config.set} {split}".strip())
     return assemble(f"torchvision {config.set}", Found(splits), classes, config)
 
 
@@ -137,8 +137,8 @@ def _refuse_old_cache(root: Path, name: str) -> None:
         raise DataError(f"{cached[0]}: left by an old torchvision, which would unpickle it", hint=hint)
 
 
-def _pictures(listed: _Listed, classes: Sequence[str], where: str) -> ImageSequence:
+def _images(listed: _Listed, classes: Sequence[str], where: str) -> ImageSequence:
     labels = [classes[number] for number in listed.labels]
-    if isinstance(listed.pictures, np.ndarray):
-        return ImageSequence(ArrayStorage(listed.pictures, where), labels)
-    return ImageSequence(FileStorage(str(path) for path in listed.pictures), labels)
+    if isinstance(listed.images, np.ndarray):
+        return ImageSequence(ArrayStorage(listed.images, where), labels)
+    return ImageSequence(FileStorage(str(path) for path in listed.images), labels)

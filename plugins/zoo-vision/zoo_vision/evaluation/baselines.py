@@ -39,7 +39,7 @@ def linear_pixels(
 ) -> dict[str, float]:
     """Accuracy and macro F1 of multinomial logistic regression on standardised pixels.
 
-    Pictures larger than 32×32, or of several sizes, are squashed to 32×32; transparency is laid on white; they stay grey
+    Images larger than 32×32, or of several sizes, are squashed to 32×32; transparency is laid on white; they stay grey
     where all are. The inverse C of the L2 regularisation is chosen among 0.0001, 0.001, 0.01, 0.1 and 1 on `validation`, or
     without one on the last fifth of every class's training samples: neighbours are often near-copies, so every fifth
     would choose too large a C. L-BFGS
@@ -96,7 +96,7 @@ def _numbers(samples: Sequence[LabelledImage], labels: Sequence[str]) -> npt.NDA
 
 
 def _common_shape(*splits: Sequence[LabelledImage]) -> tuple[int, int, int]:
-    """Height, width and channels (1 or 3) that every picture is brought to."""
+    """Height, width and channels (1 or 3) that every image is brought to."""
     shapes = {sample.image.shape for samples in splits for sample in samples}
     channels = 1 if all(shape[2] == 1 for shape in shapes) else 3
     sides = {shape[:2] for shape in shapes}
@@ -114,7 +114,7 @@ def _features(samples: Sequence[LabelledImage], shape: tuple[int, int, int]) -> 
 
 
 def _fitted(pixels: Array, shape: tuple[int, int, int]) -> Array:
-    """The picture on white, grey or RGB, squashed to the shape."""
+    """The image on white, grey or RGB, squashed to the shape."""
     if pixels.shape == shape:
         return pixels
     from PIL import Image

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
-from zoo_vision.images import plots as pictures
+from zoo_vision.images import plots
 from zoo_vision.preprocessor import ImagePreprocessor, Pixels
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ Maps = NDArray[np.float32]
 """(B, S, S) heat in [0, 1]."""
 
 _STEPS = 16
-"""Points of the path from the mean picture to the picture."""
+"""Points of the path from the mean image to the image."""
 _AT_ONCE = 32
-"""Most pictures that a model gets at a time."""
+"""Most images that a model gets at a time."""
 
 
 def attribute(model: nn.Module, images: Tensor, targets: Tensor | Sequence[int]) -> Maps:
-    """How much each pixel moved the score of its picture's target: (B, S, S) in [0, 1], absolute and slightly smoothed.
+    """How much each pixel moved the score of its image's target: (B, S, S) in [0, 1], absolute and slightly smoothed.
 
     `images` are normalised (B, C, S, S), `targets` (B,) class numbers; raises as `integrated_gradients`.
     """
@@ -42,10 +42,10 @@ def attribute(model: nn.Module, images: Tensor, targets: Tensor | Sequence[int])
 def integrated_gradients(
     model: nn.Module, images: Tensor, targets: Tensor | Sequence[int], *, steps: int = _STEPS
 ) -> Tensor:
-    """Each pixel's share (B, C, S, S) in the target's score above that of the mean picture (Sundararajan et al., 2017).
+    """Each pixel's share (B, C, S, S) in the target's score above that of the mean image (Sundararajan et al., 2017).
 
     They add up to the difference of the two scores, ever better with more `steps`. The model is run in evaluation mode
-    and left as it was. Raises `UsageError` for targets that are not one class number for each picture.
+    and left as it was. Raises `UsageError` for targets that are not one class number for each image.
     """
     from captum.attr import IntegratedGradients  # type: ignore[import-untyped]
 
@@ -121,7 +121,7 @@ def transformer_of(model: nn.Module) -> VisionTransformer:
     return found
 
 
-def overlay_pictures(
+def overlay_images(
     model: nn.Module,
     preprocessor: ImagePreprocessor,
     images: Tensor,
@@ -129,20 +129,20 @@ def overlay_pictures(
     *,
     method: Literal["gradients", "attention"] = "gradients",
 ) -> list[Pixels]:
-    """The pictures, uint8 (B, C, S, S), with what the model looked at laid over them, uint8 (S, S, 3) each.
+    """The images, uint8 (B, C, S, S), with what the model looked at laid over them, uint8 (S, S, 3) each.
 
     `gradients` says what spoke for the `targets`, by `attribute`; `attention` doesn't depend on them, by
-    `attention_rollout`. Raises as these two, and `DataError` for other pictures.
+    `attention_rollout`. Raises as these two, and `DataError` for other images.
     """
     if images.dtype != torch.uint8 or images.ndim != 4:
-        raise DataError(f"expected uint8 pictures (B, C, S, S), found {images.dtype} {tuple(images.shape)}")
+        raise DataError(f"expected uint8 images (B, C, S, S), found {images.dtype} {tuple(images.shape)}")
     if not len(images):
         return []
     device = next((parameter.device for parameter in model.parameters()), images.device)
     normalised = preprocessor.normalise(images.to(device))
     heats = attribute(model, normalised, targets) if method == "gradients" else attention_rollout(model, normalised)
     shown = images.permute(0, 2, 3, 1).cpu().numpy()
-    return [pictures.overlay(picture, heat) for picture, heat in zip(shown, heats, strict=True)]
+    return [plots.overlay(image, heat) for image, heat in zip(shown, heats, strict=True)]
 
 
 def _rolls(block: nn.Module) -> bool:
@@ -203,7 +203,7 @@ def _smoothed(heat: Tensor) -> Tensor:
 
 
 def _scaled(heat: Tensor, top: Tensor) -> Maps:
-    """(B, S, S) from 0 to each picture's `top` (B,) as 0 to 1; a picture without heat stays cold."""
+    """(B, S, S) from 0 to each image's `top` (B,) as 0 to 1; an image without heat stays cold."""
     # A zero top divides nothing but zeros.
     scaled = (heat / top.clamp(min=1e-20)[:, None, None]).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
     return np.asarray(scaled.cpu().numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""What is measured on pictures beside what classifiers share: top-5 accuracy from ranks."""
+"""What is measured on images beside what classifiers share: top-5 accuracy from ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of results: contact sheets, grids, confusion matrices and heat maps; the same input gives the same bytes."""
+"""Images of results: contact sheets, grids, confusion matrices and heat maps; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoo_core import DataError, UsageError
 from zoo_core.tasks import Confusion
-from zoo_vision.preprocessor import Pixels, require_picture
+from zoo_vision.preprocessor import Pixels, require_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,10 +27,10 @@ _CHEQUERS = (255, 232)
 """Grey levels of the ground under transparent pixels."""
 _CHEQUER = 8
 _WANTED, _LARGEST = 96, 256
-"""Longer side in pixels that small pictures are enlarged to and large ones reduced to."""
+"""Longer side in pixels that small images are enlarged to and large ones reduced to."""
 _MARGIN, _GAP, _ABOVE_TEXT, _LEADING = 20, 14, 5, 16
 _HEAT = np.array([[255, 236, 140], [254, 178, 60], [240, 90, 40], [200, 16, 46]], np.float64)
-"""Colours from little to much heat, light enough at first to let the picture show."""
+"""Colours from little to much heat, light enough at first to let the image show."""
 _FIGURES, _CLASSES_NAMED = 20, 32
 _CLASSES = 60
 """Classes of a confusion matrix that are shown at most."""
@@ -38,29 +38,29 @@ _CLASSES = 60
 
 
 class _Cell(NamedTuple):
-    picture: Image.Image
+    image: Image.Image
     lines: list[str]
 
 
 def contact_sheet(images: Sequence[Pixels], *, captions: Sequence[str] = (), columns: int = 8, scale: int = 0) -> bytes:
-    """PNG of pictures in reading order, `columns` to a row, each above its caption.
+    """PNG of images in reading order, `columns` to a row, each above its caption.
 
-    `scale` enlarges every picture so many times; 0 brings small ones to about 96 pixels and large ones to 256. Long
+    `scale` enlarges every image so many times; 0 brings small ones to about 96 pixels and large ones to 256. Long
     captions take two lines and end in an ellipsis. Raises `UsageError` for captions of another number, `DataError`
     where nothing is to be shown.
     """
     if captions and len(captions) != len(images):
-        raise UsageError(f"captions: {len(captions)} for {len(images)} pictures")
+        raise UsageError(f"captions: {len(captions)} for {len(images)} images")
     _require_columns(columns, scale)
     shown = [_shown(image, scale) for image in images]
     texts = captions or [""] * len(shown)
     width = _cell_width(shown, texts, _font())
-    cells = [_Cell(picture, _wrapped(text, _font(), width)) for picture, text in zip(shown, texts, strict=True)]
+    cells = [_Cell(one, _wrapped(text, _font(), width)) for one, text in zip(shown, texts, strict=True)]
     return _png(_laid_out([cells[start : start + columns] for start in range(0, len(cells), columns)], [], width))
 
 
 def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> bytes:
-    """PNG of rows of pictures below the headings of their columns, for instance original, masked, reconstructed.
+    """PNG of rows of images below the headings of their columns, for instance original, masked, reconstructed.
 
     Raises `UsageError` for headings of another number than columns, `DataError` where nothing is to be shown.
     """
@@ -68,9 +68,9 @@ def grid(rows: Sequence[Sequence[Pixels]], *, headings: Sequence[str] = ()) -> b
     if headings and len(headings) != columns:
         raise UsageError(f"headings: {len(headings)} for {columns} columns")
     shown = [[_shown(image, 0) for image in row] for row in rows]
-    width = _cell_width([picture for row in shown for picture in row], headings, _font(bold=True))
+    width = _cell_width([one for row in shown for one in row], headings, _font(bold=True))
     above = [_wrapped(heading, _font(bold=True), width) for heading in headings]
-    return _png(_laid_out([[_Cell(picture, []) for picture in row] for row in shown], above, width))
+    return _png(_laid_out([[_Cell(one, []) for one in row] for row in shown], above, width))
 
 
 def confusion(counts: Confusion, labels: Sequence[str]) -> bytes:
@@ -97,9 +97,9 @@ def confusion(counts: Confusion, labels: Sequence[str]) -> bytes:
 
 
 def overlay(image: Pixels, heat: NDArray[np.floating[Any]]) -> Pixels:
-    """The picture as uint8 (H, W, 3) with `heat` (any height and width, in [0, 1]) laid over it, hotter is denser.
+    """The image as uint8 (H, W, 3) with `heat` (any height and width, in [0, 1]) laid over it, hotter is denser.
 
-    Raises `DataError` for what is no picture or no map.
+    Raises `DataError` for what is no image or no map.
     """
     ground = np.asarray(_on_chequers(image)).astype(np.float64)
     if heat.ndim != 2 or not heat.size:
@@ -110,7 +110,7 @@ def overlay(image: Pixels, heat: NDArray[np.floating[Any]]) -> Pixels:
         heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
     steps = np.linspace(0, 1, len(_HEAT))
     colours = np.stack([np.interp(heat, steps, _HEAT[:, channel]) for channel in range(3)], 2)
-    # Half of the colour is taken out of the picture, so that the map's colours speak.
+    # Half of the colour is taken out of the image, so that the map's colours speak.
     ground = 0.5 * ground + 0.5 * (ground @ (0.299, 0.587, 0.114))[:, :, None]
     share = 0.8 * np.sqrt(heat)[:, :, None]
     blended: Pixels = np.rint(ground * (1 - share) + colours * share).astype(np.uint8)
@@ -123,41 +123,41 @@ def _require_columns(columns: int, scale: int) -> None:
 
 
 def _shown(image: Pixels, scale: int) -> Image.Image:
-    """The picture as RGB at the size of a sheet; pixels stay squares when they are enlarged."""
-    require_picture(image)
+    """The image as RGB at the size of a sheet; pixels stay squares when they are enlarged."""
+    require_image(image)
     height, width = image.shape[:2]
     factor = scale or max(1, round(_WANTED / max(height, width)))
     if not scale and max(height, width) > _LARGEST:
         share = _LARGEST / max(height, width)
         size = (max(1, round(width * share)), max(1, round(height * share)))
-        return _on_chequers(np.asarray(_picture(image).resize(size, Image.Resampling.LANCZOS)))
+        return _on_chequers(np.asarray(_pillow(image).resize(size, Image.Resampling.LANCZOS)))
     return _on_chequers(image.repeat(factor, 0).repeat(factor, 1))
 
 
-def _picture(image: Pixels) -> Image.Image:
+def _pillow(image: Pixels) -> Image.Image:
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else np.ascontiguousarray(image))
 
 
 def _on_chequers(image: Pixels) -> Image.Image:
-    """RGB, with a light chequered ground where the picture is transparent."""
+    """RGB, with a light chequered ground where the image is transparent."""
     image = image[:, :, None] if image.ndim == 2 else image
-    require_picture(image)
-    picture = _picture(image)
+    require_image(image)
+    drawn = _pillow(image)
     if image.shape[2] != 4:
-        return picture.convert("RGB")
+        return drawn.convert("RGB")
     rows, columns = (np.arange(side) // _CHEQUER for side in image.shape[:2])
     squares = np.array(_CHEQUERS, np.uint8)[(rows[:, None] + columns) % 2]
     ground = Image.fromarray(squares).convert("RGB")
-    ground.paste(picture, mask=picture)
+    ground.paste(drawn, mask=drawn)
     return ground
 
 
 def _laid_out(rows: list[list[_Cell]], headings: list[list[str]], width: int) -> Image.Image:
-    """Cells of equal size on white; each row is as high as its highest picture and longest caption."""
+    """Cells of equal size on white; each row is as high as its highest image and longest caption."""
     if not any(rows):
-        raise DataError("there are no pictures to show")
+        raise DataError("there are no images to show")
     columns = max(len(row) for row in rows)
-    heights = [max(cell.picture.height for cell in row) + max(_text_height(cell.lines) for cell in row) for row in rows]
+    heights = [max(cell.image.height for cell in row) + max(_text_height(cell.lines) for cell in row) for row in rows]
     above = max((len(lines) for lines in headings), default=0) * _LEADING
     top = _MARGIN + (above + _ABOVE_TEXT + 3 if above else 0)
     sheet = Image.new(
@@ -170,20 +170,20 @@ def _laid_out(rows: list[list[_Cell]], headings: list[list[str]], width: int) ->
         left = _MARGIN + column * (width + _GAP)
         _write(draw, lines, left + width / 2, _MARGIN + above - len(lines) * _LEADING, _font(bold=True))
     for row, height in zip(rows, heights, strict=True):
-        tallest = max(cell.picture.height for cell in row)
+        tallest = max(cell.image.height for cell in row)
         for column, cell in enumerate(row):
             left = _MARGIN + column * (width + _GAP)
-            _place(sheet, draw, cell.picture, left + (width - cell.picture.width) // 2, top, tallest)
+            _place(sheet, draw, cell.image, left + (width - cell.image.width) // 2, top, tallest)
             _write(draw, cell.lines, left + width / 2, top + tallest + _ABOVE_TEXT, _font())
         top += height + _GAP
     return sheet
 
 
-def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image, left: int, top: int, room: int) -> None:
-    """Paste a picture in the middle of the room it has, with a hairline that tells a white one from the sheet."""
-    top += (room - picture.height) // 2
-    draw.rectangle((left - 1, top - 1, left + picture.width, top + picture.height), outline=_OUTLINE)
-    sheet.paste(picture, (left, top))
+def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, image: Image.Image, left: int, top: int, room: int) -> None:
+    """Paste an image in the middle of the room it has, with a hairline that tells a white one from the sheet."""
+    top += (room - image.height) // 2
+    draw.rectangle((left - 1, top - 1, left + image.width, top + image.height), outline=_OUTLINE)
+    sheet.paste(image, (left, top))
 
 
 def _write(draw: ImageDraw.ImageDraw, lines: list[str], middle: float, top: int, font: ImageFont.FreeTypeFont) -> None:
@@ -195,9 +195,9 @@ def _text_height(lines: list[str]) -> int:
     return _ABOVE_TEXT + len(lines) * _LEADING if lines else 0
 
 
-def _cell_width(pictures: Sequence[Image.Image], texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
-    """As wide as the widest picture, and up to half as wide again where a text needs it."""
-    widest = max((picture.width for picture in pictures), default=1)
+def _cell_width(images: Sequence[Image.Image], texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
+    """As wide as the widest image, and up to half as wide again where a text needs it."""
+    widest = max((image.width for image in images), default=1)
     longest = max((font.getlength(_drawable(line)) for text in texts for line in text[:200].split("\n")), default=0)
     return max(widest, min(int(longest) + 1, max(widest * 3 // 2, _WANTED)))
 
@@ -222,7 +222,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 
 def _drawable(text: str) -> str:
-    """The text with a replacement sign for every character that the font has no picture of."""
+    """The text with a replacement sign for every character that the font has no glyph for."""
     return "".join(char if " " <= char <= "~" or _has(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -279,14 +279,14 @@ def _write_title(axes: Axes, counts: Confusion, shown: int, side: float) -> None
         cells = f"the {shown} most confused of {counts.classes:,} classes; {cells}"
     lines = (
         (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", _text(10.5)),
-        (0.12, f"{cells}; at its end: pictures", {**_text(7.5), "alpha": 0.65}),
+        (0.12, f"{cells}; at its end: images", {**_text(7.5), "alpha": 0.65}),
     )
     for inches, words, look in lines:
         axes.text(0, 1 + inches / side, words, transform=axes.transAxes, **look)
 
 
 def _coloured(shares: NDArray[np.float64], empty: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """RGB (C, C, 3): white to blue on the diagonal, white to orange elsewhere; grey rows had no pictures.
+    """RGB (C, C, 3): white to blue on the diagonal, white to orange elsewhere; grey rows had no images.
 
     Root of the share, so that rare errors show.
     """

@@ -126,8 +126,8 @@ def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -
     if not (squashed or cropped):
         ours = f'"size": {{"height": {side}, "width": {side}}}'
         raise UsageError(
-            f"{where}: pictures are neither squashed to {side} nor resized by their shorter side and cropped to {side}",
-            hint=f"if other results are fine for pictures that aren't square, write {ours} there",
+            f"{where}: images are neither squashed to {side} nor resized by their shorter side and cropped to {side}",
+            hint=f"if other results are fine for images that aren't square, write {ours} there",
         )
     share = 1.0 if squashed or shorter is None else side / shorter
     if not squashed and math.floor(side / share) != shorter:

@@ -58,7 +58,7 @@ def packaged_tensors(fetcher: Fetcher, package: PackagedWeights) -> dict[str, Te
 
 
 def _description(package: PackagedWeights) -> dict[str, bytes]:
-    """The folder's `config.json`: the architecture, its usual preparation of pictures and ImageNet's classes."""
+    """The folder's `config.json`: the architecture, its usual preparation of images and ImageNet's classes."""
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
     from zoo_vision.configs.models import ImagePreprocessorConfig

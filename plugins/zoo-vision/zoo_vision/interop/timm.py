@@ -182,7 +182,7 @@ class ResNetInterop(ComparedInterop):
         ours = typed(ResNetConfig, dict(config), where="configuration")
         if ours.stem == "small":
             raise UsageError(
-                "stem: small keeps the size of small pictures; no other library has a network like that",
+                "stem: small keeps the size of small images; no other library has a network like that",
                 hint="train with stem=standard what is to be exported",
             )
         arguments = {name: getattr(ours, name) for name in ("layers", "channels", "in_chans")}
@@ -253,7 +253,7 @@ def _folder(theirs: Mapping[str, Any]) -> Folder:
     sides = arguments.get("img_size") or size[1:]
     height, width = sides if isinstance(sides, list | tuple) and len(sides) == 2 else (sides, sides)
     if height != width:
-        raise UsageError(f"config.json: it reads pictures of {height} x {width} pixels; zoo-vision's are square")
+        raise UsageError(f"config.json: it reads images of {height} x {width} pixels; zoo-vision's are square")
     return Folder(
         architecture=name,
         classes=whole(arguments.pop("num_classes", pretrained.num_classes), "num_classes", 0),
@@ -265,7 +265,7 @@ def _folder(theirs: Mapping[str, Any]) -> Folder:
 
 
 def _is_fixed(architecture: str) -> bool:
-    """Whether timm builds it for one size of pictures."""
+    """Whether timm builds it for one size of images."""
     known = get_pretrained_cfg(architecture)
     return known is not None and bool(known.fixed_input_size)
 
@@ -314,14 +314,14 @@ def _preprocessor(folder: Folder) -> ImagePreprocessor:
     if theirs.crop_mode not in ("center", "squash"):
         raise UsageError(
             f"config.json: crop_mode is {theirs.crop_mode!r}; zoo-vision crops the centre or squashes",
-            hint='if that is fine, write "center" there; pictures that are not square then give other results',
+            hint='if that is fine, write "center" there; images that are not square then give other results',
         )
     settings = {name: getattr(theirs, name) for name in ("mean", "std", "crop_pct", "crop_mode", "interpolation")}
     return reader_of({"img_size": folder.side, "in_chans": folder.channels, **settings}, "config.json")
 
 
 def _pretrained(architecture: str, foreign: ForeignCheckpoint) -> dict[str, Any]:
-    """What timm keeps with weights: the pictures they expect, and what its own loader has to know."""
+    """What timm keeps with weights: the images they expect, and what its own loader has to know."""
     known = get_pretrained_cfg(architecture) or PretrainedCfg()
     theirs = {name: getattr(known, name) for name in ("fixed_input_size", "first_conv", "classifier")}
     theirs |= {"custom_load": False, "num_classes": foreign.head.labels, "pool_size": None}

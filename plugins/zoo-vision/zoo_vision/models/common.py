@@ -38,7 +38,7 @@ class FeatureMaps(nn.Module):
         self.encoder = encoder
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Maps (B, C, H, W), one for each stage or block, of pictures (B, C, S, S)."""
+        """Maps (B, C, H, W), one for each stage or block, of images (B, C, S, S)."""
         maps: list[Tensor] = self.encoder.forward_intermediates(images, intermediates_only=True)  # type: ignore[operator]
         return maps
 
@@ -55,7 +55,7 @@ class Contrastive(nn.Module):
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Projections (B, 128) of pictures (B, C, S, S)."""
+        """Projections (B, 128) of images (B, C, S, S)."""
         projected: Tensor = self.projector(self.encoder(images))
         return projected
 
@@ -80,7 +80,7 @@ def with_head(classifier: Callable[[int], nn.Module], config: Any, head: Head, f
 def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     """Fit a first convolution to other channels, or a table of positions to another grid; None for any other tensor.
 
-    Channels are summed or repeated so that the same grey picture gives the same features; positions are interpolated.
+    Channels are summed or repeated so that the same grey image gives the same features; positions are interpolated.
     """
     if tensor.ndim == 4 and len(shape) == 4 and _but(tensor.shape, 1) == _but(shape, 1) and tensor.shape[1] in (1, 3):
         return _channels(tensor, shape[1])

@@ -1,4 +1,4 @@
-"""Residual networks through timm's own class, for large pictures and for small ones.
+"""Residual networks through timm's own class, for large images and for small ones.
 
 Paper: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, arXiv 1512.03385; the small stem is
 that of its section 4.2 (CIFAR-10). Code: timm, Apache-2.0.

@@ -69,7 +69,7 @@ def architecture_of(config: TimmConfig, classes: int | None) -> nn.Module:
     optional: dict[str, Any] = {"num_classes": classes, "global_pool": config.global_pool or None}
     optional |= {"drop_rate": config.drop_rate or None, "drop_path_rate": config.drop_path_rate or None}
     known = get_pretrained_cfg(config.architecture)
-    # Networks that read pictures of any size don't take one.
+    # Networks that read images of any size don't take one.
     if known is not None and known.fixed_input_size:
         optional["img_size"] = config.img_size
     arguments |= {name: value for name, value in optional.items() if value is not None}

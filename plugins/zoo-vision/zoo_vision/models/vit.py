@@ -49,7 +49,7 @@ def encoder_of(config: ViTConfig, classes: int) -> VisionTransformer:
 
 
 class MaskedAutoencoder(nn.Module):
-    """Reads some patches of a picture and reconstructs the others.
+    """Reads some patches of an image and reconstructs the others.
 
     The encoder sees the visible patches only; a small decoder sees their codes and a mask token in every hidden place
     (He et al., section 3). The encoder's positions are learned, as in the Vision Transformer; the decoder's are fixed.
@@ -81,7 +81,7 @@ class MaskedAutoencoder(nn.Module):
 
         Args:
             images: (B, C, S, S), normalised.
-            order: (B, N) int64, a permutation of the patches of each picture; the first `visible` are seen.
+            order: (B, N) int64, a permutation of the patches of each image; the first `visible` are seen.
             visible: how many.
         """
         codes = self.encode(images, order[:, :visible])  # (B, 1 + V, D)
@@ -106,7 +106,7 @@ class MaskedAutoencoder(nn.Module):
         return codes
 
     def patchify(self, images: Tensor) -> Tensor:
-        """Pictures (B, C, S, S) as patches (B, N, P), row by row; P runs over rows, columns and then channels."""
+        """Images (B, C, S, S) as patches (B, N, P), row by row; P runs over rows, columns and then channels."""
         batch, channels, side, _ = images.shape
         count, size = side // self.patch_size, self.patch_size
         cut = images.reshape(batch, channels, count, size, count, size)

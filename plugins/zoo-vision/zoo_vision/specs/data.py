@@ -7,7 +7,7 @@ from zoo_core.contract import DataSpec
 DATA: list[DataSpec] = [
     DataSpec(
         name="image",
-        summary="pictures from your folders, patterns or tables, for pretraining without labels",
+        summary="images from your folders, patterns or tables, for pretraining without labels",
         target="zoo_vision.datasets.readers:read_images",
         config="zoo_vision.configs.data:Images",
         modality="image",
@@ -15,7 +15,7 @@ DATA: list[DataSpec] = [
     ),
     DataSpec(
         name="labelled-image",
-        summary="labelled pictures: a folder for each class, tables, .parquet with bytes, or IDX files",
+        summary="labelled images: a folder for each class, tables, .parquet with bytes, or IDX files",
         target="zoo_vision.datasets.readers:read_labelled_images",
         config="zoo_vision.configs.data:LabelledImages",
         modality="image",
@@ -31,7 +31,7 @@ DATA: list[DataSpec] = [
     ),
     DataSpec(
         name="fashion-mnist",
-        summary="70,000 grey pictures of clothing, 28×28, ten classes; 55,000 / 5,000 / 10,000",
+        summary="70,000 grey images of clothing, 28×28, ten classes; 55,000 / 5,000 / 10,000",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
         modality="image",
@@ -66,7 +66,7 @@ DATA: list[DataSpec] = [
             "test-labels.idx": "2c6382c30002ab8555fe8b10effcb9bea402db5479cbab5af7522b065bf6c548",
         },
         fetch="zoo_vision.datasets.sources:fetch_emoji",
-        license="Apache-2.0 (the pictures, Noto Emoji by Google), MIT (the package)",
+        license="Apache-2.0 (the images, Noto Emoji by Google), MIT (the package)",
         source="npm emoji-datasource-google 16.0.0",
     ),
     DataSpec(
@@ -89,7 +89,7 @@ DATA: list[DataSpec] = [
             "test-labels.idx": "f48620e24f6a3e9b205cbbba2c28d9945750b8445ada29a6ffd05e3dcb56e594",
         },
         fetch="zoo_vision.datasets.sources:fetch_stamps",
-        license="GPL-2.0-or-later and public domain, by picture",
+        license="GPL-2.0-or-later and public domain, by image",
         source="Debian tuxpaint-stamps-default 2022.06.04",
     ),
     DataSpec(

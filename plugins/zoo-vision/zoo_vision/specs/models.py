@@ -20,7 +20,7 @@ _HEAD = ("head.", "head_dist.", "fc.", "classifier.", "last_linear.", "fc_norm."
 
 _VIT = ModelSpec(
     name="vit",
-    summary="Vision Transformer; tiny to large are those of the papers, nano and mini are for small pictures",
+    summary="Vision Transformer; tiny to large are those of the papers, nano and mini are for small images",
     target="zoo_vision.models.vit:build",
     config="zoo_vision.configs.models:ViTConfig",
     modality="image",
@@ -47,7 +47,7 @@ _VIT = ModelSpec(
 
 _RESNET = ModelSpec(
     name="resnet",
-    summary="residual network; small and base are ResNet-18 and -50, nano and tiny are for small pictures",
+    summary="residual network; small and base are ResNet-18 and -50, nano and tiny are for small images",
     target="zoo_vision.models.resnet:build",
     config="zoo_vision.configs.models:ResNetConfig",
     modality="image",

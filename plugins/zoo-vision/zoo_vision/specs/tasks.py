@@ -10,7 +10,7 @@ _ANY_IMAGE = ("image", "labelled-image")
 TASKS = [
     TaskSpec(
         name="image-classification",
-        summary="one label for a whole picture",
+        summary="one label for a whole image",
         target="zoo_vision.tasks.image_classification:ImageClassification",
         config="zoo_vision.configs.models:ClassificationConfig",
         modality="image",
@@ -24,7 +24,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-multi-label",
-        summary="every label that fits a whole picture; checkpoints of other libraries answer, nothing is trained",
+        summary="every label that fits a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageMultiLabel",
         modality="image",
         data=("labelled-image",),
@@ -34,7 +34,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-regression",
-        summary="numbers for a whole picture; checkpoints of other libraries answer, nothing is trained",
+        summary="numbers for a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageRegression",
         modality="image",
         data=("labelled-image",),
@@ -44,7 +44,7 @@ TASKS = [
     ),
     TaskSpec(
         name="masked-image-modeling",
-        summary="masked autoencoding: reconstruct the hidden patches of a picture",
+        summary="masked autoencoding: reconstruct the hidden patches of an image",
         target="zoo_vision.tasks.masked_image_modeling:MaskedImageModeling",
         config="zoo_vision.configs.models:MaskedConfig",
         modality="image",
@@ -58,7 +58,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-contrastive",
-        summary="contrastive pretraining (SimCLR): recognise a picture in another view of it",
+        summary="contrastive pretraining (SimCLR): recognise an image in another view of it",
         target="zoo_vision.tasks.image_contrastive:ImageContrastive",
         config="zoo_vision.configs.models:ContrastiveConfig",
         modality="image",

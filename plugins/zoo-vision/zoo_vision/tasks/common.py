@@ -1,4 +1,4 @@
-"""What image tasks share: encoded pictures, batches of them on the model's side, pictures of what a model is given."""
+"""What image tasks share: encoded images, batches of them on the model's side, images of what a model is given."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from zoo_core import UsageError
 from zoo_core.contract import Dataset, SampleKey, Task, TaskContext
 from zoo_core.data import pixels_of
 from zoo_vision.augment import Augmentation
-from zoo_vision.images import plots as pictures
+from zoo_vision.images import plots
 from zoo_vision.preprocessor import ImagePreprocessor
 
 SERVED = 32
-"""Pictures that a prediction computes at a time."""
+"""Images that a prediction computes at a time."""
 
 SHOWN = 32
-"""Pictures on a contact sheet."""
+"""Images on a contact sheet."""
 
 EXPLAINED = 8
-"""Pictures whose answers are explained, or that are reconstructed, beside an evaluation."""
+"""Images whose answers are explained, or that are reconstructed, beside an evaluation."""
 
 
 ImageArray = NDArray[np.uint8]
 
 
 class ImageTask(Task):
-    """A task whose model reads pictures."""
+    """A task whose model reads images."""
 
     preprocessor: ImagePreprocessor
 
@@ -57,12 +57,12 @@ class ImageTask(Task):
         """`inputs.png`: what the model is given in the first epoch, after augmentation."""
         shown = min(SHOWN, len(dataset))
         drawn = [dataset.sample(SampleKey(0, 0, index)) for index in spread(len(dataset), shown)]
-        views = [view for sample in drawn for view in as_pictures(first_of(sample))]
-        return {"inputs.png": pictures.contact_sheet(views[:SHOWN])}
+        views = [view for sample in drawn for view in as_images(first_of(sample))]
+        return {"inputs.png": plots.contact_sheet(views[:SHOWN])}
 
 
 class ImageDataset(Dataset):
-    """Pictures as the model reads them, augmented while training; a sample is uint8 (C, S, S)."""
+    """Images as the model reads them, augmented while training; a sample is uint8 (C, S, S)."""
 
     def __init__(
         self, samples: Sequence[Any], preprocessor: ImagePreprocessor, augmentation: Augmentation | None
@@ -77,10 +77,10 @@ class ImageDataset(Dataset):
         return len(self.samples)
 
     def sample(self, key: SampleKey) -> Any:
-        """A picture; what happens to it at random is a function of `key`."""
-        return self.picture(key)
+        """An image; what happens to it at random is a function of `key`."""
+        return self.image(key)
 
-    def picture(self, key: SampleKey) -> Tensor:
+    def image(self, key: SampleKey) -> Tensor:
         """uint8 (C, S, S)."""
         image = self.samples[key.index].image
         if self.augmentation is None:
@@ -93,12 +93,12 @@ class ImageDataset(Dataset):
 
 
 def first_of(sample: Any) -> Tensor:
-    """The picture of an encoded sample that may hold more."""
+    """The image of an encoded sample that may hold more."""
     found: Tensor = sample[0] if isinstance(sample, tuple) else sample
     return found
 
 
-def as_pictures(tensor: Tensor) -> list[ImageArray]:
+def as_images(tensor: Tensor) -> list[ImageArray]:
     """uint8 (C, S, S), or several views (V, C, S, S), as arrays (S, S, C)."""
     views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)
     return [view.permute(1, 2, 0).contiguous().cpu().numpy() for view in views]

@@ -1,4 +1,4 @@
-"""Classification of whole pictures."""
+"""Classification of whole images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from zoo_core.tasks import (
 from zoo_vision import mixing
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import ClassificationOptions
-from zoo_vision.images import plots as pictures
+from zoo_vision.images import plots
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageArray, ImageDataset, ImageTask, as_pictures
+from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageArray, ImageDataset, ImageTask, as_images
 
 
 class ImageClassification(ImageTask):
@@ -41,14 +41,14 @@ class ImageClassification(ImageTask):
         if not self.labels:
             raise UsageError("image-classification needs a model with labels")
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledPictures:
-        """Pictures and label numbers. Raises `DataError` naming the first sample with an unknown label."""
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledImages:
+        """Images and label numbers. Raises `DataError` naming the first sample with an unknown label."""
         augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
         labels = label_numbers([sample.label for sample in samples], self.labels)
-        return LabelledPictures(samples, labels, self.preprocessor, augmentation)
+        return LabelledImages(samples, labels, self.preprocessor, augmentation)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
-        """The chosen loss of a batch of pictures, mixed where the recipe says so, and how many are right."""
+        """The chosen loss of a batch of images, mixed where the recipe says so, and how many are right."""
         images, labels = self.preprocessor.normalise(batch["images"]), batch["labels"]
         mixed = mixing.mix(images, mixup=self.config.mixup, cutmix=self.config.cutmix)
         logits = modules["model"](mixed.images)
@@ -59,13 +59,13 @@ class ImageClassification(ImageTask):
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Loss, its weight, the pairs of true and predicted class, and both classes of the pictures to show."""
+        """Loss, its weight, the pairs of true and predicted class, and both classes of the images to show."""
         logits = modules["model"](self.preprocessor.normalise(batch["images"]))
         loss, weight = self._loss(logits, batch["labels"])
         predicted = logits.argmax(-1)
         confusion = confusion_pairs(batch["labels"], predicted, len(self.labels))
         examples = [
-            (as_pictures(batch["images"][place])[0], int(batch["labels"][place]), int(predicted[place]))
+            (as_images(batch["images"][place])[0], int(batch["labels"][place]), int(predicted[place]))
             for place in batch["shown"].nonzero().flatten().tolist()
         ]
         return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion, "examples": examples}
@@ -81,9 +81,9 @@ class ImageClassification(ImageTask):
         return class_intervals(self._confusion(gathered))
 
     def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
-        """The likeliest label of each picture and the probabilities of all, or of the likeliest `top_k`.
+        """The likeliest label of each image and the probabilities of all, or of the likeliest `top_k`.
 
-        With `explain`, also an `explanation`: the picture, brighter and redder where the answer comes from.
+        With `explain`, also an `explanation`: the image, brighter and redder where the answer comes from.
         """
         answers = []
         for images in self.batches(inputs):
@@ -93,7 +93,7 @@ class ImageClassification(ImageTask):
             if options.explain != "none":
                 overlays = self._explained(images, probabilities.argmax(-1), options.explain)
                 for answer, overlay in zip(found, overlays, strict=True):
-                    answer["explanation"] = File(".png", pictures.contact_sheet([overlay]))
+                    answer["explanation"] = File(".png", plots.contact_sheet([overlay]))
             answers += found
         return answers
 
@@ -109,18 +109,18 @@ class ImageClassification(ImageTask):
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`confusion.png`, `predictions.png` with what was said of some pictures, `explanations.png` with why."""
+        """`confusion.png`, `predictions.png` with what was said of some images, `explanations.png` with why."""
         examples = gathered["examples"]
         assert isinstance(examples, list)
         chosen: list[tuple[ImageArray, int, int]] = examples[:SHOWN]
         captions = [self._caption(true, predicted) for _, true, predicted in chosen]
-        images = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture, _, _ in chosen[:EXPLAINED]])
+        images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _, _ in chosen[:EXPLAINED]])
         targets = torch.tensor([predicted for _, _, predicted in chosen[:EXPLAINED]])
         overlays = self._explained(images.to(self.device), targets.to(self.device), "gradients")
         return {
-            "confusion.png": pictures.confusion(self._confusion(gathered), self.labels),
-            "predictions.png": pictures.contact_sheet([picture for picture, _, _ in chosen], captions=captions),
-            "explanations.png": pictures.contact_sheet(overlays, captions=captions[:EXPLAINED]),
+            "confusion.png": plots.confusion(self._confusion(gathered), self.labels),
+            "predictions.png": plots.contact_sheet([image for image, _, _ in chosen], captions=captions),
+            "explanations.png": plots.contact_sheet(overlays, captions=captions[:EXPLAINED]),
         }
 
     def _explained(
@@ -128,7 +128,7 @@ class ImageClassification(ImageTask):
     ) -> list[ImageArray]:
         from zoo_vision.evaluation import explain
 
-        return explain.overlay_pictures(self.model, self.preprocessor, images, targets, method=method)
+        return explain.overlay_images(self.model, self.preprocessor, images, targets, method=method)
 
     def _caption(self, true: int, predicted: int) -> str:
         right = true == predicted
@@ -144,8 +144,8 @@ class ImageClassification(ImageTask):
         return self.loss(logits.float(), labels)
 
 
-class LabelledPictures(ImageDataset):
-    """Pictures with the numbers of their labels."""
+class LabelledImages(ImageDataset):
+    """Images with the numbers of their labels."""
 
     def __init__(
         self,
@@ -158,8 +158,8 @@ class LabelledPictures(ImageDataset):
         self.labels = labels
 
     def sample(self, key: SampleKey) -> tuple[Tensor, int, bool]:
-        """A picture, uint8 (C, S, S), its label's number, and whether an evaluation shows it."""
-        return self.picture(key), int(self.labels[key.index]), key.index in self.shown
+        """An image, uint8 (C, S, S), its label's number, and whether an evaluation shows it."""
+        return self.image(key), int(self.labels[key.index]), key.index in self.shown
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`images` (B, C, S, S), uint8, `labels` (B,) and `shown` (B,)."""

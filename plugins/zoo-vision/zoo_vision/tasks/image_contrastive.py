@@ -1,4 +1,4 @@
-"""Contrastive pretraining: recognise a picture in another view of it.
+"""Contrastive pretraining: recognise an image in another view of it.
 
 Paper: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020, arXiv 2002.05709.
 """
@@ -33,7 +33,7 @@ class ImageContrastive(ImageTask):
             raise UsageError("image-contrastive needs an encoder with a projection, made for this task")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> TwoViews:
-        """Two views of each picture, in evaluation too; labels are not looked at."""
+        """Two views of each image, in evaluation too; labels are not looked at."""
         return TwoViews(samples, self.preprocessor, Augmentation(self.config.augment, self.preprocessor))
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
@@ -53,7 +53,7 @@ class ImageContrastive(ImageTask):
         return {"loss": float(loss) / float(weight), "accuracy": float(found) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
-        """The encoder's embedding of each picture, as `image-feature-extraction` gives it."""
+        """The encoder's embedding of each image, as `image-feature-extraction` gives it."""
         return embed(self, self.model.encoder, inputs, normalize=True)
 
     def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,7 +67,7 @@ class ImageContrastive(ImageTask):
 
 
 class TwoViews(ImageDataset):
-    """Each picture twice, each time augmented anew; a sample is uint8 (2, C, S, S)."""
+    """Each image twice, each time augmented anew; a sample is uint8 (2, C, S, S)."""
 
     augmentation: Augmentation
 

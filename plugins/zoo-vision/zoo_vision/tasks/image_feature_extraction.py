@@ -1,4 +1,4 @@
-"""Embeddings of pictures: what an encoder pools before its head."""
+"""Embeddings of images: what an encoder pools before its head."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from zoo_vision.tasks.common import ImageTask
 
 
 class ImageFeatureExtraction(Predictor, ImageTask):
-    """Embeds pictures; nothing is trained."""
+    """Embeds images; nothing is trained."""
 
     name = "image-feature-extraction"
     remedy = "pretrain with masked-image-modeling or image-contrastive; their checkpoints serve this task too"
 
     def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
-        """One vector for each picture."""
+        """One vector for each image."""
         return embed(self, self.model, inputs, normalize=options.normalize)
 
 

@@ -1,4 +1,4 @@
-"""Masked autoencoding: hide most patches of a picture and reconstruct them.
+"""Masked autoencoding: hide most patches of an image and reconstruct them.
 
 Paper: He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, arXiv 2111.06377.
 """
@@ -16,13 +16,13 @@ from zoo_core import UsageError
 from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import MaskedOptions
-from zoo_vision.images import plots as pictures
+from zoo_vision.images import plots
 from zoo_vision.models.vit import MaskedAutoencoder
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageArray, ImageDataset, ImageTask, as_pictures
+from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageArray, ImageDataset, ImageTask, as_images
 
 _HIDDEN = 128
-"""Grey level of a hidden patch in a picture."""
+"""Grey level of a hidden patch in an image."""
 
 
 class MaskedImageModeling(ImageTask):
@@ -38,10 +38,10 @@ class MaskedImageModeling(ImageTask):
             raise UsageError("masked-image-modeling needs a masked autoencoder, such as a vit made for this task")
         self.patches: int = self.model.encoder.patch_embed.num_patches
 
-    def dataset(self, samples: Sequence[Any], *, train: bool) -> MaskedPictures:
-        """Pictures, each with the order in which its patches are dealt to the encoder; labels are not looked at."""
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> MaskedImages:
+        """Images, each with the order in which its patches are dealt to the encoder; labels are not looked at."""
         augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
-        return MaskedPictures(samples, self.preprocessor, augmentation, self.patches)
+        return MaskedImages(samples, self.preprocessor, augmentation, self.patches)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The chosen loss over the values of the hidden patches."""
@@ -49,11 +49,11 @@ class MaskedImageModeling(ImageTask):
         return StepOutput(loss, weight)
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """Loss, its weight, and the pictures to show: as they are, as they were seen, and reconstructed."""
+        """Loss, its weight, and the images to show: as they are, as they were seen, and reconstructed."""
         loss, weight, predicted = self._reconstruct(modules["model"], batch)
         visible = self._visible(self.config.mask_ratio)
         shown = batch["shown"]
-        examples = self._pictures(batch["images"][shown], batch["order"][shown], predicted[shown], visible)
+        examples = self._images(batch["images"][shown], batch["order"][shown], predicted[shown], visible)
         return {"loss": loss, "weight": torch.as_tensor(weight), "examples": examples}
 
     def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
@@ -63,7 +63,7 @@ class MaskedImageModeling(ImageTask):
         return {"loss": float(loss) / float(weight)}
 
     def predict(self, inputs: Sequence[Any], options: MaskedOptions) -> list[dict[str, Any]]:
-        """A `reconstruction` for each picture: as it is, as the encoder saw it, and as the decoder made it."""
+        """A `reconstruction` for each image: as it is, as the encoder saw it, and as the decoder made it."""
         visible = self._visible(options.mask_ratio)
         answers: list[dict[str, Any]] = []
         for images in self.batches(inputs):
@@ -71,12 +71,12 @@ class MaskedImageModeling(ImageTask):
             order = torch.stack([_order(key, self.patches) for key in keys]).to(images.device)
             with inference_mode(self.model):
                 predicted = self.model(self.preprocessor.normalise(images), order, visible)
-            for row in self._pictures(images, order, predicted, visible):
+            for row in self._images(images, order, predicted, visible):
                 answers.append({"reconstruction": File(".png", _sheet([row]))})
         return answers
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Predicting zero: with normalised pixels every patch's own mean, without them the mean of all pictures."""
+        """Predicting zero: with normalised pixels every patch's own mean, without them the mean of all images."""
         dataset = self.dataset(test, train=False)
         total, weight = 0.0, 0.0
         for start in range(0, len(dataset), SERVED):
@@ -92,7 +92,7 @@ class MaskedImageModeling(ImageTask):
     def artifacts(
         self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
     ) -> dict[str, bytes]:
-        """`reconstructions.png`: pictures as they are, as they were seen, and reconstructed."""
+        """`reconstructions.png`: images as they are, as they were seen, and reconstructed."""
         examples = gathered["examples"]
         assert isinstance(examples, list)
         return {"reconstructions.png": _sheet(examples[:EXPLAINED])}
@@ -117,8 +117,8 @@ class MaskedImageModeling(ImageTask):
         hidden = order[:, self._visible(self.config.mask_ratio) :].unsqueeze(-1).expand(-1, -1, target.shape[-1])
         return target, hidden
 
-    def _pictures(self, images: Tensor, order: Tensor, predicted: Tensor, visible: int) -> list[list[ImageArray]]:
-        """Rows of three pictures: original, seen, reconstructed (seen patches as they are)."""
+    def _images(self, images: Tensor, order: Tensor, predicted: Tensor, visible: int) -> list[list[ImageArray]]:
+        """Rows of three images: original, seen, reconstructed (seen patches as they are)."""
         if not len(images):
             return []
         normalised = self.preprocessor.normalise(images)
@@ -133,15 +133,15 @@ class MaskedImageModeling(ImageTask):
         restored = self.preprocessor.denormalise(self.model.unpatchify(whole, images.shape[1]))
         cover = self.model.unpatchify(hidden.unsqueeze(-1).expand_as(patches), images.shape[1])
         rows = []
-        for image, covered, picture in zip(images, cover, restored, strict=True):
-            original = as_pictures(image)[0]
-            seen = np.where(as_pictures(covered)[0], np.uint8(_HIDDEN), original)
-            rows.append([original, seen, picture])
+        for image, covered, made_up in zip(images, cover, restored, strict=True):
+            original = as_images(image)[0]
+            seen = np.where(as_images(covered)[0], np.uint8(_HIDDEN), original)
+            rows.append([original, seen, made_up])
         return rows
 
 
-class MaskedPictures(ImageDataset):
-    """Pictures with the order of their patches, which is a function of the sample's key."""
+class MaskedImages(ImageDataset):
+    """Images with the order of their patches, which is a function of the sample's key."""
 
     def __init__(
         self,
@@ -154,8 +154,8 @@ class MaskedPictures(ImageDataset):
         self.patches = patches
 
     def sample(self, key: SampleKey) -> tuple[Tensor, Tensor, bool]:
-        """A picture, uint8 (C, S, S), the order of its patches (N,), and whether an evaluation shows it."""
-        return self.picture(key), _order(key, self.patches), key.index in self.shown
+        """An image, uint8 (C, S, S), the order of its patches (N,), and whether an evaluation shows it."""
+        return self.image(key), _order(key, self.patches), key.index in self.shown
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`images` (B, C, S, S), uint8, `order` (B, N), int64, and `shown` (B,)."""
@@ -173,4 +173,4 @@ def _deviation(patches: Tensor) -> Tensor:
 
 
 def _sheet(rows: Sequence[Sequence[ImageArray]]) -> bytes:
-    return pictures.grid(rows, headings=("original", "seen", "reconstructed"))
+    return plots.grid(rows, headings=("original", "seen", "reconstructed"))

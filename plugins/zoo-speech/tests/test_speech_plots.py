@@ -1,4 +1,4 @@
-"""Pictures show what they are given, whatever it is; previews are functions of their keys and can be heard."""
+"""Plots show what they are given, whatever it is; previews are functions of their keys and can be heard."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
-from zoo_speech.visualization import plots as pictures
+from zoo_speech.visualization import plots
 from zoo_speech.visualization.plots import Track, View, attention, recordings, side_by_side
 
 from zoo_core import DataError
@@ -48,7 +48,7 @@ from zoo_core.testing import CrossEntropyConfig
 
 WIDTH = 1155
 LEFT, ROOM = 0.95 / 10.5, 9.3 / 10.5
-"""Where the time axis begins and how long it is, in widths of the picture."""
+"""Where the time axis begins and how long it is, in widths of the plot."""
 
 
 def decoded(data: bytes) -> NDArray[np.float32]:
@@ -91,7 +91,7 @@ def test_recordings_stand_below_each_other() -> None:
         recordings([View(samples=noise(0), rate=16_000)])
 
 
-def test_the_picture_does_not_depend_on_the_users_settings() -> None:
+def test_the_plot_does_not_depend_on_the_users_settings() -> None:
     expected = recordings([view(title="a")])
     with matplotlib.rc_context({"axes.facecolor": "red", "image.cmap": "gray", "xtick.bottom": False}):
         assert same(recordings([view(title="a")]), expected)
@@ -166,7 +166,7 @@ def test_any_text_can_be_drawn(text: str) -> None:
     decoded(attention(np.zeros((80, 100)), np.ones((1, 50)), [text], seconds=1.0, title=text))
 
 
-def test_titles_end_before_the_picture_does() -> None:
+def test_titles_end_before_the_plot_does() -> None:
     for text in ("m" * 300, "il " * 200, "To mute or unmute yourself " * 9):
         pixels = decoded(recordings([view(title=text)]))
         assert (pixels[:40, round((LEFT + ROOM + 0.001) * WIDTH) :] > 0.99).all()
@@ -199,7 +199,7 @@ def test_attention_is_dark_where_it_is() -> None:
     for place, second in enumerate((0.21, 2.01, 3.81)):
         near = np.abs(columns - (LEFT + ROOM * second / 4)) < 0.01
         assert near.any() and abs(rows[near].mean() - rows.mean() - (place - 1) * 0.16 / 10.5) < 0.01
-    most = pictures.MOST_TOKENS
+    most = plots.MOST_TOKENS
     many = [attention(spectrogram, np.ones((count, 500)), ["x"] * count, seconds=4.0) for count in (most, most + 9)]
     assert decoded(many[0]).shape == decoded(many[1]).shape
     decoded(attention(spectrogram, np.zeros((0, 500)), [], seconds=4.0))
@@ -340,30 +340,30 @@ def test_an_evaluation_of_a_decoder_shows_one_recording() -> None:
     files = evaluated(task, [0, 1], [2, 3, 4])
     assert set(files) == {"transcripts.txt", "attention.png"}
     assert same(files["attention.png"], evaluated(task, [0])["attention.png"])
-    (answer,) = task.predict(SPOKEN[:1], RecognitionOptions(picture=True))
-    assert same(files["attention.png"], answer["picture"].data)
+    (answer,) = task.predict(SPOKEN[:1], RecognitionOptions(plot=True))
+    assert same(files["attention.png"], answer["plot"].data)
     assert "attention.png" not in evaluated(task, [4])
     assert task.model.config._attn_implementation == "sdpa"
 
 
-def test_answers_come_with_pictures() -> None:
+def test_answers_come_with_plots() -> None:
     inputs = [(noise(seconds, 3), 16_000) for seconds in (1.0, 0.5)]
     cases: list[tuple[Any, Any, Any]] = [
-        (recognition(), CTCOptions(picture=True), CTCOptions()),
-        (classification(), AudioClassificationOptions(picture=True), AudioClassificationOptions()),
-        (writing(), RecognitionOptions(picture=True), RecognitionOptions()),
+        (recognition(), CTCOptions(plot=True), CTCOptions()),
+        (classification(), AudioClassificationOptions(plot=True), AudioClassificationOptions()),
+        (writing(), RecognitionOptions(plot=True), RecognitionOptions()),
     ]
-    for task, with_picture, without in cases:
-        answers, plain = task.predict(inputs, with_picture), task.predict(inputs, without)
-        files = [answer.pop("picture") for answer in answers]
+    for task, with_plot, without in cases:
+        answers, plain = task.predict(inputs, with_plot), task.predict(inputs, without)
+        files = [answer.pop("plot") for answer in answers]
         assert answers == plain and all(isinstance(file, File) and file.suffix == ".png" for file in files)
         assert not same(files[0].data, files[1].data)
 
 
 def test_the_first_window_of_a_long_recording_is_shown() -> None:
     task, long = writing(), noise(4.0, 3)
-    first, second = task.predict([(long, 16_000), (long[: 16_000 * 3], 16_000)], RecognitionOptions(picture=True))
-    assert same(first["picture"].data, second["picture"].data)
+    first, second = task.predict([(long, 16_000), (long[: 16_000 * 3], 16_000)], RecognitionOptions(plot=True))
+    assert same(first["plot"].data, second["plot"].data)
     recording = Heard(long)
     recording.stretches = [Stretch(0.0, 1.5, [1, 2]), Stretch(1.5, 2.5, [3]), Stretch(2.5, 4.0, [4])]
     shown = task._first_window(recording)
