@@ -23,7 +23,8 @@ from zoo_core.errors import (
 from zoo_core.registry.card import Card, FileEntry, card_to_data
 from zoo_core.registry.catalogue import write_registry
 from zoo_core.registry.layers import Damaged
-from zoo_core.registry.registry import Registry, package_folders, read_verified
+from zoo_core.registry.registry import Registry, package_folders
+from zoo_core.registry.store import read_verified
 from zoo_core.storage import fs
 
 

@@ -11,7 +11,8 @@ from zoo_core.contract.schema import dump_yaml, parse_yaml
 from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, UsageError
 from zoo_core.plugins.host import PluginHost
 from zoo_core.registry.card import WEIGHTS, Card, FileEntry, card_to_data, looks_like_path, parse_card
-from zoo_core.registry.registry import Registry, read_verified
+from zoo_core.registry.registry import Registry
+from zoo_core.registry.store import read_verified
 from zoo_core.storage import fs, tensors
 from zoo_core.storage.paths import RECIPE, expanded
 

@@ -9,23 +9,14 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from zoo_core.errors import (
-    AmbiguousName,
-    CorruptFile,
-    DigestMismatch,
-    DiskError,
-    MissingPlugin,
-    PluginError,
-    StoreError,
-    UnknownName,
-    nearest,
-)
+from zoo_core.errors import AmbiguousName, DiskError, MissingPlugin, PluginError, StoreError, UnknownName, nearest
+from zoo_core.plugins.host import PluginHost
 from zoo_core.registry.aliases import read_aliases
 from zoo_core.registry.card import Card, FileEntry, Reference, natural_key, parse_reference
 from zoo_core.registry.catalogue import CATALOGUE as CATALOGUE_FILE
 from zoo_core.registry.catalogue import find_catalogue, present, read_card, read_cards
 from zoo_core.registry.layers import CATALOGUE, PROJECT, STORE, Entry, Names
-from zoo_core.registry.ports import Host, StoreProtocol
+from zoo_core.registry.store import Store, problem_of, read_verified
 from zoo_core.storage import fs
 
 
@@ -33,7 +24,7 @@ class Registry:
     """The cards of the catalogue, the installed plugins, the user's store and the working folder."""
 
     def __init__(
-        self, host: Host, store: StoreProtocol, *, catalogue: Path | None = None, folder: Path | None = None
+        self, host: PluginHost, store: Store, *, catalogue: Path | None = None, folder: Path | None = None
     ) -> None:
         """`catalogue` is found beside the package and `folder` is the working folder where they aren't given."""
         self.host = host
@@ -180,17 +171,14 @@ class Registry:
 
     def verify(self, entry: Entry) -> list[str]:
         """Hash every file of the checkpoint; gives one sentence for each that is missing or isn't what it was."""
-        problems = []
-        for file in entry.card.files:
-            try:
-                place = self.store.path_of(file.sha256) if self.store.has(file) else self._shipped_file(entry, file)
-                digest, size = fs.digest_file(place)
-            except StoreError as failure:
-                problems.append(failure.message)
-                continue
-            if (digest, size) != (file.sha256, file.size):
-                problems.append(_mismatch(place, file, digest, size))
-        return problems
+        return [problem for file in entry.card.files if (problem := self._problem_of(entry, file))]
+
+    def _problem_of(self, entry: Entry, file: FileEntry) -> str:
+        try:
+            stored = self.store.has(file)
+            return problem_of(self.store.path_of(file.sha256) if stored else self._shipped_file(entry, file), file)
+        except StoreError as failure:
+            return failure.message
 
     @cached_property
     def _places(self) -> dict[str, tuple[Path, ...]]:
@@ -320,19 +308,6 @@ class Registry:
         return UnknownName("checkpoint", str(reference), names, hint=hint)
 
 
-def read_verified(path: Path, entry: FileEntry) -> bytearray:
-    """The file's bytes, which are those on the card. Raises `DigestMismatch`, `DiskError`, `CorruptFile`."""
-    hint = "the file was changed or damaged; nothing was loaded"
-    try:
-        buffer = fs.read_into(path, limit=entry.size)
-    except CorruptFile as error:
-        raise DigestMismatch(f"{error.message} by the card", hint=hint) from None
-    digest = fs.digest_of(buffer)
-    if (digest, len(buffer)) != (entry.sha256, entry.size):
-        raise DigestMismatch(_mismatch(path, entry, digest, len(buffer)), hint=hint)
-    return buffer
-
-
 def package_folders(package: str) -> tuple[Path, ...]:
     """Folders of a top-level package, found without importing it; none where there is no such package."""
     try:
@@ -345,10 +320,6 @@ def package_folders(package: str) -> tuple[Path, ...]:
 def _candidates(entry: Entry, file: FileEntry) -> list[Path]:
     """Where packages may ship the file; both names are flat by the card's rules."""
     return [folder / "checkpoints" / entry.card.name / file.path for folder in entry.packages]
-
-
-def _mismatch(path: Path, file: FileEntry, digest: str, size: int) -> str:
-    return f"{path}: expected {file.size} bytes with sha256 {file.sha256}, found {size} with {digest}"
 
 
 def _conflict(reference: Reference, entries: Sequence[Entry]) -> AmbiguousName:

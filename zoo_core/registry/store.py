@@ -13,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import AmbiguousName, CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
+from zoo_core.errors import CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
 from zoo_core.registry.card import (
     MAX_VERSION,
     Card,
     FileEntry,
-    Reference,
     card_to_data,
     check_schema_version,
     natural_key,
@@ -133,18 +132,16 @@ class Store:
         fs.publish_new(versions[version].with_suffix(_REMOVED), b"")
         fs.remove_file(versions[version])
 
-    def get(self, reference: Reference | str) -> Card:
-        """The card of `name` (the newest), `name@version` or `name@sha256:prefix`.
+    def get(self, name: str) -> Card:
+        """The card of `name`, its newest version, or of `name@version`.
 
-        Raises `UnknownName` with the nearest names, `AmbiguousName` for a prefix of several digests, and `CardError` for a
-        damaged manifest: an older version never stands in for it.
+        Raises `UnknownName` with the nearest names, and `CardError` for a damaged manifest: an older version never stands
+        in for it.
         """
-        wanted = parse_reference(reference) if isinstance(reference, str) else reference
+        wanted = parse_reference(name)
         versions = self._versions(wanted.name)
         if not versions:
             raise UnknownName("checkpoint", wanted.name, self._names(), where=str(self.root))
-        if wanted.digest_prefix:
-            return self._by_digest(wanted, versions)
         version = wanted.version or max(versions)
         if version not in versions:
             known = [f"{wanted.name}@{known}" for known in versions]
@@ -171,33 +168,16 @@ class Store:
         Raises `DigestMismatch` where they are not the ones that were registered, and `DiskError` where they can't be read.
         """
         path = self.path_of(entry.sha256)
-        hint = "add the checkpoint again, or see what else is wrong: zoo verify"
         before = _identity(path)
-        try:
-            buffer = fs.read_into(path, limit=entry.size)
-        except CorruptFile as error:
-            raise DigestMismatch(f"{entry.path}: {error.message}", hint=hint) from error
-        except DiskError as error:
-            raise DiskError(f"{entry.path}: {error.message}", hint=hint) from error
-        problem = _difference(entry, fs.digest_of(buffer), len(buffer))
-        if problem:
-            raise DigestMismatch(f"{entry.path}: {path}: {problem}", hint=hint)
+        hint = "add the checkpoint again, or see what else is wrong: zoo verify"
+        buffer = read_verified(path, entry, hint=hint)
         self._remember(entry, before)
         return buffer
 
     def verify(self, card: Card) -> list[str]:
         """Hash every file of a card; one sentence for each that is missing, unreadable or not what was registered."""
-        problems = []
-        for entry in card.files:
-            path = self.path_of(entry.sha256)
-            try:
-                problem = _difference(entry, *fs.digest_file(path, limit=entry.size))
-            except StoreError as error:
-                problems.append(f"{card.full_name}: {entry.path}: {error.message}")
-                continue
-            if problem:
-                problems.append(f"{card.full_name}: {entry.path}: {path}: {problem}")
-        return problems
+        found = (problem_of(self.path_of(entry.sha256), entry) for entry in card.files)
+        return [f"{card.full_name}: {problem}" for problem in found if problem]
 
     def _put(self, entry: FileEntry, chunks: Sequence[fs.Buffer]) -> None:
         """Make sure that the object is there, whole and durable; a damaged one is replaced."""
@@ -262,18 +242,6 @@ class Store:
             if isinstance(data, dict):
                 check_schema_version(data, f"the store can be read but not added to: {path}")
 
-    def _by_digest(self, wanted: Reference, versions: Mapping[int, Path]) -> Card:
-        cards = [_card(versions[version]) for version in sorted(versions)]
-        matching = [card for card in cards if wanted.matches(card)]
-        digests = {card.digest for card in matching}
-        if len(digests) > 1:
-            found = ", ".join(f"{card.full_name} is {card.digest[:16]}" for card in matching)
-            raise AmbiguousName(f"{wanted} may be any of {len(digests)} checkpoints", hint=f"give more digits: {found}")
-        if not matching:
-            known = [f"{card.name}@sha256:{card.digest[:8]}" for card in cards if card.digest]
-            raise UnknownName("checkpoint", str(wanted), known, where=str(self.root))
-        return matching[-1]
-
     def _names(self) -> list[str]:
         return sorted(filter(valid_name, names_in(self.root / "manifests")), key=natural_key)
 
@@ -309,10 +277,34 @@ def _entry(name: str, chunks: Sequence[fs.Buffer]) -> FileEntry:
         raise CardError(f"a file can't be stored: {error}") from error
 
 
-def _difference(entry: FileEntry, digest: str, size: int) -> str:
-    if size != entry.size:
-        return f"{size} bytes instead of {entry.size}"
-    return "" if digest == entry.sha256 else f"its bytes have changed (sha256 {digest[:16]}...)"
+def read_verified(
+    path: Path, entry: FileEntry, *, hint: str = "the file was changed or damaged; nothing was loaded"
+) -> bytearray:
+    """The file's bytes, which are those on the card. Raises `DigestMismatch`, `DiskError`."""
+    try:
+        buffer = fs.read_into(path, limit=entry.size)
+    except CorruptFile as error:
+        raise DigestMismatch(f"{entry.path}: {error.message}", hint=hint) from error
+    except DiskError as error:
+        raise DiskError(f"{entry.path}: {error.message}", hint=hint) from error
+    if problem := _difference(path, entry, fs.digest_of(buffer), len(buffer)):
+        raise DigestMismatch(problem, hint=hint)
+    return buffer
+
+
+def problem_of(path: Path, entry: FileEntry) -> str:
+    """Why the bytes in a file, all of them hashed, are not those on the card; empty where they are."""
+    try:
+        return _difference(path, entry, *fs.digest_file(path, limit=entry.size))
+    except StoreError as error:
+        return f"{entry.path}: {error.message}"
+
+
+def _difference(path: Path, entry: FileEntry, digest: str, size: int) -> str:
+    if (digest, size) == (entry.sha256, entry.size):
+        return ""
+    expected = f"expected {entry.size} bytes with sha256 {entry.sha256}"
+    return f"{entry.path}: {path}: {expected}, found {size} with {digest}"
 
 
 def _identity(path: Path) -> _Identity | None:

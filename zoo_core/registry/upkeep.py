@@ -13,8 +13,8 @@ from zoo_core.registry.aliases import history, write_alias
 from zoo_core.registry.card import Reference, parse_reference
 from zoo_core.registry.catalogue import names_in
 from zoo_core.registry.layers import STORE, Alias, Names
-from zoo_core.registry.ports import StoreProtocol
 from zoo_core.registry.registry import Registry
+from zoo_core.registry.store import Store
 from zoo_core.registry.zoo import Zoo, open_zoo
 from zoo_core.storage import fs
 
@@ -136,7 +136,7 @@ def _users(reference: Reference, names: Names) -> list[str]:
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def collect(store: StoreProtocol, keep: frozenset[str], *, grace: float, dry_run: bool) -> dict[str, int]:
+def collect(store: Store, keep: frozenset[str], *, grace: float, dry_run: bool) -> dict[str, int]:
     """Remove the objects that no manifest and nobody in `keep` refers to; returns the size of each by its digest.
 
     An object younger than `grace` seconds stays: it may belong to a registration under way, which makes young what it
