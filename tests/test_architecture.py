@@ -38,7 +38,7 @@ DOORS = {
     "pluggy": {"contract.hookspecs", "plugins.host", "plugins.validation"},
     "yaml": {"contract.yamltext"},
     "accelerate": {"training.hardware"},
-    "matplotlib": {"runs.curves"},
+    "matplotlib": {"tasks.drawing"},
     "psutil": {"runs.extras", "storage.machine"},
     "rich": {"cli.progress", "cli.render"},
     "huggingface_hub": {"storage.hub"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import DataError
 from zoo_core.storage import fs
+from zoo_core.tasks.drawing import figure_png, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def draw_learning_curve(
     curves = read_curves(metrics)
     if not curves:
         raise DataError(f"{metrics}: no figures to draw yet")
-    fs.write_file(plot, _png(_figure(_panels(curves), title, baselines)))
+    fs.write_file(plot, figure_png(_figure(_panels(curves), title, baselines)))
     return plot
 
 
@@ -105,12 +105,9 @@ def _panels(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
 def _figure(
     panels: Mapping[str, Mapping[str, Curve]], title: str, baselines: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    # Figure without pyplot: no global state, no window system, nothing to close.
-    from matplotlib.figure import Figure
-
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), dpi=120, layout="constrained")
+    figure = new_figure(4.2 * columns, 3.2 * rows, dpi=120, layout="constrained")
     figure.suptitle(_literal(title))
     for number, (metric, curves) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows, columns, number)
@@ -141,11 +138,3 @@ def _draw_panel(axes: Axes, metric: str, curves: Mapping[str, Curve], baselines:
 def _literal(words: str) -> str:
     """`words` as they are: a dollar sign would start a formula, and a leading underscore hides a legend entry."""
     return words.replace("$", r"\$").lstrip("_")
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()

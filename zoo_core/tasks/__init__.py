@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from zoo_core.tasks.classify import ranked_answer as ranked_answer
     from zoo_core.tasks.confusion import Confusion as Confusion
     from zoo_core.tasks.confusion import confusion_pairs as confusion_pairs
+    from zoo_core.tasks.drawing import INK as INK
+    from zoo_core.tasks.drawing import drawable as drawable
+    from zoo_core.tasks.drawing import figure_png as figure_png
+    from zoo_core.tasks.drawing import font_file as font_file
+    from zoo_core.tasks.drawing import new_figure as new_figure
+    from zoo_core.tasks.drawing import shortened as shortened
+    from zoo_core.tasks.drawing import text_style as text_style
     from zoo_core.tasks.losses import cross_entropy as cross_entropy
 
 __getattr__, __dir__, __all__ = names_of(__name__, __file__)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from zoo_speech.audio.timed import Placed
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions
-from zoo_speech.decoding.alignment import FrameTiming, Placed, align, cross_attention, frames_due, words
+from zoo_speech.decoding.alignment import FrameTiming, align, cross_attention, frames_due, words
 from zoo_speech.decoding.ctc import greedy
 from zoo_speech.decoding.segmentation import split_at_silence
 from zoo_speech.evaluation.transcripts import Characters

@@ -14,6 +14,7 @@ from matplotlib import image
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from zoo_speech.audio.audio import Waveform, read_audio
+from zoo_speech.audio.timed import Placed, Track, View
 from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
@@ -27,7 +28,7 @@ from zoo_speech.configs.tasks import (
     Wav2Vec2PretrainingConfig,
 )
 from zoo_speech.datasets.samples import LabelledRecording, Utterance
-from zoo_speech.decoding.alignment import FrameTiming, Placed, align
+from zoo_speech.decoding.alignment import FrameTiming, align
 from zoo_speech.decoding.long_form import Recording as Heard
 from zoo_speech.decoding.whisper import Stretch
 from zoo_speech.evaluation.transcripts import Characters
@@ -39,7 +40,7 @@ from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
 from zoo_speech.visualization import plots
-from zoo_speech.visualization.plots import Track, View, attention, recordings, side_by_side
+from zoo_speech.visualization.plots import attention, recordings, side_by_side
 
 from zoo_core import DataError
 from zoo_core.contract import File, Head, NoConfig, SampleKey, TaskContext, inference_mode

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchaudio.functional import forced_align, merge_tokens
 
+from zoo_speech.audio.timed import Alignment, Placed, Segment
 from zoo_speech.evaluation.transcripts import Characters
 from zoo_speech.models.common import quiet
-from zoo_speech.visualization.subtitles import Segment
 
 
 class FrameTiming(NamedTuple):
@@ -42,29 +42,6 @@ class FrameTiming(NamedTuple):
         """Seconds from and to, for each run of true ones among the frames (T,)."""
         edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
         return [(self.seconds(first), self.seconds(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
-
-
-class Placed(NamedTuple):
-    """A symbol, or a word, and when it was said."""
-
-    symbol: str
-    start: float
-    """Seconds from the recording's beginning."""
-    end: float
-    """Seconds."""
-
-
-class Alignment(NamedTuple):
-    """A text along a recording's frames."""
-
-    symbols: list[Placed]
-    """The text's characters in their order."""
-    path: NDArray[np.int64]
-    """(T,) number of the symbol at each frame, 0 for none."""
-    probabilities: NDArray[np.float32]
-    """(T,) that the encoder gave these."""
-    edges: NDArray[np.floating[Any]]
-    """(T + 1,) seconds where frames begin, and where the last one ends."""
 
 
 def frames_due(targets: Sequence[int]) -> int:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from zoo_core import UsageError
+from zoo_speech.audio.timed import View
 from zoo_speech.decoding.long_form import HOP, Window, spectrograms, window_of
 from zoo_speech.models.wav2vec2 import frames_of
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor, SpeechReader, WhisperReader
-from zoo_speech.visualization.plots import View
 
 
 class States(NamedTuple):

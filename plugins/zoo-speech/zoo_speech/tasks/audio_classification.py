@@ -23,6 +23,7 @@ from zoo_core.tasks import (
     ranked_answer,
 )
 from zoo_speech.audio.steady import may_be_speech
+from zoo_speech.audio.timed import View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.datasets.languages import are_languages, language_name
@@ -39,7 +40,6 @@ from zoo_speech.tasks.common import (
     gaps_between,
     plot_file,
 )
-from zoo_speech.visualization.plots import View
 
 
 class AudioClassification(EncoderTask):

@@ -16,13 +16,14 @@ from zoo_core import DataError, UsageError
 from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
 from zoo_core.tasks import interval_of_ratio, known_intervals
 from zoo_speech.audio.audio import wav_bytes
+from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.datasets.samples import Recording, sample_name
 from zoo_speech.evaluation.transcripts import without_needless_spaces, words_apart
 from zoo_speech.models.encoders import Encoder, encoder_of
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor
 from zoo_speech.visualization import plots
-from zoo_speech.visualization.subtitles import Segment, cues, subtitles
+from zoo_speech.visualization.subtitles import cues, subtitles
 
 SERVED = 8
 """Recordings that a prediction hears together."""
@@ -57,9 +58,9 @@ class SpeechTask(Task):
         sounds = {f"heard_{number}.wav": _sound(view) for number, view in enumerate(views, start=1)}
         return {"heard.png": plots.recordings(views), **sounds}
 
-    def view(self, dataset: Any, key: SampleKey) -> plots.View:
+    def view(self, dataset: Any, key: SampleKey) -> View:
         """One draw of the task's own data set, to be seen and heard; here the augmented waveform."""
-        return plots.View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
+        return View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
 
 
 class EncoderTask(SpeechTask):
@@ -70,7 +71,7 @@ class EncoderTask(SpeechTask):
         super().__init__(config, context)
         self.encoder = encoder_of(context.model, self.preprocessor)
 
-    def view(self, dataset: Any, key: SampleKey) -> plots.View:
+    def view(self, dataset: Any, key: SampleKey) -> View:
         """The stretch that the encoder is given, under its name."""
         return self.encoder.view(dataset.chunk(key), dataset.title(key.index))
 
@@ -166,7 +167,7 @@ def word_file(words: Sequence[Segment], form: str) -> File:
     return subtitle_file(words if form == "json" else cues(words), form)
 
 
-def plot_file(view: plots.View) -> File:
+def plot_file(view: View) -> File:
     """A plot of one recording."""
     return File(".png", plots.recordings([view]))
 
@@ -282,7 +283,7 @@ def _size(part: Any) -> int:
     return int(max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx))
 
 
-def _sound(view: plots.View) -> bytes:
+def _sound(view: View) -> bytes:
     """A WAV file as loud as can be without clipping, whatever the scale of the samples."""
     samples = np.asarray(view.samples, np.float32)
     peak = float(np.abs(samples).max())

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from zoo_core import UsageError
 from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_speech.audio.masks import spans
+from zoo_speech.audio.timed import Alignment, Segment, Track, View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions
-from zoo_speech.decoding.alignment import Alignment, FrameTiming, align, frames_due, words
+from zoo_speech.decoding.alignment import FrameTiming, align, frames_due, words
 from zoo_speech.decoding.ctc import Decode, decoder_of, greedy
 from zoo_speech.decoding.segmentation import split_at_silence
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
@@ -40,8 +41,7 @@ from zoo_speech.tasks.common import (
     word_file,
 )
 from zoo_speech.visualization import plots
-from zoo_speech.visualization.plots import Track, View
-from zoo_speech.visualization.subtitles import Segment, as_data
+from zoo_speech.visualization.subtitles import as_data
 
 
 class CTCRecognition(SpeechTask):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zoo_core import UsageError
 from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
 from zoo_speech.audio.masks import spans
+from zoo_speech.audio.timed import View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import Wav2Vec2PretrainingConfig
 from zoo_speech.decoding.alignment import FrameTiming
@@ -25,7 +26,6 @@ from zoo_speech.losses import draw_distractors
 from zoo_speech.models.wav2vec2 import frame_count, frames_of, samples_of
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, random_crop
-from zoo_speech.visualization.plots import View
 
 
 class Wav2Vec2Pretraining(SpeechTask):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
 from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
 from zoo_speech.datasets.languages import known_language, language_name
@@ -49,7 +50,7 @@ from zoo_speech.tasks.common import (
     word_errors,
 )
 from zoo_speech.visualization import plots
-from zoo_speech.visualization.subtitles import Segment, as_data
+from zoo_speech.visualization.subtitles import as_data
 
 _IGNORED = -100
 
@@ -161,13 +162,13 @@ class Recognition(SpeechTask):
         files = {"transcripts.txt": transcript_report(expected, found)}
         return {**files, "attention.png": self._attended(examples[0])} if examples else files
 
-    def view(self, dataset: Any, key: SampleKey) -> plots.View:
+    def view(self, dataset: Any, key: SampleKey) -> View:
         """The spectrogram that the encoder is given, as far as there is speech, and the waveform that it is made of."""
         waveform = dataset.waveform(key.index, key.generator())[: self.window.samples]
         features, _, tokens, *_ = dataset.sample(key)
         title = self.preprocessor.decode(tokens)
         rate = self.preprocessor.sampling_rate
-        return plots.View(samples=waveform, rate=rate, title=title, spectrogram=features.numpy())
+        return View(samples=waveform, rate=rate, title=title, spectrogram=features.numpy())
 
     def _loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, its weight, and what the encoder made of the batch."""

@@ -6,24 +6,22 @@ The same input gives the same bytes, whatever the user's settings of matplotlib 
 from __future__ import annotations
 
 import functools
-import io
 import math
-from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from zoo_core import DataError
+from zoo_core.tasks import INK, drawable, figure_png, font_file, new_figure, shortened, text_style
 from zoo_speech.audio.audio import Waveform, resampled
-from zoo_speech.audio.channels import Samples
 from zoo_speech.audio.features import SAMPLE_RATE, log_mel
-from zoo_speech.decoding.alignment import Alignment, Placed, words
+from zoo_speech.audio.timed import Heat, Placed, Track, View
+from zoo_speech.decoding.alignment import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +34,7 @@ LONGEST = 30.0
 MOST_TOKENS = 80
 """Rows of a plot of attention."""
 
-_INK, _FAINT, _OUTLINE = "#303030", "#8a8a8a", "#d4d4d4"
+_FAINT, _OUTLINE = "#8a8a8a", "#d4d4d4"
 _SOUND, _SURE, _BLANK, _HIDDEN = "#1f5f99", "#1f5f99", "#dcdcdc", "#ffffff"
 _DPI = 110
 _WIDTH, _LEFT, _RIGHT = 10.5, 0.95, 0.25
@@ -53,40 +51,6 @@ _SIZE = 9.0
 _DECADES = 1.5
 """A log-mel spectrogram's range from the loudest on, in its own unit of four decades of power."""
 
-Heat = NDArray[np.floating[Any]]
-
-
-class Track(NamedTuple):
-    """A text below its sound."""
-
-    name: str
-    symbols: Sequence[Placed]
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A recording as it is shown."""
-
-    samples: Samples
-    """(N,) at any scale."""
-    rate: int
-    """Hz."""
-    title: str = ""
-    """Words above it."""
-    spectrogram: Heat | None = None
-    """(M, T) log-mel at 100 frames a second as a model is given it; None for that of the samples."""
-    hidden: Sequence[tuple[float, float]] = ()
-    """Seconds from and to that are hidden from the model."""
-    lanes: Sequence[Track] = ()
-    """Texts along its time."""
-    path: Alignment | None = None
-    """Whose probabilities are shown below the first lane."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return len(self.samples) / self.rate
-
 
 def recordings(views: Sequence[View]) -> bytes:
     """PNG of up to 4 recordings below each other: waveform, log-mel, texts and probabilities over a time axis in seconds.
@@ -98,12 +62,12 @@ def recordings(views: Sequence[View]) -> bytes:
         raise DataError("there are no recordings to show")
     with _settings():
         blocks = [_Block(_shortened(view)) for view in views[:MOST]]
-        figure = _figure(sum(block.height for block in blocks))
+        figure = new_figure(_WIDTH, sum(block.height for block in blocks), dpi=_DPI)
         top = figure.get_figheight()
         for block in blocks:
             block.draw(figure, top)
             top -= block.height
-        return _png(figure)
+        return figure_png(figure)
 
 
 def attention(
@@ -122,7 +86,7 @@ def attention(
     seconds = min(seconds, spectrogram.shape[1] * _HOP)
     with _settings():
         heights = (0.45, 1.3, 0.16 * shown + 0.12 * (shown > 0), 0.55)
-        figure = _figure(sum(heights))
+        figure = new_figure(_WIDTH, sum(heights), dpi=_DPI)
         top = figure.get_figheight() - heights[0]
         axes = _axes(figure, top, heights[1] - 0.08, seconds)
         _title(axes, title)
@@ -131,8 +95,8 @@ def attention(
             axes.tick_params(labelbottom=False, length=0, axis="x")
             axes = _axes(figure, top - heights[1], heights[2], seconds)
             _draw_weights(axes, weights[:shown, : max(1, round(seconds / hop))], tokens[:shown], hop)
-        axes.set_xlabel("time, s", **_text(8.5))
-        return _png(figure)
+        axes.set_xlabel("time, s", **text_style(8.5))
+        return figure_png(figure)
 
 
 class _Block:
@@ -162,7 +126,7 @@ class _Block:
             last = number == len(self.parts) - 1
             axes.tick_params(axis="x", labelbottom=last, length=3 if last else 0)
             top -= height + 0.06
-        axes.set_xlabel("time, s", **_text(8.5))
+        axes.set_xlabel("time, s", **text_style(8.5))
 
     def _draw_waveform(self, axes: Axes) -> None:
         samples = np.asarray(self.view.samples, np.float64)
@@ -171,8 +135,8 @@ class _Block:
         low, high = (function.reduceat(samples, starts) for function in (np.minimum, np.maximum))
         axes.fill_between(starts / self.view.rate, low, high, color=_SOUND, linewidth=0.6)
         axes.set_ylim(-1.05 * peak, 1.05 * peak)
-        axes.set_yticks([-peak, peak], [f"{value:.2g}" for value in (-peak, peak)], **_text(7.5))
-        axes.set_ylabel("amplitude", **_text(8))
+        axes.set_yticks([-peak, peak], [f"{value:.2g}" for value in (-peak, peak)], **text_style(7.5))
+        axes.set_ylabel("amplitude", **text_style(8))
         _shade(axes, self.view.hidden, _OUTLINE)
 
     def _draw_log_mel(self, axes: Axes) -> None:
@@ -185,8 +149,8 @@ class _Block:
         for chosen, colour in ((path.path == 0, _BLANK), (path.path != 0, _SURE)):
             axes.stairs(np.where(chosen, path.probabilities, 0.0), path.edges, fill=True, color=colour, linewidth=0)
         axes.set_ylim(0, 1.05)
-        axes.set_yticks([0, 1], ["0", "1"], **_text(7.5))
-        axes.set_ylabel("posterior", **_text(8))
+        axes.set_yticks([0, 1], ["0", "1"], **text_style(7.5))
+        axes.set_ylabel("posterior", **text_style(8))
 
 
 class _Rows:
@@ -209,9 +173,11 @@ class _Rows:
         axes.set_ylim(0, self.height)
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
-        axes.set_ylabel(self.name, rotation=0, ha="right", va="center", labelpad=8, **_text(8.5))
+        axes.set_ylabel(self.name, rotation=0, ha="right", va="center", labelpad=8, **text_style(8.5))
         if not any(self.rows):
-            axes.text(0, self.height / 2, "nothing", transform=axes.get_yaxis_transform(), va="center", **_text(8.5))
+            axes.text(
+                0, self.height / 2, "nothing", transform=axes.get_yaxis_transform(), va="center", **text_style(8.5)
+            )
         for number, row in enumerate(self.rows):
             wanted = np.array([(one.start + one.end) / 2 / self.scale for one in row])
             middles = side_by_side(wanted, np.array([_wide(one) for one in row]), _ROOM)
@@ -221,7 +187,9 @@ class _Rows:
                     continue
                 axes.plot([true, middle], [self.height, foot], color=_FAINT, linewidth=0.5, zorder=1)
                 look = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.4}} if number else {}
-                axes.text(middle, foot, _drawable(one.symbol), ha="center", va="top", zorder=2, **look, **_text(_SIZE))
+                axes.text(
+                    middle, foot, drawable(one.symbol), ha="center", va="top", zorder=2, **look, **text_style(_SIZE)
+                )
 
 
 def side_by_side(wanted: NDArray[np.float64], widths: NDArray[np.float64], room: float) -> NDArray[np.float64]:
@@ -268,8 +236,8 @@ def _draw_spectrogram(axes: Axes, values: Heat) -> None:
     )  # fmt: skip
     axes.set_xlim(*axes.get_xlim())
     named = (0.5, 1, 2, 4)
-    axes.set_yticks([_band(1_000 * kilohertz, bands) for kilohertz in named], map(str, named), **_text(7.5))
-    axes.set_ylabel("kHz, mel", **_text(8))
+    axes.set_yticks([_band(1_000 * kilohertz, bands) for kilohertz in named], map(str, named), **text_style(7.5))
+    axes.set_ylabel("kHz, mel", **text_style(8))
 
 
 def _band(hertz: float, bands: int) -> float:
@@ -288,8 +256,8 @@ def _draw_weights(axes: Axes, weights: Heat, tokens: Sequence[str], hop: float) 
         weights / most, aspect="auto", cmap="Blues", extent=(0, columns * hop, rows - 0.5, -0.5), vmin=0, vmax=1,
         interpolation="nearest",
     )  # fmt: skip
-    names = [_clipped(_drawable(token), _LEFT - 0.12, 7.5) for token in tokens]
-    axes.set_yticks(range(rows), names, **_text(7.5))
+    names = [_clipped(drawable(token), _LEFT - 0.12, 7.5) for token in tokens]
+    axes.set_yticks(range(rows), names, **text_style(7.5))
     axes.tick_params(axis="y", length=0)
 
 
@@ -301,13 +269,6 @@ def _shade(axes: Axes, stretches: Sequence[tuple[float, float]], colour: str) ->
 # ------------------------------------------------------------------------------------------------------ figures
 
 
-def _figure(height: float) -> Figure:
-    # Figure without pyplot: no window system, nothing to close.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
-
-
 def _axes(figure: Figure, top: float, height: float, seconds: float) -> Axes:
     """Axes over time, `height` inches below `top`."""
     total = figure.get_figheight()
@@ -315,21 +276,17 @@ def _axes(figure: Figure, top: float, height: float, seconds: float) -> Axes:
     axes.set_xlim(0, seconds)
     axes.autoscale(False, axis="x")
     axes.spines[:].set(color=_OUTLINE, linewidth=0.8)
-    axes.tick_params(labelsize=7.5, labelcolor=_INK, color=_OUTLINE, pad=2)
+    axes.tick_params(labelsize=7.5, labelcolor=INK, color=_OUTLINE, pad=2)
     return axes
 
 
 def _title(axes: Axes, words: str) -> None:
-    axes.set_title(_clipped(_drawable(" ".join(words.split())), _ROOM, 9.5), loc="left", pad=5, **_text(9.5))
+    axes.set_title(_clipped(drawable(" ".join(words.split())), _ROOM, 9.5), loc="left", pad=5, **text_style(9.5))
 
 
 def _clipped(text: str, room: float, size: float) -> str:
     """The text, cut with an ellipsis where it is wider than so many inches."""
-    text = text[:400]
-    if _width(text, size) <= room:
-        return text
-    fits = bisect(range(1, len(text)), room, key=lambda count: _width(text[:count] + "…", size))
-    return text[:fits].rstrip() + "…"
+    return shortened(text[:400], room, lambda words: _width(words, size))
 
 
 def _wide(one: Placed) -> float:
@@ -339,45 +296,13 @@ def _wide(one: Placed) -> float:
 @functools.lru_cache(maxsize=4096)
 def _width(text: str, size: float = _SIZE) -> float:
     """Inches that a text takes, with a little air beside it."""
-    font = _font()
-    # Hinted as it will be drawn: letters are whole pixels apart.
-    font.set_size(size, _DPI)
-    font.set_text(_drawable(text), 0.0)
-    return float(font.get_width_height()[0]) / 64 / _DPI * 1.06 + (0.025 if len(text) == 1 else 0.06)
-
-
-def _drawable(text: str) -> str:
-    """The text with a replacement sign for every character that the font has no glyph for."""
-    return "".join(one if ord(one) in _known() and one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-@functools.cache
-def _known() -> frozenset[int]:
-    return frozenset(_font().get_charmap())
-
-
-def _font() -> Any:
     from matplotlib.font_manager import get_font
 
-    return get_font(str(_font_file()))
-
-
-def _font_file() -> Path:
-    """DejaVu Sans, which comes with matplotlib."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-
-
-def _text(size: float) -> dict[str, Any]:
-    from matplotlib.font_manager import FontProperties
-
-    # A dollar sign is one, and no formula.
-    return {
-        "fontproperties": FontProperties(fname=str(_font_file()), size=size),
-        "color": _INK,
-        "parse_math": False,
-    }
+    font = get_font(str(font_file()))
+    # Hinted as it will be drawn: letters are whole pixels apart.
+    font.set_size(size, _DPI)
+    font.set_text(drawable(text), 0.0)
+    return float(font.get_width_height()[0]) / 64 / _DPI * 1.06 + (0.025 if len(text) == 1 else 0.06)
 
 
 @contextmanager
@@ -388,12 +313,3 @@ def _settings() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         yield
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    # Agg by name, whatever window system the user's settings ask for; no version or date in the file.
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

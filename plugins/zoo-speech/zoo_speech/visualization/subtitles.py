@@ -6,19 +6,11 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from zoo_speech.audio.timed import Segment
 
 FORMATS = ("srt", "vtt", "json")
-
-
-class Segment(NamedTuple):
-    """A stretch of a recording and what is said in it."""
-
-    start: float
-    """Seconds from the recording's beginning."""
-    end: float
-    """Seconds; not before `start`."""
-    text: str
 
 
 def subtitles(segments: Sequence[Segment], form: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zoo_core import DataError, UsageError
-from zoo_core.tasks import Confusion
+from zoo_core.tasks import INK, Confusion, drawable, figure_png, font_file, new_figure, shortened, text_style
 from zoo_vision.preprocessor import Pixels, require_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WHITE, _INK, _OUTLINE, _NOTHING = "#ffffff", "#303030", "#d4d4d4", "#efefef"
+_WHITE, _OUTLINE, _NOTHING = "#ffffff", "#d4d4d4", "#efefef"
 _RIGHT, _WRONG = "#1f5f99", "#d9571e"
 """Blue and orange: apart from each other for every kind of colour vision."""
 _CHEQUERS = (255, 232)
@@ -85,15 +84,8 @@ def confusion(counts: Confusion, labels: Sequence[str]) -> bytes:
     if not counts.total:
         raise DataError("there are no predictions to draw a confusion matrix of")
     shown = counts.most_confused(_CLASSES)
-    figure = _confusion_figure(counts, shown, [_drawable(labels[place]) for place in shown])
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    # Agg by name, whatever window system the user's settings ask for; no version or date in the file.
-    FigureCanvasAgg(figure).print_figure(
-        buffer, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None}
-    )
-    return buffer.getvalue()
+    figure = _confusion_figure(counts, shown, [drawable(labels[place]) for place in shown])
+    return figure_png(figure, margin=0.2)
 
 
 def overlay(image: Pixels, heat: NDArray[np.floating[Any]]) -> Pixels:
@@ -188,7 +180,7 @@ def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, image: Image.Image, le
 
 def _write(draw: ImageDraw.ImageDraw, lines: list[str], middle: float, top: int, font: ImageFont.FreeTypeFont) -> None:
     for number, line in enumerate(lines):
-        draw.text((middle, top + number * _LEADING), line, fill=_INK, font=font, anchor="ma")
+        draw.text((middle, top + number * _LEADING), line, fill=INK, font=font, anchor="ma")
 
 
 def _text_height(lines: list[str]) -> int:
@@ -198,7 +190,7 @@ def _text_height(lines: list[str]) -> int:
 def _cell_width(images: Sequence[Image.Image], texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
     """As wide as the widest image, and up to half as wide again where a text needs it."""
     widest = max((image.width for image in images), default=1)
-    longest = max((font.getlength(_drawable(line)) for text in texts for line in text[:200].split("\n")), default=0)
+    longest = max((font.getlength(drawable(line)) for text in texts for line in text[:200].split("\n")), default=0)
     return max(widest, min(int(longest) + 1, max(widest * 3 // 2, _WANTED)))
 
 
@@ -206,43 +198,17 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     """The text's lines, each broken once where it is too long and then cut."""
     lines: list[str] = []
     for paragraph in text[:400].split("\n")[:3] if text else ():
-        words = _drawable(paragraph).split()
+        words = drawable(paragraph).split()
         first = next((n for n in range(len(words), 1, -1) if font.getlength(" ".join(words[:n])) <= width), 1)
         parts = [" ".join(words[:first]), " ".join(words[first:])]
-        lines += [_shortened(part, font, width) for part in parts if part]
+        lines += [shortened(part, width, font.getlength) for part in parts if part]
     return lines
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
-
-
-def _drawable(text: str) -> str:
-    """The text with a replacement sign for every character that the font has no glyph for."""
-    return "".join(char if " " <= char <= "~" or _has(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-@functools.cache
-def _has(char: str) -> bool:
-    unknown, glyph = (_font().getmask(one) for one in ("\U0010ffff", char))
-    return char.isprintable() and (unknown.size, bytes(unknown)) != (glyph.size, bytes(glyph))
 
 
 @functools.cache
 def _font(*, bold: bool = False) -> ImageFont.FreeTypeFont:
     # The simple layout is in every build of Pillow, and gives the same pixels in each.
-    return ImageFont.truetype(str(_font_file(bold=bold)), 12, layout_engine=ImageFont.Layout.BASIC)
-
-
-def _font_file(*, bold: bool = False) -> Path:
-    """DejaVu Sans, which comes with matplotlib; Pillow's own font knows English letters only."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+    return ImageFont.truetype(str(font_file(bold=bold)), 12, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _png(image: Image.Image) -> bytes:
@@ -252,13 +218,10 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _confusion_figure(counts: Confusion, shown: list[int], labels: list[str]) -> Figure:
-    # Figure without pyplot: no global state, no window system, nothing to close.
-    from matplotlib.figure import Figure
-
     classes = len(labels)
     cell = 0.52 if classes <= 12 else 0.42 if classes <= _FIGURES else 0.17
     side = max(cell * classes, 1.6)
-    figure = Figure(figsize=(side, side), dpi=120, facecolor="white")
+    figure = new_figure(side, side, dpi=120)
     axes = figure.add_axes((0, 0, 1, 1))
     totals = counts.rows[shown][:, None]
     part = counts.part(shown)
@@ -278,8 +241,8 @@ def _write_title(axes: Axes, counts: Confusion, shown: int, side: float) -> None
     if shown < counts.classes:
         cells = f"the {shown} most confused of {counts.classes:,} classes; {cells}"
     lines = (
-        (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", _text(10.5)),
-        (0.12, f"{cells}; at its end: images", {**_text(7.5), "alpha": 0.65}),
+        (0.32, f"{right:,} of {total:,} right ({right / total:.1%})", text_style(10.5)),
+        (0.12, f"{cells}; at its end: images", {**text_style(7.5), "alpha": 0.65}),
     )
     for inches, words, look in lines:
         axes.text(0, 1 + inches / side, words, transform=axes.transAxes, **look)
@@ -304,17 +267,16 @@ def _name_classes(axes: Axes, labels: list[str], totals: NDArray[Any]) -> None:
     size = 8.5 if classes <= _FIGURES else 7
     most = 32 if classes <= _CLASSES_NAMED else 24
     names = [label if len(label) <= most else label[: most - 1].rstrip() + "…" for label in labels]
-    names = [name.replace("$", r"\$") for name in names]
     upright = classes <= 12 and max(map(len, names)) <= 5
-    axes.set_yticks(range(classes), names, **_text(size))
+    axes.set_yticks(range(classes), names, **text_style(size))
     turned: dict[str, Any] = (
         {} if upright else {"rotation": 90 if classes > _FIGURES else 45, "rotation_mode": "anchor"}
     )
     if not upright:
         turned |= {"ha": "right", "va": "center" if classes > _FIGURES else "top"}
-    axes.set_xticks(range(classes), names, **_text(size), **turned)
-    axes.set_xlabel("predicted", labelpad=6, **_text(9.5))
-    axes.set_ylabel("true", labelpad=6, **_text(9.5))
+    axes.set_xticks(range(classes), names, **text_style(size), **turned)
+    axes.set_xlabel("predicted", labelpad=6, **text_style(9.5))
+    axes.set_ylabel("true", labelpad=6, **text_style(9.5))
     axes.tick_params(length=0, pad=4)
     axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
@@ -323,7 +285,7 @@ def _name_classes(axes: Axes, labels: list[str], totals: NDArray[Any]) -> None:
     axes.spines[:].set(color=_OUTLINE, linewidth=0.8)
     for row, total in enumerate(totals):
         axes.text(
-            classes - 0.5 + 0.12 * classes**0.3, row, f"{int(total):,}", va="center", alpha=0.6, **_text(size - 1)
+            classes - 0.5 + 0.12 * classes**0.3, row, f"{int(total):,}", va="center", alpha=0.6, **text_style(size - 1)
         )
 
 
@@ -337,7 +299,7 @@ def _write_figures(axes: Axes, shares: NDArray[np.float64]) -> None:
                 _percent(share),
                 ha="center",
                 va="center",
-                **{**_text(8), "color": "white" if white else _INK},
+                **{**text_style(8), "color": "white" if white else INK},
             )
 
 
@@ -347,9 +309,3 @@ def _percent(share: float) -> str:
     if percent < 1:
         return "<1"
     return ">99" if 99 < percent < 100 else f"{percent:.0f}"
-
-
-def _text(size: float) -> dict[str, Any]:
-    from matplotlib.font_manager import FontProperties
-
-    return {"fontproperties": FontProperties(fname=str(_font_file()), size=size), "color": _INK}
