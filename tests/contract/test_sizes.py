@@ -87,7 +87,9 @@ def test_the_largest_numbers_that_are_allowed_cost_shapes_alone(provided: Regist
 
 def test_blocks_of_all_stages_count_together() -> None:
     provided = next(one for one in models() if one.id == "zoo-gan/r3gan")
-    with pytest.raises(ZooError, match=r"blocks: expected at most 512 \(ZOO_MAX_LAYERS raises it\), found \(200, "):
+    with pytest.raises(
+        ZooError, match=r"blocks: expected at most 512 \(ZOO_MAX_LAYERS raises it\) in all stages, found \(200,\)"
+    ):
         from_data(provided.config, {"image_size": 32, "blocks": [200]}, where="model")
 
 

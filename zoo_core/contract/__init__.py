@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from zoo_core.contract.config import Sizes as Sizes
     from zoo_core.contract.config import StageLayers as StageLayers
     from zoo_core.contract.config import Within as Within
-    from zoo_core.contract.config import require_layers as require_layers
-    from zoo_core.contract.config import require_sizes as require_sizes
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
     from zoo_core.contract.data import Dataset as Dataset

@@ -235,22 +235,4 @@ def _number(bound: float) -> str:
     """A bound in words: 1,048,576, and powers of two from 2^31 on as powers."""
     if isinstance(bound, int) and bound >= 1 << 31 and bound & (bound - 1) == 0:
         return f"2^{bound.bit_length() - 1}"
-    return f"{bound:,}"
-
-
-def require_layers(config: Any, *names: str) -> None:
-    """Raise `FieldError` for more blocks than `ZOO_MAX_LAYERS` allows; those of several stages count together."""
-    for name in names:
-        value = getattr(config, name)
-        if (sum(value) if isinstance(value, tuple) else value) > LAYERS.limit():
-            raise FieldError(name, f"expected {LAYERS.expected()}, found {value!r:.80}")
-
-
-def require_sizes(config: Any, *names: str) -> None:
-    """Raise `FieldError` for a width, a length or a vocabulary beyond `ZOO_MAX_SIZE`, and for too many of them."""
-    for name in names:
-        value = getattr(config, name)
-        if isinstance(value, tuple) and len(value) > LAYERS.limit():
-            raise FieldError(name, f"expected {LAYERS.expected()} values, found {len(value):,}")
-        if (max(value, default=0) if isinstance(value, tuple) else value) > SIZE.limit():
-            raise FieldError(name, f"expected {SIZE.expected()}, found {value!r:.80}")
+    return f"{bound:,}".removesuffix(".0")

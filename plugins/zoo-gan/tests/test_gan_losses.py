@@ -232,7 +232,7 @@ def test_logits_that_are_no_pairs_are_refused(real: tuple[int, ...], fake: tuple
 
 @pytest.mark.parametrize("value", [-0.1, 0.5, 1.0, math.nan])
 def test_smoothing_that_cannot_be_meant(value: float) -> None:
-    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 0.5\), found "):
+    with pytest.raises(ValueError, match=r"label_smoothing: expected at least 0 and below 0.5, found "):
         NonSaturatingConfig(label_smoothing=value)
 
 
@@ -257,7 +257,7 @@ def test_names_of_the_losses() -> None:
 
 def test_settings_of_a_recipe() -> None:
     assert from_data(NonSaturatingConfig, {"label_smoothing": 0.1}, where="recipe.yaml").label_smoothing == 0.1
-    with pytest.raises(RecipeError, match=r"recipe.yaml.*label_smoothing must be in"):
+    with pytest.raises(RecipeError, match=r"recipe.yaml.*label_smoothing: expected at least 0 and below"):
         from_data(NonSaturatingConfig, {"label_smoothing": 0.9}, where="recipe.yaml")
 
 

@@ -217,7 +217,7 @@ def test_a_generator_without_latents_is_refused(zoo: Zoo, tmp_path: Path) -> Non
 @pytest.mark.parametrize("settings", [{"path_length": -1.0}, {"path_length": 2.0, "path_length_every": 0}])
 def test_settings_that_can_not_be_are_refused(settings: dict[str, Any]) -> None:
     name = list(settings)[-1]
-    with pytest.raises(ValueError, match=f"^{name}: must be at least"):
+    with pytest.raises(ValueError, match=f"^{name}: expected at least"):
         AdversarialConfig(**settings)
 
 

@@ -315,14 +315,14 @@ def test_configurations_that_could_not_be_built_are_refused() -> None:
     from zoo_vision.configs.models import ResNetConfig, ViTConfig
 
     for settings, message in (
-        ({"img_size": 30}, "no multiple of patch_size"),
-        ({"num_heads": 5}, "no multiple of num_heads"),
-        ({"decoder_dim": 40}, "no multiple of 32"),
-        ({"depth": 0}, "depth: must be at least 1"),
+        ({"img_size": 30}, "a multiple of patch_size"),
+        ({"num_heads": 5}, "a multiple of num_heads"),
+        ({"decoder_dim": 40}, "a multiple of 32"),
+        ({"depth": 0}, "depth: expected at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
             ViTConfig(**settings)
-    with pytest.raises(ValueError, match="four whole numbers"):
+    with pytest.raises(ValueError, match="a number for each of four stages"):
         ResNetConfig(layers=(1, 1))
 
 

@@ -13,6 +13,7 @@ from zoo_vision.configs.models import ImagePreprocessorConfig
 from zoo_vision.preprocessor import ImagePreprocessor
 
 from zoo_core import CorruptFile, DataError, UsageError
+from zoo_core.contract import FieldError
 
 Pixels = NDArray[np.uint8]
 GREY: dict[str, Any] = {"in_chans": 1, "mean": (0.3,), "std": (0.2,)}
@@ -250,23 +251,27 @@ def test_the_file_is_plain_sorted_json() -> None:
         ("img_size", "224", "image.json: img_size: expected a whole number, found '224'"),
         ("img_size", 224.0, "image.json: img_size: expected a whole number"),
         ("img_size", True, "image.json: img_size: expected a whole number, found true"),
-        ("img_size", 0, "image.json: img_size: must be at least 1, found 0"),
-        ("img_size", 4097, "image.json: img_size: must be from 1 to 4096, found 4097"),
+        ("img_size", 0, "image.json: img_size: expected from 1 to 4,096, found 0"),
+        ("img_size", 4097, "image.json: img_size: expected from 1 to 4,096, found 4097"),
         ("in_chans", 2, "image.json: in_chans: expected one of 1, 3"),
         ("mean", [0.5, float("nan"), 0.5], "image.json: mean[1]: expected a number, found the number nan"),
         ("mean", [0.5, 10**400, 0.5], "image.json: "),
-        ("mean", [0.5, 1.5, 0.5], "image.json: mean: must be from 0 to 1, found [0.5, 1.5, 0.5]"),
-        ("mean", [0.5, 0.5], "image.json: mean: give one value for each of 3 channel(s)"),
+        ("mean", [0.5, 1.5, 0.5], "image.json: mean[1]: expected from 0 to 1, found 1.5"),
+        ("mean", [0.5, 0.5], "image.json: mean: expected a value for each of 3 channel(s), or none"),
         ("mean", 0.5, "image.json: mean: expected a list"),
-        ("mean", [], "image.json: mean and std"),
-        ("std", [0.5, 0.0, 0.5], "image.json: mean and std: give both, std above 0"),
-        ("std", [0.5, -1, 0.5], "image.json: mean and std: give both, std above 0"),
-        ("std", [1e-300, 1, 1], "image.json: std: must be from 1e-6"),
+        ("mean", [], "image.json: std: expected mean and std together, or neither"),
+        ("std", [0.5, 0.0, 0.5], "image.json: std[1]: expected from 1e-06 to 1,000,000, found 0.0"),
+        ("std", [0.5, -1, 0.5], "image.json: std[1]: expected from 1e-06"),
+        ("std", [1e-300, 1, 1], "image.json: std[0]: expected from 1e-06"),
         ("std", [float("inf"), 1, 1], "image.json: std[0]: expected a number"),
-        ("crop_pct", 0, "image.json: crop_pct: must be above 0"),
-        ("crop_pct", 1e-3, "image.json: crop_pct: 0.001 would enlarge images to 224000 pixels"),
+        ("crop_pct", 0, "image.json: crop_pct: expected above 0 and at most 1"),
+        (
+            "crop_pct",
+            1e-3,
+            "image.json: crop_pct: expected a resized side of at most 8,192 pixels, not 224,000, found 0.001",
+        ),
         ("interpolation", "lanczos", "image.json: interpolation: expected one of nearest, bilinear, bicubic"),
-        ("background", 256, "image.json: background: must be from 0 to 255"),
+        ("background", 256, "image.json: background: expected from 0 to 255"),
         ("backgruond", 255, "image.json: backgruond: unknown key"),
         ("std", None, "image.json: std: expected a list, found nothing"),
     ],
@@ -325,8 +330,8 @@ def test_what_is_no_description_is_refused(content: bytes | None, message: str) 
 
 
 def test_impossible_settings_are_refused_before_any_image_is_read() -> None:
-    for settings, message in (({"img_size": 5000}, "img_size: must be from 1"), ({"crop_pct": 0.001}, "crop_pct")):
-        with pytest.raises(UsageError, match=message):
-            ImagePreprocessor.fit(ImagePreprocessorConfig(**settings), [object()])
+    for settings, message in (({"img_size": 5000}, "img_size: expected from 1"), ({"crop_pct": 0.001}, "crop_pct")):
+        with pytest.raises(FieldError, match=message):
+            ImagePreprocessorConfig(**settings)
     with pytest.raises(UsageError, match="mean: missing"):
         preprocessor()
