@@ -8,16 +8,13 @@ Every figure comes out of a real run of a shipped recipe, with its data, split, 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from measures import gan, nlp, speech, vision
-
-from zoo_core.data import fs
-from zoo_core.testing import describe_environment
+from records import keep
 
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "claims"
 
@@ -35,12 +32,7 @@ def main() -> int:
     )
     holds = True
     for name in parser.parse_args().claims:
-        record = CLAIMS[name]()
-        record["environment"] = describe_environment()
-        fs.make_folder(RECORDS)
-        fs.write_file(RECORDS / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
-        print(f"{name}: {'holds' if record['holds'] else 'DOES NOT HOLD'}")
-        holds &= bool(record["holds"])
+        holds &= keep(RECORDS, name, CLAIMS[name]())
     return 0 if holds else 1
 
 

@@ -17,9 +17,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from subprocess import run as run_program
 from typing import Any
+
+from records import write_json
 
 from zoo_core import (
     Fetcher,
@@ -61,7 +64,7 @@ def main() -> int:
         Path(folder, "home").mkdir()
         Path(folder, "home", "data").symlink_to(options.data)
         found = dict(_digests(options.steps, options.patterns))
-    fs.write_file(file, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(file, found)
     return _compare(json.loads(old.read_text()), found) if old else 0
 
 
@@ -70,9 +73,9 @@ def _digests(steps: int, patterns: list[str]) -> Iterator[tuple[str, Any]]:
     yield "zoo list", listed.stdout.splitlines()
     work: dict[str, Callable[[], Any]] = {}
     for name in sorted(entry.card.full_name for entry in open_zoo().registry.usual()):
-        work[f"checkpoint {name}"] = lambda name=name: _checkpoint(name)
+        work[f"checkpoint {name}"] = partial(_checkpoint, name)
     for name in sorted(shipped_recipes(open_zoo().host)):
-        work[f"recipe {name}"] = lambda name=name: _trained(name, steps)
+        work[f"recipe {name}"] = partial(_trained, name, steps)
     for key, measure in work.items():
         if not any(fnmatchcase(key.split()[1], pattern) for pattern in patterns):
             continue

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import Card, DataError, Metric, evaluate, load, open_zoo, read_registry, write_registry
+from zoo_core import Card, DataError, Metric, load, open_zoo, read_registry, write_registry
 from zoo_core.tasks import interval_of_share
-from zoo_core.testing import Hardware, Training, intervals, rows_to_measure
+from zoo_core.testing import Direction, Hardware, Training, evaluate, intervals, rows_to_measure
 
 SHARES = ("accuracy", "class_accuracy")
 """Metrics that are shares of their samples, so that value and number give the interval."""
@@ -47,12 +47,12 @@ def measured(card: Card) -> Intervals:
     return {name: (low, high) for name, (low, high) in (intervals(loaded.task, found).value or {}).items()}
 
 
-def with_intervals(metric: Metric, known: Intervals, better: str) -> Metric:
+def with_intervals(metric: Metric, known: Intervals, better: Direction) -> Metric:
     """The figure with its interval, where one is known."""
     found = known.get(metric.name) or metric.interval
     if found is None and metric.name in SHARES:
         found = interval_of_share(round(metric.value * metric.samples), metric.samples)
-    return replace(metric, interval=found and tuple(round(end, 6) for end in found), better=better)
+    return replace(metric, interval=found and (round(found[0], 6), round(found[1], 6)), better=better)
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ A proof is a function of `soaks` that takes the number of trials, the seed and a
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -17,10 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from records import keep
 from soaks import extras, kills, mutants, ranks, together
-
-from zoo_core.data import fs
-from zoo_core.testing import describe_environment
 
 RECORDS = Path(__file__).parent.parent / "benchmarks" / "soak"
 
@@ -57,11 +54,8 @@ def main() -> int:
                 holds = False
                 continue
         record = {"proof": name, "seed": options.seed, **record, "seconds": round(time.perf_counter() - began, 1)}
-        record["environment"] = describe_environment()
-        fs.make_folder(RECORDS)
-        fs.write_file(RECORDS / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
-        print(f"{name}: {'holds' if record['holds'] else 'DOES NOT HOLD'} {record}")
-        holds &= bool(record["holds"])
+        print(record)
+        holds &= keep(RECORDS, name, record)
     return 0 if holds else 1
 
 

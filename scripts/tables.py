@@ -18,7 +18,7 @@ from record_rows import ROWS
 
 from zoo_core import Metric, read_registry
 from zoo_core.data import fs
-from zoo_core.testing import FREE
+from zoo_core.testing import FREE, verdicts
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "benchmarks" / "claims"
@@ -168,7 +168,7 @@ def _verdict(metrics: Sequence[Metric]) -> str:
     for metric in metrics:
         beside = {evidence.plain(name): value for name, value in metric.baselines.items()}
         if metric.interval and beside:
-            words.append(f"{metric.name} {evidence.verdicts(metric.interval, metric.better, beside)}")
+            words.append(f"{metric.name} {verdicts(metric.interval, metric.better, beside)}")
     bare = [metric.name for metric in metrics if metric.baselines and not metric.interval]
     known = {metric.name: metric for metric in metrics}
     if {"fid", "recall"} <= known.keys():

@@ -8,7 +8,6 @@ what it differs by from itself is the error of the figure.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import statistics
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from measure import Mark, compare, machine_name, record
+from measure import Mark, compare, parser_of, record
 from torch import Tensor
 from transformers import Speech2TextFeatureExtractor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 from zoo_speech.audio.features import SAMPLE_RATE, fbank
@@ -63,10 +62,7 @@ class Arrays(WhisperFeatureExtractor):
 
 def main() -> int:
     """Check, measure, print and write the record."""
-    parser = argparse.ArgumentParser(prog="scripts/bench features", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="turns of every contender (default 20)")
-    parser.add_argument("--machine", default=machine_name(), help="machine's name in the record's file name")
-    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser = parser_of("features", __doc__, rounds=20, unit="turns of every contender")
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds: at least 2, for a spread")
@@ -105,7 +101,7 @@ def recordings() -> tuple[str, list[Samples]]:
     order = sorted(range(len(samples)), key=lambda place: (samples[place].seconds or 0.0, place))
     fitting = [place for place in order if (samples[place].seconds or 0.0) <= 30]
     chosen = np.linspace(0, len(fitting) - 1, RECORDINGS).round().astype(int)
-    return "asterisk-en", [reader.heard(samples[fitting[place]], place) for place in chosen.tolist()]
+    return "asterisk-en", [reader.waveform(samples[fitting[place]], place) for place in chosen.tolist()]
 
 
 def works(waveforms: Sequence[Samples]) -> dict[str, Work]:

@@ -115,7 +115,7 @@ def lightning() -> None:
 
     model, optimizer, rows = _parts()
 
-    class Ours(LightningModule):
+    class Ours(LightningModule):  # type: ignore[misc]  # not in the environment that types are checked in
         def __init__(self) -> None:
             super().__init__()
             self.model = model

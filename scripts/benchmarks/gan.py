@@ -7,7 +7,6 @@ differs by from itself is the error of the figure.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from contenders import run_zoo
-from measure import Mark, compare, machine_name, record
+from measure import Mark, compare, parser_of, record
 from torch import Tensor
 from workloads import Workload, loader
 
@@ -42,10 +41,7 @@ Draw = Callable[[int, int], Tensor]
 
 def main() -> int:
     """Check, measure, print and write the record."""
-    parser = argparse.ArgumentParser(prog="scripts/bench gan", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help=f"rounds of {LOG_EVERY} steps per loop (default 20)")
-    parser.add_argument("--machine", default=machine_name(), help="machine's name in the record's file name")
-    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser = parser_of("gan", __doc__, rounds=20, unit=f"rounds of {LOG_EVERY} steps per loop")
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds: at least 2, for a spread")

@@ -6,7 +6,6 @@ to look at is processor time: the minimum over the blocks, and what it is over t
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 from contenders import ADVERSARIAL, BASE, CONTENDERS
-from measure import Mark, Marks, compare, machine_name, record
+from measure import Mark, Marks, compare, parser_of, record
 from workloads import LOG_EVERY, Workload, adversarial, classifier, tiny, watch
 
 TOLERANCE = 5e-3
@@ -24,11 +23,8 @@ TOLERANCE = 5e-3
 
 def main() -> int:
     """Measure, print a table per workload and write the record."""
-    parser = argparse.ArgumentParser(prog="scripts/bench loop", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="blocks per loop (default 15)")
-    parser.add_argument("--machine", default=machine_name(), help="machine's name in the record's file name")
+    parser = parser_of("loop", __doc__, rounds=15, unit="blocks per loop")
     parser.add_argument("--only", nargs="*", default=["tiny", "classifier", "adversarial"], help="workloads to measure")
-    parser.add_argument("--no-record", action="store_true", help="print only")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
@@ -95,6 +96,15 @@ def compare(blocks: Mapping[str, Sequence[Mark]], base: str) -> dict[str, dict[s
             statistics.median(a / b for a, b in zip(cpu, rounds, strict=True)), 4
         )
     return table
+
+
+def parser_of(script: str, description: str | None, *, rounds: int, unit: str) -> argparse.ArgumentParser:
+    """What every benchmark is asked with: how many rounds, on which machine, and whether a record is written."""
+    parser = argparse.ArgumentParser(prog=f"scripts/bench {script}", description=description)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"{unit} (default {rounds})")
+    parser.add_argument("--machine", default=machine_name(), help="machine's name in the record's file name")
+    parser.add_argument("--no-record", action="store_true", help="print only")
+    return parser
 
 
 def processor() -> str:

@@ -6,7 +6,6 @@ milliseconds, minimum and median. Every process starts warm: one round goes befo
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import statistics
@@ -17,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from measure import machine_name, record
+from measure import parser_of, record
 
 HERE = Path(__file__).parent
 PROCESSES: Mapping[str, Sequence[str]] = {
@@ -31,10 +30,7 @@ LOOPS = ("hand-written", "zoo", "accelerate", "transformers", "lightning")
 
 def main() -> int:
     """Measure, print and write the record."""
-    parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind (default 7)")
-    parser.add_argument("--machine", default=machine_name(), help="machine's name in the record's file name")
-    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser = parser_of("start", __doc__, rounds=7, unit="processes of each kind")
     options = parser.parse_args()
     whole: dict[str, list[tuple[float, float]]] = {name: [] for name in PROCESSES}
     first: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOPS}

@@ -73,7 +73,7 @@ def data_wait(name: str) -> float:
     """Median share of the step that the newest run of that name spent waiting for data."""
     lines = (newest_run(name, RUNS) / "metrics.jsonl").read_text().splitlines()
     trained = [row["train"] for row in map(json.loads, lines) if "train" in row]
-    return statistics.median(figures["data_wait"] for figures in trained)
+    return float(statistics.median(figures["data_wait"] for figures in trained))
 
 
 def evaluations(name: str, metric: str) -> dict[str, float]:

@@ -68,8 +68,7 @@ def _toy(loss: str, shape: str, seed: int) -> dict[str, float]:
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         zoo = open_zoo({**os.environ, "ZOO_HOME": f"{folder}/home"})
-        metrics: dict[str, float] = train(recipe, folder=Path(folder) / "run", zoo=zoo).metrics
-    return metrics
+        return dict(train(recipe, folder=Path(folder) / "run", zoo=zoo).metrics)
 
 
 JUDGE = "vit_nano.emoji"

@@ -151,7 +151,7 @@ def decoding() -> dict[str, Any]:
     folder = RUNS / "language"
     fs.make_folder(folder)
     model: Any = load(card.full_name)
-    sentences = [model.preprocessor.spelled(sample.text) for sample in data.samples("train")]
+    sentences = [model.preprocessor.normalize_transcript(sample.text) for sample in data.samples("train")]
     fs.write_file(folder / "sentences.txt", "".join(f"{text}\n" for text in sentences).encode())
     fs.write_file(folder / "words.arpa", arpa_of(sentences).encode())
     tries: dict[str, list[dict[str, Any]]] = {
@@ -166,7 +166,7 @@ def decoding() -> dict[str, Any]:
             for score in (0.0, 1.0)
         ],
     }
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, settings in tries.items():
         rated = [
             (decoded(model, data.samples("validation"), one)["cer"], number) for number, one in enumerate(settings)
@@ -266,7 +266,7 @@ CLAIMS = (
 def decoded(model: Any, samples: Any, settings: dict[str, Any]) -> dict[str, float]:
     """Word and character error rates of what a checkpoint writes with these options."""
     answers = model.predict([sample.source for sample in samples], **settings)
-    spelled = [model.preprocessor.spelled(sample.text) for sample in samples]
+    spelled = [model.preprocessor.normalize_transcript(sample.text) for sample in samples]
     rates = word_errors([answer["text"] for answer in answers], spelled)
     return {name: round(rate, 4) for name, rate in rates.items()}
 
@@ -337,9 +337,9 @@ def english_prompts() -> list[tuple[Path, str]]:
     fs.make_folder(folder)
     kept = []
     for number, (name, text) in enumerate(chosen):
-        path = folder / f"{number:03}.g722"  # which nothing but its ending tells to be a recording
-        fs.write_file(path, sounds[name])
-        kept.append((path, text))
+        recording = folder / f"{number:03}.g722"  # which nothing but its ending tells to be a recording
+        fs.write_file(recording, sounds[name])
+        kept.append((recording, text))
     return kept
 
 
@@ -371,7 +371,7 @@ def word_error_rates(found: list[str], expected: list[str]) -> dict[str, Any]:
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
     from zoo_speech.evaluation.transcripts import normalised
 
-    whispers = EnglishTextNormalizer({})
+    whispers: Any = EnglishTextNormalizer({})  # type: ignore[no-untyped-call]
     due, heard = [whispers(text) for text in expected], [whispers(text) for text in found]
     plain_due, plain = (
         [normalised(one, lower=True, punctuation=False) for one in texts] for texts in (expected, found)
@@ -393,7 +393,8 @@ def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
     zoo, folder = open_zoo(), RUNS / "exported" / WHISPER
     if not folder.is_dir():
         export_folder(WHISPER, folder, host=zoo.host, registry=zoo.registry)
-    theirs: Any = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    theirs: Any = WhisperForConditionalGeneration.from_pretrained(folder)
+    theirs.eval()
     processor: Any = WhisperProcessor.from_pretrained(folder)
     ours: Any = load(WHISPER)
     reader, task = ours.preprocessor, ours.task

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zoo_core.registry.foreign import ForeignFolder as ForeignFolder
     from zoo_core.registry.layers import Entry as Entry
     from zoo_core.registry.verdicts import NO_DIFFERENCE as NO_DIFFERENCE
+    from zoo_core.registry.verdicts import Direction as Direction
     from zoo_core.registry.verdicts import verdict as verdict
     from zoo_core.registry.verdicts import verdicts as verdicts
     from zoo_core.runs.folder import RunFolder as RunFolder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from zoo_core.runs.measure import rows_to_measure as rows_to_measure
     from zoo_core.runs.run import Run as Run
     from zoo_core.storage.environment import describe_environment as describe_environment
+    from zoo_core.tasks.evaluate import evaluate as evaluate
     from zoo_core.tasks.evaluate import intervals as intervals
     from zoo_core.testing.hubs import local_hub as local_hub
     from zoo_core.training import optim as optim
