@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 from zoo_core.contract.specs import Head, ModelSpec
 from zoo_core.errors import ArchMismatch, UnknownName, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class Adaptation:
         return "; ".join(parts)
 
 
-def builder_for(builders: Mapping[str, Callable[[], nn.Module]], head: Head, family: str) -> Callable[[], nn.Module]:
+def builder_for(builders: Mapping[str, Builder], head: Head, family: str) -> Builder:
     """The builder of the model with this head. Raises `UnknownName` for a task that the family doesn't serve."""
     if head.task not in builders:
         raise UnknownName("task", head.task, [task for task in builders if task], where=family)

@@ -22,9 +22,10 @@ from transformers import (
     TextClassificationPipeline,
 )
 from transformers.utils import logging
-from zoo_nlp.interop.families import BertInterop, TransformersInterop
+from zoo_nlp.interop.families import BertInterop
 from zoo_nlp.interop.fields import BERT, GPT2, MARIAN
 from zoo_nlp.preprocessor import TextPreprocessor
+from zoo_transformers import TransformersInterop
 
 from zoo_core import (
     CorruptFile,

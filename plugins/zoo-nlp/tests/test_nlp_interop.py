@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 from zoo_nlp.configs import models as configs
-from zoo_nlp.interop.families import BertInterop, GPT2Interop, MarianInterop, TransformersInterop
+from zoo_nlp.interop.families import BertInterop, GPT2Interop, MarianInterop, TextInterop
 from zoo_nlp.models import bert, gpt2, marian
 from zoo_nlp.preprocessor import TextPreprocessor
 
@@ -29,7 +29,7 @@ from zoo_core.testing import PluginHost, build
 HOST = PluginHost.discover({})
 TEXTS = ["hello world, how are you?", "well said: the Quick brown Föx", "numbers 123 and 日本"] * 3
 SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_length": 24}
-FAMILIES: dict[str, tuple[type[TransformersInterop], Any, Any, Any]] = {
+FAMILIES: dict[str, tuple[type[TextInterop], Any, Any, Any]] = {
     "bert": (BertInterop, configs.BertConfig, configs.BertTokenizerConfig, bert.build),
     "gpt2": (GPT2Interop, configs.GPT2Config, configs.GPT2TokenizerConfig, gpt2.build),
     "marian": (MarianInterop, configs.MarianConfig, configs.MarianTokenizerConfig, marian.build),
@@ -229,7 +229,12 @@ def test_names_of_older_checkpoints(family: str, task: str, names: dict[str, str
 @pytest.mark.parametrize(
     ("family", "changes", "error", "message"),
     [
-        ("bert", {"architectures": ["BertForQuestionAnswering"]}, UsageError, "none that zoo-nlp knows"),
+        (
+            "bert",
+            {"architectures": ["BertForQuestionAnswering"]},
+            UsageError,
+            "architectures: expected one of BertModel",
+        ),
         ("bert", {"hidden_act": "relu"}, UsageError, 'hidden_act: expected "gelu", found "relu"'),
         ("bert", {"position_embedding_type": "relative_key"}, UsageError, "position_embedding_type"),
         ("bert", {"hidden_size": "x"}, CorruptFile, "hidden_size: expected a number, found 'x'"),

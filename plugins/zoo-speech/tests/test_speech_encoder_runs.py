@@ -169,7 +169,7 @@ def test_a_run_on_voices(zoo: Zoo, folder: Path, tmp_path: Path) -> None:
     one, other, stranger = (str(folder / name) for name in ("low/0.wav", "low/1.wav", "high/0.wav"))
     same, apart = loaded.predict([other, stranger], against=one)
     assert len(same["embedding"]) == 192 and same["score"] > apart["score"]
-    with pytest.raises(UsageError, match="no class for a Whisper of speaker-verification"):
+    with pytest.raises(UsageError, match="no class for a whisper of speaker-verification"):
         export_of("whisper_tiny_en.voices", tmp_path / "out", zoo)
 
 

@@ -30,7 +30,6 @@ from zoo_speech.datasets.samples import LabelledRecording
 from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.losses import additive_angular_margin
 from zoo_speech.models import wav2vec2, whisper
-from zoo_speech.models.common import checkpoint_activations
 from zoo_speech.models.encoders import encoder_of
 from zoo_speech.models.speakers import statistics
 from zoo_speech.preprocessor import SpeechPreprocessor, SpeechReader
@@ -38,6 +37,7 @@ from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.common import cover_with_chunks
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
+from zoo_transformers import checkpoint_activations
 
 from zoo_core import CorruptFile, DataError, UsageError, load, open_zoo
 from zoo_core.contract import File, ForeignCheckpoint, Head, SampleKey, TaskContext
@@ -360,13 +360,13 @@ def test_classifiers_that_ours_can_not_be_are_refused(tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             WhisperInterop().read({**files, "config.json": config})
 
-    refused(UsageError, "use_weighted_layer_sum is True", use_weighted_layer_sum=True)
-    refused(UsageError, "classifier_proj_size is 64", classifier_proj_size=64)
+    refused(UsageError, "use_weighted_layer_sum: expected false, found true", use_weighted_layer_sum=True)
+    refused(UsageError, "classifier_proj_size: expected 256, found 64", classifier_proj_size=64)
     refused(CorruptFile, "doesn't number its labels", id2label={"0": "a", "2": "b"})
     refused(CorruptFile, "id2label", id2label=["a"])
     with pytest.raises(CorruptFile, match=r"tokenizer\.json is missing") as caught:
         WhisperInterop().read({name: data for name, data in files.items() if name != "tokenizer.json"})
     assert "the one that it was trained from" in caught.value.hint
     for name in (VOICES, FEATURES):
-        with pytest.raises(UsageError, match=f"no class for a Whisper of {name}"):
+        with pytest.raises(UsageError, match=f"no class for a whisper of {name}"):
             WhisperInterop().write(ForeignCheckpoint(config=SMALL, head=Head(task=name)))

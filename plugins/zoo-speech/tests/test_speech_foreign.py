@@ -9,7 +9,7 @@ import pytest
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, WhisperConfig, WhisperFeatureExtractor
 from zoo_speech.interop.fields import SPECTROGRAMS, WAV2VEC2, WAVEFORMS, WHISPER
 from zoo_speech.interop.wav2vec2 import Wav2Vec2Interop
-from zoo_speech.interop.whisper import labels_of
+from zoo_transformers import labels_of
 
 from zoo_core import UsageError
 from zoo_core.contract import FieldRules
@@ -51,4 +51,4 @@ def test_fields_that_change_the_answer_are_refused_by_name(file: str, changes: d
 
 
 def test_labels_that_share_a_name_are_told_apart() -> None:
-    assert labels_of({"id2label": {0: "x", 1: "x"}}, "task") == ("x (0)", "x (1)")
+    assert labels_of({"id2label": {0: "x", 1: "x"}}) == ("x (0)", "x (1)")

@@ -163,7 +163,9 @@ def test_whispers_that_ours_can_not_be_are_refused(whisper_folder: Path) -> None
             WhisperInterop().read(files)
 
     refused(
-        UsageError, "activation_function is 'relu'", with_settings(files, "config.json", activation_function="relu")
+        UsageError,
+        'activation_function: expected "gelu", found "relu"',
+        with_settings(files, "config.json", activation_function="relu"),
     )
     refused(UsageError, "encoder_ffn_dim and decoder", with_settings(files, "config.json", decoder_ffn_dim=64))
     refused(UsageError, "architecture", with_settings(files, "config.json", architectures=["WhisperModel"]))
@@ -314,7 +316,7 @@ def test_wav2vec2_that_ours_can_not_be_is_refused(tmp_path: Path) -> None:
 
     for name, value in BASE.items():
         refused(UsageError, "neither the layout of the base models nor that of the large", **{name: value})
-    refused(UsageError, "add_adapter is True", add_adapter=True)
+    refused(UsageError, "add_adapter: expected false, found true", add_adapter=True)
     refused(UsageError, "proj_codevector_dim", architectures=["Wav2Vec2ForPreTraining"], proj_codevector_dim=8)
     refused(CorruptFile, "conv_dim: expected whole numbers", conv_dim="x")
     refused(CorruptFile, "from 0 to 8", vocab_size=9)

@@ -388,5 +388,5 @@ def test_a_checkpoint_is_measured_on_voices_of_others(run: tuple[Zoo, Path, Any]
 def test_no_folder_of_another_library_holds_such_a_model(run: tuple[Zoo, Path, Any], tmp_path: Path) -> None:
     zoo, _, _ = run
     exchange = importlib.import_module("zoo_core.registry.convert")
-    with pytest.raises(UsageError, match="no class for a model of speaker-verification"):
+    with pytest.raises(UsageError, match="no class for a wav2vec2 of speaker-verification"):
         exchange.export_folder("wav2vec2_tiny.tones", tmp_path / "out", host=zoo.host, registry=zoo.registry)

@@ -22,11 +22,11 @@ from zoo_speech.configs.tasks import (
 from zoo_speech.datasets.samples import LabelledRecording, Utterance
 from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2
-from zoo_speech.models.common import checkpoint_activations
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.audio_classification import AudioClassification
 from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
+from zoo_transformers import checkpoint_activations
 
 from zoo_core import DataError, UsageError
 from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext

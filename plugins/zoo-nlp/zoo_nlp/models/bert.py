@@ -6,17 +6,17 @@ Code: Transformers, Apache-2.0.
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from transformers.modeling_outputs import MaskedLMOutput
+from transformers.modeling_utils import PreTrainedModel
 from transformers.models.bert.configuration_bert import BertConfig as Architecture
 from transformers.models.bert.modeling_bert import BertForMaskedLM, BertForSequenceClassification, BertModel
+from zoo_transformers import construct, describe
 
 from zoo_core import builder_for
 from zoo_core.contract import Head
 from zoo_nlp.configs.models import SCORING, BertConfig
-from zoo_nlp.models.common import construct
+from zoo_nlp.interop.fields import BERT_FIELDS
 
 
 class MaskedLanguageModel(BertForMaskedLM):  # type: ignore[no-untyped-call]
@@ -37,29 +37,16 @@ class MaskedLanguageModel(BertForMaskedLM):  # type: ignore[no-untyped-call]
 
 def build(config: BertConfig, head: Head) -> nn.Module:
     """The encoder with its pooler, a masked language model or a classifier. Raises `UnknownName` for other tasks."""
-    architecture = architecture_of(config, head)
-    builders = {
-        "": lambda: construct(lambda: BertModel(architecture)),
-        "feature-extraction": lambda: construct(lambda: BertModel(architecture)),
-        "fill-mask": lambda: construct(lambda: MaskedLanguageModel(architecture)),
-        **dict.fromkeys(SCORING, lambda: construct(lambda: BertForSequenceClassification(architecture))),
-    }
-    return builder_for(builders, head, "bert")()
+    made: dict[str, type[PreTrainedModel]] = dict.fromkeys(SCORING, BertForSequenceClassification)
+    made |= {"": BertModel, "feature-extraction": BertModel, "fill-mask": MaskedLanguageModel}
+    built = builder_for(made, head, "bert")
+    return construct(lambda: built(architecture_of(config, head)))
 
 
 def architecture_of(config: BertConfig, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
-    values: dict[str, Any] = {
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.feed_forward,
-        "max_position_embeddings": config.max_length,
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
+    others = {
         "pad_token_id": config.pad_id,
         "num_labels": head.labels or 2,
-        "attn_implementation": "sdpa",
     }
-    return Architecture(**values)
+    return describe(Architecture, BERT_FIELDS, config, others)

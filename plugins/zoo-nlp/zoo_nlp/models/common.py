@@ -1,45 +1,10 @@
-"""What all families share: construction without noise, position tables of another length, activation checkpointing."""
+"""What all families share: position tables of another length."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
-
-from torch import Tensor, nn
-from transformers.initialization import no_init_weights
-from transformers.modeling_utils import PreTrainedModel
-from transformers.utils import logging as transformers_logging
-
-_Model = TypeVar("_Model", bound=PreTrainedModel)
+from torch import Tensor
 
 _POSITIONS = ("position_embeddings.weight", "wpe.weight")
-
-
-def construct(build: Callable[[], _Model]) -> _Model:
-    """What a Transformers constructor builds, without its advice.
-
-    Parameters on the meta device are about to be assigned, so their initialisation is left out.
-    """
-    with quiet():
-        if not nn.LayerNorm(1).weight.is_meta:
-            return build()
-        with no_init_weights():
-            model = build()
-        model.tie_weights()
-        return model
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Transformers' advisory logging off, and back to what it was afterwards."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def fit_positions(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
@@ -52,8 +17,3 @@ def fit_positions(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor |
         return None
     repeats = -(-shape[0] // tensor.shape[0])
     return tensor.repeat(repeats, 1)[: shape[0]].clone()
-
-
-def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Recompute the blocks' activations in the backward pass."""
-    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

@@ -6,52 +6,34 @@ Neural Machine Translation in C++, ACL 2018, arXiv 1804.00344. Code: Transformer
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers.models.marian.configuration_marian import MarianConfig as Architecture
 from transformers.models.marian.modeling_marian import MarianMTModel
+from zoo_transformers import construct, describe
 
 from zoo_core import builder_for
 from zoo_core.contract import Head
 from zoo_nlp.configs.models import MarianConfig
-from zoo_nlp.models.common import construct
+from zoo_nlp.interop.fields import MARIAN_FIELDS
 
 
 def build(config: MarianConfig, head: Head) -> nn.Module:
     """The one model that serves every text-to-text task. Raises `UnknownName` for other tasks."""
-    architecture = architecture_of(config)
-    tasks = ("", "translation", "summarization")
-    builders = {task: lambda: _compute_positions(construct(lambda: MarianMTModel(architecture))) for task in tasks}
-    return builder_for(builders, head, "marian")()
+    built = builder_for(dict.fromkeys(("", "translation", "summarization"), MarianMTModel), head, "marian")
+    return _compute_positions(construct(lambda: built(architecture_of(config, head))))
 
 
-def architecture_of(config: MarianConfig) -> Architecture:
+def architecture_of(config: MarianConfig, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
-    values: dict[str, Any] = {
-        "vocab_size": config.vocab_size,
+    others = {
         "decoder_vocab_size": config.vocab_size,
-        "d_model": config.hidden_size,
-        "encoder_layers": config.layers,
-        "decoder_layers": config.layers,
-        "encoder_attention_heads": config.heads,
-        "decoder_attention_heads": config.heads,
-        "encoder_ffn_dim": config.feed_forward,
-        "decoder_ffn_dim": config.feed_forward,
-        "max_position_embeddings": config.max_length,
-        "dropout": config.dropout,
-        "attention_dropout": config.attention_dropout,
         "activation_function": "swish",
         "scale_embedding": True,
-        "pad_token_id": config.pad_id,
-        "decoder_start_token_id": config.pad_id,
-        "eos_token_id": config.eos_id,
         "forced_eos_token_id": None,
-        "attn_implementation": "sdpa",
     }
-    return Architecture(**values)
+    return describe(Architecture, MARIAN_FIELDS, config, others)
 
 
 def sinusoids(length: int, width: int) -> Tensor:

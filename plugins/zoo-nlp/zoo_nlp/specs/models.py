@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo_core.contract import ModelSpec
 
 _PREPROCESSOR = "zoo_nlp.preprocessor:TextPreprocessor"
-_CHECKPOINTING = "zoo_nlp.models.common:checkpoint_activations"
+_CHECKPOINTING = "zoo_transformers.building:checkpoint_activations"
 _POSITIONS = "zoo_nlp.models.common:fit_positions"
 
 _BERT = ModelSpec(

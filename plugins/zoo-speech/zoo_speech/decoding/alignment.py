@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchaudio.functional import forced_align, merge_tokens
+from zoo_transformers import quiet
 
 from zoo_speech.audio.timed import Alignment, Placed, Segment
 from zoo_speech.evaluation.transcripts import Characters
-from zoo_speech.models.common import quiet
 
 
 class FrameTiming(NamedTuple):

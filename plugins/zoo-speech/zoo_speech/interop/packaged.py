@@ -80,8 +80,10 @@ def _description(
     config: Mapping[str, Any], settings: bytes, tokenizer: bytes, package: PackagedWeights
 ) -> dict[str, bytes]:
     """The folder's small files. Raises `CorruptFile` where the package's own can't be parsed."""
+    from zoo_transformers import whole_numbers
+
     from zoo_speech.configs.models import WhisperReaderConfig
-    from zoo_speech.interop.whisper import WhisperInterop, whole_numbers
+    from zoo_speech.interop.whisper import WhisperInterop
     from zoo_speech.preprocessor import WhisperReader, tokenizer_of
 
     where = f"{package.requirement}: config.json"

@@ -9,25 +9,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from transformers.models.wav2vec2.configuration_wav2vec2 import Wav2Vec2Config as Architecture
+from zoo_transformers import WORDS, TransformersInterop, json_bytes, whole_numbers
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, Interop, KeyTable, read_json
+from zoo_core.contract import ForeignCheckpoint, KeyTable, read_object
 from zoo_core.contract import from_data as typed
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.evaluation.transcripts import Characters, normalised
-from zoo_speech.interop.fields import SYMBOLS, WAV2VEC2, WAVEFORMS
-from zoo_speech.interop.whisper import (
-    configuration_of,
-    json_bytes,
-    labels_of,
-    notices_of,
-    numbers_of,
-    plain_object,
-    refuse_unlike,
-    task_of,
-    whole_numbers,
-)
-from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, VERIFICATION, architecture_of
+from zoo_speech.interop.fields import SYMBOLS, WAV2VEC2, WAV2VEC2_FIELDS, WAVEFORMS
+from zoo_speech.models.wav2vec2 import CLASSIFICATION, CTC, FEATURES, PRETRAINING, architecture_of
 from zoo_speech.preprocessor import SpeechReader
 
 _NORM = "*pos_conv_embed.conv.parametrizations.weight.original"
@@ -40,101 +30,58 @@ _KEYS = KeyTable(
 )
 
 
-class Wav2Vec2Interop(Interop):
-    """Folders of `Wav2Vec2Model` and its kin in either layout."""
+class Wav2Vec2Interop(TransformersInterop):
+    """Folders of `Wav2Vec2Model` and its kin in either layout.
 
-    fields: ClassVar[Mapping[str, str]] = {
-        "vocab_size": "vocab_size",
-        "hidden_size": "hidden_size",
-        "layers": "num_hidden_layers",
-        "heads": "num_attention_heads",
-        "feed_forward": "intermediate_size",
-        "position_kernel": "num_conv_pos_embeddings",
-        "position_groups": "num_conv_pos_embedding_groups",
-        "dropout": "hidden_dropout",
-        "attention_dropout": "attention_dropout",
-        "layer_drop": "layerdrop",
-        "code_groups": "num_codevector_groups",
-        "codes": "num_codevectors_per_group",
-        "code_size": "codevector_dim",
-    }
-    lists: ClassVar[Mapping[str, str]] = {
-        "conv_widths": "conv_dim",
-        "conv_kernels": "conv_kernel",
-        "conv_strides": "conv_stride",
-    }
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "hidden_act": ("gelu",),
-        "feat_extract_activation": ("gelu",),
-        "layer_norm_eps": (1e-5,),
-        "add_adapter": (False,),
-        "adapter_attn_dim": (None,),
-        "use_weighted_layer_sum": (False,),
-    }
+    Of their five kinds of dropout the one of the blocks counts for all but attention's; it matters in training only.
+    """
+
+    configuration = Wav2Vec2Config
+    library = Architecture
+    architecture_of = staticmethod(architecture_of)
+    fields = WAV2VEC2_FIELDS
+    rules = (WAV2VEC2, WAVEFORMS, SYMBOLS)
     heads: ClassVar[Mapping[str, str]] = {
         "Wav2Vec2Model": FEATURES,
         "Wav2Vec2ForPreTraining": PRETRAINING,
         "Wav2Vec2ForCTC": CTC,
         "Wav2Vec2ForSequenceClassification": CLASSIFICATION,
     }
+    problems: ClassVar[Mapping[str, str]] = {WORDS[0]: CLASSIFICATION}
+    keys = _KEYS
 
-    def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
-        """Configuration, labels, symbols. Raises `CorruptFile`, or `UsageError` for what ours can't express.
+    def fields_of(self, task: str) -> Mapping[str, str]:
+        """Heads have the sizes of what they stand on."""
+        heads = {CLASSIFICATION: {"hidden_size": "hidden_size classifier_proj_size"}}
+        heads[PRETRAINING] = {"code_size": "codevector_dim proj_codevector_dim"}
+        return {**self.fields, **heads.get(task, {})}
 
-        Of their five kinds of dropout the one of the blocks counts for all but attention's; it matters in training only.
-        """
-        theirs = configuration_of(files, Architecture)
-        notices = notices_of(files, WAV2VEC2, WAVEFORMS, SYMBOLS)
-        task = task_of(theirs, self.heads)
-        refuse_unlike(theirs, self.fixed)
-        layout = _layout(theirs)
-        self._refuse_other_head(theirs, task)
-        config: dict[str, Any] = {"layout": layout, **numbers_of(theirs, self.fields)}
-        for ours, name in self.lists.items():
-            config[ours] = whole_numbers(theirs[name], f"config.json: {name}")
-        characters, rows = None, {}
-        if task == CTC:
+    def completed(
+        self, foreign: ForeignCheckpoint, theirs: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> ForeignCheckpoint:
+        """With the layout, and for CTC the symbols, of which some of theirs stand for no sound."""
+        config, keys, characters = {"layout": _layout(theirs), **foreign.config}, foreign.keys, None
+        if foreign.head.task == CTC:
             characters, chosen = _symbols(files, theirs)
             config["vocab_size"] = len(characters)
-            rows = {"lm_head.weight": chosen, "lm_head.bias": chosen}
-        labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
-        return ForeignCheckpoint(
-            config=config,
-            head=Head(task=task, labels=len(labels)),
-            labels=labels,
-            preprocessor=_speech_reader(files, characters),
-            license=str(theirs.get("license") or ""),
-            notices=notices,
-            keys=replace(_KEYS, rows=rows),
-        )
+            keys = replace(keys, rows={"lm_head.weight": chosen, "lm_head.bias": chosen})
+        return replace(foreign, config=config, keys=keys, preprocessor=_speech_reader(files, characters))
 
-    def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
-        """`config.json`, `preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`.
+    def preprocessor_files(self, foreign: ForeignCheckpoint, ours: Any) -> dict[str, bytes]:
+        """`preprocessor_config.json`, and for CTC `vocab.json` and `tokenizer_config.json`.
 
-        Raises `UsageError` for an embedding of voices, whose head no class of theirs has, and for a symbol `|`.
+        Raises `UsageError` for a symbol `|`.
         """
-        if foreign.head.task == VERIFICATION:
-            hint = "their Wav2Vec2ForXVector has layers over time before its statistics, and ours has none"
-            raise UsageError("Transformers has no class for a model of speaker-verification", hint=hint)
-        ours = typed(Wav2Vec2Config, dict(foreign.config), where="configuration")
-        theirs = architecture_of(ours, foreign.head).to_diff_dict()
-        task = foreign.head.task or FEATURES
-        theirs["architectures"] = [next(name for name, known in self.heads.items() if known == task)]
-        if foreign.labels:
-            theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
-            theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
-        if foreign.license:
-            theirs["license"] = foreign.license
-        files = {}
-        if isinstance(reader := foreign.preprocessor, SpeechReader):
-            files["preprocessor_config.json"] = json_bytes(_waveform_settings(reader, ours.layout))
-            if reader.characters is not None and task == CTC:
-                _refuse_delimiter(reader.characters)
-                symbols = ["<pad>", *("|" if one == " " else one for one in reader.characters.symbols)]
-                files["vocab.json"] = json_bytes({symbol: number for number, symbol in enumerate(symbols)})
-                files["tokenizer_config.json"] = json_bytes(_CTC_TOKENIZER)
-                theirs["pad_token_id"] = 0
-        return {"config.json": json_bytes(theirs), **files}
+        reader = foreign.preprocessor
+        if not isinstance(reader, SpeechReader):
+            return {}
+        files = {"preprocessor_config.json": json_bytes(_waveform_settings(reader, ours.layout))}
+        if reader.characters is not None and foreign.head.task == CTC:
+            _refuse_delimiter(reader.characters)
+            symbols = ["<pad>", *("|" if one == " " else one for one in reader.characters.symbols)]
+            files["vocab.json"] = json_bytes({symbol: number for number, symbol in enumerate(symbols)})
+            files["tokenizer_config.json"] = json_bytes(_CTC_TOKENIZER)
+        return files
 
     def convert(self, tensors: Mapping[str, Tensor], foreign: ForeignCheckpoint) -> dict[str, Tensor]:
         """By the keys; a vector for hidden frames, which old files lack, is zeros."""
@@ -143,13 +90,6 @@ class Wav2Vec2Interop(Interop):
         for name in [name for name in ours if name in (norm, f"wav2vec2.{norm}")]:
             ours.setdefault(name.removesuffix(norm) + "masked_spec_embed", torch.zeros_like(ours[name]))
         return ours
-
-    def _refuse_other_head(self, theirs: Mapping[str, Any], task: str) -> None:
-        same = {CLASSIFICATION: ("classifier_proj_size", "hidden_size")}
-        same[PRETRAINING] = ("proj_codevector_dim", "codevector_dim")
-        one, other = same.get(task, ("hidden_size", "hidden_size"))
-        if theirs.get(one) != theirs.get(other):
-            raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
 
 
 def _layout(theirs: Mapping[str, Any]) -> str:
@@ -191,7 +131,7 @@ def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Cha
     Their begin, end and unknown stand for no sound, so they are left out; capitals become small where nothing is
     else. Raises `CorruptFile`, or `UsageError` for symbols of several characters.
     """
-    vocabulary = plain_object(read_json(files, "vocab.json"), "vocab.json")
+    vocabulary = read_object(files, "vocab.json")
     whole_numbers(list(vocabulary.values()), "vocab.json")
     numbers = [theirs["pad_token_id"], theirs["vocab_size"]]
     blank, most = whole_numbers(numbers, "config.json: pad_token_id and vocab_size")
@@ -199,8 +139,8 @@ def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Cha
         0 <= n < most for n in [blank, *vocabulary.values()]
     ):
         raise CorruptFile(f"vocab.json: the numbers of its symbols must differ, from 0 to {most - 1}")
-    settings = read_json(files, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
-    space = str(plain_object(settings, "tokenizer_config.json").get("word_delimiter_token") or "|")
+    settings = read_object(files, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
+    space = str(settings.get("word_delimiter_token") or "|")
     found = []
     for symbol, number in sorted(vocabulary.items(), key=lambda pair: pair[1]):
         if symbol == space:
@@ -219,9 +159,7 @@ def _symbols(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> tuple[Cha
 
 
 def _speech_reader(files: Mapping[str, bytes], characters: Characters | None) -> SpeechReader:
-    settings: dict[str, Any] = {}
-    if "preprocessor_config.json" in files:
-        settings = plain_object(read_json(files, "preprocessor_config.json"), "preprocessor_config.json")
+    settings = read_object(files, "preprocessor_config.json") if "preprocessor_config.json" in files else {}
     if settings.get("do_normalize", True) is not True:
         raise UsageError(
             "preprocessor_config.json: do_normalize is False; zoo-speech's models hear waveforms of one level"

@@ -2,124 +2,84 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+from zoo_transformers import WORDS, TransformersInterop, json_bytes, whole_numbers
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import (
-    FieldRules,
-    ForeignCheckpoint,
-    Head,
-    Interop,
-    KeyTable,
-    numbered_labels,
-    panics_as,
-    problem_task,
-    read_json,
-)
-from zoo_core.contract import from_data as typed
+from zoo_core.contract import ForeignCheckpoint, KeyTable, panics_as, read_object, unsupported
 from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 from zoo_speech.decoding.whisper import FIRST_TIMESTAMP
-from zoo_speech.interop.fields import SPECTROGRAMS, WHISPER, WHISPER_GENERATION
+from zoo_speech.interop.fields import SPECTROGRAMS, WHISPER, WHISPER_FIELDS, WHISPER_GENERATION
 from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
 from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, foreign_tokenizer_of
 
 _START = "<|startoftranscript|>"
-_PROBLEM = "single_label_classification"
-"""Their word for the only kind of classifier that there is here."""
 _TASKS = ("transcribe", "translate")
 _MULTILINGUAL = 51865
 """Tokens from which on Whisper's vocabularies have languages, where the folder doesn't say."""
 
 
-class WhisperInterop(Interop):
-    """Folders of `WhisperForConditionalGeneration` and of `WhisperForAudioClassification`."""
+class WhisperInterop(TransformersInterop):
+    """Folders of `WhisperForConditionalGeneration` and of `WhisperForAudioClassification`.
 
-    fields: ClassVar[Mapping[str, str]] = {
-        "vocab_size": "vocab_size",
-        "n_mels": "num_mel_bins",
-        "hidden_size": "d_model",
-        "encoder_layers": "encoder_layers",
-        "decoder_layers": "decoder_layers",
-        "heads": "encoder_attention_heads",
-        "feed_forward": "encoder_ffn_dim",
-        "max_length": "max_target_positions",
-        "dropout": "dropout",
-        "start_id": "decoder_start_token_id",
-        "eos_id": "eos_token_id",
-    }
-    fixed: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "activation_function": ("gelu",),
-        "scale_embedding": (False,),
-        "tie_word_embeddings": (True,),
-    }
+    Dropout of attention and activations, and layers left out at random, which a folder may name for training, are not taken
+    over.
+    """
+
+    configuration = WhisperConfig
+    library = Architecture
+    architecture_of = staticmethod(architecture_of)
+    fields = WHISPER_FIELDS
+    rules = (WHISPER, WHISPER_GENERATION, SPECTROGRAMS)
     heads: ClassVar[Mapping[str, str]] = {
         "WhisperForConditionalGeneration": RECOGNITION,
         "WhisperForAudioClassification": CLASSIFICATION,
     }
+    problems: ClassVar[Mapping[str, str]] = {WORDS[0]: CLASSIFICATION}
+    keys = KeyTable(pairs=(("proj_out.weight", None),))  # the output layer is the embeddings
 
-    def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
-        """Configuration, labels, tokenizer, rules for writing. Raises `CorruptFile`, or `UsageError` for what ours can't express.
+    def fields_of(self, task: str) -> Mapping[str, str]:
+        """A classifier has no decoder that would have to have the encoder's sizes."""
+        if task != CLASSIFICATION:
+            return self.fields
+        return {ours: theirs.split()[0] for ours, theirs in self.fields.items()}
 
-        Dropout of attention and activations, and layers left out at random, which a folder may name for training, are
-        not taken over.
-        """
-        theirs = configuration_of(files, Architecture)
-        notices = notices_of(files, WHISPER, WHISPER_GENERATION, SPECTROGRAMS)
-        task = task_of(theirs, self.heads)
-        refuse_unlike(theirs, self.fixed)
-        if task == CLASSIFICATION:
-            refuse_unlike(theirs, {"use_weighted_layer_sum": (False,), "classifier_proj_size": (PROJECTION,)})
-        else:
-            _refuse_uneven(theirs)
-        config = numbers_of(theirs, self.fields)
-        config["max_frames"] = 2 * numbers_of(theirs, {"half": "max_source_positions"})["half"]
+    def completed(
+        self, foreign: ForeignCheckpoint, theirs: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> ForeignCheckpoint:
+        """With the length of the window, the tokenizer and the rules for writing."""
+        if foreign.head.task == CLASSIFICATION and theirs["classifier_proj_size"] != PROJECTION:
+            raise unsupported("config.json", "classifier_proj_size", PROJECTION, theirs["classifier_proj_size"])
+        (half,) = whole_numbers([theirs["max_source_positions"]], "config.json: max_source_positions")
+        config = {**foreign.config, "max_frames": 2 * half}
         _check_features(files, config)
-        labels = labels_of(theirs, task) if task == CLASSIFICATION else ()
         with panics_as(CorruptFile, "tokenizer.json"):
             reader = self._reader(files, theirs, config)
         if reader.prompt[0] != config["start_id"]:
             raise CorruptFile(
                 f"config.json: decoder_start_token_id is {config['start_id']}, {_START} {reader.prompt[0]}"
             )
-        return ForeignCheckpoint(
-            config=config,
-            head=Head(task=task, labels=len(labels)),
-            labels=labels,
-            preprocessor=reader,
-            license=str(theirs.get("license") or ""),
-            notices=notices,
-            keys=KeyTable(pairs=(("proj_out.weight", None),)),  # the output layer is the embeddings
-        )
+        return replace(foreign, config=config, preprocessor=reader)
 
-    def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
-        """`config.json`, and with a reader `tokenizer.json`, `generation_config.json` and `preprocessor_config.json`.
+    def preprocessor_files(self, foreign: ForeignCheckpoint, ours: Any) -> dict[str, bytes]:
+        """The tokenizer's, and what their `generate` and their spectrograms go by.
 
-        A classifier's folder has them too: it is read again with the tokenizer. Raises `UsageError` for other tasks.
+        A classifier's folder has them too: it is read again with the tokenizer.
         """
-        task = foreign.head.task or RECOGNITION
-        if task not in self.heads.values():
-            hint = "they have it with its decoder, or with a classifier's head"
-            raise UsageError(f"Transformers has no class for a Whisper of {task}", hint=hint)
-        ours = typed(WhisperConfig, dict(foreign.config), where="configuration")
-        theirs = architecture_of(ours, foreign.head).to_diff_dict()
-        theirs["architectures"] = [next(name for name, known in self.heads.items() if known == task)]
-        if foreign.labels:
-            theirs["id2label"] = {str(number): label for number, label in enumerate(foreign.labels)}
-            theirs["label2id"] = {label: number for number, label in enumerate(foreign.labels)}
-        if foreign.license:
-            theirs["license"] = foreign.license
-        files = {"config.json": json_bytes(theirs)}
-        if isinstance(reader := foreign.preprocessor, WhisperReader):
-            files["tokenizer.json"] = reader.tokenizer.to_str().encode()
-            files["tokenizer_config.json"] = json_bytes(_tokenizer_settings(reader, ours))
-            files["generation_config.json"] = json_bytes(_generation(reader, ours))
-            files["preprocessor_config.json"] = json_bytes(_feature_settings(ours))
-        return files
+        reader = foreign.preprocessor
+        if not isinstance(reader, WhisperReader):
+            return {}
+        return {
+            "tokenizer.json": reader.tokenizer.to_str().encode(),
+            "tokenizer_config.json": json_bytes(_tokenizer_settings(reader, ours)),
+            "generation_config.json": json_bytes(_generation(reader, ours)),
+            "preprocessor_config.json": json_bytes(_feature_settings(ours)),
+        }
 
     def _reader(
         self, files: Mapping[str, bytes], theirs: Mapping[str, Any], config: Mapping[str, Any]
@@ -132,7 +92,7 @@ class WhisperInterop(Interop):
             )
         generation: Mapping[str, Any] = theirs
         if "generation_config.json" in files:
-            generation = plain_object(read_json(files, "generation_config.json"), "generation_config.json")
+            generation = read_object(files, "generation_config.json")
         multilingual = generation.get("is_multilingual", config["vocab_size"] >= _MULTILINGUAL)
         asked = _asked(generation) if multilingual else ()
         settings = WhisperReaderConfig(
@@ -145,89 +105,11 @@ class WhisperInterop(Interop):
         return WhisperReader(settings, foreign_tokenizer_of(files["tokenizer.json"], "tokenizer.json"))
 
 
-def configuration_of(files: Mapping[str, bytes], architecture: Any) -> dict[str, Any]:
-    """Their `config.json`; they leave out what is as it usually is."""
-    return {**architecture().to_dict(), **plain_object(read_json(files, "config.json"), "config.json")}
-
-
-def notices_of(files: Mapping[str, bytes], *every: FieldRules) -> tuple[str, ...]:
-    """What the user should know of the fields of the files there are. Raises `UsageError` for a value that isn't supported."""
-    found: list[str] = []
-    for rules in every:
-        if rules.file in files:
-            found += rules.check(plain_object(read_json(files, rules.file), rules.file))
-    return tuple(found)
-
-
-def plain_object(value: Any, where: str) -> dict[str, Any]:
-    """The value as an object of JSON's. Raises `CorruptFile` for anything else."""
-    if not isinstance(value, dict):
-        raise CorruptFile(f"{where}: expected an object, found {type(value).__name__}")
-    return value
-
-
-def task_of(theirs: Mapping[str, Any], known: Mapping[str, str]) -> str:
-    """The task that the folder's class serves. Raises `UsageError` for a class that isn't known."""
-    names = theirs.get("architectures")
-    name = names[0] if isinstance(names, list) and names else None
-    if not isinstance(name, str) or name not in known:
-        raise UsageError(
-            f"config.json: architecture {names} is none that zoo-speech knows", hint=f"it knows {', '.join(known)}"
-        )
-    return known[name]
-
-
-def refuse_unlike(theirs: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]]) -> None:
-    """Raise `UsageError` for a field of theirs that isn't as all models of ours are; `fixed` has the values that are."""
-    for name, allowed in fixed.items():
-        if theirs.get(name, allowed[0]) not in allowed:
-            raise UsageError(
-                f"config.json: {name} is {theirs[name]!r}; zoo-speech's models have {allowed[0]!r} there",
-                hint="this checkpoint is of another architecture",
-            )
-
-
-def numbers_of(theirs: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
-    """Our fields from theirs. Raises `CorruptFile` for one that is no number."""
-    for name in fields.values():
-        if type(theirs.get(name)) not in (int, float):
-            raise CorruptFile(f"config.json: {name}: expected a number, found {theirs.get(name)!r}")
-    return {ours: theirs[name] for ours, name in fields.items()}
-
-
-def whole_numbers(values: Any, where: str) -> tuple[int, ...]:
-    """A list of whole numbers. Raises `CorruptFile` for anything else."""
-    if not isinstance(values, list | tuple) or not all(type(value) is int for value in values):
-        raise CorruptFile(f"{where}: expected whole numbers, found {values!r:.80}")
-    return tuple(values)
-
-
-def labels_of(theirs: Mapping[str, Any], task: str) -> tuple[str, ...]:
-    """A classifier's labels in the order of their numbers. Raises `CorruptFile` where these have gaps, `UsageError` for
-    outputs that are no probabilities of one label."""
-    labels = numbered_labels(theirs["id2label"], "config.json: id2label")
-    problem_task(theirs.get("problem_type"), len(labels), {_PROBLEM: task}, "config.json: problem_type")
-    return labels
-
-
-def json_bytes(data: Mapping[str, Any]) -> bytes:
-    """A file of theirs."""
-    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _refuse_uneven(theirs: Mapping[str, Any]) -> None:
-    """Raise `UsageError` for a decoder with other sizes than the encoder."""
-    for name in ("attention_heads", "ffn_dim"):
-        one, other = f"encoder_{name}", f"decoder_{name}"
-        if theirs.get(one) != theirs.get(other):
-            raise UsageError(f"config.json: {one} and {other} differ; zoo-speech's models have one value for both")
-
-
 def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> None:
     """Raise `UsageError` where the folder's spectrograms are others than ours."""
     if "preprocessor_config.json" not in files:
         return
-    settings = plain_object(read_json(files, "preprocessor_config.json"), "preprocessor_config.json")
+    settings = read_object(files, "preprocessor_config.json")
     due = {"feature_size": config["n_mels"], "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400}
     due["chunk_length"] = config["max_frames"] / 100
     for name, value in due.items():

@@ -21,11 +21,12 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import (
     Wav2Vec2ForSequenceClassification,
     Wav2Vec2Model,
 )
+from zoo_transformers import construct, describe
 
 from zoo_core import builder_for
 from zoo_core.contract import Head
 from zoo_speech.configs.models import Wav2Vec2Config
-from zoo_speech.models.common import construct
+from zoo_speech.interop.fields import WAV2VEC2_FIELDS
 from zoo_speech.models.speakers import Wav2Vec2ForVoices
 
 PRETRAINING, CTC = "wav2vec2-pretraining", "ctc-speech-recognition"
@@ -46,16 +47,16 @@ class Frames(NamedTuple):
 
 def build(config: Wav2Vec2Config, head: Head) -> nn.Module:
     """The encoder with the task's head; bare for feature extraction. Raises `UnknownName` for other tasks."""
-    architecture = architecture_of(config, head)
-    builders: dict[str, Callable[[], PreTrainedModel]] = {
-        "": lambda: construct(lambda: Wav2Vec2Model(architecture)),
-        FEATURES: lambda: construct(lambda: Wav2Vec2Model(architecture)),
-        PRETRAINING: lambda: construct(lambda: Wav2Vec2ForPreTraining(architecture)),
-        CTC: lambda: construct(lambda: Wav2Vec2ForCTC(architecture)),
-        CLASSIFICATION: lambda: construct(lambda: Wav2Vec2ForSequenceClassification(architecture)),
-        VERIFICATION: lambda: construct(lambda: Wav2Vec2ForVoices(architecture, config.embedding_size)),
+    builders: dict[str, Callable[[Architecture], PreTrainedModel]] = {
+        "": Wav2Vec2Model,
+        FEATURES: Wav2Vec2Model,
+        PRETRAINING: Wav2Vec2ForPreTraining,
+        CTC: Wav2Vec2ForCTC,
+        CLASSIFICATION: Wav2Vec2ForSequenceClassification,
+        VERIFICATION: lambda architecture: Wav2Vec2ForVoices(architecture, config.embedding_size),
     }
-    model = builder_for(builders, head, "wav2vec2")()
+    built = builder_for(builders, head, "wav2vec2")
+    model = construct(lambda: built(architecture_of(config, head)))
     if config.layout == "base":
         encoder: Any = getattr(model, "wav2vec2", model)
         first = encoder.feature_extractor.conv_layers[0]
@@ -87,31 +88,16 @@ class NormOverRecordings(nn.GroupNorm):
 
 def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
-    values: dict[str, Any] = {
-        "vocab_size": config.vocab_size,
-        "conv_dim": list(config.conv_widths),
-        "conv_kernel": list(config.conv_kernels),
-        "conv_stride": list(config.conv_strides),
+    large = config.layout == "large"
+    others = {
         "num_feat_extract_layers": len(config.conv_widths),
-        "conv_bias": config.layout == "large",
-        "feat_extract_norm": "layer" if config.layout == "large" else "group",
-        "do_stable_layer_norm": config.layout == "large",
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.feed_forward,
-        "num_conv_pos_embeddings": config.position_kernel,
-        "num_conv_pos_embedding_groups": config.position_groups,
-        "hidden_dropout": config.dropout,
+        "conv_bias": large,
+        "feat_extract_norm": "layer" if large else "group",
+        "do_stable_layer_norm": large,
         "activation_dropout": config.dropout,
         "feat_proj_dropout": config.dropout,
         "final_dropout": config.dropout,
         "feat_quantizer_dropout": 0.0,
-        "attention_dropout": config.attention_dropout,
-        "layerdrop": config.layer_drop,
-        "num_codevector_groups": config.code_groups,
-        "num_codevectors_per_group": config.codes,
-        "codevector_dim": config.code_size,
         "proj_codevector_dim": config.code_size,
         "classifier_proj_size": config.hidden_size,
         "num_labels": max(1, head.labels),
@@ -120,9 +106,8 @@ def architecture_of(config: Wav2Vec2Config, head: Head) -> Architecture:
         "apply_spec_augment": True,
         "mask_time_prob": 0.065,
         "mask_feature_prob": 0.0,
-        "attn_implementation": "sdpa",
     }
-    return Architecture(**values)
+    return describe(Architecture, WAV2VEC2_FIELDS, config, others)
 
 
 def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: Tensor | None) -> Frames:

@@ -6,9 +6,10 @@ arXiv 2212.04356. Code: Transformers, Apache-2.0.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor, nn
+from transformers.modeling_utils import PreTrainedModel
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.modeling_whisper import (
     WhisperEncoder,
@@ -16,11 +17,12 @@ from transformers.models.whisper.modeling_whisper import (
     WhisperForConditionalGeneration,
     WhisperPreTrainedModel,
 )
+from zoo_transformers import construct, describe
 
 from zoo_core import ArchMismatch, builder_for
 from zoo_core.contract import Head
 from zoo_speech.configs.models import WhisperConfig
-from zoo_speech.models.common import construct
+from zoo_speech.interop.fields import WHISPER_FIELDS
 from zoo_speech.models.speakers import WhisperForVoices
 
 RECOGNITION, CLASSIFICATION = "automatic-speech-recognition", "audio-classification"
@@ -44,15 +46,15 @@ def build(config: WhisperConfig, head: Head) -> nn.Module:
 
     Raises `UnknownName` for other tasks.
     """
-    architecture = architecture_of(config, head)
-    builders = {
-        "": lambda: construct(lambda: WhisperForConditionalGeneration(architecture)),
-        RECOGNITION: lambda: construct(lambda: WhisperForConditionalGeneration(architecture)),
-        CLASSIFICATION: lambda: construct(lambda: WhisperForAudioClassification(architecture)),
-        VERIFICATION: lambda: construct(lambda: WhisperForVoices(architecture, EMBEDDING)),
-        FEATURES: lambda: construct(lambda: BareEncoder(architecture)),
+    builders: dict[str, Callable[[Architecture], PreTrainedModel]] = {
+        "": WhisperForConditionalGeneration,
+        RECOGNITION: WhisperForConditionalGeneration,
+        CLASSIFICATION: WhisperForAudioClassification,
+        VERIFICATION: lambda architecture: WhisperForVoices(architecture, EMBEDDING),
+        FEATURES: BareEncoder,
     }
-    return builder_for(builders, head, "whisper")()
+    build = builder_for(builders, head, "whisper")
+    return construct(lambda: build(architecture_of(config, head)))
 
 
 def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
@@ -69,29 +71,15 @@ def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
 
 def architecture_of(config: WhisperConfig, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
-    values: dict[str, Any] = {
-        "vocab_size": config.vocab_size,
-        "num_mel_bins": config.n_mels,
-        "d_model": config.hidden_size,
-        "encoder_layers": config.encoder_layers,
-        "decoder_layers": config.decoder_layers,
-        "encoder_attention_heads": config.heads,
-        "decoder_attention_heads": config.heads,
-        "encoder_ffn_dim": config.feed_forward,
-        "decoder_ffn_dim": config.feed_forward,
+    projection = {"num_labels": max(1, head.labels), "classifier_proj_size": PROJECTION}
+    others = {
         "max_source_positions": config.max_frames // 2,
-        "max_target_positions": config.max_length,
-        "dropout": config.dropout,
         "activation_dropout": 0.0,
         "attention_dropout": 0.0,
-        "decoder_start_token_id": config.start_id,
         "bos_token_id": config.eos_id,
-        "eos_token_id": config.eos_id,
         "pad_token_id": config.eos_id,
         # Augmentation belongs to the task, which keys it by the sample.
         "apply_spec_augment": False,
-        "attn_implementation": "sdpa",
+        **(projection if head.task == CLASSIFICATION else {}),
     }
-    if head.task == CLASSIFICATION:
-        values |= {"num_labels": max(1, head.labels), "classifier_proj_size": PROJECTION}
-    return Architecture(**values)
+    return describe(Architecture, WHISPER_FIELDS, config, others)

@@ -6,29 +6,29 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from zoo_transformers import WORDS, labels_of
+
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, numbered_labels, problem_task, read_object, unsupported
+from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, problem_task, read_object, unsupported
 from zoo_core.contract import from_data as typed
 from zoo_vision.configs.models import ImagePreprocessorConfig
-from zoo_vision.interop.fields import PIXELS, VIT
+from zoo_vision.interop.fields import PIXELS, VIT, VIT_FIELDS
 from zoo_vision.interop.names import LARGEST, whole
-from zoo_vision.models.common import CLASSIFICATION, FEATURES, MULTI_LABEL, REGRESSION
+from zoo_vision.models.common import FEATURES, SCORING
 from zoo_vision.preprocessor import ImagePreprocessor
 
-_VIT_FIELDS = {
-    "image_size": ("img_size", 224),
-    "patch_size": ("patch_size", 16),
-    "num_channels": ("in_chans", 3),
-    "hidden_size": ("embed_dim", 768),
-    "num_hidden_layers": ("depth", 12),
-    "num_attention_heads": ("num_heads", 12),
+_USUAL = {
+    "image_size": 224,
+    "patch_size": 16,
+    "num_channels": 3,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-12,
 }
-"""Fields of Transformers' `ViTConfig`: ours, and what it means when it is left out."""
-PROBLEMS = {
-    "single_label_classification": CLASSIFICATION,
-    "multi_label_classification": MULTI_LABEL,
-    "regression": REGRESSION,
-}
+"""What Transformers' `ViTConfig` means where a folder leaves it out."""
+PROBLEMS = dict(zip(WORDS, SCORING, strict=True))
 """Our task by Transformers' word for what a classifier's outputs are."""
 _VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
 
@@ -87,17 +87,11 @@ def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
     if not isinstance(names, list) or names[0] not in _VIT_CLASSES:
         known = ", ".join(_VIT_CLASSES)
         raise UsageError(f"config.json: architecture {names} is none that zoo-vision knows", hint=f"it knows {known}")
-    config: dict[str, Any] = {
-        ours: whole(theirs.get(name, default), name, 1) for name, (ours, default) in _VIT_FIELDS.items()
-    }
-    inner = whole(theirs.get("intermediate_size", 3072), "intermediate_size", 1)
-    config["mlp_ratio"] = inner / config["embed_dim"]
-    config["norm_eps"] = theirs.get("layer_norm_eps", 1e-12)
-    if names[0] != _VIT_CLASSES[0]:
-        return config, ()
-    count = whole(theirs.get("num_labels", 2), "num_labels", 1)
-    usual = {str(number): f"LABEL_{number}" for number in range(count)}
-    return config, numbered_labels(theirs.get("id2label", usual), "config.json: id2label")
+    theirs = {**_USUAL, **theirs}
+    config: dict[str, Any] = {ours: whole(theirs[name], name, 1) for ours, name in VIT_FIELDS.items()}
+    config["mlp_ratio"] = whole(theirs["intermediate_size"], "intermediate_size", 1) / config["embed_dim"]
+    config["norm_eps"] = theirs["layer_norm_eps"]
+    return config, labels_of(theirs) if names[0] == _VIT_CLASSES[0] else ()
 
 
 def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:

@@ -1,18 +1,20 @@
-"""What all families share: construction of Transformers' classes without noise, and activation checkpointing."""
+"""Transformers' classes built without noise, and activation checkpointing."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
+from transformers.configuration_utils import PreTrainedConfig
 from transformers.initialization import no_init_weights
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
+_Architecture = TypeVar("_Architecture", bound=PreTrainedConfig)
 
 
 def construct(build: Callable[[], _Model]) -> _Model:
@@ -27,6 +29,15 @@ def construct(build: Callable[[], _Model]) -> _Model:
             model = build()
         model.tie_weights()
         return model
+
+
+def describe(
+    library: Callable[..., _Architecture], fields: Mapping[str, str], config: Any, others: Mapping[str, Any]
+) -> _Architecture:
+    """A configuration of ours in Transformers' words: by the table of `fields`, and `others` beside them."""
+    values = ((theirs, getattr(config, ours)) for ours, several in fields.items() for theirs in several.split())
+    same = {theirs: list(value) if isinstance(value, tuple) else value for theirs, value in values}
+    return library(**same, **others, attn_implementation="sdpa")
 
 
 @contextmanager
