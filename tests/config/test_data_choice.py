@@ -25,7 +25,6 @@ zoo_api = (2, 0)
 class Plain:
     path: str
 
-@dataclass(frozen=True, kw_only=True)
 class Split(SplitOptions):
     path: str
 

@@ -7,9 +7,8 @@ import random
 
 import pytest
 
+from zoo_core.data.options import SplitShares, Subset
 from zoo_core.data.splits import (
-    check_shares,
-    check_subset,
     folders_by_split,
     sorted_labels,
     split_by_hash,
@@ -58,10 +57,10 @@ def test_shares_that_leave_nothing_are_refused() -> None:
         (0.5, 0.5, "together"),
     ):
         with pytest.raises(ValueError, match=message):
-            check_shares(validation, test)
+            SplitShares(validation_fraction=validation, test_fraction=test)
     with pytest.raises(ValueError, match="train_samples"):
-        check_subset(0)
-    check_subset(None)
+        Subset(train_samples=0)
+    assert Subset().train_samples is None
 
 
 def test_labels_are_in_the_order_of_numbers_or_of_letters() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zoo_core.data.bad import Faults, listed_twice, settle_faults
-from zoo_core.data.options import BadRows, TableOptions, check_table
+from zoo_core.data.options import BadSamples, TableOptions
 from zoo_core.data.tables import delimited, lines
 from zoo_core.data.tables.rows import (
     Row,
@@ -300,7 +300,7 @@ def test_the_sign_between_columns_can_be_named(tmp_path: Path) -> None:
 )
 def test_delimiters_and_encodings_that_can_not_be_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        check_table(TableOptions(**options))
+        TableOptions(**options)
 
 
 @pytest.mark.parametrize(
@@ -382,22 +382,22 @@ def test_every_bad_row_is_a_fault_and_the_others_are_read(name: str, tmp_path: P
 
 def test_bad_rows_are_an_error_that_lists_them_or_are_left_out_with_a_notice() -> None:
     faults = Faults()
-    assert settle_faults(faults, 5, BadRows(), what="rows", where="a.csv") == ()
+    assert settle_faults(faults, 5, BadSamples(), what="rows", where="a.csv") == ()
     faults.add("a.csv:2", "the text is empty", "a hint")
     with pytest.raises(DataError) as caught:
-        settle_faults(faults, 99, BadRows(), what="rows", where="a.csv")
+        settle_faults(faults, 99, BadSamples(), what="rows", where="a.csv")
     assert caught.value.message == "a.csv:2: the text is empty (1 of 100 rows of a.csv are bad)"
     for line in range(3, 30):
         faults.add(f"a.csv:{line}", "the text is empty" if line % 2 else "the label is empty")
     with pytest.raises(DataError) as caught:
-        settle_faults(faults, 72, BadRows(), what="rows", where="a.csv")
+        settle_faults(faults, 72, BadSamples(), what="rows", where="a.csv")
     told = caught.value.message.splitlines()
     assert told[0] == "28 of 100 rows of a.csv are bad:" and len(told) == 22
     assert told[1] == "  a.csv:2: the text is empty" and told[-1] == "  and 8 more"
     assert caught.value.hint == "a hint\nbad=skip leaves bad ones out, up to the share max_bad"
     with pytest.raises(DataError, match=r"more than the share of 0\.05 that max_bad allows"):
-        settle_faults(faults, 72, BadRows(bad="skip"), what="rows", where="a.csv")
-    (notice,) = settle_faults(faults, 72, BadRows(bad="skip", max_bad=0.5), what="rows", where="a.csv")
+        settle_faults(faults, 72, BadSamples(bad="skip"), what="rows", where="a.csv")
+    (notice,) = settle_faults(faults, 72, BadSamples(bad="skip", max_bad=0.5), what="rows", where="a.csv")
     assert notice.startswith("28 of 100 rows of a.csv left out: 15 the text is empty (a.csv:2, a.csv:3, a.csv:5, ")
     assert "13 the label is empty (a.csv:4, a.csv:6, " in notice
 

@@ -11,12 +11,8 @@ from zoo_core import names_of
 
 if TYPE_CHECKING:
     from zoo_core.data.archives import read_archive as read_archive
-    from zoo_core.data.bad import AllFaults as AllFaults
-    from zoo_core.data.bad import Fault as Fault
     from zoo_core.data.bad import Faults as Faults
     from zoo_core.data.bad import FirstFault as FirstFault
-    from zoo_core.data.bad import Policy as Policy
-    from zoo_core.data.bad import listed_twice as listed_twice
     from zoo_core.data.bad import settle_faults as settle_faults
     from zoo_core.data.fetch import Fetcher as Fetcher
     from zoo_core.data.fetch import PreparedFiles as PreparedFiles
@@ -24,10 +20,13 @@ if TYPE_CHECKING:
     from zoo_core.data.files import find_files as find_files
     from zoo_core.data.files import is_pattern as is_pattern
     from zoo_core.data.files import matching_files as matching_files
+    from zoo_core.data.files import tables_at as tables_at
     from zoo_core.data.files import tables_of_folder as tables_of_folder
+    from zoo_core.data.folders import Tally as Tally
     from zoo_core.data.folders import WantedFiles as WantedFiles
     from zoo_core.data.folders import class_folders as class_folders
     from zoo_core.data.folders import files_below as files_below
+    from zoo_core.data.folders import inside as inside
     from zoo_core.data.image_survey import image_notices as image_notices
     from zoo_core.data.image_survey import survey_images as survey_images
     from zoo_core.data.images import Array as Array
@@ -39,26 +38,29 @@ if TYPE_CHECKING:
     from zoo_core.data.images import read_image as read_image
     from zoo_core.data.labels import class_of as class_of
     from zoo_core.data.labels import label_name as label_name
-    from zoo_core.data.labels import lookalikes as lookalikes
     from zoo_core.data.labels import stated as stated
-    from zoo_core.data.options import BadRows as BadRows
+    from zoo_core.data.options import BadSamples as BadSamples
+    from zoo_core.data.options import ClassNames as ClassNames
+    from zoo_core.data.options import HeldOut as HeldOut
     from zoo_core.data.options import SplitOptions as SplitOptions
+    from zoo_core.data.options import SplitShares as SplitShares
+    from zoo_core.data.options import SplitSource as SplitSource
+    from zoo_core.data.options import SplitWhole as SplitWhole
+    from zoo_core.data.options import Subset as Subset
     from zoo_core.data.options import TableOptions as TableOptions
-    from zoo_core.data.options import check_bad as check_bad
-    from zoo_core.data.options import check_paths as check_paths
-    from zoo_core.data.options import check_table as check_table
     from zoo_core.data.pixels import pixels_of as pixels_of
     from zoo_core.data.sampling import spread as spread
+    from zoo_core.data.split_data import UNSPLIT as UNSPLIT
+    from zoo_core.data.split_data import Listed as Listed
+    from zoo_core.data.split_data import Parts as Parts
+    from zoo_core.data.split_data import SplitData as SplitData
+    from zoo_core.data.split_data import SplitReader as SplitReader
+    from zoo_core.data.split_data import draw_subset as draw_subset
+    from zoo_core.data.split_data import lines_of as lines_of
     from zoo_core.data.splits import SPLITS as SPLITS
     from zoo_core.data.splits import WHOLE as WHOLE
-    from zoo_core.data.splits import check_share as check_share
-    from zoo_core.data.splits import check_shares as check_shares
-    from zoo_core.data.splits import check_subset as check_subset
-    from zoo_core.data.splits import class_notices as class_notices
-    from zoo_core.data.splits import empty_split as empty_split
     from zoo_core.data.splits import folders_by_split as folders_by_split
     from zoo_core.data.splits import joined_groups as joined_groups
-    from zoo_core.data.splits import make_splits as make_splits
     from zoo_core.data.splits import sorted_labels as sorted_labels
     from zoo_core.data.splits import split_by_hash as split_by_hash
     from zoo_core.data.splits import split_of_file as split_of_file
@@ -67,6 +69,10 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.lines import MAX_RATIO as MAX_RATIO
     from zoo_core.data.tables.lines import check_file as check_file
     from zoo_core.data.tables.lines import suffix_of as suffix_of
+    from zoo_core.data.tables.media import cell as cell
+    from zoo_core.data.tables.media import check_total as check_total
+    from zoo_core.data.tables.media import find_columns as find_columns
+    from zoo_core.data.tables.media import media_rows as media_rows
     from zoo_core.data.tables.parquet import parquet_rows as parquet_rows
     from zoo_core.data.tables.parquet import parquet_schema as parquet_schema
     from zoo_core.data.tables.rows import TABLE_SUFFIXES as TABLE_SUFFIXES
@@ -76,16 +82,12 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.rows import row_name as row_name
     from zoo_core.data.tables.rows import scan_lines as scan_lines
     from zoo_core.data.tables.rows import scan_table as scan_table
-    from zoo_core.data.tables.rows import string_of as string_of
-    from zoo_core.data.tables.rows import table_header as table_header
-    from zoo_core.data.tables.rows import table_records as table_records
     from zoo_core.data.tables.rows import tables_by_split as tables_by_split
     from zoo_core.storage import fs as fs
     from zoo_core.storage import tensors as tensors
     from zoo_core.storage.kinds import RASTER_SUFFIXES as RASTER_SUFFIXES
     from zoo_core.storage.kinds import kind_of as kind_of
     from zoo_core.storage.paths import expanded as expanded
-    from zoo_core.storage.paths import is_hidden as is_hidden
     from zoo_core.storage.paths import list_files as list_files
     from zoo_core.storage.paths import resolve_path as resolve_path
     from zoo_core.storage.rehearsal import rehearse as rehearse

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
+from typing import Any, NamedTuple, TypeGuard
 
+from zoo_core.data.options import BadSamples
 from zoo_core.errors import DataError, printable
 
 SHOWN = 20
 """Bad samples that an error or a notice lists; the others are counted."""
 
 
-@runtime_checkable
-class Policy(Protocol):
-    """What a configuration says about bad samples."""
-
-    @property
-    def bad(self) -> str:
-        """`error` or `skip`."""
-
-    @property
-    def max_bad(self) -> float:
-        """Share of bad samples up to which `skip` goes on."""
-
-
-def skips(config: Any) -> TypeGuard[Policy]:
+def skips(config: Any) -> TypeGuard[BadSamples]:
     """Whether a data set's configuration has bad samples left out; one that doesn't speak of them has not."""
-    return isinstance(config, Policy) and config.bad == "skip"
+    return isinstance(config, BadSamples) and config.bad == "skip"
 
 
 class Fault(NamedTuple):
@@ -83,20 +71,7 @@ class FirstFault(Faults):
         raise DataError(f"{where}: {what}", hint=hint)
 
 
-class AllFaults(Faults):
-    """Keeps every fault, for a reader that settles them together with what it finds later."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.all: list[Fault] = []
-
-    def add(self, where: str, what: str, hint: str = "") -> None:
-        """A sample that can't be one."""
-        super().add(where, what, hint)
-        self.all.append(Fault(where, what, hint))
-
-
-def settle_faults(faults: Faults, kept: int, policy: Policy, *, what: str, where: str) -> tuple[str, ...]:
+def settle_faults(faults: Faults, kept: int, policy: BadSamples, *, what: str, where: str) -> tuple[str, ...]:
     """The notice of what was left out beside `kept` samples, if anything was.
 
     `what` names samples in the plural. Raises `DataError` with every bad one, up to `SHOWN`, under the policy `error`, and

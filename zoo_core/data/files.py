@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from zoo_core.data.folders import Tally, inside
 from zoo_core.data.splits import folders_by_split, split_of_file
 from zoo_core.data.tables.lines import suffix_of
+from zoo_core.data.tables.rows import TABLE_SUFFIXES
 from zoo_core.errors import DataError
 from zoo_core.storage.paths import expanded, is_hidden, resolve_path
 
@@ -43,21 +45,31 @@ def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
         place = resolve_path(path)
         if not place.is_dir():
             return [place]
-        inside = sorted(place.rglob("*"))
-        found = [file for file in inside if not any(map(is_hidden, file.relative_to(place).parts))]
+        found = [file for file in sorted(place.rglob("*")) if not any(map(is_hidden, file.relative_to(place).parts))]
     files = [file for file in found if suffix_of(file) in suffixes and file.is_file()]
     if not files:
         raise DataError(f"{path}: no file ending in {', '.join(suffixes)} there")
     return files
 
 
-def tables_of_folder(folders: Sequence[Path], files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+def tables_at(path: str, choose: Callable[[list[Path], list[Path]], list[Path]]) -> list[Path]:
+    """The tables that a path speaks of: itself, those of a pattern, or those that `choose` takes of the folders and the files
+    in a folder. May be none."""
+    if is_pattern(path):
+        return [file for file in matching_files(path) if suffix_of(file) in TABLE_SUFFIXES]
+    place = resolve_path(path)
+    if not place.is_dir():
+        return [place] if suffix_of(place) in TABLE_SUFFIXES else []
+    return choose(*inside(place, Tally()))
+
+
+def tables_of_folder(folders: Sequence[Path], files: Sequence[Path]) -> list[Path]:
     """The tables that describe what lies in a folder, from the folders and the files directly in it; may be none.
 
     Those are `metadata.*` and `manifest.*`; else all, in a folder of nothing but tables; else those that are named as splits,
     unless the folders are splits themselves.
     """
-    tables = [file for file in files if suffix_of(file) in suffixes and file.is_file()]
+    tables = [file for file in files if suffix_of(file) in TABLE_SUFFIXES and file.is_file()]
     describing = [table for table in tables if table.name.lower().partition(".")[0] in _DESCRIBING]
     if describing:
         return describing

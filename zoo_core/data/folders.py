@@ -107,14 +107,14 @@ def class_folders(root: Path, wanted: WantedFiles) -> ClassFolders:
 def _splits(root: Path, tally: Tally) -> dict[str, list[Path]]:
     """The folders of each split, in the order of their names; the root itself as `""` where it has none."""
     unseen = Tally()
-    folders, files = _inside(root, unseen)
-    named = folders_by_split(folder.name for folder in folders if _inside(folder, unseen)[0])
+    folders, files = inside(root, unseen)
+    named = folders_by_split(folder.name for folder in folders if inside(folder, unseen)[0])
     named.pop("", None)
     if not named:
         return {"": [root]}
     if "train" not in named and len(named) > 1:
         raise DataError(f"{root}: no folder to train on beside {', '.join(named)}", hint="give one of them as path")
-    _inside(root, tally)
+    inside(root, tally)
     read = {name for names in named.values() for name in names}
     tally.add("left out: beside the splits", [*(folder for folder in folders if folder.name not in read), *files])
     for split, names in named.items():
@@ -128,7 +128,7 @@ def _classes(places: Sequence[Path], root: Path, wanted: WantedFiles, tally: Tal
     """Files by class, of a class without any an empty list."""
     found: dict[str, list[str]] = {}
     for place in places:
-        folders, files = _inside(place, tally)
+        folders, files = inside(place, tally)
         tables = [file for file in files if file.stem == "metadata"]
         tally.add("left out: a table beside the folders of classes; give it as the data to read its columns", tables)
         tally.add("left out: beside the folders of classes", (file for file in files if file not in tables))
@@ -142,7 +142,7 @@ def _classes(places: Sequence[Path], root: Path, wanted: WantedFiles, tally: Tal
 
 def _below(folder: Path, root: Path, wanted: WantedFiles, tally: Tally) -> list[str]:
     """The wanted files below a folder; linked folders are entered where they lie inside the root or the folder."""
-    inside = tuple(os.path.join(os.path.realpath(place), "") for place in (root, folder))  # noqa: PTH118
+    roots = tuple(os.path.join(os.path.realpath(place), "") for place in (root, folder))  # noqa: PTH118
     found: list[str] = []
     entered: set[str] = set()
     waiting, linked = [folder], list[Path]()
@@ -152,11 +152,11 @@ def _below(folder: Path, root: Path, wanted: WantedFiles, tally: Tally) -> list[
         if real in entered:
             tally.add("left out: a linked folder that is read already", [place])
             continue
-        if not f"{real}{os.sep}".startswith(inside):
+        if not f"{real}{os.sep}".startswith(roots):
             tally.add("left out: a linked folder that leads elsewhere", [place])
             continue
         entered.add(real)
-        folders, files = _inside(place, tally)
+        folders, files = inside(place, tally)
         linked += (inner for inner in folders if inner.is_symlink())
         waiting += (inner for inner in reversed(folders) if not inner.is_symlink())
         found += _chosen(files, wanted, tally)
@@ -185,7 +185,7 @@ def _head(file: Path) -> bytes:
     return b""
 
 
-def _inside(folder: Path, tally: Tally) -> tuple[list[Path], list[Path]]:
+def inside(folder: Path, tally: Tally) -> tuple[list[Path], list[Path]]:
     """The folders in a folder, linked ones among them, and what else is there, without what is hidden."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

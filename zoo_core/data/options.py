@@ -1,17 +1,21 @@
-"""Settings that all readers of users' data have in common: how tables are read, what is bad, how samples are
-split. Free of torch and numpy."""
+"""Settings that all readers of users' data have in common: where samples are, how tables are read, what is bad, how samples
+are split. Free of torch and numpy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from zoo_core.contract.config import Config, Interval, MinLen, PositiveInt, ProperShare
 
 SPLIT_SETTINGS = ("split_rule", "split_seed", "validation_fraction", "test_fraction", "validation", "group_column")
 """Settings that say how splits are made."""
 
+HeldOut = Annotated[float, Interval(ge=0, le=0.9)]
+"""A share that leaves enough to train on."""
 
-@dataclass(frozen=True, kw_only=True)
-class SplitOptions:
+
+class SplitOptions(Config):
     """How samples that come without splits are split."""
 
     split_rule: Literal["hash", "stratified", "none"] = "hash"
@@ -20,9 +24,100 @@ class SplitOptions:
     split_seed: int = 0
     """Chooses among the splits that the rule can make."""
 
+    def sources(self) -> Mapping[str, str]:
+        """The paths that are given, by split; that under "" is to be split."""
+        raise NotImplementedError
 
-@dataclass(frozen=True, kw_only=True)
-class TableOptions:
+    def shares(self) -> tuple[float, float]:
+        """Shares of the validation split and of the test split, where they are made."""
+        raise NotImplementedError
+
+
+class SplitWhole(SplitOptions):
+    """One source without splits of its own, of which a share is held out."""
+
+    path: Annotated[str, MinLen(1)]
+    """A file, a folder or a pattern."""
+    validation: HeldOut = 0.05
+    """Share that is held out, copies staying together; 0 for none."""
+
+    def sources(self) -> Mapping[str, str]:
+        """The path."""
+        return {"": self.path}
+
+    def shares(self) -> tuple[float, float]:
+        """That of the validation split."""
+        return self.validation, 0.0
+
+
+class SplitShares(SplitOptions):
+    """How large the splits are that are made."""
+
+    validation_fraction: HeldOut = 0.1
+    """Share of the validation split where it is made."""
+    test_fraction: HeldOut = 0.1
+    """Share of the test split where it is made."""
+
+    def check(self) -> None:
+        """Something is left to train on."""
+        super().check()
+        self.require("test_fraction", "together with validation_fraction at most 0.9", sum(self.shares()) <= 0.9)
+
+    def shares(self) -> tuple[float, float]:
+        """Both."""
+        return self.validation_fraction, self.test_fraction
+
+
+class SplitSource(SplitShares):
+    """One source to split, or one for each split."""
+
+    path: str = ""
+    """A file, a folder or a pattern that is split, unless it has splits of its own."""
+    train: str = ""
+    """What the training split is read from, instead of `path`."""
+    validation: str = ""
+    """The same for the validation split; without it, one is taken from the training split."""
+    test: str = ""
+    """The same for the test split; may be left out."""
+
+    def sources(self) -> Mapping[str, str]:
+        """Those that are given."""
+        named = {"": self.path, "train": self.train, "validation": self.validation, "test": self.test}
+        return {split: path for split, path in named.items() if path}
+
+    def check(self) -> None:
+        """There is one source to split, or a training split with those that go with it."""
+        super().check()
+        given = self.sources()
+        self.require("path", "exactly one of path and train", ("" in given) != ("train" in given))
+        self.require(
+            "path", "no validation and test beside it, as path is split by itself", "" not in given or len(given) == 1
+        )
+
+
+class ClassNames(Config):
+    """Which classes there are."""
+
+    labels: tuple[str, ...] = ()
+    """The classes in the order of their numbers, any other being an error; empty: those that occur, sorted."""
+
+    def check(self) -> None:
+        """Two can be told apart."""
+        super().check()
+        distinct = len(set(self.labels)) == len(self.labels) != 1
+        self.require("labels", "at least two, all different", distinct)
+
+
+class Subset(Config):
+    """How much of the data to train on."""
+
+    train_samples: PositiveInt | None = None
+    """Train on so many samples only, drawn evenly; a larger number contains a smaller one's samples."""
+    subset_seed: int = 0
+    """Chooses which samples `train_samples` keeps."""
+
+
+class TableOptions(Config):
     """How tables and plain files are read."""
 
     delimiter: str = ""
@@ -33,41 +128,27 @@ class TableOptions:
     missing: tuple[str, ...] = ("N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
     """What stands in tables for no value, besides nothing; `[]` where these are words like others."""
 
+    def check(self) -> None:
+        """The delimiter can be one, and the encoding is known."""
+        super().check()
+        sign = self.delimiter
+        single = len(sign) <= 1 and sign not in ('"', "\r", "\n", "\0")
+        self.require("delimiter", "one sign, or tab", single or sign == "tab")
+        self.require("encoding", "a known one, for instance utf-8, utf-16, cp1252, latin-1", _is_known(self.encoding))
 
-@dataclass(frozen=True, kw_only=True)
-class BadRows:
-    """What happens to rows that can't be samples."""
+
+class BadSamples(Config):
+    """What happens to what can't be a sample: rows without a value, files that are damaged."""
 
     bad: Literal["error", "skip"] = "error"
-    """`error`: bad rows end the run before it starts, and are listed; `skip`: they are left out, with a notice."""
-    max_bad: float = 0.05
-    """The share of bad rows up to which `bad: skip` goes on."""
+    """`error`: what is bad is listed and ends the run before it starts, only headers of files being read; `skip`: all files
+    are decoded once, and what is bad is left out, with a notice."""
+    max_bad: ProperShare = 0.05
+    """The share of bad samples up to which `bad: skip` goes on."""
 
 
-def check_table(options: TableOptions) -> None:
-    """Raise ValueError for a delimiter that can't be one, and for an encoding that isn't known."""
-    sign = options.delimiter
-    if sign != "tab" and (len(sign) > 1 or sign in ('"', "\r", "\n", "\0")):
-        raise ValueError(f"delimiter: one sign, or tab, found {sign!r}")
-    if options.encoding == "auto":
-        return
+def _is_known(encoding: str) -> bool:
     try:
-        "".encode(options.encoding)
+        return encoding == "auto" or "".encode(encoding) is not None
     except (LookupError, UnicodeError, ValueError):
-        raise ValueError(
-            f"encoding: unknown {options.encoding!r}; for instance utf-8, utf-16, cp1252, latin-1"
-        ) from None
-
-
-def check_bad(max_bad: float) -> None:
-    """Raise ValueError for a share that would leave nothing."""
-    if not 0 <= max_bad < 1:
-        raise ValueError(f"max_bad: must be from 0 to below 1, found {max_bad}")
-
-
-def check_paths(path: str, train: str, validation: str, test: str) -> None:
-    """Raise ValueError unless there is one source to split, or a training split with those that go with it."""
-    if bool(path) == bool(train):
-        raise ValueError("path or train: give exactly one of them")
-    if path and (validation or test):
-        raise ValueError("validation and test go with train; path is split by itself")
+        return False

@@ -66,26 +66,6 @@ def subset_by_hash(keys: Sequence[str], count: int, seed: int, *, where: str) ->
     return sorted(range(len(keys)), key=ranks.__getitem__)[:count]
 
 
-def check_share(name: str, share: float) -> None:
-    """Raise ValueError for a share that would leave nothing to train on."""
-    if not 0 <= share <= 0.9:
-        raise ValueError(f"{name}: must be from 0 to 0.9, found {share}")
-
-
-def check_shares(validation: float, test: float) -> None:
-    """Raise ValueError for the two shares of `validation_fraction` and `test_fraction` if they leave too little."""
-    check_share("validation_fraction", validation)
-    check_share("test_fraction", test)
-    if validation + test > 0.9:
-        raise ValueError("validation_fraction and test_fraction: together at most 0.9")
-
-
-def check_subset(samples: int | None) -> None:
-    """Raise ValueError for a training split of no samples."""
-    if samples is not None and samples < 1:
-        raise ValueError(f"train_samples: must be at least 1, found {samples}")
-
-
 def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Label names, each once: by number where all are whole numbers, else by letter."""
     names = sorted(set(labels))
@@ -144,12 +124,6 @@ def joined_groups(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
         one, other = sorted((root(first.setdefault(key, name)), root(name)))
         parent[other] = one
     return [root(name) for name in named]
-
-
-def empty_split(name: str, split: str) -> DataError:
-    """The error about a split of the data called `name` that nothing came into, and how to go on."""
-    without = f", or do without it: data.{split}_fraction=0" if split in SPLITS and split != "train" else ""
-    return DataError(f"{name}: split {split!r} is empty", hint=f"give more data{without}")
 
 
 def class_notices(splits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

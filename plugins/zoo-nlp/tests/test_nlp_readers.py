@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from zoo_nlp.configs.data import LabelledFiles, ParallelFiles, TextFiles
-from zoo_nlp.datasets.catalog import TextData
 from zoo_nlp.datasets.near_copies import crossing
 from zoo_nlp.datasets.readers import read_labelled_text, read_parallel_text, read_text
 
 from zoo_core import DataError
+from zoo_core.data import SplitData
 
 PHRASES = ("great value", "fast delivery", "works as it should", "lovely colour")
 
@@ -40,7 +40,7 @@ def messy(folder: Path) -> Path:
     return path
 
 
-def labelled(path: Path, **settings: object) -> TextData:
+def labelled(path: Path, **settings: object) -> SplitData:
     return read_labelled_text(LabelledFiles(path=str(path), **settings))  # type: ignore[arg-type]
 
 

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from zoo_speech.audio.audio import wav_bytes
-from zoo_speech.configs.data import LabelledRecordings, Recordings, SpokenLanguage, Subset, TranscribedRecordings
-from zoo_speech.datasets.catalog import Row, SpeechData, divided, utterance
+from zoo_speech.configs.data import LabelledRecordings, NamedSpeech, Recordings, SpokenLanguage, TranscribedRecordings
 from zoo_speech.datasets.manifests import NAMES
 from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
-from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
+from zoo_speech.datasets.samples import Clip, LabelledRecording, Recording, Utterance
 
 from zoo_core import DataError, UnknownName
-from zoo_core.data import SplitOptions, joined_groups
+from zoo_core.data import SplitData, joined_groups
 
 
 def sound(number: int) -> bytes:
@@ -40,7 +39,7 @@ def fill(folder: Path, numbers: Sequence[int]) -> Path:
     return folder
 
 
-def numbers(data: SpeechData) -> dict[str, list[int]]:
+def numbers(data: SplitData) -> dict[str, list[int]]:
     return {split: [number_of(sample) for sample in data.samples(split)] for split in data.splits()}
 
 
@@ -55,11 +54,11 @@ def table(folder: Path, count: int = 100, speakers: int = 10, name: str = "all.j
     return folder / name
 
 
-def transcribed(path: Path | str, **settings: Any) -> SpeechData:
+def transcribed(path: Path | str, **settings: Any) -> SplitData:
     return read_transcribed_recordings(TranscribedRecordings(path=str(path), **settings))
 
 
-def labelled(path: Path | str, **settings: Any) -> SpeechData:
+def labelled(path: Path | str, **settings: Any) -> SplitData:
     return read_labelled_recordings(LabelledRecordings(path=str(path), **settings))
 
 
@@ -127,10 +126,6 @@ def test_a_recording_of_two_speakers_keeps_them_together() -> None:
         "k4",
         "k4",
     ]
-    rows = [Row(Path("x"), "x", sha256=f"{n // 2:064}", speaker=f"s{n}") for n in range(80)]
-    found = divided(rows, [row.speaker for row in rows], SplitOptions(), 0.3, 0.2)
-    keys = {split: {row.sha256 for row in part} for split, part in found.items()}
-    assert sum(map(len, keys.values())) == 40 == len(set.union(*keys.values())) and all(keys.values())
 
 
 @pytest.mark.parametrize(
@@ -309,7 +304,7 @@ def test_recordings_without_labels_come_from_folders_patterns_tables_and_files(t
     (tmp_path / "calls" / ".hidden" / "x.wav").write_bytes(b"")
     (tmp_path / "list.csv").write_text("path\ncalls/yes/0004.wav\n")
 
-    def read(path: str, validation: float = 0) -> SpeechData:
+    def read(path: str, validation: float = 0) -> SplitData:
         return read_recordings(Recordings(path=f"{tmp_path}/{path}", validation=validation))
 
     data = read("calls")
@@ -376,11 +371,11 @@ def test_a_packed_recording_that_was_cut_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recordings.tar"
     path.write_bytes(b"head" + sound(5) + sound(6))
     size = len(sound(5))
-    row = Row(path, "a/x.wav", 4 + size, size, text="six", speaker="me")
-    assert number_of(utterance(row)) == 6 and utterance(row).name == "a/x.wav"
+    sample = Utterance(Clip(path, 4 + size, size), "six", speaker="me", name="a/x.wav")
+    assert number_of(sample) == 6 and sample.name == "a/x.wav"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"recordings\.tar: it ends within a/x\.wav"):
-        utterance(row)
+        _ = sample.waveform
 
 
 def test_subsets_are_nested_seeded_and_leave_the_digest_alone(tmp_path: Path) -> None:
@@ -401,13 +396,13 @@ def test_subsets_are_nested_seeded_and_leave_the_digest_alone(tmp_path: Path) ->
         (lambda: TranscribedRecordings(), "exactly one"),
         (lambda: TranscribedRecordings(path="a", train="b"), "exactly one"),
         (lambda: TranscribedRecordings(path="a", test="b"), "path is split by itself"),
-        (lambda: TranscribedRecordings(path="a", test_fraction=0.5, validation_fraction=0.5), "together at most"),
+        (lambda: TranscribedRecordings(path="a", test_fraction=0.5, validation_fraction=0.5), "at most 0.9"),
         (lambda: LabelledRecordings(path="a", labels=("x",)), "at least two"),
         (lambda: LabelledRecordings(path="a", labels=("x", "y", "x")), "all different"),
-        (lambda: LabelledRecordings(path="a", max_bad=1.0), "to below 1"),
-        (lambda: Recordings(path=""), "give a folder"),
+        (lambda: LabelledRecordings(path="a", max_bad=1.0), "at least 0 and below 1"),
+        (lambda: Recordings(path=""), "at least 1 character"),
         (lambda: Recordings(path="a", validation=float("nan")), "from 0 to 0.9"),
-        (lambda: Subset(train_samples=0), "at least 1"),
+        (lambda: NamedSpeech(train_samples=0), "at least 1"),
         (lambda: SpokenLanguage(train_samples=-1), "at least 1"),
     ],
 )

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.configs.data import LabelledRecordings, Recordings, TranscribedRecordings
-from zoo_speech.datasets.catalog import SpeechData
 from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
 
 from zoo_core import DataError
+from zoo_core.data import SplitData
 
 WHOLE = {"validation_fraction": 0, "test_fraction": 0}
 NOBODY = 65534
@@ -31,15 +31,15 @@ def fill(folder: Path, names: Sequence[str]) -> Path:
     return folder
 
 
-def plain(path: Path | str) -> SpeechData:
+def plain(path: Path | str) -> SplitData:
     return read_recordings(Recordings(path=str(path), validation=0))
 
 
-def transcribed(path: Path | str, **settings: Any) -> SpeechData:
+def transcribed(path: Path | str, **settings: Any) -> SplitData:
     return read_transcribed_recordings(TranscribedRecordings(path=str(path), **settings))
 
 
-def labelled(path: Path | str, **settings: Any) -> SpeechData:
+def labelled(path: Path | str, **settings: Any) -> SplitData:
     return read_labelled_recordings(LabelledRecordings(path=str(path), **settings))
 
 
@@ -180,7 +180,9 @@ def test_folders_and_recordings_beside_the_splits_are_told(tmp_path: Path) -> No
     fill(tmp_path, ["loose.wav"])
     data = labelled(tmp_path, validation_fraction=0)
     assert data.splits() == ("train", "test")
-    assert data.notices == (f"2 left out: beside the splits (first: {tmp_path}/holdout)",)
+    left, counted = data.notices
+    assert left == f"2 left out: beside the splits (first: {tmp_path}/holdout)"
+    assert counted == "samples by class (train/test): no 2/2, yes 2/2"
 
 
 def test_splits_are_known_by_any_of_their_words(tmp_path: Path) -> None:

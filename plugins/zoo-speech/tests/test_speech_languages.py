@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
-from zoo_speech.datasets.catalog import Row, of_languages
+from zoo_speech.datasets.catalog import of_languages
 from zoo_speech.datasets.languages import NAMES, are_languages, known_language, language_code, language_name
+from zoo_speech.datasets.samples import Recording
 
 from zoo_core import UnknownName, open_zoo
 
@@ -31,7 +32,7 @@ def test_every_language_and_name_of_whisper_is_known() -> None:
 
 
 def test_data_sets_are_asked_by_name_too() -> None:
-    splits = {"train": [Row(Path("a"), "a", language=code) for code in ("de", "cs", "en")], "test": []}
+    splits = {"train": [Recording(Path("a"), language=code) for code in ("de", "cs", "en")], "test": []}
     for asked in (["de", "cs"], ["German", "Czech"], ["de-AT", "CZECH"]):
         assert [row.language for row in of_languages(splits, asked, where="x")["train"]] == ["de", "cs"]
     with pytest.raises(UnknownName, match="x: unknown language 'French'"):

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 from zoo_speech.audio.audio import wav_bytes
-from zoo_speech.configs.data import SpokenLanguage, Subset
+from zoo_speech.configs.data import NamedSpeech, SpokenLanguage
 from zoo_speech.datasets import catalog as data
 from zoo_speech.datasets import sources
-from zoo_speech.datasets.catalog import SpeechData
 from zoo_speech.datasets.packages import Record, asterisk, fillets, klettres, ktuberling, spoken, tuxpaint
 
 from zoo_core import DataError, UnknownName
-from zoo_core.data import Fetcher, PreparedFiles, fs
+from zoo_core.data import Fetcher, PreparedFiles, SplitData, fs
 
 
 def sound(number: int, seconds: float = 0.5) -> bytes:
@@ -99,7 +98,7 @@ def shelf() -> Shelf:
     )
 
 
-Fetched = tuple[Callable[[], None], Callable[..., SpeechData]]
+Fetched = tuple[Callable[[], None], Callable[..., SplitData]]
 
 
 @pytest.fixture
@@ -113,8 +112,8 @@ def fetched(tmp_path: Path, shelf: Shelf) -> Fetched:
     def prepare() -> None:
         fetcher.prepare("asterisk-en", pins["asterisk-en"], sources.fetch_asterisk)
 
-    def read(**settings: Any) -> SpeechData:
-        return data.read_transcribed(Subset(**settings), PreparedFiles.find("asterisk-en", pins, tmp_path))
+    def read(**settings: Any) -> SplitData:
+        return data.read_transcribed(NamedSpeech(**settings), PreparedFiles.find("asterisk-en", pins, tmp_path))
 
     prepare()
     return prepare, read
@@ -189,20 +188,20 @@ def parts(tmp_path: Path) -> Views:
     return lambda name: PreparedFiles.find(name, pins, tmp_path)
 
 
-def names_of(read: SpeechData) -> dict[str, set[str]]:
-    return {split: {row.name for row in read.samples(split).rows} for split in read.splits()}
+def names_of(read: SplitData) -> dict[str, set[str]]:
+    return {split: {row.name for row in read.samples(split)} for split in read.splits()}
 
 
 def test_the_mix_has_no_recording_of_any_test_split(parts: Views) -> None:
     mix, language = (
-        data.read_mix(Subset(), parts("mix")),
+        data.read_mix(NamedSpeech(), parts("mix")),
         data.read_spoken_language(SpokenLanguage(), parts("language")),
     )
     found, tested = names_of(mix), names_of(language)["test"]
     assert set(found) == {"train", "validation"} and not set.union(*found.values()) & tested and tested
     assert len(found["train"]) > 350 and "recordings of the test splits are left out" in mix.notices[0]
     assert all(
-        row.language == "fr" for row in data.read_mix(Subset(languages=("fr",)), parts("mix")).samples("train").rows
+        row.language == "fr" for row in data.read_mix(NamedSpeech(languages=("fr",)), parts("mix")).samples("train")
     )
 
 
@@ -229,16 +228,16 @@ def test_prompts_are_tested_alone_and_never_trained_on(parts: Views, monkeypatch
     assert len(found["test"]) == 150 + 120 and all(name.startswith("one/") for name in found["test"])
     rest = found["train"] | found["validation"]
     assert all(name.startswith("letters-words/") for name in rest) and not found["train"] & found["validation"]
-    every = set.union(*names_of(data.read_languages(Subset(), parts("x"))).values())
+    every = set.union(*names_of(data.read_languages(NamedSpeech(), parts("x"))).values())
     others = {name for name in every if name.startswith("letters-words/")}
     assert rest == others and found["validation"], "nothing of the others is lost"
 
 
 def test_letters_and_digits_are_told_apart(parts: Views) -> None:
-    letters, digits = (data.read_spelled(Subset(), parts("x"), labels) for labels in ("abcdefgh", "0123456789"))
+    letters, digits = (data.read_spelled(NamedSpeech(), parts("x"), labels) for labels in ("abcdefgh", "0123456789"))
     assert letters.labels == ("a", "b") and digits.labels == ("0", "1")
     assert all("/klettres/" in name for name in set.union(*names_of(letters).values()))
-    words = data.read_languages(Subset(languages=("de", "en")), parts("x"))
+    words = data.read_languages(NamedSpeech(languages=("de", "en")), parts("x"))
     assert words.labels == ("de", "en") and {sample.label for sample in words.samples("train")} == {"de", "en"}
 
 

@@ -17,7 +17,6 @@ from zoo_speech.configs.data import LabelledRecordings, Voices
 from zoo_speech.configs.losses import AdditiveAngularMarginConfig
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config
 from zoo_speech.configs.tasks import SpeakerVerificationConfig, SpeakerVerificationOptions
-from zoo_speech.datasets import catalog as data
 from zoo_speech.datasets import sources
 from zoo_speech.datasets import speakers as voices
 from zoo_speech.datasets.packages import Record
@@ -248,7 +247,7 @@ def test_voices_and_languages_of_the_splits_are_disjoint(prepared: PreparedFiles
     languages: dict[str, set[str]] = {}
     for split in read.splits():
         assert isinstance(read.samples(split)[0], LabelledRecording)
-        for one in read.samples(split).rows:
+        for one in read.samples(split):
             counts.setdefault(split, {}).setdefault(one.label, 0)
             counts[split][one.label] += 1
             languages.setdefault(split, set()).add(one.language)
@@ -267,12 +266,12 @@ def test_voices_and_languages_of_the_splits_are_disjoint(prepared: PreparedFiles
 
 def test_settings_of_voices(prepared: PreparedFiles) -> None:
     whole, few = voices.read_speakers(Voices(), prepared), voices.read_speakers(Voices(fewest=12), prepared)
-    assert {row.label for split in few.splits() for row in few.samples(split).rows} == {
+    assert {row.label for split in few.splits() for row in few.samples(split)} == {
         "asterisk-en-es", "czech-big", "czech-small", "tuxpaint-es", "tuxpaint-lt", "tuxpaint-ru",
     }  # fmt: skip
-    place = {row.language: split for split in whole.splits() for row in whole.samples(split).rows}
+    place = {row.language: split for split in whole.splits() for row in whole.samples(split)}
     czech = voices.read_speakers(Voices(languages=("cs",)), prepared)
-    assert {row.label for row in czech.samples(place["cs"]).rows} == {"czech-big", "czech-small"}
+    assert {row.label for row in czech.samples(place["cs"])} == {"czech-big", "czech-small"}
     assert voices.read_speakers(Voices(), prepared).digest() == whole.digest() != few.digest()
     with pytest.raises(UnknownName, match="language 'xx'"):
         voices.read_speakers(Voices(languages=("xx",)), prepared)
@@ -281,16 +280,16 @@ def test_settings_of_voices(prepared: PreparedFiles) -> None:
 
 
 def test_a_recording_in_two_voices_is_in_none() -> None:
-    one = data.Row(Path("a"), "asterisk-fr/a.g722", sha256="1" * 64, language="fr", label="x")
-    other = one._replace(label="y", name="letters-words/klettres/fr/a.ogg")
-    alone = one._replace(sha256="2" * 64)
+    one = LabelledRecording(Path("a"), "x", name="asterisk-fr/a.g722", key="1" * 64, language="fr")
+    other = one.as_kind(LabelledRecording, label="y")
+    alone = LabelledRecording(Path("a"), "x", name="b", key="2" * 64)
     assert voices._without_shared([one, other, alone]) == ([alone], 2)
 
 
 def test_labels_of_a_folder_can_be_split_so_that_none_is_in_two_splits(tmp_path: Path) -> None:
     folder(tmp_path, range(8), 2, 0.1)
     read = read_labelled_recordings(LabelledRecordings(path=str(tmp_path), split="label", test_fraction=0.3))
-    found = [{row.label for row in read.samples(split).rows} for split in read.splits()]
+    found = [{row.label for row in read.samples(split)} for split in read.splits()]
     assert len(set.union(*found)) == 8 == sum(map(len, found)) and all(found)
     assert read.labels == () and read.notices[0].startswith("split by label: ")
 
@@ -299,10 +298,10 @@ def test_labels_of_a_folder_can_be_split_so_that_none_is_in_two_splits(tmp_path:
 def test_the_prepared_voices() -> None:
     host = PluginHost()
     read = open_data(host.find("data", "voices"), Voices(), host)
-    found = {split: {row.label for row in read.samples(split).rows} for split in read.splits()}
+    found = {split: {row.label for row in read.samples(split)} for split in read.splits()}
     assert {split: len(labels) for split, labels in found.items()} == {"train": 26, "validation": 12, "test": 15}
     assert len(set.union(*found.values())) == 53
-    keys = [row.key() for split in read.splits() for row in read.samples(split).rows]
+    keys = [row.key for split in read.splits() for row in read.samples(split)]
     assert len(keys) == len(set(keys))
 
 

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.configs.data import LabelledRecordings, TranscribedRecordings
-from zoo_speech.datasets.catalog import SpeechData
-from zoo_speech.datasets.manifests import MAX_BYTES, find_columns, read_manifests
+from zoo_speech.datasets.manifests import columns_of, read_manifests
 from zoo_speech.datasets.readers import read_labelled_recordings, read_transcribed_recordings
+from zoo_speech.datasets.samples import Utterance
 
 from zoo_core import DataError
-from zoo_core.data import FREE_BYTES, TableOptions
+from zoo_core.data import FREE_BYTES, Faults, SplitData, TableOptions
+from zoo_core.data.tables import media
 
 ROLES = {"audio": "", "text": "", "speaker": ""}
 WHOLE = {"validation_fraction": 0, "test_fraction": 0}
@@ -44,11 +45,11 @@ def jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def transcribed(path: Path | str, **settings: Any) -> SpeechData:
+def transcribed(path: Path | str, **settings: Any) -> SplitData:
     return read_transcribed_recordings(TranscribedRecordings(path=str(path), **settings))
 
 
-def texts(data: SpeechData) -> dict[str, list[str]]:
+def texts(data: SplitData) -> dict[str, list[str]]:
     return {split: [sample.text for sample in data.samples(split)] for split in data.splits()}  # type: ignore[attr-defined]
 
 
@@ -147,7 +148,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("audio,text,text\n0.wav,a,b\n")
     for name, column in (("t.parquet", "audio"), ("t.csv", "text")):
         with pytest.raises(DataError, match=f"two columns are called '{column}'"):
-            find_columns(tmp_path / name, ROLES, TableOptions())
+            columns_of(tmp_path / name, ROLES, TableOptions())
 
 
 def test_the_path_beside_bytes_tells_their_format(tmp_path: Path) -> None:
@@ -173,15 +174,15 @@ def test_a_small_file_with_large_recordings_is_refused_unread(tmp_path: Path, di
     pq.write_table(table, path, compression="zstd", use_dictionary=dictionary)
     assert path.stat().st_size < 50_000
     with pytest.raises(DataError, match=r"t\.parquet: unfolds to more than 100,000,000 bytes, 200 times its size"):
-        read_manifests([path], ROLES, "", TableOptions())
+        list(read_manifests([path], ROLES, "", TableOptions(), Utterance, Faults()))
 
 
 def test_all_bytes_of_a_split_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_BYTES > FREE_BYTES
-    monkeypatch.setattr("zoo_speech.datasets.manifests.MAX_BYTES", 1_000)
+    assert media.MAX_BYTES > FREE_BYTES
+    monkeypatch.setattr(media, "MAX_BYTES", 1_000)
     pq.write_table(pa.table({"audio": [sound(n) for n in range(9)], "text": ["x"] * 9}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"row 5: more than 1,000 bytes of recordings"):
-        read_manifests([tmp_path / "t.parquet"], ROLES, "", TableOptions())
+    with pytest.raises(DataError, match=r"row 5: more than 1,000 bytes of files in tables"):
+        list(read_manifests([tmp_path / "t.parquet"], ROLES, "", TableOptions(), Utterance, Faults()))
 
 
 # ---- names that tell the split

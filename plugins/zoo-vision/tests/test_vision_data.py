@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from zoo_vision.configs.data import Images, LabelledImages, Subset, TorchvisionSet
-from zoo_vision.datasets.catalog import ImageData
 from zoo_vision.datasets.readers import read_images, read_labelled_images
 from zoo_vision.datasets.samples import Image, LabelledImage
 
 from zoo_core import DataError, UnknownName
+from zoo_core.data import SplitData
 
 
 def png(number: int) -> bytes:
@@ -49,7 +49,7 @@ def two_classes(root: Path, count: int = 200) -> Path:
     return root
 
 
-def numbers(data: ImageData) -> dict[str, list[int]]:
+def numbers(data: SplitData) -> dict[str, list[int]]:
     return {split: [number_of(sample) for sample in data.samples(split)] for split in data.splits()}
 
 
@@ -57,7 +57,7 @@ def everything(found: Mapping[str, Sequence[int]]) -> list[int]:
     return sorted(number for values in found.values() for number in values)
 
 
-def labelled(root: Path | str, **settings: Any) -> ImageData:
+def labelled(root: Path | str, **settings: Any) -> SplitData:
     return read_labelled_images(LabelledImages(path=str(root), **settings))
 
 
@@ -114,6 +114,7 @@ def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> Non
     assert data.notices == (
         f"1 left out: beside the splits (first: {tmp_path}/extra)",
         f"1 left out: no images by ending or content (first: {tmp_path}/train/b/notes\\x1b.txt)",
+        "samples by class (train/validation/test): a 2/2/2, b 4/4/4",
     )
     (tmp_path / "val").rename(tmp_path / "other")
     assert set(labelled(tmp_path, validation_fraction=0.5).splits()) == {"train", "validation", "test"}
@@ -140,7 +141,11 @@ def test_a_class_without_a_image_in_validation_is_told(tmp_path: Path) -> None:
     fill(tmp_path / "val" / "__other__", [])
     data = labelled(tmp_path)
     assert data.labels == ("__other__", "café") and numbers(data) == {"train": [3, 4, 1, 2], "validation": [5, 6]}
-    assert data.notices == ("1 of 2 classes without images in validation: __other__",)
+    assert data.notices == (
+        "1 of 2 classes without images in validation: __other__",
+        "samples by class (train/validation): __other__ 2/0, café 2/2",
+        "no sample in validation of: __other__",
+    )
 
 
 def test_images_are_known_by_content_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
@@ -258,7 +263,7 @@ def test_every_class_can_have_its_share_of_every_split(tmp_path: Path) -> None:
     fill(tmp_path / "often", range(90))
     fill(tmp_path / "seldom", range(100, 110))
     data = labelled(tmp_path, split_rule="stratified")
-    counts = {split: data.samples(split).labels().count("seldom") for split in data.splits()}
+    counts = {split: [image.label for image in data.samples(split)].count("seldom") for split in data.splits()}
     assert counts == {"train": 8, "validation": 1, "test": 1} and everything(numbers(data))[-1] == 109
     assert "samples by class (train/validation/test): often 72/9/9, seldom 8/1/1" in data.notices
     again = labelled(tmp_path, split_rule="stratified", split_seed=1)
@@ -444,12 +449,12 @@ def test_a_share_is_held_out_by_content(tmp_path: Path) -> None:
         (lambda: LabelledImages(path="a", labels=("x",)), "at least two"),
         (lambda: LabelledImages(path="a", labels=("x", "y", "x")), "all different"),
         (lambda: LabelledImages(path="a", test_fraction=float("nan")), "from 0 to 0.9"),
-        (lambda: LabelledImages(path="a", test_fraction=0.5, validation_fraction=0.5), "together at most"),
-        (lambda: LabelledImages(path="a", max_bad=1.0), "to below 1"),
-        (lambda: Images(path=""), "give a folder"),
+        (lambda: LabelledImages(path="a", test_fraction=0.5, validation_fraction=0.5), "at most 0.9"),
+        (lambda: LabelledImages(path="a", max_bad=1.0), "at least 0 and below 1"),
+        (lambda: Images(path=""), "at least 1 character"),
         (lambda: Images(path="a", validation=1.0), "from 0 to 0.9"),
-        (lambda: Images(path="a", max_bad=-0.1), "to below 1"),
-        (lambda: TorchvisionSet(set="", root="x"), "set and root"),
+        (lambda: Images(path="a", max_bad=-0.1), "at least 0 and below 1"),
+        (lambda: TorchvisionSet(set="", root="x"), "set: expected at least 1 character"),
         (lambda: TorchvisionSet(set="x", root="x", validation_fraction=2), "from 0 to 0.9"),
         (lambda: Subset(train_samples=0), "at least 1"),
     ],

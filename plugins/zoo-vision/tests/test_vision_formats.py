@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 from zoo_vision.configs.data import Images, LabelledImages, TorchvisionSet
-from zoo_vision.datasets.catalog import ImageData
 from zoo_vision.datasets.idx import dump_idx, parse_idx, read_idx
 from zoo_vision.datasets.readers import read_images, read_labelled_images
 from zoo_vision.datasets.torchvision_sets import KNOWN, REFUSED, read_torchvision
 
 from zoo_core import DataError, UnknownName
+from zoo_core.data import SplitData
 
 
 def png(number: int) -> bytes:
@@ -43,7 +43,7 @@ def fill(folder: Path, numbers: Sequence[int]) -> Path:
     return folder
 
 
-def numbers(data: ImageData) -> dict[str, list[int]]:
+def numbers(data: SplitData) -> dict[str, list[int]]:
     return {split: [number_of(sample) for sample in data.samples(split)] for split in data.splits()}
 
 
@@ -51,7 +51,7 @@ def everything(found: Mapping[str, Sequence[int]]) -> list[int]:
     return sorted(number for values in found.values() for number in values)
 
 
-def labelled(root: Path | str, **settings: Any) -> ImageData:
+def labelled(root: Path | str, **settings: Any) -> SplitData:
     return read_labelled_images(LabelledImages(path=str(root), **settings))
 
 
@@ -89,7 +89,7 @@ def test_bad_rows_of_tables_are_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             labelled(table)
     table.write_text("file,label\n0001.png,x\n")
-    with pytest.raises(DataError, match="no column 'path'"):
+    with pytest.raises(DataError, match="no column with the image among file, label"):
         labelled(table)
     table.write_text("path,label\n0001.png,2\n")
     with pytest.raises(DataError, match="label 2, but there are only 2 names"):

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image as Pillow
 from zoo_vision.configs.data import Subset
 from zoo_vision.datasets import catalog, sources
-from zoo_vision.datasets.catalog import ImageData, read_digits, read_prepared
+from zoo_vision.datasets.catalog import read_digits, read_prepared
 from zoo_vision.datasets.idx import dump_idx, parse_idx
 from zoo_vision.datasets.sources import base_emoji, joined_copies, series, shrunk, spread
 
 from zoo_core import DataError
-from zoo_core.data import Fetcher, PreparedFiles, fs
+from zoo_core.data import Fetcher, PreparedFiles, SplitData, fs
 
 
 class Shelf:
@@ -75,7 +75,7 @@ def fetcher(tmp_path: Path, shelf: Shelf) -> Fetcher:
     return Fetcher(tmp_path, lambda line: None, client=shelf)
 
 
-def clothes_of(root: Path, **settings: Any) -> ImageData:
+def clothes_of(root: Path, **settings: Any) -> SplitData:
     prepared = PreparedFiles.find("fashion-mnist", {"fashion-mnist": PINS}, root)
     return read_prepared(Subset(**settings), prepared, dimensions=3)
 

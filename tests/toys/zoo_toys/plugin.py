@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from zoo_core import DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core.data import BadSamples
 
 zoo_api = (2, 0)
 
@@ -62,8 +62,7 @@ class RecurrentConfig:
     symbols: int = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PointsConfig:
+class PointsConfig(BadSamples):
     """Points of the plane in two classes."""
 
     samples: int = 64
@@ -74,8 +73,6 @@ class PointsConfig:
     """Number of a training sample that is not finite; none if negative."""
     spoiled: tuple[int, ...] = ()
     """Numbers of training samples that turn out to be bad when they are drawn."""
-    bad: Literal["error", "skip"] = "error"
-    max_bad: float = 0.05
     file: str = ""
     """A file that belongs to the data and whose bytes are part of its digest."""
 

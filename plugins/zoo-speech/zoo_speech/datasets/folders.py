@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo_core import DataError, printable
 from zoo_core.data import (
-    TABLE_SUFFIXES,
-    Fault,
+    UNSPLIT,
+    Faults,
+    Listed,
+    Parts,
+    Tally,
     WantedFiles,
     files_below,
     folders_by_split,
-    is_hidden,
+    inside,
     is_pattern,
     kind_of,
     list_files,
     matching_files,
     read_lines,
     resolve_path,
-    suffix_of,
+    tables_at,
     tables_of_folder,
 )
 from zoo_core.data import class_folders as below_class_folders
 from zoo_speech.audio.containers import SUFFIXES
-from zoo_speech.datasets.catalog import Row
+from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
+
+Found = tuple[Parts, Sequence[str]]
+"""Recordings by split, and what there is to tell of how they were found."""
 
 _CHAPTER = ".trans.txt"
 _COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
@@ -34,12 +40,7 @@ _COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 
 def tables_of(path: str) -> list[Path]:
     """The tables that a path speaks of: itself, those of a pattern, or those that describe what lies in a folder."""
-    if is_pattern(path):
-        return [file for file in matching_files(path) if suffix_of(file) in TABLE_SUFFIXES]
-    place = resolve_path(path)
-    if not place.is_dir():
-        return [place] if suffix_of(place) in TABLE_SUFFIXES else []
-    return tables_of_folder(*_inside(place), TABLE_SUFFIXES)
+    return tables_at(path, tables_of_folder)
 
 
 def recordings_of(path: str) -> list[Path]:
@@ -57,7 +58,7 @@ def recordings_of(path: str) -> list[Path]:
 def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     """The folders of each split, and what lies beside them: those called train, dev, val and test, as `train-clean-100`;
     else the folder itself. Splits of which none is for training are only one. Raises `DataError` for more of them."""
-    folders, files = _inside(folder)
+    folders, files = inside(folder, Tally())
     named = folders_by_split(child.name for child in folders)
     parts = {split: [folder / name for name in names] for split, names in named.items()}
     if not set(parts) - {""}:
@@ -69,39 +70,45 @@ def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     return found, _left_out(folder, beside, "the splits")
 
 
-def recordings_below(folder: Path) -> tuple[list[Row], tuple[str, ...]]:
-    """Every recording below a folder, and what was left out. Raises `DataError` where there is none."""
+def recordings_below(folder: Path, faults: Faults) -> Found:
+    """Every recording below a folder. Raises `DataError` where there is none."""
     files, notices = files_below(folder, _RECORDINGS)
-    return [Row(Path(file), file) for file in files], notices
+    return {UNSPLIT: [listed(Recording(Path(file))) for file in files]}, notices
 
 
-def transcripts(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Fault]]], tuple[str, ...]]:
+def transcripts(folder: Path, faults: Faults) -> Found:
     """Recordings below a folder with their texts, from `x.txt` beside `x.flac` or from LibriSpeech's `.trans.txt` files,
     by the folder's splits.
 
-    What has no counterpart is a problem: a recording without a text, or a line without a recording.
+    What has no counterpart goes to `faults`: a recording without a text, or a line without a recording.
     """
     parts, notices = parts_of(folder)
-    found: dict[str, tuple[list[Row], list[Fault]]] = {split: ([], []) for split in parts}
+    found: Parts = {split: [] for split in parts}
     for split, places in parts.items():
         for place in places:
             files = list_files(place, SUFFIXES)
             texts = list_files(place, (*SUFFIXES, ".txt"))
             chapters = [path for path in texts if path.name.lower().endswith(_CHAPTER)]
-            (_chapters if chapters else _beside)(files, chapters, *found[split])
+            spoken = _chapters(files, chapters, faults) if chapters else _beside(files, faults)
+            found[split] += map(listed, spoken)
     return found, notices
 
 
-def class_folders(folder: Path) -> tuple[dict[str, tuple[list[Row], list[Fault]]], tuple[str, ...]]:
+def class_folders(folder: Path, faults: Faults) -> Found:
     """Recordings below a folder for each class, by the folder's splits. Raises `DataError`."""
     found = below_class_folders(folder, _RECORDINGS)
-    return {split: ([_labelled(*file) for file in files], []) for split, files in found.splits.items()}, found.notices
+    return {split: [listed(_labelled(*file)) for file in files] for split, files in found.splits.items()}, found.notices
 
 
-def _labelled(path: str, label: str) -> Row:
+def listed(one: Recording) -> Listed:
+    """A recording as a reader finds it."""
+    return Listed(one, one.name, one.label)
+
+
+def _labelled(path: str, label: str) -> LabelledRecording:
     file = Path(path)
     command = _COMMAND.fullmatch(file.stem)
-    return Row(file, path, speaker=command[1] if command else "", label=label)
+    return LabelledRecording(file, label, speaker=command[1] if command else "")
 
 
 def _is_sound(head: bytes) -> bool:
@@ -113,17 +120,17 @@ _RECORDINGS = WantedFiles(noun="recordings", suffixes=SUFFIXES, content=_is_soun
 """Speech Commands keeps noise to mix in beside its words."""
 
 
-def _beside(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Fault]) -> None:
+def _beside(files: Sequence[Path], faults: Faults) -> Iterator[Utterance]:
     for file in files:
         texts = (file.with_suffix(".txt"), file.with_suffix(".TXT"))
         text = next((text for text in texts if text.is_file()), None)
         if text:
-            rows.append(Row(file, str(file), text=" ".join(" ".join(read_lines(text)).split())))
+            yield Utterance(file, " ".join(" ".join(read_lines(text)).split()))
         else:
-            problems.append(Fault(str(file), f"no text, {texts[0].name} is missing", _HINT))
+            faults.add(str(file), f"no text, {texts[0].name} is missing", _HINT)
 
 
-def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], problems: list[Fault]) -> None:
+def _chapters(files: Sequence[Path], chapters: Sequence[Path], faults: Faults) -> Iterator[Utterance]:
     """LibriSpeech: `1272-128104.trans.txt` has a line `1272-128104-0000 TEXT` for each recording beside it.
 
     The first of the three numbers is the speaker.
@@ -138,24 +145,14 @@ def _chapters(files: Sequence[Path], chapters: Sequence[Path], rows: list[Row], 
                 continue
             found = recordings.pop((chapter.parent, name), [])
             if not found:
-                problems.append(Fault(f"{chapter}:{line}", f"no recording {name!r} beside it"))
+                faults.add(f"{chapter}:{line}", f"no recording {name!r} beside it")
             for file in found:
-                rows.append(Row(file, str(file), text=" ".join(text.split()), speaker=name.split("-")[0]))
-    left = (file for files in recordings.values() for file in files)
-    problems += [Fault(str(file), "no text in a .trans.txt beside it", _HINT) for file in left]
+                yield Utterance(file, " ".join(text.split()), speaker=name.split("-")[0])
+    for file in (file for files in recordings.values() for file in files):
+        faults.add(str(file), "no text in a .trans.txt beside it", _HINT)
 
 
 _HINT = "give texts beside the recordings, or a table with paths and texts"
-
-
-def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders in a folder, and what else is there."""
-    try:
-        children = sorted(child for child in folder.iterdir() if not is_hidden(child.name))
-        folders = [child for child in children if child.is_dir()]
-    except OSError as error:
-        raise DataError(f"{folder}: can't be read: {error.strerror}") from None
-    return folders, sorted(set(children) - set(folders))
 
 
 def _recordings(files: Sequence[Path]) -> list[Path]:

@@ -7,18 +7,20 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from zoo_core import DataError
-from zoo_core.data import expanded
+from zoo_core import DataError, StoreError
+from zoo_core.data import expanded, fs
 from zoo_speech.audio.audio import Limits, Waveform, check_audio, read_audio, scaled
 from zoo_speech.audio.channels import LOUDEST, mixed
 from zoo_speech.datasets.excerpts import Excerpt
 
 Source = Path | bytes | Waveform
 """A sound file, the bytes of one, or the sound itself."""
+
+R = TypeVar("R", bound="Recording")
 
 DEFAULT_RATE = 16_000
 """Hz; what arrays are taken to have that come without a rate."""
@@ -30,23 +32,79 @@ _VALID = (
 )
 
 
+class Clip(NamedTuple):
+    """Bytes of a sound file that lie within another file."""
+
+    file: Path
+    start: int
+    """First byte."""
+    size: int
+    """Bytes."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes. Raises `DataError`, naming the recording, where the file has been cut short."""
+        try:
+            with self.file.open("rb") as file:
+                file.seek(self.start)
+                data = file.read(self.size)
+        except OSError as error:
+            raise DataError(f"{self.file}: can't be read: {error.strerror}") from None
+        if len(data) != self.size:
+            raise DataError(f"{self.file}: it ends within {name}", hint="fetch the data set again")
+        return data
+
+
 class Recording:
-    """Sound, decoded each time it is asked for."""
+    """Sound, decoded each time it is asked for, and what is known of it; nothing is where nobody knows."""
 
-    __slots__ = ("name", "part", "source")
+    __slots__ = ("_key", "_source", "label", "language", "name", "part", "speaker", "text")
 
-    def __init__(self, source: Source, *, name: str = "", part: Excerpt | None = None) -> None:
+    def __init__(
+        self,
+        source: Source | Clip,
+        *,
+        text: str = "",
+        speaker: str = "",
+        language: str = "",
+        label: str = "",
+        name: str = "",
+        part: Excerpt | None = None,
+        key: str = "",
+    ) -> None:
         """`name` is for messages; a path names itself. Bytes of raw G.722 are told by a name that ends in .g722.
 
-        `part` is what of it is meant; None for all.
+        `part` is what of it is meant; None for all. `key` is its sha256, where that is known.
         """
-        self.source, self.part = source, part
+        self.text, self.speaker, self.language, self.label = text, speaker, language, label
         self.name = name or (str(source) if isinstance(source, Path) else "")
+        self.part = part
+        self._source, self._key = source, key
+
+    @property
+    def source(self) -> Source:
+        """What it is made from. Raises `DataError` where that can't be read."""
+        return self._source.read(self.name) if isinstance(self._source, Clip) else self._source
+
+    @property
+    def key(self) -> str:
+        """sha256 of its file in hex: equal for copies. Raises `DataError` for one that can't be read."""
+        self._key = self._key or self._digest()
+        return self._key
+
+    def _digest(self) -> str:
+        source = self.source
+        if not isinstance(source, Path):
+            return fs.digest_of(source if isinstance(source, bytes) else source.samples.tobytes())
+        try:
+            return fs.digest_file(source.resolve(), limit=Limits().max_bytes)[0]
+        except (StoreError, OSError, RuntimeError) as error:  # a loop of links is one or the other of the last two
+            raise DataError(f"{self.name}: can't be read: {error}") from None
 
     @property
     def waveform(self) -> Waveform:
         """float32 (N,) and its rate. Raises `DataError`, naming a file that is bad."""
-        whole = self.source if isinstance(self.source, Waveform) else read_audio(self.source, name=self.name)
+        source = self.source
+        whole = source if isinstance(source, Waveform) else read_audio(source, name=self.name)
         if self.part is None or self.part.whole:
             return whole
         first, length = round(self.part.begin * whole.rate), round(self.part.length(whole.seconds) * whole.rate)
@@ -61,6 +119,19 @@ class Recording:
         seconds = source.seconds if isinstance(source, Waveform) else check_audio(source, name=self.name).seconds
         return seconds if seconds is None or self.part is None else self.part.length(seconds)
 
+    def as_kind(self, kind: type[R], *, label: str = "") -> R:
+        """The same recording as another kind of sample, with a label instead of its own where one is given."""
+        return kind(
+            self._source,
+            text=self.text,
+            speaker=self.speaker,
+            language=self.language,
+            label=label or self.label,
+            name=self.name,
+            part=self.part,
+            key=self._key,
+        )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
@@ -68,37 +139,47 @@ class Recording:
 class Utterance(Recording):
     """What somebody says, and the words, which can be read without decoding."""
 
-    __slots__ = ("language", "speaker", "text")
+    __slots__ = ()
 
     def __init__(
         self,
-        source: Source,
+        source: Source | Clip,
         text: str,
         *,
+        label: str = "",
         speaker: str = "",
         language: str = "",
         name: str = "",
         part: Excerpt | None = None,
+        key: str = "",
     ) -> None:
-        """`speaker` and `language` are empty where nobody knows them; `name` and `part` are as a `Recording` has them."""
-        super().__init__(source, name=name, part=part)
-        self.text = text
-        self.speaker = speaker
-        self.language = language
+        """All but the text is as a `Recording` has it."""
+        super().__init__(
+            source, text=text, speaker=speaker, language=language, label=label, name=name, part=part, key=key
+        )
 
 
 class LabelledRecording(Recording):
     """Sound and the name of its class, which can be read without decoding."""
 
-    __slots__ = ("label", "language")
+    __slots__ = ()
 
     def __init__(
-        self, source: Source, label: str, *, language: str = "", name: str = "", part: Excerpt | None = None
+        self,
+        source: Source | Clip,
+        label: str,
+        *,
+        text: str = "",
+        speaker: str = "",
+        language: str = "",
+        name: str = "",
+        part: Excerpt | None = None,
+        key: str = "",
     ) -> None:
-        """`language` is empty where nobody knows it; `name` and `part` are as a `Recording` has them."""
-        super().__init__(source, name=name, part=part)
-        self.label = label
-        self.language = language
+        """All but the label is as a `Recording` has it."""
+        super().__init__(
+            source, text=text, speaker=speaker, language=language, label=label, name=name, part=part, key=key
+        )
 
 
 def sample_name(sample: Any, number: int) -> str:

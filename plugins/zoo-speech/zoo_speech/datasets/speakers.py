@@ -18,9 +18,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from zoo_core.data import SPLITS, PreparedFiles, joined_groups
+from zoo_core.data import SPLITS, PreparedFiles, SplitData, joined_groups, subset_by_hash
 from zoo_speech.configs.data import Voices
-from zoo_speech.datasets.catalog import Row, SpeechData, labelled, of_languages, prepared_rows, subset, subset_of
+from zoo_speech.datasets.catalog import of_languages, prepared_rows, subset_of
+from zoo_speech.datasets.samples import LabelledRecording, Recording
 
 NAME = "voices"
 
@@ -45,7 +46,7 @@ _READERS: Sequence[tuple[str, str]] = (
 _ROLES = re.compile(r"big|small|statue|parrot|robodog|linuxer\d|viking\d")
 
 
-def voice_of(row: Row) -> str:
+def voice_of(row: Recording) -> str:
     """Who speaks; empty where it isn't known."""
     if row.name.startswith("czech/"):
         return f"czech-{row.speaker}" if _ROLES.fullmatch(row.speaker) else ""
@@ -53,10 +54,10 @@ def voice_of(row: Row) -> str:
     return next((match.expand(voice) for match, voice in found if match), "")
 
 
-def read_speakers(config: Voices, prepared: PreparedFiles) -> SpeechData:
+def read_speakers(config: Voices, prepared: PreparedFiles) -> SplitData:
     """Recordings labelled by who speaks; no voice is in two of the splits, and no language."""
     rows = [row for found in prepared_rows(prepared).values() for row in found]
-    known = [row._replace(label=voice) for row in rows if (voice := voice_of(row))]
+    known = [row.as_kind(LabelledRecording, label=voice) for row in rows if (voice := voice_of(row))]
     single, shared = _without_shared(known)
     kept = _limited(single, config)
     splits = of_languages(_split(kept), config.languages, where=NAME)
@@ -66,29 +67,33 @@ def read_speakers(config: Voices, prepared: PreparedFiles) -> SpeechData:
         f"{NAME}: split by voice and language: {counts}; voices differ by their microphones too",
     )
     # Without labels: those of one split have no numbers that another's could be compared with.
-    return subset_of(NAME, splits, labelled, config, notices=notices)
+    return subset_of(NAME, splits, config, notices=notices)
 
 
-def _without_shared(rows: Sequence[Row]) -> tuple[list[Row], int]:
+def _without_shared(rows: Sequence[Recording]) -> tuple[list[Recording], int]:
     """The rows whose recording is of one voice only, and how many aren't."""
     heard: dict[str, set[str]] = {}
     for row in rows:
-        heard.setdefault(row.key(), set()).add(row.label)
-    kept = [row for row in rows if len(heard[row.key()]) == 1]
+        heard.setdefault(row.key, set()).add(row.label)
+    kept = [row for row in rows if len(heard[row.key]) == 1]
     return kept, len(rows) - len(kept)
 
 
-def _limited(rows: Iterable[Row], config: Voices) -> list[Row]:
+def _limited(rows: Iterable[Recording], config: Voices) -> list[Recording]:
     """So many recordings of each voice as are wanted, voices in turn as the hash of the recordings has it."""
-    of_voice: dict[str, list[Row]] = {}
+    of_voice: dict[str, list[Recording]] = {}
     for row in rows:
         of_voice.setdefault(row.label, []).append(row)
     enough = [found for found in of_voice.values() if len(found) >= config.fewest]
-    kept = [row for found in enough for row in subset(found, min(len(found), config.most), 0, where=NAME)]
-    return subset(kept, len(kept), 0, where=NAME)
+    kept = [row for found in enough for row in _drawn(found, min(len(found), config.most))]
+    return _drawn(kept, len(kept))
 
 
-def _split(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _drawn(rows: Sequence[Recording], count: int) -> list[Recording]:
+    return [rows[place] for place in subset_by_hash([row.key for row in rows], count, 0, where=NAME)]
+
+
+def _split(rows: Sequence[Recording]) -> dict[str, list[Recording]]:
     """Whole languages by the hash of their codes: to the test until it has its share of the voices, and so on."""
     speakers = dict.fromkeys(row.label for row in rows)
     spoken: Mapping[str, set[str]] = {voice: {row.language for row in rows if row.label == voice} for voice in speakers}

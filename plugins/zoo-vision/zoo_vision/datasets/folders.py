@@ -5,43 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo_core import DataError
 from zoo_core.data import RASTER_SUFFIXES as SUFFIXES
 from zoo_core.data import (
     TABLE_SUFFIXES,
-    Fault,
+    UNSPLIT,
+    Listed,
+    Parts,
     WantedFiles,
     class_folders,
     expanded,
     files_below,
-    is_hidden,
     is_pattern,
     kind_of,
     matching_files,
     split_of_file,
     suffix_of,
+    tables_at,
     tables_of_folder,
 )
 from zoo_vision.datasets.idx import read_idx
-from zoo_vision.datasets.storage import ArrayStorage, FileStorage, ImageSequence
-
-WHOLE = ""
-"""The name of what has no splits of its own."""
+from zoo_vision.datasets.samples import Image, LabelledImage, of_arrays
 
 _IDX = re.compile(r"(train|t10k)[-.](images|labels)[-.]idx[13][-.]ubyte(\.gz)?")
-
-
-class Found(NamedTuple):
-    """Images by split, `WHOLE` where there are none, and what the user should know."""
-
-    splits: dict[str, ImageSequence]
-    notices: tuple[str, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    """Rows of tables that can't be samples."""
 
 
 def is_raster(head: bytes) -> bool:
@@ -62,16 +52,13 @@ def images_of(path: str) -> list[Path]:
 def tables_in(path: str) -> list[Path]:
     """The tables that a path speaks of: itself, those of a pattern, all of a folder without folders in it, or those that
     are named as splits beside folders that aren't."""
-    if is_pattern(path):
-        return [file for file in matching_files(path) if suffix_of(file) in TABLE_SUFFIXES]
-    place = expanded(path)
-    if not place.is_dir():
-        return [place] if suffix_of(place) in TABLE_SUFFIXES else []
-    inside = sorted(child for child in place.iterdir() if not is_hidden(child.name))
-    folders = [child for child in inside if child.is_dir()]
-    tables = [child for child in inside if suffix_of(child) in TABLE_SUFFIXES and not child.is_dir()]
-    named = [table for table in tables if split_of_file(table.name)]
-    return tables_of_folder(folders, named, TABLE_SUFFIXES) if folders else tables
+
+    def chosen(folders: list[Path], files: list[Path]) -> list[Path]:
+        tables = [file for file in files if suffix_of(file) in TABLE_SUFFIXES]
+        named = [table for table in tables if split_of_file(table.name)]
+        return tables_of_folder(folders, named) if folders else tables
+
+    return tables_at(path, chosen)
 
 
 def idx_files(place: Path) -> dict[str, dict[str, Path]]:
@@ -83,50 +70,59 @@ def idx_files(place: Path) -> dict[str, dict[str, Path]]:
     return {part: files for part, files in found.items() if "images" in files}
 
 
-def labelled_idx(place: Path, names: Sequence[str]) -> Found:
+def labelled_idx(place: Path, names: Sequence[str]) -> Parts:
     """Labelled images of IDX files; a class has its name from `names`, or its number. Raises `DataError`."""
     splits = {}
     for part, files in sorted(idx_files(place).items(), reverse=True):
-        images = _idx_images(files["images"])
+        pixels = _idx_pixels(files["images"])
         if "labels" not in files:
             raise DataError(f"{files['images']}: the file with its labels is missing ({part}-labels-idx1-ubyte)")
         numbers = read_idx(files["labels"], dimensions=1)
-        if len(numbers) != len(images):
-            raise DataError(f"{files['labels']}: {len(numbers)} labels for {len(images)} images")
+        if len(numbers) != len(pixels):
+            raise DataError(f"{files['labels']}: {len(numbers)} labels for {len(pixels)} images")
         if names and numbers.max() >= len(names):
             raise DataError(
                 f"{files['labels']}: label {numbers.max()}, but only {len(names)} names are given in labels"
             )
         words = list(names) or [str(number) for number in range(256)]
-        splits["train" if part == "train" else "test"] = ImageSequence(images, [words[number] for number in numbers])
-    return Found(splits if "train" in splits else {WHOLE: splits["test"]})
+        images = of_arrays(pixels, [words[number] for number in numbers], str(files["images"]))
+        splits["train" if part == "train" else "test"] = [listed(image) for image in images]
+    return splits if "train" in splits else {UNSPLIT: splits["test"]}
 
 
-def plain_idx(place: Path) -> Found:
-    """The images of the training part of IDX files, or of the other where it is alone."""
+def plain_idx(place: Path) -> tuple[Parts, list[str]]:
+    """The images of the training part of IDX files, or of the other where it is alone, and what was left out."""
     parts = idx_files(place)
     part = "train" if "train" in parts else "t10k"
-    left = tuple(f"{parts[other]['images']} left out: it is the test part" for other in sorted(parts) if other != part)
-    return Found({WHOLE: ImageSequence(_idx_images(parts[part]["images"]))}, left)
+    left = [f"{parts[other]['images']} left out: it is the test part" for other in sorted(parts) if other != part]
+    file = parts[part]["images"]
+    images = [Image(plane[:, :, None], name=f"{file}: image {n}") for n, plane in enumerate(_idx_pixels(file), start=1)]
+    return {UNSPLIT: [listed(image) for image in images]}, left
 
 
-def labelled_folder(place: Path) -> Found:
-    """Images below a folder for each class, or below such folders in train, val and test. Raises `DataError`."""
+def labelled_folder(place: Path) -> tuple[Parts, list[str]]:
+    """Images below a folder for each class, or below such folders in train, val and test, and notices. Raises `DataError`."""
     found = class_folders(place, _IMAGES)
-    splits = {}
-    for split, files in found.splits.items():
-        splits[split] = ImageSequence(FileStorage(file.path for file in files), [file.label for file in files])
-    return Found(splits, found.notices)
+    splits = {
+        split: [listed(LabelledImage(Path(file.path), file.label)) for file in files]
+        for split, files in found.splits.items()
+    }
+    return splits, list(found.notices)
 
 
-def plain_folder(place: Path) -> Found:
-    """Every image below a folder. Raises `DataError` where there is none."""
+def plain_folder(place: Path) -> tuple[Parts, list[str]]:
+    """Every image below a folder, and notices. Raises `DataError` where there is none."""
     files, notices = files_below(place, _IMAGES)
-    return Found({WHOLE: ImageSequence(FileStorage(files))}, notices)
+    return {UNSPLIT: [listed(Image(Path(file))) for file in files]}, list(notices)
 
 
-def _idx_images(path: Path) -> ArrayStorage:
+def listed(image: Image) -> Listed:
+    """An image as a reader finds it."""
+    return Listed(image, image.name, getattr(image, "label", ""))
+
+
+def _idx_pixels(path: Path) -> npt.NDArray[np.uint8]:
     pixels = read_idx(path, dimensions=3)
     if pixels.dtype != np.uint8 or not pixels.size:
         raise DataError(f"{path}: no images of bytes")
-    return ArrayStorage(pixels, str(path))
+    return pixels

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo_core import DataError, UnknownName
-from zoo_core.data import expanded
+from zoo_core.data import UNSPLIT, Listed, Parts, SplitData, expanded
 from zoo_vision.configs.data import TorchvisionSet
-from zoo_vision.datasets.catalog import ImageData
-from zoo_vision.datasets.folders import WHOLE, Found
-from zoo_vision.datasets.readers import assemble
-from zoo_vision.datasets.storage import ArrayStorage, FileStorage, ImageSequence
+from zoo_vision.datasets.folders import listed
+from zoo_vision.datasets.readers import LabelledImageFiles
+from zoo_vision.datasets.samples import LabelledImage, of_arrays
 
 
 class _Listed(NamedTuple):
@@ -69,7 +68,7 @@ _VALID = {**_THREE, "validation": {"split": "valid"}}
 KNOWN: Mapping[str, _Known] = {
     "Country211": _Known(_VALID, _folder),
     "DTD": _Known(_THREE, _files),
-    "EuroSAT": _Known({WHOLE: {}}, _folder),
+    "EuroSAT": _Known({UNSPLIT: {}}, _folder),
     "FGVCAircraft": _Known(_THREE, _files),
     "FashionMNIST": _Known(_FLAG, _arrays),
     "Food101": _Known(_TWO, _files),
@@ -79,7 +78,7 @@ KNOWN: Mapping[str, _Known] = {
     "OxfordIIITPet": _Known({"train": {"split": "trainval"}, "test": {"split": "test"}}, _pets),
     "RenderedSST2": _Known(_THREE, _pairs),
     "STL10": _Known(_TWO, _planes),
-    "SUN397": _Known({WHOLE: {}}, _walked),
+    "SUN397": _Known({UNSPLIT: {}}, _walked),
 }
 """Data sets of one class an image with names for the classes, whose classes in torchvision 0.26 unpickle nothing."""
 
@@ -93,7 +92,7 @@ REFUSED: Mapping[str, str] = {
 """Data sets that can't be had, and why."""
 
 
-def read_torchvision(config: TorchvisionSet) -> ImageData:
+def read_torchvision(config: TorchvisionSet) -> SplitData:
     """A torchvision data set as `LabelledImage`; a split that it lacks is made by hash.
 
     Raises `UnknownName` for one that isn't known to be safe, `DataError` for one that would unpickle or isn't there.
@@ -106,7 +105,7 @@ def read_torchvision(config: TorchvisionSet) -> ImageData:
     root = expanded(config.root)
     _refuse_old_cache(root, config.set)
     known = KNOWN[config.set]
-    splits = {}
+    splits: Parts = {}
     classes: tuple[str, ...] = ()
     for split, arguments in known.splits.items():
         data = _opened(config, root, arguments)
@@ -115,7 +114,7 @@ def read_torchvision(config: TorchvisionSet) -> ImageData:
             raise DataError(f"{root}: the classes of {config.set} are missing or differ between its splits")
         classes = names
         splits[split] = _images(known.listed(data), classes, f"{config.set} {split}".strip())
-    return assemble(f"torchvision {config.set}", Found(splits), classes, config)
+    return LabelledImageFiles(config, f"torchvision {config.set}").split(splits, classes)
 
 
 def _opened(config: TorchvisionSet, root: Path, arguments: Mapping[str, Any]) -> Any:
@@ -137,8 +136,8 @@ def _refuse_old_cache(root: Path, name: str) -> None:
         raise DataError(f"{cached[0]}: left by an old torchvision, which would unpickle it", hint=hint)
 
 
-def _images(listed: _Listed, classes: Sequence[str], where: str) -> ImageSequence:
-    labels = [classes[number] for number in listed.labels]
-    if isinstance(listed.images, np.ndarray):
-        return ImageSequence(ArrayStorage(listed.images, where), labels)
-    return ImageSequence(FileStorage(str(path) for path in listed.images), labels)
+def _images(found: _Listed, classes: Sequence[str], where: str) -> list[Listed]:
+    labels = [classes[number] for number in found.labels]
+    if isinstance(found.images, np.ndarray):
+        return [listed(image) for image in of_arrays(found.images, labels, where)]
+    return [listed(LabelledImage(Path(path), label)) for path, label in zip(found.images, labels, strict=True)]
