@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, DataSpec, Head, ModelSpec, Phase, SampleKey, StepOutput, Task, TaskSpec, hookimpl
+from zoo_core.contract import EvaluationResult
 
 zoo_api = (2, 0)
 
@@ -131,13 +132,10 @@ class _Unevaluated(Task):
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
         return VectorSet(len(samples))
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> EvaluationResult:
         raise NotImplementedError
 
-    def summarize(self, gathered: Mapping[str, Any]) -> dict[str, float]:
-        raise NotImplementedError
-
-    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+    def summarize(self, result: Any) -> dict[str, float]:
         raise NotImplementedError
 
 
@@ -146,7 +144,6 @@ class Classification(_Unevaluated):
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
         """Cross-entropy of the vectors' classes."""
-        assert self.loss is not None
         return StepOutput(*self.loss(modules["model"](batch["vectors"]), batch["labels"]))
 
 

@@ -24,8 +24,8 @@ from transformers import Speech2TextFeatureExtractor, Wav2Vec2FeatureExtractor, 
 from zoo_speech.audio.features import SAMPLE_RATE, fbank
 from zoo_speech.configs.models import SpeechReaderConfig
 from zoo_speech.decoding.long_form import Window, spectrograms
+from zoo_speech.models.encoders import padded
 from zoo_speech.preprocessor import Samples, SpeechReader
-from zoo_speech.tasks.common import padded
 
 from zoo_core import DataError, open_zoo
 from zoo_core.testing import open_data

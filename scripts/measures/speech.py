@@ -16,8 +16,8 @@ from measures.common import RUNS, data_wait, facts, mean_and_sd, named, run
 from numpy.typing import NDArray
 from zoo_speech.audio.audio import read_audio, resampled
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
-from zoo_speech.tasks.common import word_errors
-from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
+from zoo_speech.evaluation.word_errors import plain_errors, word_errors
+from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core import (
     Fetcher,
@@ -78,7 +78,7 @@ def whisper_windows() -> dict[str, Any]:
         task = recogniser(frames)
         answers = task.predict([(samples, 16_000) for samples, _ in recordings], RecognitionOptions())
         rates[f"{frames // 100} s"] = round(
-            errors_of([answer["text"] for answer in answers], [text for _, text in recordings])["wer"], 4
+            plain_errors([answer["text"] for answer in answers], [text for _, text in recordings])["wer"], 4
         )
         segments = [segment for answer in answers for segment in answer["segments"]]
         lengths[f"{frames // 100} s"] = sum(segment["end"] <= segment["start"] for segment in segments)

@@ -88,7 +88,7 @@ def mistaken(section: str, mistake: str) -> dict[str, Any]:
         ("task", "step-no-weight", "expected a weight above 0, found 0"),
         ("task", "step-raises", "zoo-mistakes/mistaken-classification: Task.step in phase train raised AttributeError"),
         ("task", "evaluate-floats", "Task.evaluate: expected loss as a tensor or a list, found a float"),
-        ("task", "evaluate-none", "Task.evaluate: expected tensors and lists by name, found None"),
+        ("task", "evaluate-none", "Task.evaluate: expected an EvaluationResult, found None"),
         ("task", "summarize-tensors", "Task.summarize: expected loss as a number, found a tensor"),
         ("task", "summarize-none", "Task.summarize: expected numbers by name, found None"),
         ("task", "predict-exits", "Task.predict: expected an answer or an exception, found sys.exit"),

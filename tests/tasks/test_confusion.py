@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from zoo_core.tasks.classify import majority
 from zoo_core.tasks.confusion import Confusion
 
 MATRIX = np.array([[4, 0, 2, 0], [0, 0, 0, 0], [1, 0, 3, 0], [0, 5, 0, 0]])
@@ -53,3 +55,13 @@ def test_an_evaluation_of_many_classes_stays_within_memory(classes: int) -> None
     scores, shown, mebibytes = done.stdout.splitlines()
     assert scores.startswith("0.75 ") and "accuracy" in scores
     assert shown == r"500 b'\x89PNG'" and int(mebibytes) < 256
+
+
+def test_majority_by_hand() -> None:
+    def labelled(*labels: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(label=label) for label in labels]
+
+    scores = majority(labelled("b", "b", "a"), labelled("b", "a", "b", "c"), ["a", "b", "c"])
+    # b is right twice of four; its F1 is 2·2 / (2 + 4) = 2/3, that of a and c is 0.
+    assert scores == {"accuracy": 0.5, "macro_f1": pytest.approx(2 / 9)}
+    assert majority(labelled("b", "a"), labelled("a"), ["a", "b"])["accuracy"] == 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,17 @@ class Ordered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def evaluate(self, modules: Any, batch: Any) -> dict[str, Any]:
+    def evaluate(self, modules: Any, batch: Any) -> Any:
         """What the task gives, and a number of each sample."""
         numbers = batch["points"][:, 0] if "points" in batch else batch["frames"].sum((1, 2))
-        return {**self.task.evaluate(modules, batch), "numbers": numbers.tolist()}
+        found = self.task.evaluate(modules, batch)
+        numbered = make_dataclass("Numbered", ["numbers"], bases=(type(found),), frozen=True, kw_only=True)
+        return numbered(**vars(found), numbers=numbers.tolist())
 
-    def summarize(self, gathered: Any) -> dict[str, float]:
+    def summarize(self, result: Any) -> dict[str, float]:
         """The task's figures, and one that changes with the order of the list."""
-        order = sum(place * number for place, number in enumerate(gathered["numbers"]))
-        return {**self.task.summarize(gathered), "order": order}
+        order = sum(place * number for place, number in enumerate(result.numbers))
+        return {**self.task.summarize(result), "order": order}
 
 
 def figures(root: Path, numbers: Sequence[int]) -> dict[str, dict[str, float]]:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import RunInfo as RunInfo
     from zoo_core.contract.specs import TaskSpec as TaskSpec
     from zoo_core.contract.task import Baseline as Baseline
+    from zoo_core.contract.task import EvaluationResult as EvaluationResult
     from zoo_core.contract.task import Loss as Loss
     from zoo_core.contract.task import Phase as Phase
     from zoo_core.contract.task import Predictor as Predictor

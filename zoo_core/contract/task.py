@@ -26,6 +26,11 @@ Loss = Callable[..., tuple[Tensor, Tensor]]
 """`(*inputs) -> (loss_sum, weight)`, both 0-d; inputs as declared by the `LossSpec`."""
 
 
+def no_loss(*inputs: Any) -> tuple[Tensor, Tensor]:
+    """The loss of a task whose spec names none. Raises `UsageError`."""
+    raise UsageError("this task has no loss of its own", hint="name a default in its TaskSpec, or one in the recipe")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """One optimizer update. A classifier is one phase; a GAN with a lazy regulariser is a list of three."""
@@ -53,6 +58,14 @@ class StepOutput(NamedTuple):
     """0-d sums over the same units, for the log; no `.item()` on the way."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """What one batch leaves of an evaluation and, gathered, what the whole one leaves: each task has a class of its own.
+
+    A field is a tensor, which is summed over batches and ranks, or a list, which is joined in the order of the batches.
+    """
+
+
 @dataclass(kw_only=True)
 class TaskContext:
     """What a task is built from."""
@@ -61,8 +74,8 @@ class TaskContext:
     """The model of the checkpoint; a GAN's has `generator` and `discriminator` as children."""
     preprocessor: Preprocessor | None
     labels: tuple[str, ...] = ()
-    loss: Loss | None = None
-    """The loss that the recipe chose, or the task's default; None where the model itself has it."""
+    loss: Loss = no_loss
+    """The loss that the recipe chose, or the task's default; one that raises where the spec names none."""
     fresh: Callable[[], nn.Module] | None = None
     """Builds the same architecture with weights of its own, drawn from torch's global generator: what an untrained
     model reaches can stand beside a figure."""
@@ -79,6 +92,8 @@ class Task(ABC):
     """Fewest samples that metrics can be made of; fewer are refused before the first step."""
     directions: Mapping[str, Literal["min", "max"]] = {}
     """Whether `min` or `max` is better of the other metrics; one that is missing here gets no verdict beside a baseline."""
+    together: int = 32
+    """Inputs that a prediction computes at a time."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         self.config = config
@@ -86,6 +101,11 @@ class Task(ABC):
         self.preprocessor = context.preprocessor
         self.labels = context.labels
         self.loss = context.loss
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def modules(self) -> dict[str, nn.Module]:
         """The modules by name, as phases speak of them; each is wrapped once for the hardware."""
@@ -100,16 +120,39 @@ class Task(ABC):
         """Forward pass and loss of one micro-batch. Random draws use torch's global generators, keyed by the loop."""
 
     @abstractmethod
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
-        """One evaluation batch: tensors are summed over batches and ranks, lists are concatenated."""
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> EvaluationResult:
+        """What one evaluation batch leaves."""
 
     @abstractmethod
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """Metrics of the whole split from what `evaluate` gave; must contain the one named by `monitor`."""
+    def summarize(self, result: Any) -> dict[str, float]:
+        """Metrics of the whole split from what `evaluate` gave, gathered; must contain the one named by `monitor`."""
 
-    @abstractmethod
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
-        """Answers for raw inputs, in order: JSON-able but for `File`s; `options` is the spec's `predict` dataclass."""
+        """Answers for raw inputs, in order: JSON-able but for `File`s; `options` is the spec's `predict` dataclass.
+
+        Raises `DataError` naming an input that can't be answered.
+        """
+        return self.answered(inputs, options, lambda some: self.answer(some, options))
+
+    def answered(
+        self, inputs: Sequence[Any], options: Any, answer: Callable[[list[Any]], list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """Each raw input read, and `together` of them answered in evaluation mode and without gradients."""
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(inputs), self.together):
+            numbered = enumerate(inputs[start : start + self.together], start)
+            prepared = [self.read(item, number, options) for number, item in numbered]
+            with inference_mode(self.model):
+                answers += answer(prepared)
+        return answers
+
+    def read(self, item: Any, number: int, options: Any) -> Any:
+        """The raw input at place `number`, from 0, as `answer` takes it. Raises `DataError` naming it as input 1, 2, ..."""
+        return item
+
+    def answer(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """Answers for inputs that were read, as many as are computed together. Raises `UsageError` for a task without any."""
+        raise UsageError(f"{type(self).__name__} answers nothing")
 
     def stream(self, item: Any, options: Any) -> Iterator[str]:
         """The answer for one raw input piece by piece; a task that can't stream yields it whole."""
@@ -126,9 +169,7 @@ class Task(ABC):
         """Files that show what the model is given, kept when a run starts; `dataset` is the training split's."""
         return {}
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: Any) -> dict[str, bytes]:
         """Files to keep beside an evaluation: samples, a confusion matrix, a plot."""
         return {}
 
@@ -144,7 +185,7 @@ class Task(ABC):
         """What metrics are measured with, by metric: a checkpoint, `name@sha256:...`, or features; on the card beside each."""
         return {}
 
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+    def intervals(self, result: Any) -> Mapping[str, tuple[float, float]]:
         """95 % bootstrap intervals over samples of those metrics that have one, from what `evaluate` gave.
 
         Asked once for figures that go on a card, not in training; see `zoo_core.tasks.bootstrap`.
@@ -157,7 +198,7 @@ class Task(ABC):
 
 
 class Predictor(Task):
-    """A task of which `predict` is all there is; training or evaluating it is a `UsageError`."""
+    """A task of which answers are all there is; training or evaluating it is a `UsageError`."""
 
     name: ClassVar[str]
     """The task's name, for the message."""
@@ -172,11 +213,11 @@ class Predictor(Task):
         """Raises `UsageError`."""
         raise self._untrainable()
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> EvaluationResult:
         """Raises `UsageError`."""
         raise self._untrainable()
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: Any) -> dict[str, float]:
         """Raises `UsageError`."""
         raise self._untrainable()
 
@@ -188,21 +229,23 @@ class Evaluated(NamedTuple):
     """The outcome of an evaluation."""
 
     metrics: dict[str, float]
-    gathered: Mapping[str, Tensor | list[Any]]
-    """What `Task.evaluate` gave, over all batches and ranks; plots are made from it."""
+    result: Any
+    """What `Task.evaluate` gave, over all batches and ranks; plots are made from it. None but on the main rank."""
     samples: int
 
 
 @contextmanager
-def inference_mode(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode and without gradients, and back to what it was afterwards."""
-    training = model.training
-    model.eval()
+def inference_mode(*modules: nn.Module) -> Iterator[None]:
+    """The modules in evaluation mode and without gradients, and each part back in its own mode afterwards."""
+    trained = [part for module in modules for part in module.modules() if part.training]
+    for module in modules:
+        module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(training)
+        for part in trained:
+            part.training = True
 
 
 def move(batch: Batch, device: torch.device) -> Batch:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from zoo_core.data.options import Subset as Subset
     from zoo_core.data.options import TableOptions as TableOptions
     from zoo_core.data.pixels import pixels_of as pixels_of
+    from zoo_core.data.sampling import even_places as even_places
     from zoo_core.data.sampling import spread as spread
     from zoo_core.data.split_data import UNSPLIT as UNSPLIT
     from zoo_core.data.split_data import Listed as Listed

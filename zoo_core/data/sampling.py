@@ -22,6 +22,12 @@ def spread_places(size: int, count: int) -> list[int]:
     return drawn
 
 
+def even_places(size: int, count: int) -> list[int]:
+    """At most `count` places among `size`, ascending and evenly spaced from the first on: what is shown of many."""
+    count = min(size, count)
+    return [place * size // count for place in range(count)]
+
+
 def spread(samples: Sequence[Any], count: int | None) -> Sequence[Any]:
     """At most `count` of the samples, spread over all of them; all where `count` is None."""
     if count is None or len(samples) <= count:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.contract.predictor import File
-from zoo_core.contract.task import StepOutput, Task
+from zoo_core.contract.task import EvaluationResult, StepOutput, Task
 from zoo_core.errors import PluginError, RecipeError, ZooError
 from zoo_core.training.guard import problem_of
 
@@ -116,10 +116,10 @@ def check_loss(component: str, result: Any) -> None:
 
 
 def check_evaluated(component: str, parts: Any) -> None:
-    """`Task.evaluate` gives tensors and lists by name."""
-    if not isinstance(parts, Mapping):
-        raise broken(component, "Task.evaluate", "tensors and lists by name", _kind(parts))
-    for name, value in parts.items():
+    """`Task.evaluate` gives a result whose fields are tensors and lists."""
+    if not isinstance(parts, EvaluationResult):
+        raise broken(component, "Task.evaluate", "an EvaluationResult", _kind(parts))
+    for name, value in vars(parts).items():
         if not isinstance(value, Tensor | list):
             raise broken(component, "Task.evaluate", f"{name} as a tensor or a list", _kind(value))
 

@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.schema import from_data as typed
-from zoo_core.contract.task import Task, move
+from zoo_core.contract.task import EvaluationResult, Task, inference_mode, move
 from zoo_core.errors import DataError, DiskError, PluginError, StoreError, UsageError
 from zoo_core.models import build
 from zoo_core.models.freezing import train_mode
@@ -28,7 +26,7 @@ from zoo_core.preflight.setup import RunComponents
 from zoo_core.preflight.undisturbed import undisturbed
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs
-from zoo_core.tasks.evaluate import inference, micro_batch
+from zoo_core.tasks.evaluate import gathered, micro_batch
 from zoo_core.training.guard import TimeUp, time_limit
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import Cursor, evaluation_batches, training_batches
@@ -181,8 +179,7 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
 def _checked_loss(recipe: Recipe, task: Task) -> Iterator[None]:
     """The task's loss gives what it owes, for the time of the body."""
     loss = task.loss
-    if loss is not None:
-        task.loss = _Checked(loss, recipe.loss.id if recipe.loss else recipe.task.id)
+    task.loss = _Checked(loss, recipe.loss.id if recipe.loss else recipe.task.id)
     try:
         yield
     finally:
@@ -209,36 +206,31 @@ def _evaluate(recipe: Recipe, prepared: RunComponents, hardware: Hardware, stop:
     task, name, modules = prepared.task, recipe.task.id, prepared.task.modules()
     assert prepared.evaluation is not None
     size, cost = micro_batch(recipe.training, hardware.ranks)
-    gathered: dict[str, Any] = {}
+    results: list[EvaluationResult] = []
     seen, least = 0, min(len(prepared.evaluation), max(_LOOKED_AT, task.least_samples))
     with calling(name, "Dataset.sample and Dataset.collate"):
         batches = evaluation_batches(
             prepared.evaluation, batch_size=size, batch_cost=cost, rank=0, ranks=1, workers=0,
             timeout=recipe.training.timeout,
         )  # fmt: skip
-    with inference(modules):
+    with inference_mode(*modules.values()):
         for number, batch in enumerate(batches):
             if stop.signal is not None:
                 return
             reseed(key(0, number, 0), hardware.device)
             with calling(name, "Task.evaluate"), hardware.autocast():
-                parts = task.evaluate(modules, move(batch, hardware.device))
-            contracts.check_evaluated(name, parts)
-            for part, value in parts.items():
-                gathered[part] = value if part not in gathered else _joined(gathered[part], value)
+                found = task.evaluate(modules, move(batch, hardware.device))
+            contracts.check_evaluated(name, found)
+            results.append(found)
             seen += size
             if seen >= least:
                 break
         try:
             with calling(name, "Task.summarize"):
-                metrics = task.summarize(gathered)
+                metrics = task.summarize(gathered(results))
         except (DataError, UsageError):
             return  # a part of a split may be too little for metrics, as one with a single voice; that is no fault
     contracts.check_metrics(name, metrics, task.monitor)
-
-
-def _joined(one: Any, other: Any) -> Any:
-    return one + other if isinstance(one, Tensor) else [*one, *other]
 
 
 def _predict(recipe: Recipe, name: str, task: Task, prepared: RunComponents, seconds: float) -> None:
@@ -246,7 +238,7 @@ def _predict(recipe: Recipe, name: str, task: Task, prepared: RunComponents, sec
     options = typed(recipe.task.provided.predict, {}, where=f"options of {name}")
     sample = prepared.data.samples("train")[0]
     try:
-        with inference(task.modules()), time_limit(seconds):
+        with inference_mode(*task.modules().values()), time_limit(seconds):
             answers = task.predict([sample], options)
     except (Exception, TimeUp):  # noqa: BLE001 - a sample need not be an input, and answers may take their time
         return

@@ -20,7 +20,7 @@ from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.contract.data import Data
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import Head
-from zoo_core.contract.task import Baseline, Task, TaskContext
+from zoo_core.contract.task import Baseline, Task, TaskContext, inference_mode
 from zoo_core.data.sampling import spread
 from zoo_core.models import build
 from zoo_core.plugins.discovery import Source
@@ -30,7 +30,7 @@ from zoo_core.runs.extras import BASELINES, LOADING, PLOTS, RETROSPECT, Job, bas
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.record import Record
 from zoo_core.tasks.baselines import SAMPLES, baselines_of, figures_of, parts_seen
-from zoo_core.tasks.evaluate import evaluate, inference, micro_batch
+from zoo_core.tasks.evaluate import evaluate, micro_batch
 from zoo_core.training.guard import problem_of
 from zoo_core.training.hardware import Hardware, torch_settings
 
@@ -89,8 +89,8 @@ class Work:
         dataset = self.task.dataset(spread(self.data.samples(self.job.split), SAMPLES), train=False)
         found = evaluate(self.task, dataset, hardware=self.hardware, batch_size=size, batch_cost=cost)
         modules = self.task.modules()
-        with inference(modules):
-            made = self.task.artifacts(modules, found.gathered)
+        with inference_mode(*modules.values()):
+            made = self.task.artifacts(modules, found.result)
         return len(self.files.keep_artifacts(self.job.best_step, made, self.job.split))
 
     def run_artifacts(self) -> int:

@@ -1,4 +1,4 @@
-"""What tasks share: losses, metrics of classifiers, intervals over samples, baselines and the evaluation of a split.
+"""What tasks share: base classes, losses, metrics of classifiers, intervals over samples, baselines, the evaluation of a split.
 
 What a task is stands in `contract`; nothing here trains or knows a modality.
 """
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from zoo_core.tasks.bootstrap import interval_of_share as interval_of_share
     from zoo_core.tasks.bootstrap import interval_of_sums as interval_of_sums
     from zoo_core.tasks.bootstrap import known_intervals as known_intervals
-    from zoo_core.tasks.classify import CLASS_DIRECTIONS as CLASS_DIRECTIONS
-    from zoo_core.tasks.classify import class_intervals as class_intervals
     from zoo_core.tasks.classify import class_scores as class_scores
     from zoo_core.tasks.classify import label_numbers as label_numbers
+    from zoo_core.tasks.classify import label_scores as label_scores
+    from zoo_core.tasks.classify import majority as majority
     from zoo_core.tasks.classify import ranked_answer as ranked_answer
     from zoo_core.tasks.confusion import Confusion as Confusion
-    from zoo_core.tasks.confusion import confusion_pairs as confusion_pairs
     from zoo_core.tasks.drawing import INK as INK
     from zoo_core.tasks.drawing import drawable as drawable
     from zoo_core.tasks.drawing import figure_png as figure_png
@@ -31,6 +30,14 @@ if TYPE_CHECKING:
     from zoo_core.tasks.drawing import new_figure as new_figure
     from zoo_core.tasks.drawing import shortened as shortened
     from zoo_core.tasks.drawing import text_style as text_style
+    from zoo_core.tasks.embedding import Embedding as Embedding
+    from zoo_core.tasks.heads import Classification as Classification
+    from zoo_core.tasks.heads import MultiLabel as MultiLabel
+    from zoo_core.tasks.heads import Regression as Regression
+    from zoo_core.tasks.losses import count as count
     from zoo_core.tasks.losses import cross_entropy as cross_entropy
+    from zoo_core.tasks.losses import precise as precise
+    from zoo_core.tasks.results import ClassResult as ClassResult
+    from zoo_core.tasks.results import LossResult as LossResult
 
 __getattr__, __dir__, __all__ = names_of(__name__, __file__)

@@ -1,7 +1,8 @@
-"""What classifiers of every modality share: numbers for labels, counts of answers, their scores, answers in order."""
+"""What classifiers of every modality share: numbers for labels, scores of answers, answers in order, the majority class."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -31,8 +32,18 @@ def label_numbers(found: Sequence[str], labels: Sequence[str]) -> NDArray[np.int
 
 def ranked_answer(labels: Sequence[str], probabilities: Sequence[float], top_k: int = 0) -> dict[str, Any]:
     """`label` and `score` of the likeliest class, and `scores` of the `top_k` likeliest (0: of all), in order."""
-    ranked = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
+    ranked = ranked_scores(labels, probabilities)
     return {"label": ranked[0][0], "score": ranked[0][1], "scores": dict(ranked[: top_k or None])}
+
+
+def ranked_scores(labels: Sequence[str], probabilities: Sequence[float]) -> list[tuple[str, float]]:
+    """Each label with its probability, the likeliest first."""
+    return sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
+
+
+def label_scores(truth: Sequence[str], found: NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
+    """`class_scores` of predicted classes (N,), by number, beside the names of the true ones."""
+    return class_scores(Confusion.of_pairs(label_numbers(truth, labels) * len(labels) + found, len(labels)))
 
 
 def class_scores(confusion: Confusion) -> dict[str, float]:
@@ -48,6 +59,13 @@ def class_scores(confusion: Confusion) -> dict[str, float]:
         "accuracy": float(right.sum() / max(confusion.total, 1)),
         "macro_f1": float(f1.mean()) if len(f1) else 0.0,
     }
+
+
+def majority(train: Sequence[Any], test: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
+    """Accuracy and macro-F1 of always giving the most frequent training label; of equals the first in `labels`."""
+    counts = Counter(sample.label for sample in train)
+    favourite = labels.index(max(labels, key=lambda label: counts[label]))
+    return label_scores([sample.label for sample in test], np.full(len(test), favourite), labels)
 
 
 def class_intervals(confusion: Confusion) -> dict[str, Interval]:

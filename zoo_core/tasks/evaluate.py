@@ -1,18 +1,16 @@
-"""Evaluation: every sample once, sums and lists gathered over ranks, figures made by the task."""
+"""Evaluation: every sample once, results gathered over batches and ranks, figures made by the task."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo_core.config.settings import Training
 from zoo_core.contract.data import Dataset
-from zoo_core.contract.task import Evaluated, Task, move
+from zoo_core.contract.task import Evaluated, EvaluationResult, Task, inference_mode, move
 from zoo_core.errors import DataError
 from zoo_core.training.guard import Attempt, attempt
 from zoo_core.training.hardware import Hardware, Sum
@@ -60,7 +58,7 @@ def evaluate(
     )
     plan = evaluation_plan(dataset, batch_size=batch_size, batch_cost=batch_cost)
     parts = _Parts()
-    with inference(modules):
+    with inference_mode(*modules.values()):
         for first in range(0, len(plan), hardware.ranks):
             number = first + hardware.rank
             if number < len(plan):
@@ -70,34 +68,20 @@ def evaluate(
                     found = task.evaluate(modules, move(batch, hardware.device))
                 parts.add(number, found)
             check()
-        whole = hardware.gather(parts.sums, parts.lists)
+        whole = parts.whole(hardware)
         return Evaluated(hardware.from_main(lambda: task.summarize(whole)), whole, len(dataset))
 
 
 def artifacts(task: Task, found: Evaluated, *, seconds: float) -> Attempt[dict[str, bytes]]:
     """The files that a task makes of an evaluation, or why it made none; for the main rank only."""
     modules = task.modules()
-    with inference(modules):
-        return attempt(lambda: task.artifacts(modules, found.gathered), seconds)
+    with inference_mode(*modules.values()):
+        return attempt(lambda: task.artifacts(modules, found.result), seconds)
 
 
 def intervals(task: Task, found: Evaluated) -> Attempt[Mapping[str, tuple[float, float]]]:
     """95 % intervals of an evaluation's metrics, or why there are none; for the main rank only."""
-    return attempt(lambda: _ordered(task.intervals(found.gathered)), _PATIENCE)
-
-
-@contextmanager
-def inference(modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """The modules in evaluation mode and without gradients, and each part back in its own mode afterwards."""
-    modes = [(part, part.training) for module in modules.values() for part in module.modules()]
-    for module in modules.values():
-        module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    return attempt(lambda: _ordered(task.intervals(found.result)), _PATIENCE)
 
 
 def _ordered(intervals: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -112,15 +96,33 @@ class _Parts:
     """What the batches of this rank left: sums of tensors, and lists by the number of their batch."""
 
     def __init__(self) -> None:
+        self.kind: type[EvaluationResult] | None = None
         self.sums: dict[str, Sum] = {}
         self.lists: dict[str, dict[int, list[Any]]] = {}
 
-    def add(self, number: int, found: Mapping[str, Tensor | list[Any]]) -> None:
+    def add(self, number: int, found: EvaluationResult) -> None:
         """Take in what one batch gave."""
-        for name, value in found.items():
+        self.kind = type(found)
+        for name, value in vars(found).items():
             if not isinstance(value, Tensor):
-                self.lists.setdefault(name, {})[number] = list(value)
+                self.lists.setdefault(name, {})[number] = value
             elif name in self.sums:
                 self.sums[name] = self.sums[name].plus(value)
             else:
                 self.sums[name] = Sum.of(value)
+
+    def whole(self, hardware: Hardware) -> Any:
+        """The result of all batches of all ranks, on the main rank, which always has the first of them; elsewhere None."""
+        gathered = hardware.gather(self.sums, self.lists)
+        return self.kind(**gathered) if self.kind and hardware.is_main else None
+
+
+def gathered(results: Iterable[EvaluationResult]) -> Any:
+    """The result of these batches, in their order, on this rank alone."""
+    parts = _Parts()
+    for number, found in enumerate(results):
+        parts.add(number, found)
+    assert parts.kind is not None, "no batch"
+    sums = {name: part.total.to(part.dtype) for name, part in parts.sums.items()}
+    lists = {name: [item for number in sorted(found) for item in found[number]] for name, found in parts.lists.items()}
+    return parts.kind(**sums, **lists)

@@ -6,7 +6,7 @@ batch was split can't change it. Sums are taken in float32, or in float64 for in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -28,13 +28,13 @@ def cross_entropy(config: CrossEntropyConfig) -> Loss:
     """
 
     def loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        scores = _precise(logits)
+        scores = precise(logits)
         if scores.ndim != 2:  # a view costs more than a small batch's loss
             scores = scores.reshape(-1, logits.shape[-1])  # (N, C)
         if labels.is_floating_point():
             _require_shape("cross-entropy", "class distributions", labels, logits.shape)
             targets = labels.to(scores.dtype).reshape(scores.shape)
-            weight = _count(scores.shape[0], logits)
+            weight = count(scores.shape[0], logits)
         else:
             _require_shape("cross-entropy", "integer labels", labels, logits.shape[:-1])
             targets = labels.reshape(-1).long()  # (N,)
@@ -66,7 +66,7 @@ def adversarial_critic(config: NoConfig) -> Loss:
 
     def loss(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         _require_shape("adversarial-critic", "fake", fake, real.shape)
-        return _precise(real).sum() - _precise(fake).sum(), _count(real.numel(), real)
+        return precise(real).sum() - precise(fake).sum(), count(real.numel(), real)
 
     return loss
 
@@ -76,13 +76,7 @@ def mean_squared_error(config: NoConfig) -> Loss:
 
     Both of one shape; nothing is broadcast. Raises `TrainingError` if the shapes differ.
     """
-
-    def loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        _require_shape("mean-squared-error", "target", target, predicted.shape)
-        found = _precise(predicted)
-        return F.mse_loss(found, target.to(found.dtype), reduction="sum"), _count(predicted.numel(), predicted)
-
-    return loss
+    return _elementwise("mean-squared-error", F.mse_loss)
 
 
 def l1(config: NoConfig) -> Loss:
@@ -90,11 +84,14 @@ def l1(config: NoConfig) -> Loss:
 
     Both of one shape; nothing is broadcast. Raises `TrainingError` if the shapes differ.
     """
+    return _elementwise("l1", F.l1_loss)
 
+
+def _elementwise(name: str, difference: Callable[..., Tensor]) -> Loss:
     def loss(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        _require_shape("l1", "target", target, predicted.shape)
-        found = _precise(predicted)
-        return F.l1_loss(found, target.to(found.dtype), reduction="sum"), _count(predicted.numel(), predicted)
+        _require_shape(name, "target", target, predicted.shape)
+        found = precise(predicted)
+        return difference(found, target.to(found.dtype), reduction="sum"), count(predicted.numel(), predicted)
 
     return loss
 
@@ -105,11 +102,7 @@ def l1_penalty(config: PenaltyConfig) -> Loss:
     parameters: an iterable of tensors. The value is a mean already, to be added to a mean: a task whose loss runs over n
     units adds n times it to its sum. Raises `TrainingError` for no parameters.
     """
-
-    def loss(parameters: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        return _penalty("l1-penalty", config, [_precise(parameter).abs().sum() for parameter in parameters])
-
-    return loss
+    return _penalty("l1-penalty", config, torch.abs)
 
 
 def l2_penalty(config: PenaltyConfig) -> Loss:
@@ -118,25 +111,26 @@ def l2_penalty(config: PenaltyConfig) -> Loss:
     parameters: an iterable of tensors. The value is a mean already, to be added to a mean: a task whose loss runs over n
     units adds n times it to its sum. Raises `TrainingError` for no parameters.
     """
+    return _penalty("l2-penalty", config, torch.square)
 
+
+def _penalty(name: str, config: PenaltyConfig, norm: Callable[[Tensor], Tensor]) -> Loss:
     def loss(parameters: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        return _penalty("l2-penalty", config, [_precise(parameter).square().sum() for parameter in parameters])
+        norms = [norm(precise(parameter)).sum() for parameter in parameters]
+        if not norms:
+            raise TrainingError(f"{name}: no parameters", hint="an iterator of parameters can be used once only")
+        return config.strength * torch.stack(norms).sum(), count(1, norms[0])
 
     return loss
 
 
-def _penalty(name: str, config: PenaltyConfig, norms: list[Tensor]) -> tuple[Tensor, Tensor]:
-    if not norms:
-        raise TrainingError(f"{name}: no parameters", hint="an iterator of parameters can be used once only")
-    return config.strength * torch.stack(norms).sum(), _count(1, norms[0])
-
-
-def _precise(tensor: Tensor) -> Tensor:
+def precise(tensor: Tensor) -> Tensor:
     """At least float32: a sum over thousands of half-precision terms loses most of its digits."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _count(number: int, like: Tensor) -> Tensor:
+def count(number: int, like: Tensor) -> Tensor:
+    """A number of units, 0-d, on the device of a tensor."""
     # Filled on the device: a copy from the host would make the host wait.
     return torch.full((), number, dtype=torch.int64, device=like.device)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from zoo_core.runs.run import Run as Run
     from zoo_core.storage.environment import describe_environment as describe_environment
     from zoo_core.tasks.evaluate import evaluate as evaluate
+    from zoo_core.tasks.evaluate import gathered as gathered
     from zoo_core.tasks.evaluate import intervals as intervals
     from zoo_core.testing.hubs import local_hub as local_hub
     from zoo_core.training import optim as optim

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_core import TrainingError, UnknownName
 from zoo_core.contract import NoConfig
+from zoo_core.tasks import count, precise
 from zoo_gan.configs.losses import NonSaturatingConfig
 
 Side = Literal["discriminator", "generator"]
@@ -111,13 +111,7 @@ def _adversarial(name: str, *, discriminator: _Pairwise, generator: _Pairwise) -
             raise TrainingError(
                 f"{name}: logits of shapes {shapes}", hint="one logit an image, in pairs: (B,) and (B,)"
             )
-        pairs = sides[side](_precise(real), _precise(fake))  # (B,)
-        # Filled on the device: a copy from the host would make the host wait.
-        return pairs.sum(), torch.full((), len(pairs), dtype=torch.int64, device=pairs.device)
+        pairs = sides[side](precise(real), precise(fake))  # (B,)
+        return pairs.sum(), count(len(pairs), pairs)
 
     return loss
-
-
-def _precise(tensor: Tensor) -> Tensor:
-    """At least float32: half precision has three digits, too few to tell two large logits apart."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_core import TrainingError, UsageError
+from zoo_core.tasks import precise
 
 Discriminator = Callable[[Tensor, Tensor | None], Tensor]
 """Images (B, C, S, S) and labels (B,) or None to logits (B,)."""
@@ -49,7 +50,7 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, l
         raise TrainingError(
             f"gradient penalty between images of shapes {shapes}", hint="give as many of one as of other"
         )
-    real = _precise(real.detach())
+    real = precise(real.detach())
     share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device).to(real.dtype)
     between = torch.lerp(fake.detach().to(real.dtype), real, share)
     return (_norms(_slopes(discriminator, between, labels)) - 1.0).square()
@@ -70,10 +71,10 @@ def path_length(generator: Generator, latents: Tensor, labels: Tensor | None, me
         raise TrainingError(f"path length: running mean of shape {tuple(mean.shape)}", hint="give a 0-d buffer")
     if not latents.requires_grad:
         latents = latents.detach().requires_grad_(True)
-    images = _precise(generator(latents, labels))  # (B, C, S, S)
+    images = precise(generator(latents, labels))  # (B, C, S, S)
     noise = torch.randn_like(images) / images.shape[2:].numel() ** 0.5
     products = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)[0]  # J^T y: (B, Z)
-    lengths = _norms(_precise(products).flatten(1))
+    lengths = _norms(precise(products).flatten(1))
     return (lengths - mean.detach()).square(), lengths.detach()
 
 
@@ -91,7 +92,7 @@ def clip_weights(parameters: Iterable[Tensor], limit: float) -> None:
 
 def _slopes(discriminator: Discriminator, images: Tensor, labels: Tensor | None) -> Tensor:
     """Gradient of each logit by its own image, flat: (B, C * S * S)."""
-    images = _precise(images.detach()).requires_grad_(True)
+    images = precise(images.detach()).requires_grad_(True)
     logits = discriminator(images, labels)
     return torch.autograd.grad(logits.sum(), images, create_graph=True)[0].flatten(1)
 
@@ -100,7 +101,3 @@ def _norms(rows: Tensor) -> Tensor:
     # Unlike the root of a sum of squares, this has a derivative of 0 rather than NaN where a row is zero.
     norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
     return norms
-
-
-def _precise(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -49,16 +49,15 @@ def _seed(number: int, place: int) -> int:
     return number
 
 
-def numbered(inputs: Sequence[Any], seed: int) -> list[int]:
-    """Seeds of the samples that inputs ask for: whole numbers from 0. Raises `DataError` for anything else."""
-    seeds = [parse_request(item, seed, place) for place, item in enumerate(inputs)]
-    for place, (item, found) in enumerate(zip(inputs, seeds, strict=True)):
-        if not isinstance(found, int):
-            raise DataError(
-                f"input {place + 1}: {str(item)!r} is no number of a sample",
-                hint="a generator is asked by numbers: 0 1 2",
-            )
-    return [found for found in seeds if isinstance(found, int)]
+def seed_of(item: Any, seed: int, place: int) -> int:
+    """The seed of the sample that the input at `place` asks for, a whole number from 0. Raises `DataError` for anything else."""
+    found = parse_request(item, seed, place)
+    if not isinstance(found, int):
+        raise DataError(
+            f"input {place + 1}: {str(item)!r} is no number of a sample",
+            hint="a generator is asked by numbers: 0 1 2",
+        )
+    return found
 
 
 def seeded_latents(seeds: Sequence[int], width: int) -> Tensor:

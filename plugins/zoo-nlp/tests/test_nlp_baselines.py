@@ -14,24 +14,12 @@ from zoo_nlp.evaluation.baselines import (
     _sentence,
     copy_source,
     learn_dictionary,
-    majority,
     ngram_losses,
     tfidf_logistic_regression,
     word_dictionary,
 )
 
 from zoo_core import DataError
-
-
-def labelled(*labels: str) -> list[LabelledText]:
-    return [LabelledText("text", label) for label in labels]
-
-
-def test_majority_by_hand() -> None:
-    scores = majority(labelled("b", "b", "a"), labelled("b", "a", "b", "c"), ["a", "b", "c"])
-    # b is right twice of four; its F1 is 2·2 / (2 + 4) = 2/3, that of a and c is 0.
-    assert scores == {"accuracy": 0.5, "macro_f1": pytest.approx(2 / 9)}
-    assert majority(labelled("b", "a"), labelled("a"), ["a", "b"])["accuracy"] == 1.0
 
 
 def moods(count: int, seed: int) -> list[LabelledText]:
@@ -59,7 +47,7 @@ def test_logistic_regression_copes_with_labels_it_never_saw() -> None:
     scores = tfidf_logistic_regression(moods(200, 0), test, ["odd", "sad", "merry"])
     assert 0.8 < scores["accuracy"] <= 0.99 and scores["log_loss"] > -math.log(1e-12) / 100
     with pytest.raises(DataError, match="at least two labels"):
-        tfidf_logistic_regression(labelled("a", "a"), labelled("a", "b"), ["a", "b"])
+        tfidf_logistic_regression([LabelledText("text", "a")] * 2, [LabelledText("text", "b")], ["a", "b"])
 
 
 def test_unigram_by_hand() -> None:

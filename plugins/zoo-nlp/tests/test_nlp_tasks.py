@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from zoo_nlp.tasks.text_generation import TextGeneration
 from zoo_core import DataError, UsageError
 from zoo_core.contract import Dataset, Head, SampleKey, Task, TaskContext
 from zoo_core.tasks import Confusion, class_scores, cross_entropy, figures_of
-from zoo_core.testing import CrossEntropyConfig, RegisteredComponent
+from zoo_core.testing import CrossEntropyConfig, RegisteredComponent, gathered
 
 TEXTS = [
     "the cat sat on the mat",
@@ -107,16 +108,16 @@ def train(task: Task, samples: Sequence[Any], steps: int, rate: float = 1e-2) ->
     return losses[0], losses[-1]
 
 
-def evaluate(task: Task, samples: Sequence[Any], batch_size: int) -> tuple[dict[str, float], Mapping[str, Any]]:
+def evaluate(task: Task, samples: Sequence[Any], batch_size: int) -> tuple[dict[str, float], Any]:
     dataset = task.dataset(samples, train=False)
     task.model.eval()
-    gathered: dict[str, Any] = {}
+    found = []
     for start in range(0, len(dataset), batch_size):
         batch = dataset.collate([dataset.sample(key) for key in keys(dataset)[start : start + batch_size]])
         with torch.no_grad():
-            for name, value in task.evaluate(task.modules(), batch).items():
-                gathered[name] = gathered[name] + value if name in gathered else value
-    return task.summarize(gathered), gathered
+            found.append(task.evaluate(task.modules(), batch))
+    result = gathered(found)
+    return task.summarize(result), result
 
 
 # Fill-mask
@@ -256,13 +257,13 @@ def test_text_generation_learns_and_its_loss_is_the_mean_over_tokens() -> None:
     task = generation()
     first, last = train(task, TEXTS, 60)
     assert last < first / 2
-    figures, gathered = evaluate(task, TEXTS, batch_size=4)
+    figures, result = evaluate(task, TEXTS, batch_size=4)
     blocks = whole(task.dataset(TEXTS, train=False))["input_ids"]
     with torch.no_grad():
         shares = task.model(input_ids=blocks[:, :-1]).logits.log_softmax(-1)
     by_hand = -shares.gather(-1, blocks[:, 1:, None]).mean()
     assert figures["loss"] == pytest.approx(float(by_hand), rel=1e-5)
-    assert float(gathered["weight"]) == blocks[:, 1:].numel()
+    assert float(result.weight) == blocks[:, 1:].numel()
 
 
 def test_greedy_generation_is_transformers_own() -> None:
@@ -381,11 +382,11 @@ def test_classification_learns_with_every_family(family: str) -> None:
     task = classification(family)
     first, last = train(task, LABELLED, 40)
     assert last < first / 2
-    figures, gathered = evaluate(task, LABELLED, batch_size=3)
+    figures, result = evaluate(task, LABELLED, batch_size=3)
     assert figures["accuracy"] == 1.0 and figures["macro_f1"] == 1.0
     classes = len(task.labels)
     pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
-    assert set(task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
+    assert set(task.intervals(replace(result, confusion=pairs))) == {"accuracy", "macro_f1"}
     assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     answers = task.predict(TEXTS, configs.ClassificationOptions())
     assert [answer["label"] for answer in answers] == [sample.label for sample in LABELLED]
@@ -395,7 +396,7 @@ def test_classification_learns_with_every_family(family: str) -> None:
     assert [len(answer["scores"]) for answer in answers] == [len(task.labels)] * len(TEXTS)
     few = task.predict(TEXTS, configs.ClassificationOptions(top_k=1))
     assert [answer["scores"] for answer in few] == [{answer["label"]: answer["score"]} for answer in few]
-    confusion = json.loads(task.artifacts({}, gathered)["confusion.json"])
+    confusion = json.loads(task.artifacts({}, result)["confusion.json"])
     assert confusion == {"labels": ["animal", "nature"], "counts": [[4, 0], [0, 4]]}
 
 
@@ -468,17 +469,17 @@ def test_translation_learns_and_writes() -> None:
     task = translation()
     first, last = train(task, PAIRS, 100, rate=3e-3)
     assert last < first / 2
-    figures, gathered = evaluate(task, PAIRS, batch_size=3)
-    assert gathered["expected"] == [pair.target for pair in PAIRS]
+    figures, result = evaluate(task, PAIRS, batch_size=3)
+    assert result.expected == [pair.target for pair in PAIRS]
     assert figures["bleu"] > 90 and figures["chrf"] > 90
     answers = task.predict(TEXTS, configs.TextToTextOptions())
-    assert [answer["text"] for answer in answers] == gathered["found"]
+    assert [answer["text"] for answer in answers] == result.found
     streamed = "".join(task.stream(TEXTS[0], configs.TextToTextOptions()))
     assert streamed == answers[0]["text"] == TEXTS[0].upper()
     beams = task.predict(TEXTS, configs.TextToTextOptions(beams=3))
     assert sum(beam == answer for beam, answer in zip(beams, answers, strict=True)) >= 7
     assert "".join(task.stream(TEXTS[1], configs.TextToTextOptions(beams=3))) == beams[1]["text"]
-    assert "expected: THE CAT" in task.artifacts({}, gathered)["samples.txt"].decode()
+    assert "expected: THE CAT" in task.artifacts({}, result)["samples.txt"].decode()
 
 
 def test_greedy_translation_is_transformers_own() -> None:
@@ -528,8 +529,8 @@ def test_label_smoothing_changes_training_and_not_evaluation() -> None:
 
 
 def test_an_evaluation_generates_for_as_many_samples_as_asked() -> None:
-    figures, gathered = evaluate(translation(generate_samples=3), PAIRS, batch_size=4)
-    assert gathered["expected"] == [PAIRS[0].target, PAIRS[4].target, PAIRS[7].target]
+    figures, result = evaluate(translation(generate_samples=3), PAIRS, batch_size=4)
+    assert result.expected == [PAIRS[0].target, PAIRS[4].target, PAIRS[7].target]
     assert "bleu" in figures
     without, _ = evaluate(translation(generate_samples=0), PAIRS, batch_size=4)
     assert set(without) == {"loss", "perplexity"}
@@ -557,10 +558,11 @@ def test_summaries_are_scored_by_rouge() -> None:
     task = Summarization(
         configs.TextToTextConfig(generate_samples=2), context("marian", "summarization", PAIRS, longest=40)
     )
-    assert {"rouge1", "rouge2", "rougeL"} <= set(evaluate(task, PAIRS, 8)[0])
-    texts = {"found": ["the sea", "a hill today", "nothing"], "expected": ["the sea", "a hill", "some"]}
+    figures, result = evaluate(task, PAIRS, 8)
+    assert {"rouge1", "rouge2", "rougeL"} <= set(figures)
+    texts = replace(result, found=["the sea", "a hill today", "nothing"], expected=["the sea", "a hill", "some"])
     assert set(task.intervals(texts)) == {"rouge1", "rouge2", "rougeL"}
-    assert task.better("rougeL") == "max" and task.intervals({"found": [], "expected": []}) == {}
+    assert task.better("rougeL") == "max" and task.intervals(replace(texts, found=[], expected=[])) == {}
 
 
 SCRIPTS = {

@@ -14,6 +14,7 @@ from transformers import AutoModelForAudioClassification
 from zoo_speech.audio.audio import wav_bytes
 
 from zoo_core import ArchMismatch, UsageError, Zoo, create_model, evaluate, load, open_zoo, train
+from zoo_core.tasks import ClassResult
 
 LABELS = ("high", "low", "middle")
 NAME = "whisper_tiny_en.tones"
@@ -114,7 +115,10 @@ def test_sixteen_steps_tell_tones(classifier: Any, zoo: Zoo, folder: Path, tmp_p
     loaded = load("whisper_tiny_en.classes", zoo=zoo)
     classes = len(loaded.task.labels)
     pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
-    assert set(loaded.task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
+    assert set(loaded.task.intervals(ClassResult(loss=torch.zeros(()), weight=torch.ones(()), confusion=pairs))) == {
+        "accuracy",
+        "macro_f1",
+    }
     assert [loaded.task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     answer = loaded.predict(str(folder / "high" / "0.wav"), plot=True)
     assert answer["label"] == "high" and answer["plot"].suffix == ".png"

@@ -142,7 +142,7 @@ def test_an_evaluation_writes_as_predictions_do() -> None:
         dataset = task.dataset(samples, train=False)
         batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
         with inference_mode(task.model):
-            found = task.evaluate(task.modules(), batch)["found"]
+            found = task.evaluate(task.modules(), batch).found
         assert found == [answer["text"] for answer in answered(task, samples, **settings)] and found[1] == ""
 
 

@@ -45,7 +45,7 @@ from zoo_speech.visualization.plots import attention, recordings, side_by_side
 from zoo_core import DataError
 from zoo_core.contract import File, Head, NoConfig, SampleKey, TaskContext, inference_mode
 from zoo_core.tasks import cross_entropy
-from zoo_core.testing import CrossEntropyConfig
+from zoo_core.testing import CrossEntropyConfig, gathered
 
 WIDTH = 1155
 LEFT, ROOM = 0.95 / 10.5, 9.3 / 10.5
@@ -312,13 +312,10 @@ def test_masks_are_seen_in_the_preview() -> None:
 
 def evaluated(task: Any, *batches: list[int]) -> dict[str, bytes]:
     """Artifacts of an evaluation of `SPOKEN` in these batches."""
-    dataset, gathered = task.dataset(SPOKEN, train=False), {}
-    for batch in batches:
-        drawn = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in batch])
-        with inference_mode(task.model):
-            for name, value in task.evaluate(task.modules(), drawn).items():
-                gathered[name] = gathered[name] + value if name in gathered else value
-    files: dict[str, bytes] = task.artifacts({}, gathered)
+    dataset = task.dataset(SPOKEN, train=False)
+    drawn = [dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in batch]) for batch in batches]
+    with inference_mode(task.model):
+        files: dict[str, bytes] = task.artifacts({}, gathered(task.evaluate(task.modules(), batch) for batch in drawn))
     return files
 
 
@@ -332,8 +329,8 @@ def test_an_evaluation_by_frames_shows_alignments() -> None:
     short = Utterance(Waveform(noise(0.1), 16_000), "hello world")  # four frames
     dataset = task.dataset([short], train=False)
     with inference_mode(task.model):
-        gathered = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]))
-    assert decoded(task.artifacts({}, gathered)["alignment.png"]).shape[0] < decoded(whole["alignment.png"]).shape[0]
+        result = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]))
+    assert decoded(task.artifacts({}, result)["alignment.png"]).shape[0] < decoded(whole["alignment.png"]).shape[0]
 
 
 def test_an_evaluation_of_a_decoder_shows_one_recording() -> None:

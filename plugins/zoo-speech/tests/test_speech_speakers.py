@@ -34,7 +34,7 @@ from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, eva
 from zoo_core.contract import Head, SampleKey, TaskContext
 from zoo_core.data import PreparedFiles, fs, tensors
 from zoo_core.tasks import figures_of
-from zoo_core.testing import PluginHost, open_data, parameter_count
+from zoo_core.testing import PluginHost, gathered, open_data, parameter_count
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
@@ -161,13 +161,13 @@ def test_voices_of_an_evaluation_needn_t_be_known_and_figures_do_not_depend_on_t
     modules = {"model": task.model.eval()}
     figures = []
     for order in ([[*range(6)], [*range(6, 12)]], [[11, 3], [7, 2, 5, 9, 0, 1, 10, 4, 8, 6]]):
-        heard: list[Any] = []
+        found = []
         for places in order:
             batch = strangers.collate([strangers.sample(SampleKey(0, 0, place)) for place in places])
             with torch.no_grad():
-                heard += task.evaluate(modules, batch)["heard"]
-        figures.append(task.summarize({"heard": heard}))
-        assert task.artifacts(modules, {"heard": heard})["thresholds.txt"].count(b"\n") == 2
+                found.append(task.evaluate(modules, batch))
+        figures.append(task.summarize(gathered(found)))
+        assert task.artifacts(modules, gathered(found))["thresholds.txt"].count(b"\n") == 2
     assert figures[0] == pytest.approx(figures[1]) and set(figures[0]) == {"eer", "min_dcf", "auc"}
 
 

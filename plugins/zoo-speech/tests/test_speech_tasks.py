@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,7 @@ from zoo_transformers import checkpoint_activations
 from zoo_core import DataError, UsageError
 from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
 from zoo_core.tasks import cross_entropy, figures_of
-from zoo_core.testing import CrossEntropyConfig
+from zoo_core.testing import CrossEntropyConfig, gathered
 
 SMALL: dict[str, Any] = {
     "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "position_kernel": 8,
@@ -187,8 +188,7 @@ def test_codes_in_use_do_not_depend_on_how_recordings_are_put_together() -> None
         batches = [dataset.collate(drawn[start : start + size]) for start in range(0, 3, size)]
         with torch.no_grad():
             found = [task.evaluate(task.modules(), batch) for batch in batches]
-        sums = {name: sum(part[name] for part in found) for name in found[0]}  # type: ignore[misc]
-        figures.append(task.summarize(sums))  # type: ignore[arg-type]
+        figures.append(task.summarize(gathered(found)))
     assert figures[0] == pytest.approx(figures[1], rel=1e-5) and 2 < figures[0]["codes"] <= 16
 
 
@@ -239,12 +239,12 @@ def test_figures_and_baselines_of_recognition() -> None:
     task.model.eval()
     dataset = task.dataset(SPOKEN, train=False)
     with torch.no_grad():
-        gathered = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]))
-    assert gathered["expected"] == ["hello world", "ab", "who is it"]
-    assert set(task.summarize(gathered)) == {"wer", "cer", "loss"}
-    assert set(task.intervals({**gathered, "found": ["hello world", "x", "who it"]})) == {"wer", "cer"}
+        result = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]))
+    assert result.expected == ["hello world", "ab", "who is it"]
+    assert set(task.summarize(result)) == {"wer", "cer", "loss"}
+    assert set(task.intervals(replace(result, found=["hello world", "x", "who it"]))) == {"wer", "cer"}
     assert [task.better(name) for name in ("wer", "cer", "loss")] == ["min"] * 3
-    assert task.artifacts({}, gathered)["transcripts.txt"].startswith(b"expected: hello world\nfound:")
+    assert task.artifacts({}, result)["transcripts.txt"].startswith(b"expected: hello world\nfound:")
     # The middle one by length, "who is it", is right once: five of six words are wrong or missing otherwise.
     assert task.baselines(SPOKEN, SPOKEN)["always the same"]["wer"] == pytest.approx((3 + 3) / 6)
 
@@ -278,7 +278,9 @@ def test_bad_samples_are_named() -> None:
     with pytest.raises(UsageError, match="needs a reader with symbols"):
         CTCRecognition(CTCConfig(), context("ctc-speech-recognition", loss=ctc(NoConfig()), text="none"))
     with pytest.raises(UsageError, match="speech reader"):
-        AudioClassification(AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None))
+        AudioClassification(
+            AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None, labels=("a",))
+        )
 
 
 def test_an_encoder_without_symbols_learns_them_when_it_is_fine_tuned() -> None:

@@ -24,9 +24,10 @@ from zoo_speech.datasets.samples import Utterance
 from zoo_speech.decoding.long_form import LongFormTranscriber, spectrograms, window_of
 from zoo_speech.decoding.segmentation import quietest_frame
 from zoo_speech.decoding.whisper import Rules, WhisperState, beam_search, greedy, stretches
+from zoo_speech.evaluation.word_errors import plain_errors
 from zoo_speech.models.whisper import build
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
-from zoo_speech.tasks.whisper_recognition import Recognition, errors_of
+from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core import DataError, UnknownName, UsageError
 from zoo_core.contract import File, Head, SampleKey, TaskContext, inference_mode
@@ -268,17 +269,18 @@ def test_an_evaluation_writes_what_it_is_asked_for() -> None:
     dataset = task.dataset(samples, train=False)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
     with inference_mode(task.model):
-        gathered = task.evaluate(task.modules(), batch)
-    assert gathered["expected"] == ["One, two!", "four"] and len(gathered["found"]) == 2
+        result = task.evaluate(task.modules(), batch)
+    assert result.expected == ["One, two!", "four"] and len(result.found) == 2
     answers = task.predict([samples[0], samples[2]], RecognitionOptions())
-    assert [answer["text"] for answer in answers] == gathered["found"]  # the encoder's part is used twice
-    figures = task.summarize({**gathered, "found": ["one two", "for"]})
+    assert [answer["text"] for answer in answers] == result.found  # the encoder's part is used twice
+    figures = task.summarize(replace(result, found=["one two", "for"]))
     assert figures["wer"] == pytest.approx(1 / 3) and figures["loss"] > 0
     # Without its signs the first is right and the second wrong, so that a resample of two may have no error, or only errors.
-    assert task.intervals({**gathered, "found": ["one two", "for"]})["wer"] == (0, 1)
+    assert task.intervals(replace(result, found=["one two", "for"]))["wer"] == (0, 1)
     assert task.baselines(samples, samples)["always the same"]["wer"] == pytest.approx(0.75)
-    assert b"One, two!" in task.artifacts({}, gathered)["transcripts.txt"]
-    assert errors_of(["It's ’so’ - it is"], ["it's 'so' it is"])["wer"] == 0
+    with inference_mode(task.model):
+        assert b"One, two!" in task.artifacts({}, result)["transcripts.txt"]
+    assert plain_errors(["It's ’so’ - it is"], ["it's 'so' it is"])["wer"] == 0
 
 
 def test_samples_that_can_not_be_learned_are_named() -> None:

@@ -18,6 +18,7 @@ from torchaudio.functional import rnnt_loss
 
 from zoo_core import TrainingError
 from zoo_core.contract import Loss, NoConfig
+from zoo_core.tasks import count, precise
 from zoo_speech.configs.losses import AdditiveAngularMarginConfig, Wav2Vec2ContrastiveConfig
 
 BLANK = 0
@@ -45,7 +46,7 @@ def ctc(config: NoConfig) -> Loss:
         # A loss that is finite and unused, unlike one that is infinite and unused, has a gradient of zero.
         counted = target_lengths.where(possible, 0)
         each = F.ctc_loss(
-            _precise(log_probs).transpose(0, 1), targets.long(), lengths, counted, blank=BLANK, reduction="none"
+            precise(log_probs).transpose(0, 1), targets.long(), lengths, counted, blank=BLANK, reduction="none"
         )
         return each.where(possible, 0.0).sum(), counted.sum()
 
@@ -122,11 +123,11 @@ def wav2vec2_contrastive(config: Wav2Vec2ContrastiveConfig) -> Loss:
         _require_steps(predictions, targets, distractors, probabilities)
         # Autocast would multiply in bfloat16, and a similarity is divided by a small temperature afterwards.
         with torch.autocast(predictions.device.type, enabled=False):
-            contrasted = _contrast(_precise(predictions), _precise(targets), distractors.long(), config.temperature)
+            contrasted = _contrast(precise(predictions), precise(targets), distractors.long(), config.temperature)
             steps = len(predictions)
-            averaged = _precise(probabilities).sum(0) / max(steps, 1)  # (G, V)
+            averaged = precise(probabilities).sum(0) / max(steps, 1)  # (G, V)
             loss_sum = contrasted + config.diversity_weight * steps * unused(averaged)
-        return loss_sum, torch.full((), steps, dtype=torch.int64, device=loss_sum.device)
+        return loss_sum, count(steps, loss_sum)
 
     return loss
 
@@ -161,14 +162,14 @@ def additive_angular_margin(config: AdditiveAngularMarginConfig) -> Loss:
                 f"additive-angular-margin: labels of shape {tuple(labels.shape)} for cosines of {tuple(cosines.shape)}",
                 hint=f"expected (B,) numbers in [0, {cosines.shape[1]})",
             )
-        near = _precise(cosines).clamp(-1.0, 1.0)
+        near = precise(cosines).clamp(-1.0, 1.0)
         own = near.gather(1, labels[:, None])  # (B, 1)
         # The sine's slope is infinite where a recording lies on its class, so it is kept a little above 0.
         sine = (1.0 - own.square()).clamp_min(1e-7).sqrt()
         wider = own * math.cos(config.margin) - sine * math.sin(config.margin)
         judged = near.scatter(1, labels[:, None], wider.where(own > turn, own - drop))
         loss_sum = F.cross_entropy(config.scale * judged, labels, reduction="sum")
-        return loss_sum, torch.full((), len(labels), dtype=torch.int64, device=loss_sum.device)
+        return loss_sum, count(len(labels), loss_sum)
 
     return loss
 
@@ -234,12 +235,8 @@ def _require_sequences(
 
 
 def _require_steps(predictions: Tensor, targets: Tensor, distractors: Tensor, probabilities: Tensor) -> None:
-    inputs = {
-        "predictions": predictions,
-        "targets": targets,
-        "distractors": distractors,
-        "probabilities": probabilities,
-    }
+    names = ("predictions", "targets", "distractors", "probabilities")
+    inputs = dict(zip(names, (predictions, targets, distractors, probabilities), strict=True))
     if (
         [tensor.ndim for tensor in inputs.values()] != [2, 2, 2, 3]
         or predictions.shape != targets.shape
@@ -255,8 +252,3 @@ def _require_steps(predictions: Tensor, targets: Tensor, distractors: Tensor, pr
             f"wav2vec2-contrastive: distractors outside [-1, {len(targets)})",
             hint="rows of `targets`, or -1 for none; a batch adds where an utterance's rows begin",
         )
-
-
-def _precise(tensor: Tensor) -> Tensor:
-    """At least float32: a sum over thousands of half-precision terms loses most of its digits."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

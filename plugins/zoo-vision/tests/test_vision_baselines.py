@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 from zoo_vision.datasets.samples import LabelledImage
-from zoo_vision.evaluation.baselines import _common_shape, _fitted, _last_fifth, linear_pixels, majority
-from zoo_vision.evaluation.metrics import top5_accuracy
+from zoo_vision.evaluation.baselines import _common_shape, _fitted, _last_fifth, linear_pixels
 
 from zoo_core import DataError
 from zoo_core.tasks import Confusion, class_scores
@@ -15,13 +14,6 @@ from zoo_core.tasks import Confusion, class_scores
 
 def labelled(*labels: str) -> list[LabelledImage]:
     return [LabelledImage(np.zeros((2, 2, 1), np.uint8), label) for label in labels]
-
-
-def test_majority_by_hand() -> None:
-    scores = majority(labelled("b", "b", "a"), labelled("b", "a", "b", "c"), ["a", "b", "c"])
-    # b is right twice of four; its F1 is 2·2 / (2 + 4) = 2/3, that of a and c is 0.
-    assert scores == {"accuracy": 0.5, "macro_f1": pytest.approx(2 / 9)}
-    assert majority(labelled("b", "a"), labelled("a"), ["a", "b"])["accuracy"] == 1.0
 
 
 def strokes(count: int, seed: int, *, side: int = 8, channels: int = 1) -> list[LabelledImage]:
@@ -81,8 +73,3 @@ def test_classification_agrees_with_scikit_learn() -> None:
     scores = class_scores(Confusion.of_matrix(confusion))
     assert scores == {"accuracy": pytest.approx(accuracy_score(true, found)), "macro_f1": pytest.approx(expected)}
     assert class_scores(Confusion.of_pairs([], 3)) == {"accuracy": 0.0, "macro_f1": 0.0}
-
-
-def test_top5_by_hand() -> None:
-    assert top5_accuracy(np.array([5, 1, 1, 0, 1, 2, 0, 0, 0, 0])) == pytest.approx(0.8)
-    assert top5_accuracy(np.array([0] * 12)) == 0.0

@@ -29,6 +29,7 @@ from zoo_vision.tasks.masked_image_modeling import MaskedImageModeling
 
 from zoo_core import DataError, RecipeError, UsageError, Zoo, create_model, evaluate, load, load_recipe, open_zoo, train
 from zoo_core.contract import File, SampleKey, TaskContext
+from zoo_core.tasks import ClassResult
 from zoo_core.testing import Cursor, Hardware, Interrupted, final_digest, prepare, training_batches, weights
 
 LABELS = ("disc", "square")
@@ -195,7 +196,7 @@ def test_two_views_differ_and_evaluation_repeats_itself(zoo: Zoo) -> None:
     with torch.no_grad():
         found = chosen.evaluate(chosen.modules(), batch)
         again = chosen.evaluate(chosen.modules(), batch_of(chosen.dataset(samples(), train=False)))
-    assert float(found["loss"]) == float(again["loss"]) and float(found["weight"]) == 24
+    assert float(found.loss) == float(again.loss) and float(found.weight) == 24
     metrics = chosen.summarize(found)
     assert set(metrics) == {"loss", "accuracy"} and 0 <= metrics["accuracy"] <= 1
 
@@ -471,7 +472,10 @@ def test_evaluate_measures_a_folder_of_the_users_own_images(zoo: Zoo, tmp_path: 
     task = load("resnet_nano.shapes", zoo=zoo).task
     classes = len(task.labels)
     pairs = [0] * 6 + [1] * 2 + [classes] + [classes + 1] * 7
-    assert set(task.intervals({"confusion": pairs})) == {"accuracy", "macro_f1"}
+    assert set(task.intervals(ClassResult(loss=torch.zeros(()), weight=torch.ones(()), confusion=pairs))) == {
+        "accuracy",
+        "macro_f1",
+    }
     assert [task.better(name) for name in ("accuracy", "macro_f1", "loss")] == ["max", "max", "min"]
     one_class = tmp_path / "mine"
     shutil.copytree(tmp_path / "images" / LABELS[0], one_class / LABELS[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from zoo_core import Data, Dataset, StepOutput, Task, read_table
+from zoo_core.contract import EvaluationResult
 
 
 class Net(nn.Module):
@@ -68,6 +70,12 @@ class Encoded(Dataset):
         return {"x": torch.stack([x for x, _ in samples]), "y": torch.tensor([y for _, y in samples])}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted(EvaluationResult):
+    right: torch.Tensor
+    count: torch.Tensor
+
+
 class Majority(Task):
     monitor = ("accuracy", "max")
 
@@ -79,17 +87,16 @@ class Majority(Task):
 
     def evaluate(self, modules, batch):
         right = modules["model"](batch["x"]).argmax(1) == batch["y"]
-        return {"right": right.sum(), "count": torch.tensor(len(right))}
+        return Counted(right=right.sum(), count=torch.tensor(len(right)))
 
-    def summarize(self, gathered):
-        return {"accuracy": float(gathered["right"] / gathered["count"])}
+    def summarize(self, result):
+        return {"accuracy": float(result.right / result.count)}
 
     def baselines(self, train, test):
         return {"always ones": {"accuracy": sum(label == "ones" for _, label in test) / len(test)}}
 
-    def predict(self, inputs, options):
-        with torch.no_grad():
-            scores = self.model(torch.stack([encode(bits) for bits in inputs])).softmax(1)
+    def answer(self, inputs, options):
+        scores = self.model(torch.stack([encode(bits) for bits in inputs])).softmax(1)
         answers = []
         for row in scores:
             score, place = row.max(0)
@@ -100,7 +107,7 @@ class Majority(Task):
 
 
 class Spelling(Majority):
-    def predict(self, inputs, options):
+    def answer(self, inputs, options):
         return [{"words": " ".join({"1": "one", "0": "nought"}[bit] for bit in bits)} for bits in inputs]
 
     def stream(self, item, options):

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
@@ -246,13 +246,13 @@ def task(config: Mistaken, context: Any) -> Any:
         def evaluate(self, modules: Mapping[str, Any], batch: Any) -> Any:
             found = super().evaluate(modules, batch)
             if wrong == "evaluate-floats":
-                return {name: float(value) if name == "loss" else value for name, value in found.items()}
+                return replace(found, loss=float(found.loss))
             return None if wrong == "evaluate-none" else found
 
-        def summarize(self, gathered: Mapping[str, Any]) -> Any:
-            found = super().summarize(gathered)
+        def summarize(self, result: Any) -> Any:
+            found = super().summarize(result)
             if wrong == "summarize-tensors":
-                return dict.fromkeys(found, gathered["loss"])
+                return dict.fromkeys(found, result.loss)
             return None if wrong == "summarize-none" else found
 
         def predict(self, inputs: Sequence[Any], options: Any) -> Any:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
+from zoo_core.contract import EvaluationResult
 from zoo_core.errors import DataError
-from zoo_core.tasks.bootstrap import interval_of_share, known_intervals
+from zoo_core.tasks import LossResult, interval_of_share, known_intervals
 
 
 class Mlp(nn.Module):
@@ -169,6 +170,13 @@ class PointSet(Dataset):
         return dict(zip(("points", "labels", "latent"), map(torch.stack, zip(*samples, strict=True)), strict=True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered(LossResult):
+    """The loss, and which samples were right."""
+
+    right: list[bool]
+
+
 class Classification(Task):
     """One loss, one network."""
 
@@ -184,26 +192,23 @@ class Classification(Task):
         loss, weight = self.loss(logits, batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Answered:
         """Sums and lists."""
         logits = modules["model"](batch["points"])
         loss, weight = self.loss(logits, batch["labels"])
-        return {"loss": loss, "weight": weight, "right": (logits.argmax(-1) == batch["labels"]).tolist()}
+        return Answered(loss=loss, weight=weight, right=(logits.argmax(-1) == batch["labels"]).tolist())
 
-    def summarize(self, gathered: Mapping[str, Any]) -> dict[str, float]:
+    def summarize(self, result: Answered) -> dict[str, float]:
         """Loss and accuracy."""
-        right = gathered["right"]
-        return {"loss": float(gathered["loss"] / gathered["weight"]), "accuracy": sum(right) / len(right)}
+        return {"loss": float(result.loss / result.weight), "accuracy": sum(result.right) / len(result.right)}
 
-    def intervals(self, gathered: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+    def intervals(self, result: Answered) -> Mapping[str, tuple[float, float]]:
         """That of accuracy."""
-        right = gathered["right"]
-        return known_intervals({"accuracy": interval_of_share(int(sum(right)), len(right))})
+        return known_intervals({"accuracy": interval_of_share(sum(result.right), len(result.right))})
 
-    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+    def answer(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
         """Label and score."""
-        with torch.no_grad():
-            scores = self.model(torch.tensor(list(inputs), dtype=torch.float32)).softmax(-1)
+        scores = self.model(torch.tensor(list(inputs), dtype=torch.float32)).softmax(-1)
         return [{"label": self.labels[int(s.argmax())], "score": float(s.max())} for s in scores]
 
     def baselines(self, train: Sequence[Point], test: Sequence[Point]) -> dict[str, dict[str, float]]:
@@ -212,9 +217,17 @@ class Classification(Task):
         majority = max(set(names), key=names.count)
         return {"majority": {"accuracy": sum(s.label == majority for s in test) / len(test)}}
 
-    def artifacts(self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Any]) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: Answered) -> dict[str, bytes]:
         """A count."""
-        return {"right.txt": str(sum(gathered["right"])).encode()}
+        return {"right.txt": str(sum(result.right)).encode()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(EvaluationResult):
+    """Sums of radii, and how many points they are of."""
+
+    sums: Tensor
+    count: Tensor
 
 
 class Generation(Task):
@@ -257,15 +270,15 @@ class Generation(Task):
         loss, weight = self.loss(discriminator(real), discriminator(fake.detach()))
         return StepOutput(loss, weight, {"real": discriminator(real).detach().sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Drawn:
         """Distance of the drawn points' mean radius from the data's."""
         fake = modules["generator"](batch["latent"])
         sums = torch.stack([fake.norm(dim=-1).sum(), batch["points"].norm(dim=-1).sum()])
-        return {"sums": sums, "count": torch.tensor(float(len(fake)))}
+        return Drawn(sums=sums, count=torch.tensor(float(len(fake))))
 
-    def summarize(self, gathered: Mapping[str, Any]) -> dict[str, float]:
+    def summarize(self, result: Drawn) -> dict[str, float]:
         """The monitored figure."""
-        fake, real = (gathered["sums"] / gathered["count"]).tolist()
+        fake, real = (result.sums / result.count).tolist()
         return {"loss": abs(fake - real)}
 
     def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
@@ -355,14 +368,10 @@ class Transcription(Task):
         """Summed loss over symbols."""
         return StepOutput(self._loss(batch), batch["counts"].sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> LossResult:
         """Sums."""
-        return {"loss": self._loss(batch), "weight": batch["counts"].sum()}
+        return LossResult(loss=self._loss(batch), weight=batch["counts"].sum())
 
-    def summarize(self, gathered: Mapping[str, Any]) -> dict[str, float]:
+    def summarize(self, result: LossResult) -> dict[str, float]:
         """Loss per symbol."""
-        return {"loss": float(gathered["loss"] / gathered["weight"])}
-
-    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
-        """Best path."""
-        raise NotImplementedError
+        return {"loss": float(result.loss / result.weight)}

@@ -33,12 +33,10 @@ class AdversarialTask(Task):
     config: AdversarialConfig
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model that isn't a pair or has no latents to regularise, or for a missing loss."""
+        """Raises `UsageError` for a model that isn't a pair or has no latents to regularise."""
         super().__init__(config, context)
         if not isinstance(self.model, GAN):
             raise UsageError("adversarial tasks need a model with a generator and a discriminator")
-        if self.loss is None:
-            raise UsageError("adversarial tasks need a loss")
         policy_names(config.augment)
         if config.path_length:
             if not self.model.latent_dim:
@@ -97,7 +95,6 @@ class AdversarialTask(Task):
         return torch.randn(len(real), self.model.latent_dim, device=real.device)
 
     def _discriminate(self, discriminator: nn.Module, real: Tensor, fake: Tensor, given: Tensor | None) -> StepOutput:
-        assert self.loss is not None  # refused above
         on_real, on_fake = discriminator(self.augmented(real), given), discriminator(self.augmented(fake), given)
         loss, weight = self.loss(on_real, on_fake, "discriminator")
         for name in PENALTIES:
@@ -107,7 +104,6 @@ class AdversarialTask(Task):
         return StepOutput(loss, weight, {"real": on_real.detach().sum(), "fake": on_fake.detach().sum()})
 
     def _generate(self, discriminator: nn.Module, made: Tensor, real: Tensor, given: Tensor | None) -> StepOutput:
-        assert self.loss is not None  # refused above
         on_fake = discriminator(self.augmented(made), given)
         with torch.no_grad():
             on_real = discriminator(self.augmented(real), given) if self.relative else torch.zeros_like(on_fake)

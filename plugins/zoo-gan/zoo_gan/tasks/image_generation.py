@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import DataError, UnknownName, UsageError
-from zoo_core.contract import Baseline, Batch, Dataset, File, SampleKey, TaskContext, inference_mode
-from zoo_core.data import expanded, spread
+from zoo_core.contract import Baseline, Batch, Dataset, EvaluationResult, File, SampleKey, TaskContext, inference_mode
+from zoo_core.data import even_places, expanded, spread
 from zoo_core.tasks import interval_of_share, known_intervals, label_numbers
 from zoo_gan import sampling
 from zoo_gan.configs.tasks import GenerationConfig, ImageSamplingOptions
@@ -22,14 +24,25 @@ from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 64
 """Samples of the grid that every evaluation leaves."""
-_SERVED = 64
-"""Samples that are made or looked at together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationResult(EvaluationResult):
+    """What the judge sees in real and in generated images."""
+
+    real: list[Tensor]
+    """Features (D,) of each real image."""
+    made: list[Tensor]
+    """Features (D,) of each generated image."""
+    right: list[bool]
+    """Whether each generated image shows the class asked for; empty where the judge can't tell."""
 
 
 class ImageGeneration(AdversarialTask):
     """The task on images; conditional where the checkpoint has labels."""
 
     monitor = ("fid", "min")
+    together = 64
     least_samples = scores.LEAST
     directions: Mapping[str, Literal["min", "max"]] = {
         "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
@@ -71,25 +84,22 @@ class ImageGeneration(AdversarialTask):
         """(B, C, S, S) from -1 to 1."""
         return self.preprocessor.normalise(batch["images"])
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> GenerationResult:
         """Features of the real images and of as many generated ones, and which of these show the class asked for."""
         labels = batch.get("labels")
+        real = list(self.judge.features(batch["images"]))
         made = self.preprocessor.denormalise(modules["generator"](batch["latents"], labels))
-        looked: dict[str, list[Any]] = {
-            "real": list(self.judge.features(batch["images"])), "made": list(self.judge.features(made))
-        }  # fmt: skip
-        return {**looked, "right": self._right(made, labels.tolist())} if self.judges_classes else looked
+        seen, right = self._looked_at(made, [] if labels is None else labels.tolist())
+        return GenerationResult(real=real, made=seen, right=right)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: GenerationResult) -> dict[str, float]:
         """Fréchet and kernel distance, precision and recall; `class_accuracy` where the judge knows the classes."""
-        real, made = (torch.stack(list(gathered[name])) for name in ("real", "made"))
-        right = {"class_accuracy": float(np.mean(list(gathered["right"])))} if "right" in gathered else {}
-        return {**scores.distances(real, made), **right}
+        right = {"class_accuracy": float(np.mean(result.right))} if result.right else {}
+        return {**scores.distances(torch.stack(result.real), torch.stack(result.made)), **right}
 
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+    def intervals(self, result: GenerationResult) -> Mapping[str, tuple[float, float]]:
         """That of `class_accuracy`, over generated images; distances have none."""
-        right = list(gathered.get("right", []))
-        return known_intervals({"class_accuracy": interval_of_share(sum(map(bool, right)), len(right))})
+        return known_intervals({"class_accuracy": interval_of_share(sum(result.right), len(result.right))})
 
     def metric_checkpoints(self) -> dict[str, str]:
         """The features that all of them are measured in."""
@@ -99,37 +109,40 @@ class ImageGeneration(AdversarialTask):
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Real images of the training split, the best that can be reached, and an untrained generator."""
         count = min(len(train), len(test))
-        known_intervals, real = spread(train, count), spread(test, count)
-        found: dict[str, Baseline] = {"real images": lambda: self._compared(self._real_parts(known_intervals), real)}
+        known, real = spread(train, count), spread(test, count)
+        found: dict[str, Baseline] = {"real images": lambda: self._compared(self._real_parts(known), real)}
         if self._fresh is not None:
             # Of as many samples as the figures beside it: distances fall with their number.
             found["untrained generator"] = lambda: self._compared(self._untrained_parts(test), test)
         return found
 
-    def predict(self, inputs: Sequence[Any], options: ImageSamplingOptions) -> list[dict[str, Any]]:
+    def read(self, item: Any, number: int, options: ImageSamplingOptions) -> int | sampling.Interpolation | Tensor:
+        """The seed of a sample, a walk, or an image, uint8 (C, S, S). Raises `DataError` for anything else."""
+        asked = sampling.parse_request(item, options.seed, number)
+        if asked is not None:
+            return asked
+        _require_file(item, number)
+        return self.preprocessor.read(item, number)
+
+    def answer(self, inputs: Sequence[Any], options: ImageSamplingOptions) -> list[dict[str, Any]]:
         """What each input asks for: the sample of a number, the walk of `3..7`, or the latent of an image.
 
         A sample has its `image` as PNG, a walk its frames side by side and an `animation`, an image the nearest one
         that the generator makes, its `latent` and how far it is: `difference`, the mean squared one of values from -1
-        to 1, beside the best of 256 random latents. Raises `DataError` for what is no image, `UnknownName` for a class.
+        to 1, beside the best of 256 random latents. Raises `UnknownName` for a class that there isn't.
         """
-        wanted = [sampling.parse_request(item, options.seed, place) for place, item in enumerate(inputs)]
-        numbers = [place for place, one in enumerate(wanted) if isinstance(one, int)]
-        answers: dict[int, dict[str, Any]] = {}
-        for start in range(0, len(numbers), _SERVED):
-            places = numbers[start : start + _SERVED]
-            seeds = [int(wanted[place]) for place in places]  # type: ignore[arg-type]
-            classes = self._classes(seeds, options.label)
-            made = self.sample(seeds, classes)
-            for place, image, number in zip(places, made, classes or seeds, strict=True):
-                answers[place] = {**self._named(number if classes else None), "image": _png(image)}
-        for place, (item, one) in enumerate(zip(inputs, wanted, strict=True)):
-            if isinstance(one, sampling.Interpolation):
-                answers[place] = self._walk(one, options)
-            elif one is None:
-                _require_file(item, place)
-                answers[place] = self._project(self.preprocessor.read(item, place), options)
-        return [answers[place] for place in range(len(inputs))]
+        seeds = [one for one in inputs if isinstance(one, int)]
+        classes = self._classes(seeds, options.label)
+        made = zip(self.sample(seeds, classes) if seeds else [], classes or repeat(None), strict=False)
+        samples = ({**self._named(number), "image": _png(image)} for image, number in made)
+        return [
+            next(samples)
+            if isinstance(one, int)
+            else self._walk(one, options)
+            if isinstance(one, sampling.Interpolation)
+            else self._project(one, options)
+            for one in inputs
+        ]
 
     def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         """`grid.png`: all images that are of one size."""
@@ -141,9 +154,7 @@ class ImageGeneration(AdversarialTask):
         """Images (S, S, C), each a function of its seed and its class."""
         return self._images(sampling.seeded_latents(seeds, self.model.latent_dim), classes)
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: GenerationResult) -> dict[str, bytes]:
         """`samples.png`: the same seeds in every evaluation, a column a class where there are classes."""
         columns = min(len(self.labels), 10) if self.labels else 8
         count = columns * SHOWN // 8
@@ -157,15 +168,12 @@ class ImageGeneration(AdversarialTask):
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`real.png`: what the discriminator is given as real."""
-        count = min(SHOWN, len(dataset))
-        chosen = [dataset.sample(SampleKey(0, 0, place * len(dataset) // count))[0] for place in range(count)]
+        chosen = [dataset.sample(SampleKey(0, 0, place))[0] for place in even_places(len(dataset), SHOWN)]
         return {"real.png": plots.grid(scores.arrays(torch.stack(chosen)))}
 
     def _images(self, latents: Tensor, classes: Sequence[int] | None) -> list[plots.Pixels]:
-        device = next(self.model.parameters()).device
-        labels = torch.tensor(classes, device=device) if classes else None
-        with inference_mode(self.model):
-            made = self.model.generator(latents.to(device), labels)
+        labels = torch.tensor(classes, device=self.device) if classes else None
+        made = self.model.generator(latents.to(self.device), labels)
         return scores.arrays(self.preprocessor.denormalise(made))
 
     def _walk(self, walk: sampling.Interpolation, options: ImageSamplingOptions) -> dict[str, Any]:
@@ -183,11 +191,10 @@ class ImageGeneration(AdversarialTask):
         }
 
     def _project(self, image: Tensor, options: ImageSamplingOptions) -> dict[str, Any]:
-        device = next(self.model.parameters()).device
-        target = self.preprocessor.normalise(image.to(device))
+        target = self.preprocessor.normalise(image.to(self.device))
         tried = self._classes([0], options.label) if options.label else list(range(len(self.labels)))
         frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        with inference_mode(self.model), torch.enable_grad():
+        with torch.enable_grad():
             for parameter in frozen:
                 parameter.requires_grad_(False)
             try:
@@ -219,28 +226,26 @@ class ImageGeneration(AdversarialTask):
             raise UnknownName("class", label, self.labels)
         return [self.labels.index(label)] * len(seeds) if label else [seed % len(self.labels) for seed in seeds]
 
-    def _right(self, images: Tensor, labels: Sequence[int]) -> list[bool]:
+    def _looked_at(self, images: Tensor, labels: Sequence[int]) -> tuple[list[Tensor], list[bool]]:
+        """The features of generated images, uint8 (B, C, S, S), and whether each shows its class, where that can be told."""
+        features = list(self.judge.features(images))
+        if not self.judges_classes:
+            return features, []
         seen = self.judge.classify(images)
-        return [name == self.labels[number] for name, number in zip(seen, labels, strict=True)]
+        return features, [name == self.labels[number] for name, number in zip(seen, labels, strict=True)]
 
     def _compared(self, parts: Iterable[tuple[Tensor, list[int]]], real: Sequence[Any]) -> dict[str, float]:
         """Metrics of images as if they were generated, beside real ones."""
         with inference_mode(self.model):
-            seen = self._looked_at(self._real_parts(real))
-            return self.summarize({**self._looked_at(parts), "real": seen["made"]})
-
-    def _looked_at(self, parts: Iterable[tuple[Tensor, list[int]]]) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {"made": []}
-        for images, labels in parts:
-            found["made"] += list(self.judge.features(images))
-            if self.judges_classes:
-                found.setdefault("right", []).extend(self._right(images, labels))
-        return found
+            seen = [row for images, _ in self._real_parts(real) for row in self.judge.features(images)]
+            looked = [self._looked_at(images, labels) for images, labels in parts]
+            made, right = (list(chain(*found)) for found in zip(*looked, strict=True))
+            return self.summarize(GenerationResult(real=seen, made=made, right=right))
 
     def _real_parts(self, samples: Sequence[Any]) -> Iterator[tuple[Tensor, list[int]]]:
         """Real images (B, C, S, S), uint8, and their classes, some at a time."""
-        for start in range(0, len(samples), _SERVED):
-            some = samples[start : start + _SERVED]
+        for start in range(0, len(samples), self.together):
+            some = samples[start : start + self.together]
             labels: list[int] = []
             if self.labels:
                 labels += label_numbers([sample.label for sample in some], self.labels).tolist()
@@ -253,8 +258,10 @@ class ImageGeneration(AdversarialTask):
             torch.manual_seed(0)
             generator: nn.Module = self._fresh().eval().get_submodule("generator")
         for number, (_, labels) in enumerate(self._real_parts(samples)):
-            count = min(_SERVED, len(samples) - number * _SERVED)
-            latents = sampling.seeded_latents(range(number * _SERVED, number * _SERVED + count), self.model.latent_dim)
+            count = min(self.together, len(samples) - number * self.together)
+            latents = sampling.seeded_latents(
+                range(number * self.together, number * self.together + count), self.model.latent_dim
+            )
             made = generator(latents, torch.tensor(labels) if labels else None)
             yield self.preprocessor.denormalise(made), labels
 

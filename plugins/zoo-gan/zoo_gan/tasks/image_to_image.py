@@ -6,13 +6,15 @@ Paper: Isola et al., Image-to-Image Translation with Conditional Adversarial Net
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, Dataset, File, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import Batch, Dataset, EvaluationResult, File, SampleKey, TaskContext
+from zoo_core.data import even_places
 from zoo_gan.configs.tasks import TranslationConfig, TranslationOptions
 from zoo_gan.evaluation import scores
 from zoo_gan.images import plots
@@ -21,9 +23,19 @@ from zoo_gan.tasks.adversarial import AdversarialTask
 
 SHOWN = 8
 """Images that an evaluation shows, each as condition, translation and original."""
-_SERVED = 32
 _LUMINANCE = (0.299, 0.587, 0.114)
 """ITU-R 601 weights of red, green and blue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationResult(EvaluationResult):
+    """Sums over images of two differences, and images to show."""
+
+    count: Tensor
+    l1: Tensor
+    feature_distance: Tensor
+    rows: list[list[plots.Pixels]]
+    """Condition, translation and original."""
 
 
 class ImageToImage(AdversarialTask):
@@ -68,53 +80,44 @@ class ImageToImage(AdversarialTask):
         """The mean absolute difference of each pair times its strength, summed over pairs: equation 3."""
         return self.config.l1 * (made.float() - real).abs().flatten(1).mean(1).sum()
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranslationResult:
         """Sums over images of both differences, and the images to show."""
         real, condition = self.real_samples(batch), self.condition(batch)
         made = modules["generator"](condition, None).float().clamp(-1, 1)
-        shown = batch["shown"]
-        rows = [self._pixels(part[shown]) for part in (condition, made, real)]
-        return {**self._differences(made, real), "rows": [list(row) for row in zip(*rows, strict=True)]}
+        rows = [self._pixels(part[batch["shown"]]) for part in (condition, made, real)]
+        return TranslationResult(**self._differences(made, real), rows=[list(row) for row in zip(*rows, strict=True)])
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: TranslationResult) -> dict[str, float]:
         """`l1`, in units of the pixels' range, and `feature_distance`, both means over images."""
-        count, l1, far = (gathered[name] for name in ("count", "l1", "feature_distance"))
-        assert isinstance(count, Tensor) and isinstance(l1, Tensor) and isinstance(far, Tensor)
-        return {"l1": float(l1 / count), "feature_distance": float(far / count)}
+        far = float(result.feature_distance / result.count)
+        return {"l1": float(result.l1 / result.count), "feature_distance": far}
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Giving the condition back."""
         total: dict[str, Tensor] = {}
         dataset = self.dataset(test, train=False)
-        for start in range(0, len(dataset), _SERVED):
-            places = range(start, min(start + _SERVED, len(dataset)))
+        for start in range(0, len(dataset), self.together):
+            places = range(start, min(start + self.together, len(dataset)))
             batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
             for name, value in self._differences(self.condition(batch), self.real_samples(batch)).items():
                 total[name] = total.get(name, torch.zeros(())) + value
-        return {"copying the input": self.summarize(dict(total))}
+        return {"copying the input": self.summarize(TranslationResult(**total, rows=[]))}
 
-    def predict(self, inputs: Sequence[Any], options: TranslationOptions) -> list[dict[str, Any]]:
-        """The translation of each image, as a PNG. Raises `DataError` for an input that is no image."""
-        answers: list[dict[str, Any]] = []
-        device = next(self.model.parameters()).device
-        for start in range(0, len(inputs), _SERVED):
-            items = enumerate(inputs[start : start + _SERVED], start)
-            images = torch.stack([self.preprocessor.read(item, number) for number, item in items]).to(device)
-            given = self.preprocessor.normalise(images)
-            if options.condition != "given":
-                given = condition_of(given, options.condition)
-            with inference_mode(self.model):
-                made = self.model.generator(given, None)
-            answers += [{"image": File(".png", plots.png(pixels))} for pixels in self._pixels(made)]
-        return answers
+    def read(self, item: Any, number: int, options: TranslationOptions) -> Tensor:
+        """An image, uint8 (C, S, S). Raises `DataError` for an input that is none."""
+        return self.preprocessor.read(item, number)
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def answer(self, inputs: Sequence[Tensor], options: TranslationOptions) -> list[dict[str, Any]]:
+        """The translation of each image, as a PNG."""
+        given = self.preprocessor.normalise(torch.stack(list(inputs)).to(self.device))
+        if options.condition != "given":
+            given = condition_of(given, options.condition)
+        made = self.model.generator(given, None)
+        return [{"image": File(".png", plots.png(pixels))} for pixels in self._pixels(made)]
+
+    def artifacts(self, modules: Mapping[str, nn.Module], result: TranslationResult) -> dict[str, bytes]:
         """`translations.png`: a row an image: what was given, what was made of it, and the original."""
-        rows = gathered["rows"]
-        assert isinstance(rows, list)
-        return {"translations.png": plots.grid([image for row in rows[:SHOWN] for image in row], columns=3)}
+        return {"translations.png": plots.grid([image for row in result.rows[:SHOWN] for image in row], columns=3)}
 
     def _differences(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
         # Half, because pixels run over two units.
@@ -137,8 +140,7 @@ class Originals(Dataset):
         self.samples = samples
         self.reader = reader
         self.flip = flip
-        count = min(SHOWN, len(samples))
-        self.shown = frozenset(place * len(samples) // count for place in range(count))
+        self.shown = frozenset(even_places(len(samples), SHOWN))
 
     def __len__(self) -> int:
         return len(self.samples)

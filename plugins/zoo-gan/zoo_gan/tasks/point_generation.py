@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,31 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Batch, Dataset, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import Batch, Dataset, EvaluationResult, SampleKey, TaskContext
 from zoo_gan.configs.tasks import AdversarialConfig, SamplingOptions
 from zoo_gan.datasets.points import judge
-from zoo_gan.sampling import numbered, seeded_latents
+from zoo_gan.sampling import seed_of, seeded_latents
 from zoo_gan.tasks.adversarial import AdversarialTask
+
+Points = np.ndarray[Any, np.dtype[np.float64]]
 
 SCALE = 4.0
 """The coordinates are divided by it, so that networks see values of about 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointResult(EvaluationResult):
+    """Points, two coordinates each."""
+
+    made: list[list[float]]
+    real: list[list[float]]
 
 
 class PointGeneration(AdversarialTask):
     """The task on the 25 Gaussians and on the spiral."""
 
     monitor = ("high_quality", "max")
+    together = 4096
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
         """Raises `UsageError` for augmentation, which is for images."""
@@ -41,43 +53,47 @@ class PointGeneration(AdversarialTask):
         points: Tensor = batch["points"]
         return points
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> PointResult:
         """As many generated points as there are real ones."""
         made = modules["generator"](batch["latents"], None)
-        return {"made": (made * SCALE).tolist(), "real": (batch["points"] * SCALE).tolist()}
+        return PointResult(made=(made * SCALE).tolist(), real=(batch["points"] * SCALE).tolist())
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: PointResult) -> dict[str, float]:
         """Share of generated points near the density, and share of its modes that were found."""
-        return judge(self.shape(gathered), np.asarray(gathered["made"], dtype=np.float64).reshape(-1, 2))
-
-    def shape(self, gathered: Mapping[str, Tensor | list[Any]]) -> str:
-        """Which density the real points come from: only the Gaussians have points near the origin and at its corners."""
-        real = np.asarray(gathered["real"], dtype=np.float64).reshape(-1, 2)
-        scores = {shape: judge(shape, real)["high_quality"] for shape in ("gaussians", "swiss-roll")}
-        return max(scores, key=lambda name: scores[name])
+        return judge(_shape(_array(result.real)), _array(result.made))
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Real points, the most that can be reached, and points of one Gaussian fitted to the training split."""
         real = np.asarray(test, dtype=np.float64)
-        shape = self.shape({"real": real.tolist()})
+        shape = _shape(real)
         seen = np.asarray(train, dtype=np.float64)
         random = np.random.Generator(np.random.Philox(0))
         fitted = random.multivariate_normal(seen.mean(0), np.cov(seen.T), size=len(real))
         return {"real points": judge(shape, real), "one Gaussian": judge(shape, fitted)}
 
-    def predict(self, inputs: Sequence[Any], options: SamplingOptions) -> list[dict[str, Any]]:
-        """The point of each number: `x` and `y`. Raises `UsageError` for what is no number."""
-        latents = seeded_latents(numbered(inputs, options.seed), self.model.latent_dim)
-        with inference_mode(self.model):
-            made = self.model.generator(latents.to(next(self.model.parameters()).device), None) * SCALE
-        return [{"x": x, "y": y} for x, y in made.tolist()]
+    def read(self, item: Any, number: int, options: SamplingOptions) -> int:
+        """The seed of a point. Raises `DataError` for what is no number."""
+        return seed_of(item, options.seed, number)
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def answer(self, inputs: Sequence[int], options: SamplingOptions) -> list[dict[str, Any]]:
+        """The point of each number: `x` and `y`."""
+        latents = seeded_latents(inputs, self.model.latent_dim).to(self.device)
+        return [{"x": x, "y": y} for x, y in (self.model.generator(latents, None) * SCALE).tolist()]
+
+    def artifacts(self, modules: Mapping[str, nn.Module], result: PointResult) -> dict[str, bytes]:
         """`points.png`: generated points over real ones."""
-        real, made = (np.asarray(gathered[name], dtype=np.float64).reshape(-1, 2) for name in ("real", "made"))
-        return {"points.png": scatter(real, made)}
+        return {"points.png": scatter(_array(result.real), _array(result.made))}
+
+
+def _array(points: Sequence[Sequence[float]]) -> Points:
+    """(N, 2)."""
+    return np.asarray(points, dtype=np.float64).reshape(-1, 2)
+
+
+def _shape(real: Points) -> str:
+    """Which density real points come from: only the Gaussians have points near the origin and at its corners."""
+    scores = {shape: judge(shape, real)["high_quality"] for shape in ("gaussians", "swiss-roll")}
+    return max(scores, key=lambda name: scores[name])
 
 
 class PlanePoints(Dataset):

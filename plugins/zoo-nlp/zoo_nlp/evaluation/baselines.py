@@ -1,9 +1,8 @@
-"""Baselines without a neural network: majority class, TF-IDF with logistic regression, n-grams, copying, a dictionary."""
+"""Baselines without a neural network: TF-IDF with logistic regression, n-grams, copying, a dictionary."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import DataError
+from zoo_core.tasks import label_scores
 from zoo_nlp.datasets.samples import LabelledText, TextPair
 from zoo_nlp.evaluation import metrics
 
@@ -18,13 +18,6 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def majority(train: Sequence[LabelledText], test: Sequence[LabelledText], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy and macro F1 of always giving the most frequent training label; of equals the first in `labels`."""
-    counts = Counter(sample.label for sample in train)
-    favourite = max(labels, key=lambda label: counts[label])
-    return _scores([sample.label for sample in test], [favourite] * len(test), labels)
 
 
 def tfidf_logistic_regression(
@@ -55,9 +48,9 @@ def tfidf_logistic_regression(
     probabilities = np.full((len(test), len(labels)), 1e-12)
     probabilities[:, model.classes_] = seen
     truth = np.array([labels.index(sample.label) for sample in test])
-    found = [labels[number] for number in probabilities.argmax(axis=1)]
     losses = -np.log(np.maximum(probabilities[np.arange(len(test)), truth], 1e-12))
-    return {**_scores([sample.label for sample in test], found, labels), "log_loss": float(losses.mean())}
+    figures = label_scores([sample.label for sample in test], probabilities.argmax(axis=1), labels)
+    return {**figures, "log_loss": float(losses.mean())}
 
 
 def _accuracy_held_out(features: Any, given: Integers, tuning: npt.NDArray[np.bool_], strength: float) -> float:
@@ -67,13 +60,6 @@ def _accuracy_held_out(features: Any, given: Integers, tuning: npt.NDArray[np.bo
         return 0.0
     model = LogisticRegression(C=strength, max_iter=1000).fit(features[~tuning], given[~tuning])
     return float(model.score(features[tuning], given[tuning]))
-
-
-def _scores(truth: Sequence[str], found: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
-    right = Counter(label for label, other in zip(truth, found, strict=True) if label == other)
-    due, given = Counter(truth), Counter(found)
-    f1 = [2 * right[label] / (due[label] + given[label]) if due[label] + given[label] else 0.0 for label in labels]
-    return {"accuracy": sum(right.values()) / len(truth), "macro_f1": sum(f1) / len(labels)}
 
 
 def ngram_losses(train_ids: Integers, valid_ids: Integers, vocab_size: int) -> dict[str, float]:

@@ -25,6 +25,11 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
+def loss_and_perplexity(loss: float) -> dict[str, float]:
+    """`loss`, a mean in nats, and `perplexity`."""
+    return {"loss": loss, "perplexity": perplexity(loss)}
+
+
 def translation(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Corpus BLEU (Papineni et al., 2002) and chrF (Popović, 2015), 0 to 100, as sacrebleu computes them.
 

@@ -1,22 +1,19 @@
-"""What text tasks share: length limits, padding, packed blocks, and serving a model."""
+"""What text tasks share: length limits, padding and packed blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Dataset, SampleKey, Task, TaskContext, inference_mode
+from zoo_core.contract import Batch, Dataset, SampleKey, Task, TaskContext
 from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
-
-SERVED = 32
-"""Inputs that a prediction computes at a time."""
 
 
 class TextTask(Task):
@@ -33,34 +30,30 @@ class TextTask(Task):
         self.limit = min(context.preprocessor.max_length, longest or context.preprocessor.max_length)
         """Most tokens of a sample: what the tokenizer was set to, or less where the model has fewer positions."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Ids of texts as the model reads them, cut to its length."""
+        return self.preprocessor.encode(texts, self.limit)
+
+    def read(self, item: Any, number: int, options: Any) -> Any:
+        """Ids (T,) of a raw input. Raises `DataError` for one longer than the model reads, unless it may be cut."""
+        tokens = self.encode([text_of(item, number)])
+        if len(tokens.cut()) and not options.truncate:
+            raise too_long(number, int(tokens.whole[0]), self.limit)
+        return tokens.row(0)
+
+    def batch_of(self, inputs: Sequence[Ids]) -> dict[str, Tensor]:
+        """`input_ids` and `attention_mask` (B, T) of rows of ids."""
+        ids, mask = pad(inputs, self.preprocessor.special_id("pad"))
+        return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model gives for each label of each text, (B, C)."""
+        return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits  # type: ignore[no-any-return]
 
 
-def refuse_long(tokens: Tokens, limit: int, truncate: bool) -> None:
-    """Raise `DataError` for the first input that was cut, unless the user allowed it."""
-    cut = tokens.cut()
-    if len(cut) and not truncate:
-        length = int(tokens.whole[cut[0]])
-        raise too_long(int(cut[0]), length, limit)
-
-
-def text_logits(task: TextTask, inputs: Sequence[Any], *, truncate: bool) -> Iterator[Tensor]:
-    """What a model gives for each label of each raw input, (C,) in single precision.
-
-    Raises `DataError` for an input longer than the model reads.
-    """
-    texts = [text_of(item, number) for number, item in enumerate(inputs)]
-    tokens = task.preprocessor.encode(texts, task.limit)
-    refuse_long(tokens, task.limit, truncate)
-    for start in range(0, len(inputs), SERVED):
-        rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
-        ids, mask = pad(rows, task.preprocessor.special_id("pad"))
-        with inference_mode(task.model):
-            output = task.model(input_ids=ids.to(task.device), attention_mask=mask.to(task.device))
-        yield from output.logits.float().cpu()
+def texts_of(samples: Sequence[Any]) -> list[str]:
+    """The texts of raw samples. Raises `DataError` naming the first that has none."""
+    return [text_of(sample, number) for number, sample in enumerate(samples)]
 
 
 def too_long(number: int, length: int, limit: int) -> DataError:

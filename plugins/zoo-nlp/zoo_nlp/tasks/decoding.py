@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo_core.contract import inference_mode
 from zoo_nlp.configs.models import TextGenerationOptions
 from zoo_nlp.preprocessor import TextPreprocessor
 
@@ -25,27 +27,22 @@ def cache_argument(model: nn.Module) -> str:
 
 def causal(model: nn.Module) -> Forward:
     """The next token's scores of a causal language model, which remembers what it read."""
-    cache, name = None, cache_argument(model)
-
-    def forward(tokens: Tensor) -> Tensor:
-        nonlocal cache
-        output = model(input_ids=tokens, use_cache=True, logits_to_keep=1, **{name: cache})
-        cache = getattr(output, name)
-        return output.logits[:, -1].float()  # type: ignore[no-any-return]
-
-    return forward
+    return _remembering(model, lambda tokens: {"input_ids": tokens, "logits_to_keep": 1})
 
 
 def encoder_decoder(model: nn.Module, source: Tensor, mask: Tensor) -> Forward:
     """The next token's scores of an encoder–decoder that has read `source` (R, S), real where the mask is 1."""
     encoded = model.get_encoder()(input_ids=source, attention_mask=mask)  # type: ignore[operator]
+    read = {"encoder_outputs": encoded, "attention_mask": mask}
+    return _remembering(model, lambda tokens: {**read, "decoder_input_ids": tokens})
+
+
+def _remembering(model: nn.Module, arguments: Callable[[Tensor], dict[str, Any]]) -> Forward:
     cache, name = None, cache_argument(model)
 
     def forward(tokens: Tensor) -> Tensor:
         nonlocal cache
-        output = model(
-            encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=tokens, use_cache=True, **{name: cache}
-        )
+        output = model(**arguments(tokens), use_cache=True, **{name: cache})
         cache = getattr(output, name)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
 
@@ -123,6 +120,27 @@ def generate(
         yield pieces
         if all(writer.ended for writer in writers):
             return
+
+
+def written(pieces: Iterator[list[str]], rows: int) -> list[str]:
+    """The texts of so many rows, of their pieces."""
+    texts = [""] * rows
+    for step in pieces:
+        texts = [text + piece for text, piece in zip(texts, step, strict=True)]
+    return texts
+
+
+def streamed(model: nn.Module, begin: Callable[[], Iterator[list[str]]]) -> Iterator[str]:
+    """The first row's pieces as they come. The caller's code runs between them and meets the model as it left it."""
+    with inference_mode(model):
+        pieces = begin()
+    while True:
+        with inference_mode(model):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        if piece[0]:
+            yield piece[0]
 
 
 def sample_next_token(scores: Tensor, seen: Tensor, uniform: Tensor, options: TextGenerationOptions) -> Tensor:

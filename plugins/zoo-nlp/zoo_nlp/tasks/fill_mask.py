@@ -6,6 +6,8 @@ Paper: Devlin et al., BERT, NAACL 2019, arXiv 1810.04805, section 3.1, task 1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.tasks import LossResult
 from zoo_nlp.configs.models import FillMaskConfig, FillMaskOptions
 from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Ids
-from zoo_nlp.tasks.common import SERVED, PackedBlocks, TextTask, pad, too_long
+from zoo_nlp.tasks.common import PackedBlocks, TextTask, texts_of, too_long
 
 _MASKED, _RANDOM = 0.8, 0.9
 """Of the chosen tokens, 80 % are masked, 10 % replaced and 10 % kept."""
@@ -38,6 +41,14 @@ class Masked(NamedTuple):
     """(M,) what stood there; -100 where a special token had to be chosen."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class MaskedResult(LossResult):
+    """The loss of hidden tokens, and how many were found."""
+
+    correct: Tensor
+    """0-d."""
+
+
 class FillMask(TextTask):
     """The masked language model's task."""
 
@@ -51,7 +62,7 @@ class FillMask(TextTask):
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> PackedBlocks:
         """Blocks of the model's length, documents joined by the separator. Raises `DataError` for what isn't text."""
-        flat = self.preprocessor.pack([text_of(sample, number) for number, sample in enumerate(samples)])
+        flat = self.preprocessor.pack(texts_of(samples))
         kind = FramedBlocks if train else MaskedBlocks
         return kind(flat, length=self.limit, before=self.preprocessor.before, after=self.preprocessor.after)
 
@@ -62,52 +73,37 @@ class FillMask(TextTask):
         loss, _, masked = self._predict_masked(modules["model"], ids, scores, fates)
         return StepOutput(loss, (masked.targets != _IGNORED).sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> MaskedResult:
         """Sums over the hidden tokens, which are the same in every evaluation."""
         loss, logits, masked = self._predict_masked(
             modules["model"], batch["input_ids"], batch["scores"], batch["fates"]
         )
         correct = (logits.argmax(-1) == masked.targets).sum()
-        return {"loss": loss, "correct": correct, "weight": (masked.targets != _IGNORED).sum()}
+        return MaskedResult(loss=loss, weight=(masked.targets != _IGNORED).sum(), correct=correct)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: MaskedResult) -> dict[str, float]:
         """Mean loss in nats, its perplexity, and the share of hidden tokens that were found."""
-        sums = {name: float(value) for name, value in gathered.items() if isinstance(value, Tensor)}
-        loss = sums["loss"] / sums["weight"]
-        accuracy = sums["correct"] / sums["weight"]
-        return {"loss": loss, "perplexity": metrics.perplexity(loss), "accuracy": accuracy}
+        found = {"accuracy": float(result.correct) / float(result.weight)}
+        return {**metrics.loss_and_perplexity(result.mean_loss), **found}
 
-    def predict(self, inputs: Sequence[Any], options: FillMaskOptions) -> list[dict[str, Any]]:
-        """The likeliest tokens of every mask, and the text with the first of them filled in.
-
-        Raises `DataError` for an input without a mask or longer than the model reads.
-        """
-        texts = [text_of(item, number) for number, item in enumerate(inputs)]
-        rows = [self._with_masks(text, number, options) for number, text in enumerate(texts)]
-        answers: list[dict[str, Any]] = []
-        with inference_mode(self.model):
-            for start in range(0, len(rows), SERVED):
-                ids, mask = pad(rows[start : start + SERVED], self.preprocessor.special_id("pad"))
-                ids, mask = ids.to(self.device), mask.to(self.device)
-                places = (ids == self.mask_id).flatten().nonzero().squeeze(1)
-                logits = self.model(input_ids=ids, attention_mask=mask, places=places).logits
-                best = logits.float().softmax(-1).topk(min(options.top_k, logits.shape[-1]))
-                counts = (ids == self.mask_id).sum(1).tolist()
-                found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-                for text, count in zip(texts[start : start + SERVED], counts, strict=True):
-                    answers.append(self._answer(text, [next(found) for _ in range(count)]))
-        return answers
+    def answer(self, inputs: Sequence[Any], options: FillMaskOptions) -> list[dict[str, Any]]:
+        """The likeliest tokens of every mask, and the text with the first of them filled in."""
+        batch = self.batch_of([row for _, row in inputs])
+        masks = batch["input_ids"] == self.mask_id
+        logits = self.model(**batch, places=masks.flatten().nonzero().squeeze(1)).logits
+        best = logits.float().softmax(-1).topk(min(options.top_k, logits.shape[-1]))
+        found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        counts = masks.sum(1).tolist()
+        return [self._filled(text, list(islice(found, count))) for (text, _), count in zip(inputs, counts, strict=True)]
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """The loss of always predicting tokens by their frequency."""
         from zoo_nlp.evaluation.baselines import ngram_losses
 
-        known, new = (
-            self.preprocessor.encode_plain([text_of(sample, number) for number, sample in enumerate(part)]).flat
-            for part in (train, test)
-        )
-        loss = ngram_losses(known.astype(np.int64), new.astype(np.int64), self.preprocessor.vocab_size)["unigram"]
-        return {"unigram": {"loss": loss, "perplexity": metrics.perplexity(loss)}}
+        known, new = (self.preprocessor.encode_plain(texts_of(part)).flat.astype(np.int64) for part in (train, test))
+        return {
+            "unigram": metrics.loss_and_perplexity(ngram_losses(known, new, self.preprocessor.vocab_size)["unigram"])
+        }
 
     def _predict_masked(
         self, model: nn.Module, ids: Tensor, scores: Tensor, fates: Tensor
@@ -127,7 +123,9 @@ class FillMask(TextTask):
         loss = F.cross_entropy(logits, masked.targets, ignore_index=_IGNORED, reduction="sum")
         return loss, logits, masked
 
-    def _with_masks(self, text: str, number: int, options: FillMaskOptions) -> Ids:
+    def read(self, item: Any, number: int, options: FillMaskOptions) -> tuple[str, Ids]:
+        """A text and its ids. Raises `DataError` for one without a mask or longer than the model reads."""
+        text = text_of(item, number)
         token = self.preprocessor.special["mask"]
         # Only here does the word for the mask mean the mask; elsewhere text is text.
         pieces = self.preprocessor.encode_plain(text.split(token))
@@ -143,9 +141,9 @@ class FillMask(TextTask):
             row = row[: self.limit - len(self.preprocessor.after)] + self.preprocessor.after
             if self.mask_id not in row:
                 raise DataError(f"input {number + 1} has no {token} among its first {self.limit} tokens")
-        return np.asarray(row)
+        return text, np.asarray(row)
 
-    def _answer(self, text: str, found: list[tuple[list[float], list[int]]]) -> dict[str, Any]:
+    def _filled(self, text: str, found: list[tuple[list[float], list[int]]]) -> dict[str, Any]:
         candidates = [
             [
                 {"token": self.preprocessor.token(token), "probability": p}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -16,13 +17,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput, inference_mode
+from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput
+from zoo_core.tasks import LossResult
 from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
-from zoo_nlp.datasets.samples import TextPair, text_of
+from zoo_nlp.datasets.samples import TextPair
 from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Tokens
-from zoo_nlp.tasks.common import SERVED, TextTask, cut_notices, pad, refuse_long
-from zoo_nlp.tasks.decoding import GREEDY, EndOfRows, StreamingDetokenizer, encoder_decoder, generate
+from zoo_nlp.tasks.common import TextTask, cut_notices, pad
+from zoo_nlp.tasks.decoding import (
+    GREEDY,
+    EndOfRows,
+    StreamingDetokenizer,
+    encoder_decoder,
+    generate,
+    streamed,
+    written,
+)
 
 DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {
     **dict.fromkeys(("loss", "perplexity"), "min"),
@@ -32,6 +42,15 @@ DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {
 _IGNORED = -100
 _SHOWN = 20
 """Generated samples that an evaluation keeps to look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenResult(LossResult):
+    """The loss of all pairs, and what the model writes for some of them."""
+
+    sources: list[str]
+    expected: list[str]
+    found: list[str]
 
 
 class TextToText(TextTask):
@@ -45,8 +64,7 @@ class TextToText(TextTask):
         for number, sample in enumerate(samples):
             if not isinstance(sample, TextPair):
                 raise DataError(f"sample {number + 1}: expected a pair of texts, found {type(sample).__name__}")
-        sources = self.preprocessor.encode_ended([pair.source for pair in samples], self.limit)
-        targets = self.preprocessor.encode_ended([pair.target for pair in samples], self.limit)
+        sources, targets = (self.encode([getattr(pair, side) for pair in samples]) for side in ("source", "target"))
         generated = 0 if train else min(self.config.generate_samples, len(samples))
         return Pairs(samples, sources, targets, self.preprocessor.special_id("pad"), generated)
 
@@ -55,40 +73,30 @@ class TextToText(TextTask):
         loss = self._loss(modules["model"], batch, self.config.label_smoothing)
         return StepOutput(loss, (batch["labels"] != _IGNORED).sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> WrittenResult:
         """Sum of the losses without smoothing, and what the model writes for the chosen samples."""
         model = modules["model"]
-        parts: dict[str, Tensor | list[Any]] = {
-            "loss": self._loss(model, batch, 0.0),
-            "weight": (batch["labels"] != _IGNORED).sum(),
-        }
         chosen = [row for row, pair in enumerate(batch["pairs"]) if pair]
         pairs = [batch["pairs"][row] for row in chosen]
-        found: list[str] = []
+        loss, found = self._loss(model, batch, 0.0), []
         if chosen:
             found = self._write_all(model, batch["input_ids"][chosen], batch["attention_mask"][chosen], self._options())
-        return {
-            **parts,
-            "sources": [source for source, _ in pairs],
-            "expected": [target for _, target in pairs],
-            "found": found,
-        }
+        return WrittenResult(
+            loss=loss,
+            weight=(batch["labels"] != _IGNORED).sum(),
+            sources=[source for source, _ in pairs],
+            expected=[target for _, target in pairs],
+            found=found,
+        )
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: WrittenResult) -> dict[str, float]:
         """Mean loss in nats per token, its perplexity, and the task's scores of the generated texts."""
-        loss, weight = gathered["loss"], gathered["weight"]
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        mean = float(loss) / float(weight)
-        figures = {"loss": mean, "perplexity": metrics.perplexity(mean)}
-        if gathered["found"]:
-            figures |= self.scores(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
-        return figures
+        scores = self.scores(result.found, result.expected) if result.found else {}
+        return {**metrics.loss_and_perplexity(result.mean_loss), **scores}
 
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
+    def intervals(self, result: WrittenResult) -> Mapping[str, tuple[float, float]]:
         """Those of the scores of generated texts, over texts."""
-        if not gathered["found"]:
-            return {}
-        return self.score_intervals(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
+        return self.score_intervals(result.found, result.expected) if result.found else {}
 
     @abstractmethod
     def scores(self, found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
@@ -98,15 +106,10 @@ class TextToText(TextTask):
         """Intervals of the scores, of those that have one."""
         return {}
 
-    def predict(self, inputs: Sequence[Any], options: TextToTextOptions) -> list[dict[str, Any]]:
-        """What the model makes of each input. Raises `DataError` for an input longer than the model reads."""
-        tokens = self._encode(inputs, options)
-        texts: list[str] = []
-        with inference_mode(self.model):
-            for start in range(0, len(inputs), SERVED):
-                rows = [tokens.row(index) for index in range(start, min(start + SERVED, len(inputs)))]
-                ids, mask = pad(rows, self.preprocessor.special_id("pad"))
-                texts += self._write_all(self.model, ids.to(self.device), mask.to(self.device), options)
+    def answer(self, inputs: Sequence[Any], options: TextToTextOptions) -> list[dict[str, Any]]:
+        """What the model makes of each input."""
+        batch = self.batch_of(inputs)
+        texts = self._write_all(self.model, batch["input_ids"], batch["attention_mask"], options)
         return [{"text": text} for text in texts]
 
     def stream(self, item: Any, options: TextToTextOptions) -> Iterator[str]:
@@ -114,25 +117,19 @@ class TextToText(TextTask):
         if options.beams > 1:
             yield self.predict([item], options)[0]["text"]
             return
-        ids, mask = pad([self._encode([item], options).row(0)], self.preprocessor.special_id("pad"))
-        with inference_mode(self.model):
-            pieces = self._greedy(self.model, ids.to(self.device), mask.to(self.device), options)
-        while True:
-            # The caller's code runs between the pieces: it must meet the model as it left it.
-            with inference_mode(self.model):
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            if piece[0]:
-                yield piece[0]
+        batch = self.batch_of([self.read(item, 0, options)])
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        yield from streamed(self.model, lambda: self._greedy(self.model, ids, mask, options))
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: WrittenResult) -> dict[str, bytes]:
         """`samples.txt`: sources, what was expected and what was found."""
-        rows = list(zip(*(cast("list[str]", gathered[key]) for key in ("sources", "expected", "found")), strict=True))
-        parts = [f"source:   {source}\nexpected: {due}\nfound:    {found}\n" for source, due, found in rows[:_SHOWN]]
+        rows = list(zip(result.sources, result.expected, result.found, strict=True))[:_SHOWN]
+        parts = [f"source:   {source}\nexpected: {due}\nfound:    {found}\n" for source, due, found in rows]
         return {"samples.txt": "\n".join(parts).encode()} if parts else {}
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Ids of texts, ended and cut to the model's length."""
+        return self.preprocessor.encode_ended(texts, self.limit)
 
     def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
         logits = model(
@@ -149,19 +146,10 @@ class TextToText(TextTask):
     def _options(self) -> TextToTextOptions:
         return TextToTextOptions(beams=self.config.beams)
 
-    def _encode(self, inputs: Sequence[Any], options: TextToTextOptions) -> Tokens:
-        texts = [text_of(item, number) for number, item in enumerate(inputs)]
-        tokens = self.preprocessor.encode_ended(texts, self.limit)
-        refuse_long(tokens, self.limit, options.truncate)
-        return tokens
-
     def _write_all(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> list[str]:
         if options.beams > 1:
             return self._beam_search(model, ids, mask, options)
-        texts = [""] * len(ids)
-        for pieces in self._greedy(model, ids, mask, options):
-            texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
-        return texts
+        return written(self._greedy(model, ids, mask, options), len(ids))
 
     def _greedy(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> Iterator[list[str]]:
         pad_id = self.preprocessor.special_id("pad")
@@ -178,7 +166,7 @@ class TextToText(TextTask):
     def _beam_search(self, model: nn.Module, ids: Tensor, mask: Tensor, options: TextToTextOptions) -> list[str]:
         pad_id = self.preprocessor.special_id("pad")
         limits = [self._most(int(length), options) for length in mask.sum(1).tolist()]
-        written = model.generate(  # type: ignore[operator]
+        best = model.generate(  # type: ignore[operator]
             input_ids=ids,
             attention_mask=mask,
             num_beams=options.beams,
@@ -192,7 +180,7 @@ class TextToText(TextTask):
             pad_token_id=pad_id,
             eos_token_id=self.preprocessor.separator_id(),
         )
-        return [self.preprocessor.decode(row) for row in written.tolist()]
+        return [self.preprocessor.decode(row) for row in best.tolist()]
 
     def _most(self, length: int, options: TextToTextOptions) -> int:
         # Untrained models never end by themselves; no honest translation is twice as long as its source.

@@ -44,6 +44,10 @@ class VerificationMetrics(NamedTuple):
     eer_score: float
     dcf_score: float
 
+    def rates(self) -> dict[str, float]:
+        """The metrics, without the scores to decide at."""
+        return {"eer": self.eer, "min_dcf": self.min_dcf, "auc": self.auc}
+
 
 def draw_trials(voices: Sequence[str], groups: Sequence[str], most: int) -> Trials:
     """Every pair of recordings of one group; `most` of them, drawn evenly and always alike, where there are more.

@@ -29,6 +29,12 @@ class States(NamedTuple):
     """(B,) how many of them are of the recording, at least 1; the others stand for what it is padded with."""
 
 
+def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
+    """`samples` (B, N) float32 with zeros behind the shorter ones, and `lengths` (B,)."""
+    rows = [torch.from_numpy(waveform) for waveform in waveforms]
+    return {"samples": pad_sequence(rows, batch_first=True), "lengths": torch.tensor([len(row) for row in rows])}
+
+
 class Encoder(ABC):
     """How the encoder of a family is given recordings, and what its states mean.
 
@@ -93,9 +99,8 @@ class WaveformEncoder(Encoder):
         return lengths
 
     def collate(self, prepared: Sequence[Samples]) -> dict[str, Tensor]:
-        """`samples` (B, N) with zeros behind the shorter ones, and `lengths` (B,)."""
-        rows = [torch.from_numpy(waveform) for waveform in prepared]
-        return {"samples": pad_sequence(rows, batch_first=True), "lengths": torch.tensor([len(row) for row in rows])}
+        """As `padded`."""
+        return padded(prepared)
 
     def states(self, model: nn.Module, batch: Mapping[str, Any]) -> States:
         """Of the Transformer over the convolutions' frames, nothing hidden."""

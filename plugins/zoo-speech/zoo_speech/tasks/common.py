@@ -1,10 +1,10 @@
-"""What all speech tasks share: recordings as a data set, stretches for any encoder, and the figures of transcripts."""
+"""What all speech tasks share: recordings as a data set, and stretches for any encoder."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,22 +14,16 @@ from torch.utils.data import Subset
 
 from zoo_core import DataError, UsageError
 from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
-from zoo_core.tasks import interval_of_ratio, known_intervals
+from zoo_core.data import even_places
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.datasets.samples import Recording, sample_name
-from zoo_speech.evaluation.transcripts import without_needless_spaces, words_apart
-from zoo_speech.models.encoders import Encoder, encoder_of
+from zoo_speech.models.encoders import Encoder, encoder_of, padded
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor
 from zoo_speech.visualization import plots
 from zoo_speech.visualization.subtitles import cues, subtitles
 
-SERVED = 8
-"""Recordings that a prediction hears together."""
-DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {"wer": "min", "cer": "min", "loss": "min"}
-"""Which metrics of transcripts are better when there is less of them."""
-Counts = NDArray[np.int64]
 _PEAK = 0.9
 """Of full scale: the loudest sample of what is kept to be heard."""
 
@@ -37,6 +31,7 @@ _PEAK = 0.9
 class SpeechTask(Task):
     """A task on a model that hears."""
 
+    together = 8
     preprocessor: SpeechPreprocessor
 
     def __init__(self, config: Any, context: TaskContext) -> None:
@@ -45,16 +40,15 @@ class SpeechTask(Task):
         if not isinstance(context.preprocessor, SpeechPreprocessor):
             raise UsageError(f"{type(self).__name__} needs a model with a speech reader")
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
+    def read(self, item: Any, number: int, options: Any) -> Any:
+        """The waveform (N,) of a raw input. Raises `DataError` for what is no recording."""
+        return self.preprocessor.waveform(item, number)
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`heard.png` and `heard_1.wav` on: what the model is given of up to 4 recordings in the first epoch."""
         if not isinstance(dataset, Recordings):
             return {}
-        views = [self.view(dataset, SampleKey(0, 0, index)) for index in spread(len(dataset), plots.MOST)]
+        views = [self.view(dataset, SampleKey(0, 0, index)) for index in even_places(len(dataset), plots.MOST)]
         sounds = {f"heard_{number}.wav": _sound(view) for number, view in enumerate(views, start=1)}
         return {"heard.png": plots.recordings(views), **sounds}
 
@@ -151,12 +145,6 @@ class ChunkDataset(Recordings):
         """Words above the plot of a recording."""
 
 
-def spread(size: int, count: int) -> list[int]:
-    """At most `count` places, spread evenly over `size`."""
-    count = min(size, count)
-    return [place * size // count for place in range(count)]
-
-
 def subtitle_file(segments: Sequence[Segment], form: str) -> File:
     """Segments as a file of that format."""
     return File(f".{form}", subtitles(segments, form).encode())
@@ -170,12 +158,6 @@ def word_file(words: Sequence[Segment], form: str) -> File:
 def plot_file(view: View) -> File:
     """A plot of one recording."""
     return File(".png", plots.recordings([view]))
-
-
-def transcript_report(expected: Sequence[str], found: Sequence[str], *, most: int = 20) -> bytes:
-    """The first transcripts, what was due above what was found, as a file of text."""
-    rows = list(zip(expected, found, strict=True))[:most]
-    return "\n".join(f"expected: {due}\nfound:    {text}\n" for due, text in rows).encode()
 
 
 def filter_by_duration(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
@@ -205,15 +187,6 @@ def gaps_between(lengths: Any, longest: int) -> Any:
     return -(-np.maximum(0, lengths - longest) // longest)
 
 
-def padded(waveforms: Sequence[Samples]) -> dict[str, Tensor]:
-    """`samples` (B, N) float32 with zeros behind the shorter ones, and `lengths` (B,)."""
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    rows = torch.zeros(len(waveforms), int(lengths.max()))
-    for row, waveform in zip(rows, waveforms, strict=True):
-        row[: len(waveform)] = torch.from_numpy(waveform)
-    return {"samples": rows, "lengths": lengths}
-
-
 def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:
     """(B, size), true where a frame is hidden."""
     rows = torch.zeros(len(masks), size, dtype=torch.bool)
@@ -230,57 +203,6 @@ def transcript(sample: Any, number: int, reader: SpeechPreprocessor) -> str:
             f"{sample_name(sample, number)} has no transcript", hint="recognition learns from transcribed speech"
         )
     return reader.normalize_transcript(text)
-
-
-def word_errors(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
-    """`wer` and `cer`: edits of words and of characters, by those that were due, over all texts together; by jiwer.
-
-    A character of a script that is written without spaces counts as a word, and spaces beside it count for nothing.
-    References without a word count what was written for them as insertions. Raises `DataError` where nothing was due.
-    """
-    words, characters = _edits(found, expected)
-    return {
-        "wer": float(words[:, 0].sum() / words[:, 1].sum()),
-        "cer": float(characters[:, 0].sum() / characters[:, 1].sum()),
-    }
-
-
-def error_intervals(found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Bootstrap intervals over texts of what `word_errors` finds, where they can be told."""
-    if not any(expected):
-        return {}
-    edits = dict(zip(("wer", "cer"), _edits(found, expected), strict=True))
-    return known_intervals({name: interval_of_ratio(counts[:, 0], counts[:, 1]) for name, counts in edits.items()})
-
-
-def _edits(found: Sequence[str], expected: Sequence[str]) -> tuple[Counts, Counts]:
-    """Edits and what was due (N, 2) of every text, in words and in characters. Raises `DataError` where nothing was due."""
-    import jiwer
-
-    found, expected = ([words_apart(text) for text in texts] for texts in (found, expected))
-    if not any(expected):
-        raise DataError("the transcripts to compare with are empty")
-    pairs = [(text, other) for text, other in zip(expected, found, strict=True) if text]
-    spare = [other for text, other in zip(expected, found, strict=True) if not text]
-    joined = [[without_needless_spaces(text) for text in texts] for texts in zip(*pairs, strict=True)]
-    words = _aligned(jiwer.process_words([text for text, _ in pairs], [other for _, other in pairs]))
-    characters = _aligned(jiwer.process_characters(joined[0], joined[1]))
-    words += [(len(other.split()), 0) for other in spare]
-    characters += [(len(without_needless_spaces(other)), 0) for other in spare]
-    return np.array(words), np.array(characters)
-
-
-def _aligned(output: Any) -> list[tuple[int, int]]:
-    """Edits and units of the reference of every text that jiwer aligned."""
-    return [
-        (sum(_size(part) for part in parts if part.type != "equal"), len(reference))
-        for parts, reference in zip(output.alignments, output.references, strict=True)
-    ]
-
-
-def _size(part: Any) -> int:
-    """Edits in a stretch of an alignment; one of its sides is empty where units were left out or put in."""
-    return int(max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx))
 
 
 def _sound(view: View) -> bytes:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.data import even_places
 from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import Alignment, Segment, Track, View
 from zoo_speech.augment import WaveAugmentation
@@ -22,43 +23,27 @@ from zoo_speech.configs.tasks import CTCConfig, CTCOptions
 from zoo_speech.decoding.alignment import FrameTiming, align, frames_due, words
 from zoo_speech.decoding.ctc import Decode, decoder_of, greedy
 from zoo_speech.decoding.segmentation import split_at_silence
+from zoo_speech.models.encoders import padded
 from zoo_speech.models.wav2vec2 import frame_count, frames_of
 from zoo_speech.preprocessor import Samples, SpeechReader
-from zoo_speech.tasks.common import (
-    DIRECTIONS,
-    SERVED,
-    Recordings,
-    SpeechTask,
-    batch_of,
-    error_intervals,
-    padded,
-    padded_masks,
-    plot_file,
-    spread,
-    transcript,
-    transcript_report,
-    word_errors,
-    word_file,
-)
+from zoo_speech.tasks.common import Recordings, batch_of, padded_masks, plot_file, transcript, word_file
+from zoo_speech.tasks.transcription import Transcription, TranscriptResult
 from zoo_speech.visualization import plots
 from zoo_speech.visualization.subtitles import as_data
 
 
-class CTCRecognition(SpeechTask):
+class CTCRecognition(Transcription):
     """The task; its symbols are the characters that the checkpoint's transcripts were spelled with."""
 
     monitor = ("cer", "min")
-    directions = DIRECTIONS
     config: CTCConfig
     preprocessor: SpeechReader
 
     def __init__(self, config: CTCConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model whose reader has no symbols, or without a loss."""
+        """Raises `UsageError` for a model whose reader has no symbols."""
         super().__init__(config, context)
         if not isinstance(context.preprocessor, SpeechReader) or context.preprocessor.characters is None:
             raise UsageError("recognition needs a reader with symbols", hint="set preprocessor.text=characters")
-        if self.loss is None:
-            raise UsageError("recognition needs a loss")
         self.characters = context.preprocessor.characters
         self.clock = FrameTiming.of(cast("Any", self.model).config, context.preprocessor.sampling_rate)
 
@@ -70,14 +55,12 @@ class CTCRecognition(SpeechTask):
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The loss of every transcript, and the symbols of those that have no path and are left out of it."""
         log_probs, lengths = self._heard(modules["model"], batch)
-        assert self.loss is not None  # refused above
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
         return StepOutput(loss, weight, {"left_out": batch["target_lengths"].sum() - weight})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranscriptResult:
         """Sum of the losses, and the likeliest path's text beside the transcript; all of the recordings to show."""
         log_probs, lengths = self._heard(modules["model"], batch)
-        assert self.loss is not None  # refused above
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
         found = greedy(self.characters, log_probs, lengths)
         examples = [
@@ -89,54 +72,25 @@ class CTCRecognition(SpeechTask):
             )
             for row in batch["shown"].nonzero().flatten().tolist()
         ]
-        texts = {"found": found, "expected": list(batch["texts"])}
-        return {"loss": loss, "weight": weight, "examples": examples, **texts}
+        return TranscriptResult(loss=loss, weight=weight, found=found, expected=list(batch["texts"]), examples=examples)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """`wer` and `cer`, and the mean loss in nats per symbol."""
-        loss, weight = gathered["loss"], gathered["weight"]
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
-        return {**word_errors(found, expected), "loss": float(loss / weight)}
-
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
-        """Those of `wer` and `cer`, over transcripts."""
-        return error_intervals(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"]))
-
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Always writing the training transcript that is nearest to all of the test's in length: the middle one."""
-        texts = sorted(
-            (self.preprocessor.normalize_transcript(sample.text) for sample in train),
-            key=lambda text: (len(text), text),
-        )
-        always = texts[len(texts) // 2]
-        expected = [self.preprocessor.normalize_transcript(sample.text) for sample in test]
-        return {"always the same": word_errors([always] * len(expected), expected)}
+    def read(self, item: Any, number: int, options: CTCOptions) -> list[Samples]:
+        """The pieces of a recording: what is longer than the reader's `max_seconds` is heard piece by piece."""
+        return split_at_silence(self.preprocessor.waveform(item, number), self.preprocessor.most_samples)
 
     def predict(self, inputs: Sequence[Any], options: CTCOptions) -> list[dict[str, Any]]:
-        """The text of each recording, and what else is asked for. Raises `DataError` for an input that is no recording.
-
-        What is longer than the reader's `max_seconds` is heard piece by piece.
-        """
+        """The text of each recording, and what else is asked for. Raises `DataError` for an input that is no recording."""
         decode = decoder_of(self.characters, options, self.preprocessor.normalize_transcript)
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(inputs), SERVED):
-            numbered = enumerate(inputs[start : start + SERVED], start)
-            cut = [
-                split_at_silence(self.preprocessor.waveform(item, number), self.preprocessor.most_samples)
-                for number, item in numbered
-            ]
-            read = self._read(list(chain(*cut)), decode)
-            answers += [self._answer([next(read) for _ in parts], options) for parts in cut]
-        return answers
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+        def answer(cut: Sequence[list[Samples]]) -> list[dict[str, Any]]:
+            read = self._read(list(chain(*cut)), decode)
+            return [self._answer(list(islice(read, len(parts))), options) for parts in cut]
+
+        return self.answered(inputs, options, answer)
+
+    def artifacts(self, modules: Mapping[str, nn.Module], result: TranscriptResult) -> dict[str, bytes]:
         """`transcripts.txt`: what was due and what was found; `alignment.png`: when, in some of the recordings."""
-        expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
-        views = [self._compared(example) for example in cast("list[_Example]", gathered["examples"])]
-        files = {"transcripts.txt": transcript_report(expected, found)}
+        files, views = super().artifacts(modules, result), [self._compared(example) for example in result.examples]
         return {**files, "alignment.png": plots.recordings(views)} if views else files
 
     def view(self, dataset: Any, key: SampleKey) -> View:
@@ -147,11 +101,10 @@ class CTCRecognition(SpeechTask):
 
     def _read(self, parts: Sequence[Samples], decode: Decode) -> Iterator[_Read]:
         """Each piece with its text."""
-        for start in range(0, len(parts), SERVED):
-            group = parts[start : start + SERVED]
+        for start in range(0, len(parts), self.together):
+            group = parts[start : start + self.together]
             standardised = [self.preprocessor.standardised(samples) for samples in group]
-            with inference_mode(self.model):
-                log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
+            log_probs, lengths = self._heard(self.model, batch_of(standardised, self.device))
             texts = decode(log_probs, lengths)
             for samples, row, length, text in zip(group, log_probs, lengths.tolist(), texts, strict=True):
                 yield _Read(samples, row[:length], text)
@@ -239,7 +192,7 @@ class Utterances(Recordings):
         self.frames = frames
         self.texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
         self.targets = [torch.tensor(reader.characters.encode(text), dtype=torch.long) for text in self.texts]
-        self.shown = frozenset() if config else frozenset(spread(len(samples), plots.MOST))
+        self.shown = frozenset() if config else frozenset(even_places(len(samples), plots.MOST))
 
     def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any, bool]:
         """A waveform (N,), its symbols (L,), its text, which of its frames (T,) are hidden, and whether it is shown."""

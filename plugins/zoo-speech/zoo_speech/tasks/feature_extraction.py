@@ -12,34 +12,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import File, Predictor, inference_mode
+from zoo_core.contract import File, Predictor
 from zoo_speech.configs.tasks import EmbeddingOptions
 from zoo_speech.preprocessor import Samples
-from zoo_speech.tasks.common import SERVED, EncoderTask
+from zoo_speech.tasks.common import EncoderTask
 
 
-class FeatureExtraction(Predictor, EncoderTask):
+class FeatureExtraction(EncoderTask, Predictor):
     """Embeds recordings; nothing is trained."""
 
     name = "speech-feature-extraction"
     remedy = "train an encoder for any other task; its checkpoints serve speech-feature-extraction too"
 
-    def predict(self, inputs: Sequence[Any], options: EmbeddingOptions) -> list[dict[str, Any]]:
-        """One vector for each recording, the mean over its own frames, and all of them in a file if they are asked for.
-
-        Raises `DataError` for what is no recording, or is longer than the model hears.
-        """
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(inputs), SERVED):
-            numbered = enumerate(inputs[start : start + SERVED], start)
-            batch = self.batch_of([self._heard(item, number, options) for number, item in numbered])
-            with inference_mode(self.model):
-                states, lengths = self.encoder.states(self.model, batch)
-            for row, length in zip(states.float(), lengths.tolist(), strict=True):
-                answers.append(_answer(row[:length], options))
-        return answers
-
-    def _heard(self, item: Any, number: int, options: EmbeddingOptions) -> Samples:
+    def read(self, item: Any, number: int, options: EmbeddingOptions) -> Samples:
+        """A waveform. Raises `DataError` for one longer than the model hears, unless it may be cut."""
         samples, most = self.preprocessor.waveform(item, number), self.encoder.most_samples
         if len(samples) > most and not options.truncate:
             raise DataError(
@@ -47,6 +33,12 @@ class FeatureExtraction(Predictor, EncoderTask):
                 hint="cut it into pieces, or set truncate=true",
             )
         return samples[:most]
+
+    def answer(self, inputs: Sequence[Samples], options: EmbeddingOptions) -> list[dict[str, Any]]:
+        """One vector for each recording, the mean over its own frames, and all of them in a file if they are asked for."""
+        states, lengths = self.encoder.states(self.model, self.batch_of(inputs))
+        rows = zip(states.float(), lengths.tolist(), strict=True)
+        return [_answer(row[:length], options) for row, length in rows]
 
 
 def _answer(states: Tensor, options: EmbeddingOptions) -> dict[str, Any]:

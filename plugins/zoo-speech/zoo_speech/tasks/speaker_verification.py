@@ -7,6 +7,7 @@ CVPR 2019, for the default loss.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core import DataError, UsageError
-from zoo_core.contract import Baseline, Batch, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core import DataError
+from zoo_core.contract import Baseline, Batch, EvaluationResult, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_core.data import expanded, sorted_labels
 from zoo_core.tasks import label_numbers
 from zoo_speech.augment import WaveAugmentation
@@ -32,11 +33,19 @@ from zoo_speech.evaluation.verification import (
 )
 from zoo_speech.models.encoders import Encoder
 from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import SpeechPreprocessor
-from zoo_speech.tasks.common import SERVED, ChunkDataset, EncoderTask
+from zoo_speech.preprocessor import Samples, SpeechPreprocessor
+from zoo_speech.tasks.common import ChunkDataset, EncoderTask
 
 _DRAW = 0
 """Draws the first directions of the voices, so that nothing else decides them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationResult(EvaluationResult):
+    """What was heard."""
+
+    heard: list[Any]
+    """Of each recording its number in the split, its embedding (E,), its voice and its language."""
 
 
 class SpeakerVerification(EncoderTask):
@@ -47,10 +56,8 @@ class SpeakerVerification(EncoderTask):
     config: SpeakerVerificationConfig
 
     def __init__(self, config: SpeakerVerificationConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without a speech reader, lengths that it doesn't hear at once, or no loss."""
+        """Raises `UsageError` for a model without a speech reader, or lengths that it doesn't hear at once."""
         super().__init__(config, context)
-        if self.loss is None:
-            raise UsageError("speaker-verification needs a loss")
         self.crop, self.longest = (self.encoder.longest(config, name) for name in ("crop_seconds", "heard_seconds"))
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Voices:
@@ -73,25 +80,22 @@ class SpeakerVerification(EncoderTask):
         directions = cast("Any", modules["model"]).voices.weight
         with torch.autocast(embeddings.device.type, enabled=False):
             cosines = F.normalize(embeddings) @ F.normalize(directions.float()).T  # (B, V)
-        assert self.loss is not None  # refused above
         loss, weight = self.loss(cosines, batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (cosines.argmax(-1) == batch["labels"]).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> VerificationResult:
         """The embedding of each recording, its number in the split, its voice and its language."""
         embeddings = self.embeddings(modules["model"], batch).cpu().numpy()
-        return {"heard": list(zip(batch["places"], embeddings, batch["voices"], batch["languages"], strict=True))}
+        heard = zip(batch["places"], embeddings, batch["voices"], batch["languages"], strict=True)
+        return VerificationResult(heard=list(heard))
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: VerificationResult) -> dict[str, float]:
         """`eer`, `min_dcf` and `auc` of the trials, which are pairs of recordings of the split."""
-        figures = self._figures(gathered)
-        return {"eer": figures.eer, "min_dcf": figures.min_dcf, "auc": figures.auc}
+        return self._figures(result).rates()
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: VerificationResult) -> dict[str, bytes]:
         """`thresholds.txt`: the scores to decide at that would have suited these trials."""
-        figures = self._figures(gathered)
+        figures = self._figures(result)
         lines = (
             f"{figures.eer_score:.4f}  as many misses as false alarms by share, {figures.eer:.1%}",
             f"{figures.dcf_score:.4f}  the least cost where one trial in twenty is of one voice, {figures.min_dcf:.3f}",
@@ -107,37 +111,42 @@ class SpeakerVerification(EncoderTask):
             "MFCC statistics": lambda: baselines.cosine_of_statistics(train, test, trials, rate),
         }
 
+    def read(self, item: Any, number: int, options: SpeakerVerificationOptions) -> Samples:
+        """As much of a recording as is heard. Raises `DataError` for anything else."""
+        return self.preprocessor.waveform(item, number)[: self.longest]
+
     def predict(self, inputs: Sequence[Any], options: SpeakerVerificationOptions) -> list[dict[str, Any]]:
         """`embedding` of each recording; with `against` the cosine with it, `score`; with `threshold` also `same`.
 
         Raises `DataError` for what is no recording.
         """
-        against = None
+        against: list[Tensor] = []
+
+        def embed(heard: Sequence[Samples]) -> list[dict[str, Any]]:
+            embeddings = self.embeddings(self.model, self.batch_of(heard))
+            pairs = zip(embeddings, F.normalize(embeddings), strict=True)
+            return [self._answer(vector, direction, against, options) for vector, direction in pairs]
+
         if options.against:
-            other = Recording(expanded(options.against), name=f"against: {options.against}")
-            against = F.normalize(self._embedded([other], 0))[0]
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(inputs), SERVED):
-            embeddings = self._embedded(inputs[start : start + SERVED], start)
-            directions = F.normalize(embeddings)
-            for vector, direction in zip(embeddings, directions, strict=True):
-                answer: dict[str, Any] = {"embedding": (direction if options.normalize else vector).tolist()}
-                if against is not None:
-                    answer["score"] = float(direction @ against)
-                    if options.threshold is not None:
-                        answer["same"] = answer["score"] >= options.threshold
-                answers.append(answer)
-        return answers
+            other = self.read(Recording(expanded(options.against), name=f"against: {options.against}"), 0, options)
+            with inference_mode(self.model):
+                against += F.normalize(self.embeddings(self.model, self.batch_of([other])))
+        return self.answered(inputs, options, embed)
+
+    def _answer(
+        self, vector: Tensor, direction: Tensor, against: Sequence[Tensor], options: SpeakerVerificationOptions
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = {"embedding": (direction if options.normalize else vector).tolist()}
+        for other in against:
+            answer["score"] = float(direction @ other)
+            if options.threshold is not None:
+                answer["same"] = answer["score"] >= options.threshold
+        return answer
 
     def embeddings(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, E) float32."""
         found: Tensor = cast("Any", model).embedder(statistics(*self.encoder.states(model, batch))).float()
         return found
-
-    def _embedded(self, items: Sequence[Any], start: int) -> Tensor:
-        heard = [self.preprocessor.waveform(item, number)[: self.longest] for number, item in enumerate(items, start)]
-        with inference_mode(self.model):
-            return self.embeddings(self.model, self.batch_of(heard))
 
     def _give_directions(self, voices: int) -> None:
         """Put the voices' directions into the model, where a run keeps them and no checkpoint does."""
@@ -147,8 +156,8 @@ class SpeakerVerification(EncoderTask):
         directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))
         self.model.add_module("voices", directions)
 
-    def _figures(self, gathered: Mapping[str, Tensor | list[Any]]) -> VerificationMetrics:
-        heard = sorted(cast("list[Any]", gathered["heard"]), key=lambda one: int(one[0]))
+    def _figures(self, result: VerificationResult) -> VerificationMetrics:
+        heard = sorted(result.heard, key=lambda one: int(one[0]))
         _, embeddings, voices, languages = zip(*heard, strict=True)
         trials = self._trials(voices, languages)
         return verification_metrics(cosine_scores(np.stack(embeddings), trials), trials.same)

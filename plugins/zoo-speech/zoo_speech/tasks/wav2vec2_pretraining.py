@@ -8,6 +8,7 @@ so that neither accumulation nor a resume can change it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -17,15 +18,27 @@ from torch import Tensor, nn
 
 from zoo_core import UsageError
 from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.tasks import LossResult
 from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import Wav2Vec2PretrainingConfig
 from zoo_speech.decoding.alignment import FrameTiming
 from zoo_speech.losses import draw_distractors
+from zoo_speech.models.encoders import padded
 from zoo_speech.models.wav2vec2 import frame_count, frames_of, samples_of
 from zoo_speech.preprocessor import SpeechReader
-from zoo_speech.tasks.common import Recordings, SpeechTask, padded, padded_masks, random_crop
+from zoo_speech.tasks.common import Recordings, SpeechTask, padded_masks, random_crop
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesResult(LossResult):
+    """The loss of hidden frames, how many were told from their distractors, and how codes are used."""
+
+    right: Tensor
+    """0-d."""
+    usage: Tensor
+    """(G, V), probabilities summed over hidden frames."""
 
 
 class Wav2Vec2Pretraining(SpeechTask):
@@ -36,12 +49,10 @@ class Wav2Vec2Pretraining(SpeechTask):
     preprocessor: SpeechReader
 
     def __init__(self, config: Wav2Vec2PretrainingConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model with another reader, or without a loss."""
+        """Raises `UsageError` for a model with another reader."""
         super().__init__(config, context)
         if not isinstance(context.preprocessor, SpeechReader):
             raise UsageError("wav2vec 2.0 needs a reader of waveforms")
-        if self.loss is None:
-            raise UsageError("wav2vec2-pretraining needs a loss")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> UnlabelledChunks:
         """Stretches of recordings with what is hidden of them and their distractors, new ones in every epoch."""
@@ -62,19 +73,21 @@ class Wav2Vec2Pretraining(SpeechTask):
         loss, weight, right, usage = self._judged(modules["model"], batch)
         return StepOutput(loss, weight, {"accuracy": right, "codes": _perplexity(usage / weight) * weight})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> CodesResult:
         """Sums over hidden frames: of the losses, of true frames found, and of the codes' probabilities (G, V)."""
         loss, weight, right, usage = self._judged(modules["model"], batch)
-        return {"loss": loss, "weight": weight, "accuracy": right, "usage": usage}
+        return CodesResult(loss=loss, weight=weight, right=right, usage=usage)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: CodesResult) -> dict[str, float]:
         """Mean loss in nats, share of hidden frames that were told from their distractors, and codes in use, as perplexity.
 
         The part of the loss that asks for diversity is the batches' own, so that it depends on their size.
         """
-        sums = cast("Mapping[str, Tensor]", gathered)
-        figures = {name: float(sums[name] / sums["weight"]) for name in ("loss", "accuracy")}
-        return {**figures, "codes": float(_perplexity(sums["usage"] / sums["weight"]))}
+        return {
+            "loss": result.mean_loss,
+            "accuracy": float(result.right / result.weight),
+            "codes": float(_perplexity(result.usage / result.weight)),
+        }
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Guessing among a frame and its distractors."""
@@ -106,7 +119,6 @@ class Wav2Vec2Pretraining(SpeechTask):
         logits = pair.quantizer.weight_proj(chosen[0]).float()
         probabilities = logits.view(len(logits), pair.quantizer.num_groups, -1).softmax(-1)  # (M, G, V)
         predictions = pair.project_hid(frames.states[hidden])  # (M, D)
-        assert self.loss is not None  # refused above
         loss, weight = self.loss(predictions, targets, batch["distractors"], probabilities)
         right = _nearest(predictions, targets, batch["distractors"])
         return loss, weight, right, probabilities.detach().sum(0)

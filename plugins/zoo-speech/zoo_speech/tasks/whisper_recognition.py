@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
@@ -35,41 +35,28 @@ from zoo_speech.decoding.long_form import (
     window_of,
 )
 from zoo_speech.decoding.whisper import WhisperState
-from zoo_speech.evaluation.transcripts import normalised
-from zoo_speech.preprocessor import WhisperReader
-from zoo_speech.tasks.common import (
-    DIRECTIONS,
-    SERVED,
-    Recordings,
-    SpeechTask,
-    error_intervals,
-    filter_by_duration,
-    subtitle_file,
-    transcript,
-    transcript_report,
-    word_errors,
-)
+from zoo_speech.evaluation.word_errors import plain
+from zoo_speech.preprocessor import Samples, WhisperReader
+from zoo_speech.tasks.common import Recordings, filter_by_duration, subtitle_file, transcript
+from zoo_speech.tasks.transcription import Transcription, TranscriptResult
 from zoo_speech.visualization import plots
 from zoo_speech.visualization.subtitles import as_data
 
 _IGNORED = -100
 
 
-class Recognition(SpeechTask):
+class Recognition(Transcription):
     """The task; its transcripts are spelled as the checkpoint's tokenizer does."""
 
     monitor = ("wer", "min")
-    directions = DIRECTIONS
     config: RecognitionConfig
     preprocessor: WhisperReader
 
     def __init__(self, config: RecognitionConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model whose reader isn't Whisper's, or without a loss."""
+        """Raises `UsageError` for a model whose reader isn't Whisper's."""
         super().__init__(config, context)
         if not isinstance(context.preprocessor, WhisperReader):
             raise UsageError("recognition by a decoder needs Whisper's reader", hint="start from a Whisper")
-        if self.loss is None:
-            raise UsageError("recognition needs a loss")
         self.window = window_of(self.model)
         self.rules = rules_of(self.model, context.preprocessor)
 
@@ -93,7 +80,7 @@ class Recognition(SpeechTask):
         loss, weight, _ = self._loss(modules["model"], batch)
         return StepOutput(loss, weight)
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranscriptResult:
         """Sum of the losses, and what the model writes for the chosen recordings, beside references; all of one to show."""
         loss, weight, encoded = self._loss(modules["model"], batch)
         chosen = [row for row, text in enumerate(batch["texts"]) if text is not None]
@@ -109,27 +96,11 @@ class Recognition(SpeechTask):
                 if (seconds := batch["shown"][row])
             ]
         expected = [batch["texts"][row] for row in chosen]
-        return {"loss": loss, "weight": weight, "found": found, "expected": expected, "examples": examples}
+        return TranscriptResult(loss=loss, weight=weight, found=found, expected=expected, examples=examples)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """`wer` and `cer` in small letters without punctuation, and the mean loss in nats per token."""
-        loss, weight = gathered["loss"], gathered["weight"]
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        found, expected = (cast("list[str]", gathered[name]) for name in ("found", "expected"))
-        return {**errors_of(found, expected), "loss": float(loss / weight)}
-
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
-        """Those of `wer` and `cer`, over transcripts."""
-        return error_intervals(*_plain(cast("list[str]", gathered["found"]), cast("list[str]", gathered["expected"])))
-
-    def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
-        """Always writing the training transcript whose length is the middle one."""
-        texts = sorted(
-            (self.preprocessor.normalize_transcript(sample.text) for sample in train),
-            key=lambda text: (len(text), text),
-        )
-        expected = [self.preprocessor.normalize_transcript(sample.text) for sample in test]
-        return {"always the same": errors_of([texts[len(texts) // 2]] * len(expected), expected)}
+    def comparable(self, texts: Sequence[str]) -> list[str]:
+        """In small letters without punctuation."""
+        return plain(texts)
 
     def predict(self, inputs: Sequence[Any], options: RecognitionOptions) -> list[dict[str, Any]]:
         """Text and segments of each recording, whatever its length. Raises `DataError` for an input that is no recording.
@@ -139,28 +110,20 @@ class Recognition(SpeechTask):
         Features are those of the window alone, also within a longer recording, so that memory doesn't grow with it.
         """
         listener = LongFormTranscriber(self.model, self.preprocessor, options)
-        answers = []
-        for start in range(0, len(inputs), SERVED):
-            batch = [
-                self.preprocessor.waveform(item, start + n) for n, item in enumerate(inputs[start : start + SERVED])
-            ]
-            with inference_mode(self.model):
-                recordings = listener.read(batch, together=SERVED)
-            answers += [self._answer(recording, options) for recording in recordings]
-        return answers
+
+        def answer(waveforms: Sequence[Samples]) -> list[dict[str, Any]]:
+            return [self._answer(one, options) for one in listener.read(waveforms, together=self.together)]
+
+        return self.answered(inputs, options, answer)
 
     def stream(self, item: Any, options: RecognitionOptions) -> Iterator[str]:
         """The text, when all of it is known."""
         yield self.predict([item], options)[0]["text"]
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: TranscriptResult) -> dict[str, bytes]:
         """`transcripts.txt`: what was due and what was found; `attention.png`: where one of them was heard."""
-        expected, found = (cast("list[str]", gathered[name]) for name in ("expected", "found"))
-        examples = cast("list[_Example]", gathered["examples"])
-        files = {"transcripts.txt": transcript_report(expected, found)}
-        return {**files, "attention.png": self._attended(examples[0])} if examples else files
+        files = super().artifacts(modules, result)
+        return {**files, "attention.png": self._attended(result.examples[0])} if result.examples else files
 
     def view(self, dataset: Any, key: SampleKey) -> View:
         """The spectrogram that the encoder is given, as far as there is speech, and the waveform that it is made of."""
@@ -175,7 +138,6 @@ class Recognition(SpeechTask):
         output = model(
             input_features=batch["input_features"], decoder_input_ids=batch["decoder_input_ids"], use_cache=False
         )
-        assert self.loss is not None  # refused above
         return *self.loss(output.logits, batch["labels"]), output.encoder_last_hidden_state
 
     def _written(self, heard: WhisperState, prompt: Tensor, silent: Sequence[bool]) -> list[list[int]]:
@@ -216,8 +178,7 @@ class Recognition(SpeechTask):
     def _attended(self, example: _Example) -> bytes:
         """PNG of what the decoder attends to when it writes each token."""
         tokens = example.tokens[: cast("Any", self.model).config.max_target_positions - len(example.prompt)]
-        with inference_mode(self.model):
-            weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
+        weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
         return plots.attention(
             example.features.numpy(),
             weights.cpu().numpy(),
@@ -323,15 +284,6 @@ class Utterances(Recordings):
                     f"{name}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
                     hint="cut the recording into pieces, each with its transcript",
                 )
-
-
-def errors_of(found: Sequence[str], expected: Sequence[str]) -> dict[str, float]:
-    """`wer` and `cer` of texts in small letters without punctuation. Raises `DataError` where nothing was due."""
-    return word_errors(*_plain(found, expected))
-
-
-def _plain(*spoken: Sequence[str]) -> list[list[str]]:
-    return [[normalised(text, lower=True, punctuation=False) for text in texts] for texts in spoken]
 
 
 def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:

@@ -1,8 +1,7 @@
-"""Baselines without a neural network: the majority class, and logistic regression on pixels."""
+"""A baseline without a neural network: logistic regression on pixels."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from zoo_core import DataError
 from zoo_core.data import Array, silenced
-from zoo_core.tasks import Confusion, class_scores
+from zoo_core.tasks import label_numbers, label_scores
 from zoo_vision.datasets.samples import LabelledImage
 
 SIDE = 32
@@ -20,14 +19,6 @@ SIDE = 32
 _STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 
 Floats = npt.NDArray[np.float32]
-
-
-def majority(train: Sequence[LabelledImage], test: Sequence[LabelledImage], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy and macro F1 of always giving the most frequent training label; of equals the first in `labels`."""
-    counts = Counter(sample.label for sample in train)
-    favourite = max(labels, key=lambda label: counts[label])
-    truth = _numbers(test, labels)
-    return _scores(truth, np.full(len(truth), labels.index(favourite)), labels)
 
 
 def linear_pixels(
@@ -45,7 +36,7 @@ def linear_pixels(
     would choose too large a C. L-BFGS
     with tolerance 0.001 for at most 100 iterations. Raises `DataError` where `train` has one label only.
     """
-    given = _numbers(train, labels)
+    given = label_numbers([sample.label for sample in train], labels)
     if len(np.unique(given)) < 2:
         raise DataError("logistic regression needs at least two labels among the training samples")
     shape = _common_shape(train, test)
@@ -55,7 +46,10 @@ def linear_pixels(
     features -= mean
     features /= scale
     if validation:
-        held, truth = (_features(validation, shape) - mean) / scale, _numbers(validation, labels)
+        held, truth = (
+            (_features(validation, shape) - mean) / scale,
+            label_numbers([sample.label for sample in validation], labels),
+        )
         fits = [_fit(features, given, strength) for strength in _STRENGTHS]
         model = max(fits, key=lambda fit: float(fit.score(held, truth)))
     else:
@@ -63,7 +57,7 @@ def linear_pixels(
         strength = max(_STRENGTHS, key=lambda strength: _accuracy_held_out(features, given, tuning, strength))
         model = _fit(features, given, strength)
     found = model.predict((_features(test, shape) - mean) / scale)
-    return _scores(_numbers(test, labels), found, labels)
+    return label_scores([sample.label for sample in test], found, labels)
 
 
 def _fit(features: Floats, given: npt.NDArray[np.int64], strength: float) -> Any:
@@ -88,11 +82,6 @@ def _last_fifth(given: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         places = np.flatnonzero(given == number)
         chosen[places[len(places) - len(places) // 5 :]] = True
     return chosen
-
-
-def _numbers(samples: Sequence[LabelledImage], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    places = {label: number for number, label in enumerate(labels)}
-    return np.array([places[sample.label] for sample in samples], dtype=np.int64)
 
 
 def _common_shape(*splits: Sequence[LabelledImage]) -> tuple[int, int, int]:
@@ -127,7 +116,3 @@ def _fitted(pixels: Array, shape: tuple[int, int, int]) -> Array:
     if image.size != (shape[1], shape[0]):
         image = image.resize((shape[1], shape[0]), Image.Resampling.BOX)
     return np.asarray(image).reshape(shape)
-
-
-def _scores(truth: npt.NDArray[np.int64], found: npt.NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
-    return class_scores(Confusion.of_pairs(truth * len(labels) + found, len(labels)))

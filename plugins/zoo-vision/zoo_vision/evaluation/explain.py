@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
+from zoo_core.contract import inference_mode
 from zoo_vision.images import plots
 from zoo_vision.preprocessor import ImagePreprocessor, Pixels
 
@@ -54,7 +55,7 @@ def integrated_gradients(
         raise UsageError(f"targets: expected {len(images)} class numbers, found {chosen.dtype} {tuple(chosen.shape)}")
     parts = []
     # Gradients are needed even where the caller has switched them off, as predicting does.
-    with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
+    with inference_mode(model), torch.inference_mode(False), torch.enable_grad():
         for start in range(0, len(images), _AT_ONCE):
             # A leaf of its own that asks for gradients: captum warns where it has to switch them on.
             batch = images[start : start + _AT_ONCE].detach().clone().requires_grad_()
@@ -87,7 +88,6 @@ def attention_rollout(model: nn.Module, images: Tensor) -> Maps:
     return _scaled(heat, heat.amax((1, 2)))
 
 
-@torch.no_grad()
 def rolled_attention(model: nn.Module, images: Tensor) -> Tensor:
     """Attention of all blocks multiplied, residual connections included: (B, N, N), each row adds up to 1.
 
@@ -97,7 +97,7 @@ def rolled_attention(model: nn.Module, images: Tensor) -> Tensor:
     transformer = transformer_of(model)
     maps: list[Tensor] = []
     parts = []
-    with _evaluating(model), _watched(transformer, maps):
+    with inference_mode(model), _watched(transformer, maps):
         for start in range(0, len(images), _AT_ONCE):
             maps.clear()
             transformer.forward_features(images[start : start + _AT_ONCE])
@@ -169,18 +169,6 @@ def _watched(transformer: Any, maps: list[Tensor]) -> Iterator[None]:
         for attention, before, hook in zip(attentions, fused, hooks, strict=True):
             attention.fused_attn = before
             hook.remove()
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and each as it was afterwards."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
 
 
 def _require_classes(model: Callable[[Tensor], Tensor], batch: Tensor, target: Tensor) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Dataset, SampleKey, Task, TaskContext
-from zoo_core.data import pixels_of
+from zoo_core.contract import Batch, Dataset, SampleKey, Task, TaskContext
+from zoo_core.data import even_places, pixels_of
 from zoo_vision.augment import Augmentation
 from zoo_vision.images import plots
 from zoo_vision.preprocessor import ImagePreprocessor
-
-SERVED = 32
-"""Images that a prediction computes at a time."""
 
 SHOWN = 32
 """Images on a contact sheet."""
@@ -41,22 +38,21 @@ class ImageTask(Task):
             raise UsageError("an image task needs a model with an image preprocessor")
         super().__init__(config, context)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
+    def read(self, item: Any, number: int, options: Any) -> Any:
+        """An image as the model reads it, uint8 (C, S, S). Raises `DataError` naming a bad input."""
+        return self.preprocessor.resize_and_crop(pixels_of(item, number))
 
-    def batches(self, inputs: Sequence[Any]) -> Iterator[Tensor]:
-        """Raw inputs as batches (B, C, S, S), uint8, on the model's device. Raises `DataError` naming a bad input."""
-        for start in range(0, len(inputs), SERVED):
-            items = enumerate(inputs[start : start + SERVED], start)
-            fitted = [self.preprocessor.resize_and_crop(pixels_of(item, number)) for number, item in items]
-            yield torch.stack(fitted).to(self.device)
+    def batch_of(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """`images` (B, C, S, S), uint8."""
+        return {"images": torch.stack(list(inputs)).to(self.device)}
+
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What a model makes of a batch of images: a number for each label, or an embedding, (B, C)."""
+        return model(self.preprocessor.normalise(batch["images"]))  # type: ignore[no-any-return]
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`inputs.png`: what the model is given in the first epoch, after augmentation."""
-        shown = min(SHOWN, len(dataset))
-        drawn = [dataset.sample(SampleKey(0, 0, index)) for index in spread(len(dataset), shown)]
+        drawn = [dataset.sample(SampleKey(0, 0, index)) for index in even_places(len(dataset), SHOWN)]
         views = [view for sample in drawn for view in as_images(first_of(sample))]
         return {"inputs.png": plots.contact_sheet(views[:SHOWN])}
 
@@ -70,7 +66,7 @@ class ImageDataset(Dataset):
         self.samples = samples
         self.preprocessor = preprocessor
         self.augmentation = augmentation
-        self.shown = frozenset(spread(len(samples), min(SHOWN, len(samples))))
+        self.shown = frozenset(even_places(len(samples), SHOWN))
         """Places of the samples that an evaluation shows, the same in every one."""
 
     def __len__(self) -> int:
@@ -102,8 +98,3 @@ def as_images(tensor: Tensor) -> list[ImageArray]:
     """uint8 (C, S, S), or several views (V, C, S, S), as arrays (S, S, C)."""
     views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)
     return [view.permute(1, 2, 0).contiguous().cpu().numpy() for view in views]
-
-
-def spread(size: int, count: int) -> list[int]:
-    """`count` places spread evenly over `size`."""
-    return [place * size // count for place in range(count)]

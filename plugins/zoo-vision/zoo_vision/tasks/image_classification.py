@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,17 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core import UsageError
-from zoo_core.contract import Baseline, Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
-from zoo_core.tasks import (
-    CLASS_DIRECTIONS,
-    Confusion,
-    class_intervals,
-    class_scores,
-    confusion_pairs,
-    label_numbers,
-    ranked_answer,
-)
+from zoo_core.contract import Baseline, Batch, File, SampleKey, StepOutput
+from zoo_core.tasks import Classification, ClassResult, label_numbers
 from zoo_vision import mixing
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import ClassificationOptions
@@ -29,17 +21,16 @@ from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageArray, ImageDataset, ImageTask, as_images
 
 
-class ImageClassification(ImageTask):
+@dataclass(frozen=True, kw_only=True)
+class ImageResult(ClassResult):
+    """A classifier's result, and some of the images."""
+
+    examples: list[tuple[ImageArray, int, int]]
+    """Images to show, each with its true and its predicted class."""
+
+
+class ImageClassification(ImageTask, Classification):
     """The classifier's task."""
-
-    monitor = ("accuracy", "max")
-    directions = CLASS_DIRECTIONS
-
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without labels."""
-        super().__init__(config, context)
-        if not self.labels:
-            raise UsageError("image-classification needs a model with labels")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledImages:
         """Images and label numbers. Raises `DataError` naming the first sample with an unknown label."""
@@ -52,73 +43,52 @@ class ImageClassification(ImageTask):
         images, labels = self.preprocessor.normalise(batch["images"]), batch["labels"]
         mixed = mixing.mix(images, mixup=self.config.mixup, cutmix=self.config.cutmix)
         logits = modules["model"](mixed.images)
-        loss, weight = self._loss(logits, labels)
+        loss, weight = self.loss(logits.float(), labels)
         if mixed.partners is not None:
-            other, _ = self._loss(logits, labels[mixed.partners])
+            other, _ = self.loss(logits.float(), labels[mixed.partners])
             loss = mixed.share * loss + (1 - mixed.share) * other
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> ImageResult:
         """Loss, its weight, the pairs of true and predicted class, and both classes of the images to show."""
-        logits = modules["model"](self.preprocessor.normalise(batch["images"]))
-        loss, weight = self._loss(logits, batch["labels"])
-        predicted = logits.argmax(-1)
-        confusion = confusion_pairs(batch["labels"], predicted, len(self.labels))
+        found = super().evaluate(modules, batch)
         examples = [
-            (as_images(batch["images"][place])[0], int(batch["labels"][place]), int(predicted[place]))
+            (as_images(batch["images"][place])[0], *divmod(found.confusion[place], len(self.labels)))
             for place in batch["shown"].nonzero().flatten().tolist()
         ]
-        return {"loss": loss, "weight": torch.as_tensor(weight), "confusion": confusion, "examples": examples}
+        return ImageResult(**vars(found), examples=examples)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
-        """Accuracy, macro-F1 and mean loss."""
-        loss, weight = gathered["loss"], gathered["weight"]
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {**class_scores(self._confusion(gathered)), "loss": float(loss) / float(weight)}
-
-    def intervals(self, gathered: Mapping[str, Tensor | list[Any]]) -> Mapping[str, tuple[float, float]]:
-        """Those of accuracy and macro-F1."""
-        return class_intervals(self._confusion(gathered))
-
-    def predict(self, inputs: Sequence[Any], options: ClassificationOptions) -> list[dict[str, Any]]:
+    def answer(self, inputs: Sequence[Tensor], options: ClassificationOptions) -> list[dict[str, Any]]:
         """The likeliest label of each image and the probabilities of all, or of the likeliest `top_k`.
 
         With `explain`, also an `explanation`: the image, brighter and redder where the answer comes from.
         """
-        answers = []
-        for images in self.batches(inputs):
-            with inference_mode(self.model):
-                probabilities = self.model(self.preprocessor.normalise(images)).float().softmax(-1)
-            found = [ranked_answer(self.labels, row, options.top_k) for row in probabilities.tolist()]
-            if options.explain != "none":
-                overlays = self._explained(images, probabilities.argmax(-1), options.explain)
-                for answer, overlay in zip(found, overlays, strict=True):
-                    answer["explanation"] = File(".png", plots.contact_sheet([overlay]))
-            answers += found
-        return answers
+        found = super().answer(inputs, options)
+        if options.explain != "none":
+            targets = torch.tensor([self.labels.index(answer["label"]) for answer in found])
+            overlays = self._explained(torch.stack(list(inputs)), targets, options.explain)
+            for answer, overlay in zip(found, overlays, strict=True):
+                answer["explanation"] = File(".png", plots.contact_sheet([overlay]))
+        return found
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and a linear model on pixels."""
-        from zoo_vision.evaluation import baselines
+        from zoo_vision.evaluation.baselines import linear_pixels
 
         return {
-            "majority": lambda: baselines.majority(train, test, self.labels),
-            "linear on pixels": lambda: baselines.linear_pixels(train, test, self.labels),
+            **super().baselines(train, test),
+            "linear on pixels": lambda: linear_pixels(train, test, self.labels),
         }
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: ImageResult) -> dict[str, bytes]:
         """`confusion.png`, `predictions.png` with what was said of some images, `explanations.png` with why."""
-        examples = gathered["examples"]
-        assert isinstance(examples, list)
-        chosen: list[tuple[ImageArray, int, int]] = examples[:SHOWN]
+        chosen = result.examples[:SHOWN]
         captions = [self._caption(true, predicted) for _, true, predicted in chosen]
         images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _, _ in chosen[:EXPLAINED]])
         targets = torch.tensor([predicted for _, _, predicted in chosen[:EXPLAINED]])
-        overlays = self._explained(images.to(self.device), targets.to(self.device), "gradients")
+        overlays = self._explained(images, targets, "gradients")
         return {
-            "confusion.png": plots.confusion(self._confusion(gathered), self.labels),
+            "confusion.png": plots.confusion(self.confusion(result), self.labels),
             "predictions.png": plots.contact_sheet([image for image, _, _ in chosen], captions=captions),
             "explanations.png": plots.contact_sheet(overlays, captions=captions[:EXPLAINED]),
         }
@@ -128,20 +98,12 @@ class ImageClassification(ImageTask):
     ) -> list[ImageArray]:
         from zoo_vision.evaluation import explain
 
+        images, targets = images.to(self.device), targets.to(self.device)
         return explain.overlay_images(self.model, self.preprocessor, images, targets, method=method)
 
     def _caption(self, true: int, predicted: int) -> str:
         right = true == predicted
         return self.labels[true] if right else f"{self.labels[true]} → {self.labels[predicted]}"
-
-    def _confusion(self, gathered: Mapping[str, Tensor | list[Any]]) -> Confusion:
-        pairs = gathered["confusion"]
-        assert isinstance(pairs, list)
-        return Confusion.of_pairs(pairs, len(self.labels))
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.loss is not None  # the spec names a default
-        return self.loss(logits.float(), labels)
 
 
 class LabelledImages(ImageDataset):

@@ -6,6 +6,7 @@ Paper: Chen et al., A Simple Framework for Contrastive Learning of Visual Repres
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,11 +14,19 @@ from torch import Tensor, nn
 
 from zoo_core import UsageError
 from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
 from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import ImageDataset, ImageTask
-from zoo_vision.tasks.image_feature_extraction import embed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairResult(LossResult):
+    """The loss of views, and how many found their partner."""
+
+    found: Tensor
+    """0-d."""
 
 
 class ImageContrastive(ImageTask):
@@ -41,24 +50,22 @@ class ImageContrastive(ImageTask):
         loss, weight, found = self._compare(modules["model"], batch)
         return StepOutput(loss, weight, {"accuracy": found})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> PairResult:
         """Sums of the loss, of its weight and of the views that find their partner among the batch's."""
         loss, weight, found = self._compare(modules["model"], batch)
-        return {"loss": loss, "weight": torch.as_tensor(weight), "found": found}
+        return PairResult(loss=loss, weight=torch.as_tensor(weight), found=found)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: PairResult) -> dict[str, float]:
         """Mean loss, and the share of views that find their partner."""
-        loss, weight, found = (gathered[name] for name in ("loss", "weight", "found"))
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor) and isinstance(found, Tensor)
-        return {"loss": float(loss) / float(weight), "accuracy": float(found) / float(weight)}
+        return {"loss": result.mean_loss, "accuracy": float(result.found) / float(result.weight)}
 
-    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+    def answer(self, inputs: Sequence[Tensor], options: Any) -> list[dict[str, Any]]:
         """The encoder's embedding of each image, as `image-feature-extraction` gives it."""
-        return embed(self, self.model.encoder, inputs, normalize=True)
+        vectors = nn.functional.normalize(self.logits(self.model.encoder, self.batch_of(inputs)).float())
+        return [{"embedding": vector} for vector in vectors.tolist()]
 
     def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss sum, weight and number of views whose partner is the nearest, of views (B, 2, C, S, S)."""
-        assert self.loss is not None  # the spec names a default
         views = batch["images"]
         projected = model(self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
         first, second = projected.chunk(2)

@@ -6,6 +6,7 @@ Paper: He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext
+from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import MaskedOptions
 from zoo_vision.images import plots
 from zoo_vision.models.vit import MaskedAutoencoder
 from zoo_vision.preprocessor import ImagePreprocessor
-from zoo_vision.tasks.common import EXPLAINED, SERVED, ImageArray, ImageDataset, ImageTask, as_images
+from zoo_vision.tasks.common import EXPLAINED, ImageArray, ImageDataset, ImageTask, as_images
 
 _HIDDEN = 128
 """Grey level of a hidden patch in an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionResult(LossResult):
+    """The loss of hidden patches, and images to show."""
+
+    examples: list[list[ImageArray]]
+    """Each as it is, as it was seen, and as it was reconstructed."""
 
 
 class MaskedImageModeling(ImageTask):
@@ -48,61 +58,52 @@ class MaskedImageModeling(ImageTask):
         loss, weight, _ = self._reconstruct(modules["model"], batch)
         return StepOutput(loss, weight)
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> Mapping[str, Tensor | list[Any]]:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> ReconstructionResult:
         """Loss, its weight, and the images to show: as they are, as they were seen, and reconstructed."""
         loss, weight, predicted = self._reconstruct(modules["model"], batch)
         visible = self._visible(self.config.mask_ratio)
         shown = batch["shown"]
         examples = self._images(batch["images"][shown], batch["order"][shown], predicted[shown], visible)
-        return {"loss": loss, "weight": torch.as_tensor(weight), "examples": examples}
+        return ReconstructionResult(loss=loss, weight=torch.as_tensor(weight), examples=examples)
 
-    def summarize(self, gathered: Mapping[str, Tensor | list[Any]]) -> dict[str, float]:
+    def summarize(self, result: ReconstructionResult) -> dict[str, float]:
         """Mean loss over the values of hidden patches."""
-        loss, weight = gathered["loss"], gathered["weight"]
-        assert isinstance(loss, Tensor) and isinstance(weight, Tensor)
-        return {"loss": float(loss) / float(weight)}
+        return {"loss": result.mean_loss}
 
-    def predict(self, inputs: Sequence[Any], options: MaskedOptions) -> list[dict[str, Any]]:
+    def read(self, item: Any, number: int, options: MaskedOptions) -> tuple[Tensor, Tensor]:
+        """An image, uint8 (C, S, S), and the order of its patches (N,)."""
+        return super().read(item, number, options), _order(SampleKey(options.seed, 0, number), self.patches)
+
+    def answer(self, inputs: Sequence[tuple[Tensor, Tensor]], options: MaskedOptions) -> list[dict[str, Any]]:
         """A `reconstruction` for each image: as it is, as the encoder saw it, and as the decoder made it."""
+        images, order = (torch.stack(part).to(self.device) for part in zip(*inputs, strict=True))
         visible = self._visible(options.mask_ratio)
-        answers: list[dict[str, Any]] = []
-        for images in self.batches(inputs):
-            keys = [SampleKey(options.seed, 0, len(answers) + place) for place in range(len(images))]
-            order = torch.stack([_order(key, self.patches) for key in keys]).to(images.device)
-            with inference_mode(self.model):
-                predicted = self.model(self.preprocessor.normalise(images), order, visible)
-            for row in self._images(images, order, predicted, visible):
-                answers.append({"reconstruction": File(".png", _sheet([row]))})
-        return answers
+        predicted = self.model(self.preprocessor.normalise(images), order, visible)
+        rows = self._images(images, order, predicted, visible)
+        return [{"reconstruction": File(".png", _sheet([row]))} for row in rows]
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Predicting zero: with normalised pixels every patch's own mean, without them the mean of all images."""
         dataset = self.dataset(test, train=False)
         total, weight = 0.0, 0.0
-        for start in range(0, len(dataset), SERVED):
-            places = range(start, min(start + SERVED, len(dataset)))
+        for start in range(0, len(dataset), self.together):
+            places = range(start, min(start + self.together, len(dataset)))
             batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
             target, hidden = self._target(self.preprocessor.normalise(batch["images"]), batch["order"])
             values = target.gather(1, hidden)
-            assert self.loss is not None  # the spec names a default
             found, counted = self.loss(torch.zeros_like(values), values)
             total, weight = total + float(found), weight + float(counted)
         return {"each patch's mean" if self.config.normalize_pixels else "mean": {"loss": total / weight}}
 
-    def artifacts(
-        self, modules: Mapping[str, nn.Module], gathered: Mapping[str, Tensor | list[Any]]
-    ) -> dict[str, bytes]:
+    def artifacts(self, modules: Mapping[str, nn.Module], result: ReconstructionResult) -> dict[str, bytes]:
         """`reconstructions.png`: images as they are, as they were seen, and reconstructed."""
-        examples = gathered["examples"]
-        assert isinstance(examples, list)
-        return {"reconstructions.png": _sheet(examples[:EXPLAINED])}
+        return {"reconstructions.png": _sheet(result.examples[:EXPLAINED])}
 
     def _visible(self, mask_ratio: float) -> int:
         return max(1, min(self.patches - 1, round(self.patches * (1 - mask_ratio))))
 
     def _reconstruct(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss sum and weight over hidden values, and all patches (B, N, P) as predicted."""
-        assert self.loss is not None  # the spec names a default
         images = self.preprocessor.normalise(batch["images"])
         predicted = model(images, batch["order"], self._visible(self.config.mask_ratio)).float()
         target, hidden = self._target(images, batch["order"])
