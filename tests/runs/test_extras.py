@@ -24,7 +24,7 @@ from zoo_core.runs.extras import Job, Limits
 from zoo_core.runs.extras_child import Work
 from zoo_core.runs.folder import final_digest
 from zoo_core.runs.record import Record
-from zoo_core.storage.pipes import Tail
+from zoo_core.storage.children import Tail
 from zoo_core.training.signals import Stop
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,7 +27,7 @@ from zoo_core.registry.card import WEIGHTS, Card, valid_name
 from zoo_core.registry.checkpoint import open_checkpoint, open_folder, pack
 from zoo_core.registry.foreign import ForeignFolder
 from zoo_core.registry.registry import Registry
-from zoo_core.storage import fs, hub, tensors
+from zoo_core.storage import children, fs, hub, tensors
 from zoo_core.storage.environment import describe_environment
 from zoo_core.storage.machine import data_memory
 
@@ -169,10 +168,8 @@ def read_state_dict(data: bytes, *, where: str) -> dict[str, Tensor]:
     Torch reads it as weights alone, in a process that can open neither a file nor a connection, within a limit of memory and
     of time. Raises `UnsafeFormat` for what would run code, `CorruptFile` for what is no state dict.
     """
-    command = [sys.executable, "-P", "-c", _READ]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     try:
-        done = subprocess.run(command, input=data, capture_output=True, env=environ, timeout=SECONDS, check=False)
+        done = children.run("-c", _READ, request=data, seconds=SECONDS, errors=subprocess.PIPE)
     except subprocess.TimeoutExpired:
         raise CorruptFile(f"{where}: reading it took more than {SECONDS} seconds") from None
     if done.returncode:
@@ -192,13 +189,12 @@ def send_state_dict() -> None:
     import torch.utils.serialization  # which it would import from a file later
 
     answers, data = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer.read()
-    for kind, limit in (
+    for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_DATA, data_memory() + _MEMORY + 6 * len(data)),
     ):
-        with suppress(ValueError, OSError):  # a system without the limit, or with a stricter one
-            resource.setrlimit(kind, (limit, limit))
+        children.limit(kind, most, most)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - the library raises whatever a damaged file leads to

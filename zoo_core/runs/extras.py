@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,8 +23,9 @@ import torch
 from zoo_core.plugins.discovery import CORE
 from zoo_core.plugins.host import PluginHost
 from zoo_core.runs.record import Progress, Record
+from zoo_core.storage import children
+from zoo_core.storage.children import Tail
 from zoo_core.storage.machine import free_memory
-from zoo_core.storage.pipes import Tail
 from zoo_core.tasks.baselines import left_out
 from zoo_core.training.signals import Stop
 
@@ -150,10 +150,10 @@ def make_extras(job: Job, limits: Limits, stop: Stop) -> Extras:
 
 def _run(job: Job, record: Record, limits: Limits, until: float, stop: Stop) -> str:
     """One process to its end; why it ended early, or nothing."""
-    environ = {name: value for name, value in os.environ.items() if name not in _LAUNCHER and "ACCELERATE" not in name}
-    environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    known = children.environment().items()
+    environ = {name: value for name, value in known if name not in _LAUNCHER and "ACCELERATE" not in name}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "zoo_core.runs.extras_child"],
+        children.command("-m", "zoo_core.runs.extras_child"),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ, start_new_session=True,
     )  # fmt: skip
     try:

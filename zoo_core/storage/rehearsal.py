@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import ZooError
+from zoo_core.storage import children
 
 SECONDS = 120
 """Time that a rehearsal may take."""
@@ -57,19 +56,9 @@ def _outcome(library: str, make: str, settle: Sequence[str], ask: str, text: str
     """Why the library gave up; empty where it didn't."""
     request: dict[str, Any] = {"library": library, "make": make, "settle": settle, "ask": ask, "text": text}
     request["memory"] = MEMORY + 64 * len(text)
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-P", str(_CHILD)]
     try:
         # What a library prints before it gives up is not the user's: the reason is in the answer.
-        done = subprocess.run(
-            command,
-            input=json.dumps(request).encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = children.run(str(_CHILD), request=json.dumps(request).encode(), seconds=SECONDS)
     except subprocess.TimeoutExpired:
         return f"it took more than {SECONDS} seconds"
     if done.returncode < 0:

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from zoo_core.storage.children import limit
 from zoo_core.storage.machine import data_memory
 
 _INPUTS = (
@@ -30,9 +31,8 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     place, _, name = request["library"].partition(":")
     library = getattr(importlib.import_module(place), name)
-    with suppress(ValueError, OSError):  # a system without the limits, or stricter ones
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (data_memory() + request["memory"], resource.RLIM_INFINITY))
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_DATA, data_memory() + request["memory"])
     json.dump({"failed": _tried(library, request)}, answers)
     answers.flush()
 

@@ -6,7 +6,6 @@ import atexit
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from zoo_core.data.tables.lines import MAX_RATIO, check_file
 from zoo_core.errors import DataError, nearest
+from zoo_core.storage import children
 from zoo_core.storage.budgets import ROWS, TABLE
 
 SECONDS = 120
@@ -187,16 +187,11 @@ def _asked(path: Path, columns: list[str] | None, size: int, together: int) -> I
 
 
 def _started() -> subprocess.Popen[bytes]:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"}
-    environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # others reserve gigabytes, which a limit counts
+    # Other pools and arenas reserve gigabytes, which a limit counts.
+    environ = children.environment(MALLOC_ARENA_MAX="1", ARROW_DEFAULT_MEMORY_POOL="system")
     # Its complaints, like those of a library that aborts, are not the user's.
-    return subprocess.Popen(
-        [sys.executable, "-P", str(_CHILD)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environ,
-    )
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(children.command(str(_CHILD)), stdin=pipe, stdout=pipe, stderr=nowhere, env=environ)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -11,13 +11,13 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zoo_core.storage.children import limit
 from zoo_core.storage.machine import data_memory
 
 _TOGETHER = 8 << 20
@@ -33,8 +33,7 @@ def main() -> None:
     base = data_memory()
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        with suppress(ValueError, OSError):  # a system without the limit, or a stricter one
-            resource.setrlimit(resource.RLIMIT_DATA, (base + request["memory"], resource.RLIM_INFINITY))
+        limit(resource.RLIMIT_DATA, base + request["memory"])
         end: dict[str, Any]
         try:
             end = {"rows": _answer(request, answers)}
