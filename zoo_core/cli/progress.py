@@ -57,11 +57,12 @@ class PlainReporter:
         """Nothing is held."""
 
 
-class RichReporter:
+class RichReporter(PlainReporter):
     """A bar with step, rate, time left and loss; evaluations and messages scroll by above it."""
 
     def __init__(self, output: RichOutput) -> None:
-        self.output = output
+        super().__init__(output)
+        self.console = output.console
         self.progress: Progress | None = None
         self.bar: TaskID | None = None
         self.drawn = 0.0
@@ -75,7 +76,7 @@ class RichReporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=self.output.console,
+            console=self.console,
             redirect_stdout=False,
             redirect_stderr=False,
             auto_refresh=False,
@@ -96,18 +97,10 @@ class RichReporter:
                 self.progress.refresh()
                 self.drawn = time.monotonic()
 
-    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A line above the bar."""
-        self.output.line(f"step {step} evaluated  " + "  ".join(format_metrics(metrics)))
-
-    def message(self, text: str) -> None:
-        """A line above the bar."""
-        self.output.line(text)
-
     def ended(self, status: str) -> None:
         """Leave the bar as it stands and say how the run ended."""
         self.close()
-        self.output.line(f"run {status}")
+        super().ended(status)
 
     def close(self) -> None:
         """Give the terminal back, also after a failure the run didn't report."""
@@ -116,7 +109,7 @@ class RichReporter:
             self.progress = None
 
 
-def reporter_for(stream: TextIO, environ: Mapping[str, str]) -> PlainReporter | RichReporter:
+def reporter_for(stream: TextIO, environ: Mapping[str, str]) -> PlainReporter:
     """The right reporter for a stream."""
     if is_terminal(stream, environ):
         return RichReporter(RichOutput(stream, environ))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from zoo_core.cli.render import Output, output_for, write_json
 
 if TYPE_CHECKING:
-    from zoo_core.cli.progress import PlainReporter, RichReporter
+    from zoo_core.cli.progress import PlainReporter
     from zoo_core.plugins.host import PluginHost
     from zoo_core.registry.registry import Registry
     from zoo_core.registry.store import Store
@@ -83,7 +83,7 @@ class Session:
 
         return Zoo(self.host, self.registry)
 
-    def reporter(self) -> PlainReporter | RichReporter:
+    def reporter(self) -> PlainReporter:
         """Shows the progress of a run on stderr."""
         from zoo_core.cli.progress import reporter_for
 

@@ -173,12 +173,12 @@ def prediction_options(host: PluginHost, card: Card) -> dict[str, Any]:
         return {}
 
 
-def _settings(config: type) -> dict[str, Any]:
-    """Fields of a configuration with their defaults; `None` for one that has to be given."""
+def _settings(config: type, absent: str | None = None) -> dict[str, Any]:
+    """Fields of a configuration with their defaults; `absent` for one that has to be given."""
     found = {}
     for item in fields(config):
         default = item.default_factory() if item.default_factory is not MISSING else item.default
-        found[item.name] = None if default is MISSING else to_data(default)
+        found[item.name] = absent if default is MISSING else to_data(default)
     return found
 
 
@@ -243,15 +243,7 @@ def _component(kind: str, provided: RegisteredComponent) -> dict[str, Any]:
         **{word: getattr(spec, word) for word in _FACTS if getattr(spec, word, "")},
         "takes": list(getattr(spec, "inputs", ()) or (spec.data if kind == "task" else ())),
     }
-    return {**facts, "settings": _component_settings(provided)}
-
-
-def _component_settings(provided: RegisteredComponent) -> dict[str, Any]:
-    found = {}
-    for item in fields(provided.config):
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
-        found[item.name] = "(must be given)" if default is MISSING else to_data(default)
-    return found
+    return {**facts, "settings": _settings(provided.config, absent="(must be given)")}
 
 
 def _recipe(name: str, path: Path, host: PluginHost) -> dict[str, Any]:

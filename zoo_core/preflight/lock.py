@@ -96,7 +96,7 @@ def holder_of(folder: Path) -> Holder | None:
             holder = Holder(pid=int(said["pid"]), host=str(said["host"]), since=str(said["since"]))
         except (DiskError, ValueError, KeyError, TypeError):
             holder = None
-        if holder is not None and (holder.host != _host() or _alive(holder.pid)):
+        if holder is not None and (holder.host != _host() or fs.alive(holder.pid)):
             return holder
         # The holder has the lock and has not written yet who it is.
         time.sleep(0.01)
@@ -136,16 +136,6 @@ def _me() -> bytes:
 
 def _host() -> str:
     return os.uname().nodename
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _forget() -> None:

@@ -341,11 +341,12 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
     with suppress(FileNotFoundError):
         if entry.stat(follow_symlinks=False).st_mtime < time.time() - _DAY:
             return True
-        return match[1] == _machine() and not _alive(int(match[2]))
+        return match[1] == _machine() and not alive(int(match[2]))
     return False
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -62,6 +63,18 @@ class GAN(nn.Module):
         """Samples (B, ...) of latents (B, Z) and, in a conditional model, labels (B,) int64."""
         samples: Tensor = self.generator(latents, labels)
         return samples
+
+
+def pair(
+    config: _Config, head: Head, generator: Callable[[_Config], nn.Module], discriminator: Callable[[_Config], nn.Module],
+    *, sample_shape: tuple[int, ...],
+) -> GAN:  # fmt: skip
+    """Both networks of a family, for the classes of the head. Raises `UsageError` where the configuration has others."""
+    config = conditioned(config, head)
+    return GAN(
+        generator(config), discriminator(config), sample_shape=sample_shape, latent_dim=config.latent_dim,
+        classes=config.classes,
+    )  # fmt: skip
 
 
 class LatentEmbedding(nn.Module):

@@ -18,9 +18,9 @@ from zoo_gan.models.common import (
     LatentEmbedding,
     Projection,
     check_samples,
-    conditioned,
     even_weights,
     normal_weights,
+    pair,
 )
 
 _STD = 0.02
@@ -31,14 +31,8 @@ _SLOPE = 0.2
 
 def build(config: DCGANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    config = conditioned(config, head)
-    return GAN(
-        Generator(config),
-        Discriminator(config),
-        sample_shape=(config.channels, config.image_size, config.image_size),
-        latent_dim=config.latent_dim,
-        classes=config.classes,
-    )
+    shape = (config.channels, config.image_size, config.image_size)
+    return pair(config, head, Generator, Discriminator, sample_shape=shape)
 
 
 class Generator(nn.Module):

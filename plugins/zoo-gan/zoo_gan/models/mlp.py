@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core.contract import Head
 from zoo_gan.configs.models import MLPConfig
-from zoo_gan.models.common import GAN, LatentEmbedding, Projection, check_samples, conditioned
+from zoo_gan.models.common import GAN, LatentEmbedding, Projection, check_samples, pair
 
 DIMENSIONS = 2
 """Coordinates of a point."""
@@ -21,14 +21,7 @@ _SLOPE = 0.2
 
 def build(config: MLPConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    config = conditioned(config, head)
-    return GAN(
-        Generator(config),
-        Discriminator(config),
-        sample_shape=(DIMENSIONS,),
-        latent_dim=config.latent_dim,
-        classes=config.classes,
-    )
+    return pair(config, head, Generator, Discriminator, sample_shape=(DIMENSIONS,))
 
 
 class Generator(nn.Module):

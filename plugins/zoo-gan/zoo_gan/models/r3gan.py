@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from zoo_core.contract import Head
 from zoo_gan.configs.models import R3GANConfig, stages_of
-from zoo_gan.models.common import GAN, LatentEmbedding, Projection, Stages, check_samples, conditioned
+from zoo_gan.models.common import GAN, LatentEmbedding, Projection, Stages, check_samples, pair
 
 _SLOPE = 0.2
 """Of the leaky ReLU on its negative side."""
@@ -33,14 +33,8 @@ _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
 
 def build(config: R3GANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    config = conditioned(config, head)
-    return GAN(
-        Generator(config),
-        Discriminator(config),
-        sample_shape=(config.channels, config.image_size, config.image_size),
-        latent_dim=config.latent_dim,
-        classes=config.classes,
-    )
+    shape = (config.channels, config.image_size, config.image_size)
+    return pair(config, head, Generator, Discriminator, sample_shape=shape)
 
 
 class Generator(nn.Module):
