@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 import time
 import typing
 from contextlib import suppress
@@ -17,6 +16,7 @@ from zoo_core.errors import ZooError
 from zoo_core.models.build import build_shapes
 from zoo_core.plugins.host import RegisteredComponent
 from zoo_core.registry.zoo import open_zoo
+from zoo_core.testing import peak_memory
 
 HUGE = 10**9
 UNSIZED = {
@@ -61,11 +61,11 @@ def test_a_number_that_no_model_has_is_refused_by_its_field(
     config: type[Any], values: dict[str, Any], name: str, several: bool
 ) -> None:
     default = getattr(from_data(config, values, where="model"), name)
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began, before = time.monotonic(), peak_memory()
     with pytest.raises(ZooError, match=name):
         from_data(config, {**values, name: [HUGE, *default[1:]] if several else HUGE}, where="model")
     assert time.monotonic() - began < 5
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+    assert peak_memory() - before < 64 << 10
 
 
 @pytest.mark.parametrize("provided", [pytest.param(one, id=one.id) for one in models() if one.spec.sizes])
@@ -76,13 +76,13 @@ def test_the_largest_numbers_that_are_allowed_cost_shapes_alone(provided: Regist
     for name, several in integers(provided.config):
         default = getattr(from_data(provided.config, values, where="model"), name)
         huge = [1 << 20, *default[1:]] if several else 1 << 20
-        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began, before = time.monotonic(), peak_memory()
         # As many blocks, and widths that are no multiple of something, are errors.
         with suppress(ZooError):
             config = from_data(provided.config, {**values, name: huge}, where="model")
             build_shapes(host, provided, config, Head(task=provided.spec.tasks[0]))
         assert time.monotonic() - began < 5, name
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 << 10, name
+        assert peak_memory() - before < 256 << 10, name
 
 
 def test_blocks_of_all_stages_count_together() -> None:

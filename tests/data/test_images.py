@@ -218,12 +218,13 @@ def test_anything_flipped_gives_a_image_or_a_data_error() -> None:
 
 
 CHILD = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from zoo_core.errors import DataError
 from zoo_core.data.images import read_image
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from zoo_core.testing import peak_memory
+before = peak_memory()
 for path in sys.argv[1:]:
     started = time.perf_counter()
     try:
@@ -233,7 +234,7 @@ for path in sys.argv[1:]:
     else:
         raise SystemExit(f"{path} was read")
     assert time.perf_counter() - started < 0.5, path
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_memory() - before)
 """
 
 

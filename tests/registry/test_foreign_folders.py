@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from zoo_core.errors import CorruptFile, UnsafeFormat, UsageError, ZooError
 from zoo_core.registry.foreign import INDEX, ForeignFolder
 from zoo_core.storage import tensors
 from zoo_core.storage.budgets import BUDGETS, LAYERS, WEIGHTS
+from zoo_core.testing import peak_memory
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 88164\n"
 PARTS = {
@@ -132,7 +132,7 @@ def test_weights_are_measured_before_they_are_read(tmp_path: Path, monkeypatch: 
     header = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     os.truncate(path, 8 + len(header) + size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     found = ForeignFolder(tmp_path).weights()
     with pytest.raises(CorruptFile, match=r"42,949,672,960 bytes of tensors, where the configuration asks for 1,000"):
         found.load(most=1000)
@@ -142,7 +142,7 @@ def test_weights_are_measured_before_they_are_read(tmp_path: Path, monkeypatch: 
     os.truncate(path, 8 + len(header) + size - 1)
     with pytest.raises(CorruptFile, match="truncated"):
         tensors.read_file(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+    assert peak_memory() - before < 64 << 10
 
 
 def test_budgets_are_set_by_their_variables_which_the_readme_lists() -> None:

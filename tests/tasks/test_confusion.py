@@ -15,17 +15,17 @@ from zoo_core.tasks.confusion import Confusion
 MATRIX = np.array([[4, 0, 2, 0], [0, 0, 0, 0], [1, 0, 3, 0], [0, 5, 0, 0]])
 
 EVALUATION = """
-import resource
 import sys
 
 import torch
+from zoo_core.testing import peak_memory
 from zoo_vision.images import plots
 from zoo_core.tasks.classify import class_intervals, class_scores
 from zoo_core.tasks.confusion import Confusion, confusion_pairs
 
 classes = int(sys.argv[1])
 labels = torch.arange(classes)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 gathered = []
 for first in range(0, min(classes, 20_000), 50):
     batch = labels[first : first + 50]
@@ -34,7 +34,7 @@ confusion = Confusion.of_pairs(gathered, classes)
 print(class_scores(confusion)["accuracy"], class_intervals(confusion).keys())
 sheet = plots.confusion(confusion, [str(number) for number in range(classes)])
 print(len(confusion.part(confusion.most_confused(500))), sheet[:4])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)
+print(peak_memory() - before >> 10)
 """
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 from zoo_core import load_recipe, open_zoo, train
-from zoo_core.testing import final_digest, state
+from zoo_core.testing import final_digest, killed_run, state
 
 RECIPE = """\
 name: dcgan_tiny.killed
@@ -40,8 +35,8 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Path) -
     zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
     train(load_recipe(recipe, [], zoo.host), folder=tmp_path / "whole", zoo=zoo)
     folder = tmp_path / "killed"
-    first = _killed(recipe, folder, tmp_path, after=1)
-    second = _killed(recipe, folder, tmp_path, after=first + 1)
+    first = killed_run(recipe, folder, home=tmp_path / "home", after=1)
+    second = killed_run(recipe, folder, home=tmp_path / "home", after=first + 1)
     assert 0 < first < second < 90
     train(load_recipe(recipe, [], zoo.host), folder=folder, resume=True, zoo=zoo)
     assert final_digest(folder) == final_digest(tmp_path / "whole")
@@ -50,23 +45,3 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Path) -
     assert kinds == {"model", "ema", "optimizer"}
     assert {name.split(".")[1] for name in tensors if name.startswith("optimizer.")} == {"discriminator", "generator"}
     assert {"model.path_lengths"} <= set(tensors)
-
-
-def _killed(recipe: Path, folder: Path, home: Path, *, after: int) -> int:
-    """Start or resume a run in a process of its own, kill it once it saved that step; the newest step that it left."""
-    words = [sys.executable, "-m", "zoo_core", "pretrain", str(recipe), "--folder", str(folder)]
-    environ = {**os.environ, "ZOO_HOME": str(home / "home"), "OMP_NUM_THREADS": "1"}
-    resume = ["--resume"] if folder.exists() else []
-    process = subprocess.Popen([*words, *resume], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    patience = time.monotonic() + 120
-    while time.monotonic() < patience and process.poll() is None:
-        if max(_steps(folder), default=0) >= after:
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
-    return max(_steps(folder))
-
-
-def _steps(folder: Path) -> list[int]:
-    return state.steps(folder / "checkpoints") if (folder / "checkpoints").is_dir() else []

@@ -300,12 +300,13 @@ def test_a_header_that_lies_about_the_length_does_not_lift_the_limit() -> None:
 
 
 CHILD = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 import av, soundfile
 from zoo_core import DataError
 from zoo_speech.audio.audio import read_audio
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from zoo_core.testing import peak_memory
+before = peak_memory()
 for path in sys.argv[1:]:
     started = time.perf_counter()
     try:
@@ -315,7 +316,7 @@ for path in sys.argv[1:]:
     else:
         raise SystemExit(f"{path} was read")
     assert time.perf_counter() - started < 1, path
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_memory() - before)
 """
 
 
@@ -340,14 +341,15 @@ def test_bombs_are_refused_before_they_cost_memory(tmp_path: Path) -> None:
 
 
 FUZZ = """
-import pickle, resource, sys, time
+import pickle, sys, time
 from pathlib import Path
 import av, soundfile
 import numpy as np
 from zoo_core import DataError
 from zoo_speech.audio.audio import read_audio
+from zoo_core.testing import peak_memory
 draw = np.random.default_rng(1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 tried = refused = 0
 for path in map(Path, sys.argv[1:]):
     data, started = path.read_bytes(), time.perf_counter()
@@ -367,7 +369,7 @@ for path in map(Path, sys.argv[1:]):
             refused += 1
             assert error.message.startswith(path.name + ": ") and "Traceback" not in str(error)
         assert time.perf_counter() - moment < 1, (path.name, turn)
-print(tried, refused, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(tried, refused, peak_memory() - before)
 """
 
 

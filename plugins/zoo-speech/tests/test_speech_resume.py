@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +11,7 @@ from speech_toys import registered_whisper
 from zoo_speech.audio.audio import wav_bytes
 
 from zoo_core import load_recipe, open_zoo, train
-from zoo_core.testing import final_digest, state
+from zoo_core.testing import final_digest, killed_run, state
 
 MODEL = """\
 model:
@@ -94,28 +89,11 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(name: str, spoken
     # Whoever decodes the recordings can't change the result either.
     train(load_recipe(recipe, ["training.workers=0"], zoo.host), folder=tmp_path / "whole", zoo=zoo)
     folder = tmp_path / "killed"
-    assert 6 < _killed(recipe, folder, tmp_path, after=7) < 20, "in the middle of an epoch"
+    assert 6 < killed_run(recipe, folder, home=tmp_path / "home", after=7, threads=torch.get_num_threads()) < 20, (
+        "in the middle of an epoch"
+    )
     train(load_recipe(recipe, [], zoo.host), folder=folder, resume=True, zoo=zoo)
     assert final_digest(folder) == final_digest(tmp_path / "whole")
     tensors = state.newest(folder / "checkpoints")[1]
     kinds = {name.partition(".")[0] for name in tensors}
     assert kinds == ({"model", "ema", "optimizer"} if name == "ctc" else {"model", "optimizer"})
-
-
-def _killed(recipe: Path, folder: Path, home: Path, *, after: int) -> int:
-    """Start a run in a process of its own and kill it once it saved that step; the newest step that it left."""
-    words = [sys.executable, "-m", "zoo_core", "pretrain", str(recipe), "--folder", str(folder)]
-    environ = {**os.environ, "ZOO_HOME": str(home / "home"), "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    patience = time.monotonic() + 120
-    while time.monotonic() < patience and process.poll() is None:
-        if max(_steps(folder), default=0) >= after:
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
-    return max(_steps(folder))
-
-
-def _steps(folder: Path) -> list[int]:
-    return state.steps(folder / "checkpoints") if (folder / "checkpoints").is_dir() else []
