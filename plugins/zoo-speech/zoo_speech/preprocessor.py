@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from zoo_transformers import tokenizer_of
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, panics_as, read_json, refuse_slow, to_data
-from zoo_core.data import rehearse
+from zoo_core.contract import Preprocessor, from_data, read_json, to_data
 from zoo_speech.audio.audio import resampled
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperReaderConfig
 from zoo_speech.datasets.samples import recording_of, sample_name
@@ -227,30 +227,6 @@ class WhisperReader(SpeechPreprocessor):
         # Some tokenizers know timestamps as words like any other, some don't know them at all.
         words = [number for number in numbers if self.timestamps is None or number < self.timestamps]
         return str(self.tokenizer.decode(words, skip_special_tokens=True)).strip()
-
-
-def tokenizer_of(data: bytes, where: str) -> Tokenizer:
-    """A tokenizer in the format of the `tokenizers` library. Raises `CorruptFile`, naming the file."""
-    text = _decoded(data, where)
-    with panics_as(CorruptFile, where):
-        return Tokenizer.from_str(text)
-
-
-def foreign_tokenizer_of(data: bytes, where: str) -> Tokenizer:
-    """A tokenizer of somebody else's file, tried in a process of its own first. Raises as `tokenizer_of` does."""
-    text = _decoded(data, where)
-    calm = ("no_truncation", "no_padding")
-    rehearse("tokenizers:Tokenizer", "from_str", calm, "encode", text, error=CorruptFile, what=where)
-    return tokenizer_of(data, where)
-
-
-def _decoded(data: bytes, where: str) -> str:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{where}: {error}") from None
-    refuse_slow(text, where)
-    return text
 
 
 def written(content: Any) -> bytes:

@@ -23,5 +23,7 @@ if TYPE_CHECKING:
     from zoo_transformers.fields import whole_numbers as whole_numbers
     from zoo_transformers.interop import TransformersInterop as TransformersInterop
     from zoo_transformers.interop import json_bytes as json_bytes
+    from zoo_transformers.tokenizer import foreign_tokenizer_of as foreign_tokenizer_of
+    from zoo_transformers.tokenizer import tokenizer_of as tokenizer_of
 
 __getattr__, __dir__, __all__ = names_of(__name__, __file__)

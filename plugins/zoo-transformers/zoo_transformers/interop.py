@@ -39,9 +39,8 @@ class TransformersInterop(Interop):
         theirs = {**usual, **given}
         names = theirs.get("architectures") or [next(iter(self.heads))]
         if not isinstance(names, list) or not isinstance(names[0], str) or names[0] not in self.heads:
-            hint = f"it is read from {', '.join(self.heads)}"
             raise UsageError(
-                f"config.json: architecture {names} is none that {usual['model_type']} knows here", hint=hint
+                f"config.json: architectures: expected one of {', '.join(self.heads)}, found {names!r:.80}"
             )
         notices = [
             sentence

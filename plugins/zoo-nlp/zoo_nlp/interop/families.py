@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers.models.bert.configuration_bert import BertConfig as BertArchitecture
 from transformers.models.gpt2.configuration_gpt2 import GPT2Config as GPT2Architecture
 from transformers.models.marian.configuration_marian import MarianConfig as MarianArchitecture
-from zoo_transformers import WORDS, TransformersInterop, json_bytes
+from zoo_transformers import WORDS, TransformersInterop, foreign_tokenizer_of, json_bytes
 
 from zoo_core import CorruptFile, UsageError
 from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, panics_as, read_object, unsupported
@@ -20,7 +20,7 @@ from zoo_nlp.interop.fields import BERT, BERT_FIELDS, GENERATION, GPT2, GPT2_FIE
 from zoo_nlp.interop.sentences import sentence_notices
 from zoo_nlp.interop.tokenizers import TokenizerSettings, preprocessor_of
 from zoo_nlp.models import bert, gpt2, marian
-from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, bert_template, foreign_tokenizer, wordpiece_tokenizer
+from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, bert_template, wordpiece_tokenizer
 
 
 class TextInterop(TransformersInterop):
@@ -35,7 +35,7 @@ class TextInterop(TransformersInterop):
     ) -> ForeignCheckpoint:
         """With the tokenizer."""
         with panics_as(CorruptFile, TOKENIZER_FILE):
-            found = foreign_tokenizer(files) if TOKENIZER_FILE in files else self.slow_tokenizer(files)
+            found = self._tokenizer(files)
             if found is None:
                 missing = f"{TOKENIZER_FILE} is missing: without a tokenizer the checkpoint answers nothing"
                 return replace(foreign, notices=(*foreign.notices, missing))
@@ -59,6 +59,11 @@ class TextInterop(TransformersInterop):
         settings: dict[str, Any] = {f"{role}_token": token for role, token in preprocessor.special.items()}
         settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": preprocessor.max_length}
         return {TOKENIZER_FILE: tokenizer.to_str().encode(), "tokenizer_config.json": json_bytes(settings)}
+
+    def _tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
+        if TOKENIZER_FILE not in files:
+            return self.slow_tokenizer(files)
+        return foreign_tokenizer_of(files[TOKENIZER_FILE], TOKENIZER_FILE)
 
     @abstractmethod
     def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:

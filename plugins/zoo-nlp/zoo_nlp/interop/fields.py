@@ -113,9 +113,13 @@ TOKENIZER = FieldRules(
     file="tokenizer_config.json",
     read=_TOKENS
     | names("""
-        tokenizer_class model_max_length added_tokens_decoder do_lower_case strip_accents tokenize_chinese_chars add_prefix_space
+        tokenizer_class model_max_length added_tokens_decoder
     """),
     fixed={
+        "do_lower_case": (True, False),
+        "strip_accents": (None, True, False),
+        "tokenize_chinese_chars": (True, False),
+        "add_prefix_space": (False, True),
         "do_basic_tokenize": (True,),
         "never_split": (None, []),
         "add_bos_token": (False,),

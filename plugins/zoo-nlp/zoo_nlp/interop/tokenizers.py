@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, processors
+from zoo_transformers import tokenizer_of
 
 from zoo_core import CorruptFile, UsageError
 from zoo_core.contract import read_object, unsupported
 from zoo_nlp.interop.fields import ROLES, SPECIAL_TOKENS, TOKENIZER
-from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor, restored
+from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor
 
 _KINDS = {"WordPiece": "wordpiece", "BPE": "bpe", "Unigram": "unigram", "WordLevel": "words"}
 _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
@@ -153,13 +154,6 @@ def _add_tokens(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:
 def _bert_rules(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:
     """Their class sets case, accents and the frame itself, whatever `tokenizer.json` says."""
     values = settings.values
-    for name, allowed in (
-        ("do_lower_case", (True, False)),
-        ("tokenize_chinese_chars", (True, False)),
-        ("strip_accents", (None, True, False)),
-    ):
-        if name in values and not any(values[name] is value for value in allowed):
-            raise unsupported("tokenizer_config.json", name, allowed[0], values[name])
     normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=values.get("tokenize_chinese_chars", True),
@@ -201,8 +195,6 @@ def _gpt2_rules(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:
     if splitter is None or splitter["type"] != "ByteLevel":
         raise unsupported("tokenizer.json", "pre_tokenizer", "ByteLevel", splitter)
     space = settings.values.get("add_prefix_space", False)
-    if not isinstance(space, bool):
-        raise unsupported("tokenizer_config.json", "add_prefix_space", False, space)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
 
 
@@ -214,4 +206,4 @@ def _plain_extras(tokenizer: Tokenizer, roles: set[str]) -> Tokenizer:
         return tokenizer
     for token in extras:
         token["special"] = False
-    return restored(json.dumps(state), "tokenizer.json")
+    return tokenizer_of(json.dumps(state).encode(), "tokenizer.json")

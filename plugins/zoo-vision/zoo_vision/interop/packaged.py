@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_transformers import json_bytes
+
 from zoo_core import DataError, PackagedWeights, packaged_folder, packaged_members, parameters_on_meta, read_state_dict
-from zoo_core.contract import ForeignCheckpoint, Head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,28 +63,11 @@ def _description(package: PackagedWeights) -> dict[str, bytes]:
     """The folder's `config.json`: the architecture, its usual preparation of images and ImageNet's classes."""
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
-    from zoo_vision.configs.models import ImagePreprocessorConfig
-    from zoo_vision.interop.names import imagenet_labels
     from zoo_vision.interop.timm import TimmInterop
-    from zoo_vision.preprocessor import ImagePreprocessor
 
-    usual = get_pretrained_cfg(package.architecture) or PretrainedCfg()
-    reader = ImagePreprocessorConfig(
-        img_size=usual.input_size[1],
-        mean=tuple(usual.mean),
-        std=tuple(usual.std),
-        crop_pct=usual.crop_pct,
-        interpolation=usual.interpolation,  # type: ignore[arg-type]
-    )
-    labels = imagenet_labels(1000)
-    foreign = ForeignCheckpoint(
-        config={"architecture": package.architecture},
-        head=Head(task="image-classification", labels=len(labels)),
-        labels=labels,
-        preprocessor=ImagePreprocessor(reader),
-        license=package.license,
-    )
-    return TimmInterop().write(foreign)
+    usual = asdict(get_pretrained_cfg(package.architecture) or PretrainedCfg())
+    theirs = {"architecture": package.architecture, "pretrained_cfg": {**usual, "license": package.license}}
+    return TimmInterop().write(TimmInterop().read({"config.json": json_bytes(theirs)}))
 
 
 def in_timms_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:

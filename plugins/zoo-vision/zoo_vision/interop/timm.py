@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.models import PretrainedCfg, get_pretrained_cfg
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
+from zoo_transformers import json_bytes
 
 from zoo_core import CorruptFile, UnknownName, UsageError, parameters_on_meta
 from zoo_core.contract import ForeignCheckpoint, Head, Interop, KeyTable, distinct_labels, read_object
@@ -108,7 +108,7 @@ class TimmInterop(Interop):
         problem = next((word for word, task in PROBLEMS.items() if task == foreign.head.task), "")
         if problem and foreign.head.task != CLASSIFICATION:
             theirs["problem_type"] = problem
-        return {"config.json": (json.dumps(theirs, indent=2, ensure_ascii=False) + "\n").encode()}
+        return {"config.json": json_bytes(theirs)}
 
     def convert(self, tensors: Mapping[str, Tensor], foreign: ForeignCheckpoint) -> dict[str, Tensor]:
         """By the keys; counters that old files lack are 0."""
@@ -132,17 +132,20 @@ class TimmInterop(Interop):
 class ComparedInterop(TimmInterop):
     """Folders of a family with words of its own: what timm builds is compared with what ours would be."""
 
+    configuration: ClassVar[type[Any]]
+    network: ClassVar[Any]
+    """`(configuration, classes)`, a static method: what we build."""
+
     def config_of(self, folder: Folder) -> dict[str, Any]:
         """Read off what timm builds. Raises `UsageError`, naming the first difference to what the family has."""
         with parameters_on_meta():
             theirs = architecture_of(typed(TimmConfig, folder.config, where="config.json"), folder.classes)
             try:
                 config = {**self.described(theirs), "in_chans": folder.channels, **folder.drops}
-                ours = self.built({"img_size": folder.side, **config}, folder.classes)
+                ours = typed(self.configuration, {"img_size": folder.side, **config}, where="config.json")
+                difference = _difference(theirs, self.network(ours, folder.classes))
             except (AttributeError, LookupError, TypeError, ValueError, UsageError):
                 difference = f"a {type(theirs).__name__} of another kind"
-            else:
-                difference = _difference(theirs, ours)
         if difference:
             raise UsageError(
                 f"config.json: {folder.architecture} is not what zoo-vision/{self.family} builds: {difference}",
@@ -154,15 +157,13 @@ class ComparedInterop(TimmInterop):
     def described(self, theirs: Any) -> dict[str, Any]:
         """Our configuration as far as it can be read off a module of timm's; any error says that it is another one."""
 
-    @abstractmethod
-    def built(self, config: Mapping[str, Any], classes: int) -> nn.Module:
-        """What we build from a configuration. Raises `UsageError` for one that is none."""
-
 
 class ResNetInterop(ComparedInterop):
     """Folders of residual networks that differ in blocks, stages and channels only."""
 
     family = "resnet"
+    configuration = ResNetConfig
+    network = staticmethod(network_of)
 
     def described(self, theirs: Any) -> dict[str, Any]:
         """Blocks, and the number and channels of each stage."""
@@ -172,10 +173,6 @@ class ResNetInterop(ComparedInterop):
             "channels": [getattr(s[0], "bn3", s[0].bn2).num_features // s[0].expansion for s in stages],
             "block": {BasicBlock: "basic", Bottleneck: "bottleneck"}[type(stages[0][0])],
         }
-
-    def built(self, config: Mapping[str, Any], classes: int) -> nn.Module:
-        """The network."""
-        return network_of(typed(ResNetConfig, dict(config), where="config.json"), classes)
 
     def arguments_of(self, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """timm's 18 or 50 layers, with other stages and channels as arguments. Raises `UsageError` for our small stem."""
@@ -193,6 +190,8 @@ class ViTInterop(ComparedInterop):
     """Folders of plain Vision Transformers: of timm, and of the `vit` classes that Transformers has itself."""
 
     family = "vit"
+    configuration = ViTConfig
+    network = staticmethod(encoder_of)
 
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """A folder of timm's, of Transformers around timm, of `ViTForImageClassification` or of `ViTModel`."""
@@ -211,10 +210,6 @@ class ViTInterop(ComparedInterop):
             "global_pool": theirs.global_pool,
             "norm_eps": block.norm1.eps,
         }
-
-    def built(self, config: Mapping[str, Any], classes: int) -> nn.Module:
-        """The encoder."""
-        return encoder_of(typed(ViTConfig, dict(config), where="config.json"), classes)
 
     def arguments_of(self, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """timm's base, with everything that makes its size as an argument."""
