@@ -13,7 +13,7 @@ from zoo_speech.configs.augment import WaveAugmentConfig
 from zoo_speech.configs.losses import Wav2Vec2ContrastiveConfig
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import CTCConfig, RecognitionConfig, Wav2Vec2PretrainingConfig
-from zoo_speech.datasets.samples import Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
@@ -29,12 +29,12 @@ COST, MOST = 40_000, 12
 TEXTS = ("one", "two three", "four", "five six seven")
 
 
-def skewed(count: int) -> list[Utterance]:
+def skewed(count: int) -> list[Recording]:
     """Most of them short, some ten times as long."""
     draws = np.random.default_rng(0)
     sizes = np.minimum(2_000 * draws.lognormal(0.5, 0.8, count), 20_000).astype(int)
     waves = [(0.1 * draws.standard_normal(size)).astype(np.float32) for size in sizes]
-    return [Utterance(Waveform(wave, 16_000), TEXTS[number % len(TEXTS)]) for number, wave in enumerate(waves)]
+    return [Recording(Waveform(wave, 16_000), text=TEXTS[number % len(TEXTS)]) for number, wave in enumerate(waves)]
 
 
 def recognition(*speeds: float) -> CTCRecognition:

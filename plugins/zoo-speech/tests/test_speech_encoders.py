@@ -26,7 +26,7 @@ from zoo_speech.configs.tasks import (
     SpeakerVerificationConfig,
     SpeakerVerificationOptions,
 )
-from zoo_speech.datasets.samples import LabelledRecording
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.losses import additive_angular_margin
 from zoo_speech.models import wav2vec2, whisper
@@ -130,7 +130,7 @@ def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(fami
     (changed,) = task.predict([np.concatenate([sounds[3][:-16_000], noise(1.0, 9)])], OPTIONS[CLASSES])
     assert changed["scores"] != answers[3]["scores"], "its end is heard too"
 
-    samples = [LabelledRecording(Waveform(sound, 16_000), LABELS[at % 3]) for at, sound in enumerate(sounds)]
+    samples = [Recording(Waveform(sound, 16_000), label=LABELS[at % 3]) for at, sound in enumerate(sounds)]
     dataset = task.dataset(samples, train=False)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, at)) for at in range(5)])
     with torch.no_grad():
@@ -161,7 +161,7 @@ def test_stretches_cover_a_recording_evenly_and_none_is_short() -> None:
 @pytest.mark.parametrize("name", [CLASSES, VOICES])
 def test_a_batch_costs_what_its_recordings_cost_alone(family: str, name: str) -> None:
     task = task_of(family, name)
-    samples = [LabelledRecording(Waveform(noise(0.4 * n + 0.01, n), 16_000), LABELS[n % 3]) for n in range(5)]
+    samples = [Recording(Waveform(noise(0.4 * n + 0.01, n), 16_000), label=LABELS[n % 3]) for n in range(5)]
     dataset = task.dataset(samples, train=True)
     drawn = [dataset.sample(SampleKey(0, 0, number)) for number in range(5)]
     modules = task.modules()
@@ -207,7 +207,7 @@ def test_embeddings_of_windows_are_of_the_frames_of_the_recording(name: str) -> 
 
 
 def test_all_windows_cost_the_same() -> None:
-    samples = [LabelledRecording(Waveform(noise(seconds, 0), 16_000), "low") for seconds in (0.2, 1.0, 3.0)]
+    samples = [Recording(Waveform(noise(seconds, 0), 16_000), label="low") for seconds in (0.2, 1.0, 3.0)]
     windows, waveforms = (task_of(family, CLASSES).dataset(samples, train=True) for family in ("whisper", "wav2vec2"))
     assert windows.lengths.tolist() == [32_000] * 3 and waveforms.lengths.tolist() == [3_200, 16_000, 24_000]
 
@@ -237,7 +237,7 @@ def test_a_stretch_that_the_model_does_not_hear_at_once_is_refused() -> None:
 
 def test_what_a_window_is_given_is_shown_and_heard() -> None:
     task = task_of("whisper", CLASSES)
-    samples = [LabelledRecording(Waveform(tone(label, 0), 16_000), label) for label in LABELS]
+    samples = [Recording(Waveform(tone(label, 0), 16_000), label=label) for label in LABELS]
     files = task.input_artifacts(task.dataset(samples, train=True))
     assert set(files) == {"heard.png", "heard_1.wav", "heard_2.wav", "heard_3.wav"}
     heard, _ = read_audio(files["heard_2.wav"])
@@ -279,7 +279,7 @@ def test_a_task_without_what_it_needs_is_refused() -> None:
 @pytest.mark.parametrize("name", [CLASSES, VOICES])
 def test_activations_may_be_computed_again(name: str) -> None:
     task = task_of("whisper", name)
-    samples = [LabelledRecording(Waveform(tone(label, 0), 16_000), label) for label in LABELS]
+    samples = [Recording(Waveform(tone(label, 0), 16_000), label=label) for label in LABELS]
     dataset = task.dataset(samples, train=True)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, number)) for number in range(3)])
     gradients = []

@@ -14,9 +14,10 @@ from torch import nn
 from zoo_speech.audio.audio import Waveform
 from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions, Thresholds
-from zoo_speech.datasets.samples import Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.decoding.fallback import compression_ratio, is_silent
-from zoo_speech.decoding.long_form import LongFormTranscriber, Recording, rules_of
+from zoo_speech.decoding.long_form import LongFormTranscriber, rules_of
+from zoo_speech.decoding.long_form import Recording as Heard
 from zoo_speech.decoding.whisper import Rules, WhisperState, greedy, sample
 from zoo_speech.models.whisper import build
 from zoo_speech.preprocessor import WhisperReader
@@ -136,7 +137,7 @@ def test_silence_is_what_the_model_calls_so_while_it_is_unsure() -> None:
 def test_an_evaluation_writes_as_predictions_do() -> None:
     model = model_of(a=9.0, b=8.5, c=8.0, end=6.5)
     sounds = [noise(0.8, 1), np.zeros(8_000, np.float32), noise(0.5, 2)]
-    samples = [Utterance(Waveform(sound, 16_000), "abc") for sound in sounds]
+    samples = [Recording(Waveform(sound, 16_000), text="abc") for sound in sounds]
     for settings in ({}, ONLY_ONCE):
         task = task_of(model, decoding=Thresholds(**settings))
         dataset = task.dataset(samples, train=False)
@@ -188,10 +189,10 @@ def test_a_tail_that_no_word_fits_into_is_not_read_and_no_cut_leaves_one() -> No
         assert len(segments) == starts, seconds
         assert all(one["end"] - one["start"] >= 0.05 for one in segments[1:])
         assert segments[-1]["end"] == pytest.approx(seconds, abs=1e-3)
-    recording = Recording(noise(30.4))
+    recording = Heard(noise(30.4))
     recording.take([], 30 * 16_000, 16_000)
     assert not recording.unread
-    recording = Recording(noise(0.4))
+    recording = Heard(noise(0.4))
     assert recording.unread, "a whole recording is no tail"
 
 
@@ -239,9 +240,9 @@ def test_what_is_trained_without_times_is_read_without_them() -> None:
     model = model_of(a=9.0, time=8.0, end=8.9)  # all times together are likelier than any letter
     task, sound = task_of(model), spoken_and_quiet(2.8)
     settings = json.loads(task.preprocessor.files()["speech.json"])
-    task.dataset([Utterance(Waveform(noise(0.5), 16_000), "a")], train=False)
+    task.dataset([Recording(Waveform(noise(0.5), 16_000), text="a")], train=False)
     assert settings["timestamps"] is True and task.preprocessor.config.timestamps
-    task.dataset([Utterance(Waveform(noise(0.5), 16_000), "a")], train=True)
+    task.dataset([Recording(Waveform(noise(0.5), 16_000), text="a")], train=True)
     kept = WhisperReader.from_files(task.preprocessor.files())
     assert not kept.config.timestamps
     for options in ({}, {"timestamps": True}, {"format": "srt"}):
@@ -286,6 +287,6 @@ def test_no_language_is_named_where_nobody_speaks() -> None:
 
 def test_a_sample_may_name_its_language() -> None:
     task = task_of(model_of(), reader=MULTILINGUAL)
-    samples = [Utterance(Waveform(noise(0.5), 16_000), "a", language=name) for name in ("German", "en_US")]
+    samples = [Recording(Waveform(noise(0.5), 16_000), text="a", language=name) for name in ("German", "en_US")]
     dataset = task.dataset(samples, train=True)
     assert [prompt[1] for prompt, _ in dataset.targets] == [DE, EN]

@@ -27,7 +27,7 @@ from zoo_speech.configs.tasks import (
     RecognitionOptions,
     Wav2Vec2PretrainingConfig,
 )
-from zoo_speech.datasets.samples import LabelledRecording, Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.decoding.alignment import FrameTiming, align
 from zoo_speech.decoding.long_form import Recording as Heard
 from zoo_speech.decoding.whisper import Stretch
@@ -215,8 +215,8 @@ SMALL: dict[str, Any] = {
     "position_groups": 4, "codes": 8, "code_size": 8,
 }  # fmt: skip
 TEXTS = ("hello world", "ab", "who is it", "an other", "the last")
-SPOKEN = [Utterance(Waveform(noise(0.6 + 0.1 * n, n), 16_000), text) for n, text in enumerate(TEXTS)]
-LABELLED = [LabelledRecording(sample.source, "ab"[n % 2]) for n, sample in enumerate(SPOKEN)]
+SPOKEN = [Recording(Waveform(noise(0.6 + 0.1 * n, n), 16_000), text=text) for n, text in enumerate(TEXTS)]
+LABELLED = [Recording(sample.source, label="ab"[n % 2]) for n, sample in enumerate(SPOKEN)]
 AUGMENT = WaveAugmentConfig(noise=1.0)
 
 
@@ -292,7 +292,7 @@ def test_a_preview_is_what_the_model_is_given(kind: str) -> None:
 
 def test_a_preview_of_few_recordings_or_silent_ones() -> None:
     task = recognition()
-    quiet = Utterance(Waveform(np.zeros(16_000, np.float32), 16_000), "ab")
+    quiet = Recording(Waveform(np.zeros(16_000, np.float32), 16_000), text="ab")
     files = task.input_artifacts(task.dataset([quiet], train=True))
     assert set(files) == {"heard.png", "heard_1.wav"}
     assert not read_audio(files["heard_1.wav"]).samples.any()
@@ -326,7 +326,7 @@ def test_an_evaluation_by_frames_shows_alignments() -> None:
     single = decoded(evaluated(task, [0])["alignment.png"])
     assert decoded(whole["alignment.png"]).shape[0] > 3.5 * single.shape[0]
     assert "alignment.png" not in evaluated(task, [4])
-    short = Utterance(Waveform(noise(0.1), 16_000), "hello world")  # four frames
+    short = Recording(Waveform(noise(0.1), 16_000), text="hello world")  # four frames
     dataset = task.dataset([short], train=False)
     with inference_mode(task.model):
         result = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]))

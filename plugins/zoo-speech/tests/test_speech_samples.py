@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from zoo_speech.audio.audio import Waveform, wav_bytes
-from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance, recording_of
+from zoo_speech.datasets.samples import Recording, recording_of
 
 from zoo_core import DataError
 
@@ -29,7 +29,7 @@ def test_every_form_of_a_recording_gives_the_same_waveform(tmp_path: Path) -> No
     wide = np.stack([exact, exact], 1)
     forms = [
         Recording(path),
-        Utterance(path, "one"),
+        Recording(path, text="one"),
         path,
         str(path),
         SOUND,
@@ -103,9 +103,9 @@ def test_what_is_no_recording_is_named_by_its_number(item: object, message: str)
 
 
 def test_words_labels_and_lengths_need_no_decoding(tmp_path: Path) -> None:
-    sample = Utterance(tmp_path / "missing.wav", "hello", speaker="joe", language="en")
+    sample = Recording(tmp_path / "missing.wav", text="hello", speaker="joe", language="en")
     assert (sample.text, sample.speaker, sample.language) == ("hello", "joe", "en") and "missing.wav" in repr(sample)
-    assert LabelledRecording(b"", "dog").label == "dog" and Utterance(b"", "a").speaker == ""
+    assert Recording(b"", label="dog").label == "dog" and Recording(b"", text="a").speaker == ""
     for read in (attrgetter("waveform"), attrgetter("seconds")):
         with pytest.raises(DataError, match=r"missing\.wav: no such file"):
             read(sample)
@@ -118,7 +118,7 @@ def test_words_labels_and_lengths_need_no_decoding(tmp_path: Path) -> None:
 def test_samples_travel_to_other_processes(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(SOUND)
-    sample = Utterance(path, "one")
+    sample = Recording(path, text="one")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
         assert other.submit(attrgetter("text"), sample).result() == "one"
         assert (other.submit(attrgetter("waveform"), sample).result().samples == sample.waveform.samples).all()

@@ -21,7 +21,7 @@ from zoo_speech.datasets import sources
 from zoo_speech.datasets import speakers as voices
 from zoo_speech.datasets.packages import Record
 from zoo_speech.datasets.readers import read_labelled_recordings
-from zoo_speech.datasets.samples import LabelledRecording, Recording
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.evaluation.baselines import cosine_of_statistics
 from zoo_speech.evaluation.verification import draw_trials
 from zoo_speech.losses import additive_angular_margin
@@ -56,8 +56,8 @@ def said(voice: int, number: int, seconds: float = 0.5) -> NDArray[np.float32]:
     return np.asarray(whole, dtype=np.float32)
 
 
-def sample(voice: int, number: int, language: str = "", seconds: float = 0.5) -> LabelledRecording:
-    return LabelledRecording(Waveform(said(voice, number, seconds), 16_000), f"v{voice}", language=language)
+def sample(voice: int, number: int, language: str = "", seconds: float = 0.5) -> Recording:
+    return Recording(Waveform(said(voice, number, seconds), 16_000), label=f"v{voice}", language=language)
 
 
 def verification(**config: Any) -> SpeakerVerification:
@@ -143,7 +143,7 @@ def test_a_padded_batch_gives_what_recordings_give_alone() -> None:
     for sound, answer in zip(sounds, task.predict(sounds, options), strict=True):
         (alone,) = task.predict([sound], options)
         assert answer["embedding"] == pytest.approx(alone["embedding"], abs=1e-5)
-    samples = [LabelledRecording(Waveform(sound, 16_000), f"v{n % 2}") for n, sound in enumerate(sounds)]
+    samples = [Recording(Waveform(sound, 16_000), label=f"v{n % 2}") for n, sound in enumerate(sounds)]
     dataset = task.dataset(samples, train=True)
     drawn = [dataset.sample(SampleKey(0, 0, number)) for number in range(4)]
     modules = {"model": task.model}
@@ -246,7 +246,7 @@ def test_voices_and_languages_of_the_splits_are_disjoint(prepared: PreparedFiles
     counts: dict[str, dict[str, int]] = {}
     languages: dict[str, set[str]] = {}
     for split in read.splits():
-        assert isinstance(read.samples(split)[0], LabelledRecording)
+        assert isinstance(read.samples(split)[0], Recording)
         for one in read.samples(split):
             counts.setdefault(split, {}).setdefault(one.label, 0)
             counts[split][one.label] += 1
@@ -280,9 +280,9 @@ def test_settings_of_voices(prepared: PreparedFiles) -> None:
 
 
 def test_a_recording_in_two_voices_is_in_none() -> None:
-    one = LabelledRecording(Path("a"), "x", name="asterisk-fr/a.g722", key="1" * 64, language="fr")
-    other = one.as_kind(LabelledRecording, label="y")
-    alone = LabelledRecording(Path("a"), "x", name="b", key="2" * 64)
+    one = Recording(Path("a"), label="x", name="asterisk-fr/a.g722", key="1" * 64, language="fr")
+    other = Recording(Path("a"), label="y", name="b", key="1" * 64)
+    alone = Recording(Path("a"), label="x", name="b", key="2" * 64)
     assert voices._without_shared([one, other, alone]) == ([alone], 2)
 
 

@@ -15,7 +15,6 @@ from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.configs.data import LabelledRecordings, TranscribedRecordings
 from zoo_speech.datasets.manifests import columns_of, read_manifests
 from zoo_speech.datasets.readers import read_labelled_recordings, read_transcribed_recordings
-from zoo_speech.datasets.samples import Utterance
 
 from zoo_core import DataError
 from zoo_core.data import FREE_BYTES, Faults, SplitData, TableOptions
@@ -174,7 +173,7 @@ def test_a_small_file_with_large_recordings_is_refused_unread(tmp_path: Path, di
     pq.write_table(table, path, compression="zstd", use_dictionary=dictionary)
     assert path.stat().st_size < 50_000
     with pytest.raises(DataError, match=r"t\.parquet: unfolds to more than 100,000,000 bytes, 200 times its size"):
-        list(read_manifests([path], ROLES, "", TableOptions(), Utterance, Faults()))
+        list(read_manifests([path], ROLES, "", TableOptions(), Faults()))
 
 
 def test_all_bytes_of_a_split_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +181,7 @@ def test_all_bytes_of_a_split_have_a_limit(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(media, "MAX_BYTES", 1_000)
     pq.write_table(pa.table({"audio": [sound(n) for n in range(9)], "text": ["x"] * 9}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"row 5: more than 1,000 bytes of files in tables"):
-        list(read_manifests([tmp_path / "t.parquet"], ROLES, "", TableOptions(), Utterance, Faults()))
+        list(read_manifests([tmp_path / "t.parquet"], ROLES, "", TableOptions(), Faults()))
 
 
 # ---- names that tell the split

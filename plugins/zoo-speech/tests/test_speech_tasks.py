@@ -20,7 +20,7 @@ from zoo_speech.configs.tasks import (
     CTCOptions,
     Wav2Vec2PretrainingConfig,
 )
-from zoo_speech.datasets.samples import LabelledRecording, Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.losses import ctc, wav2vec2_contrastive
 from zoo_speech.models import wav2vec2
 from zoo_speech.preprocessor import SpeechReader
@@ -46,8 +46,8 @@ def noise(seconds: float, seed: int) -> Waveform:
     return Waveform((0.1 * draws).astype(np.float32), 16_000)
 
 
-SPOKEN = [Utterance(noise(0.8 + 0.5 * n, n), text) for n, text in enumerate(TEXTS)]
-LABELLED = [LabelledRecording(noise(0.6 + 0.3 * n, n), "ab"[n % 2]) for n in range(4)]
+SPOKEN = [Recording(noise(0.8 + 0.5 * n, n), text=text) for n, text in enumerate(TEXTS)]
+LABELLED = [Recording(noise(0.6 + 0.3 * n, n), label="ab"[n % 2]) for n in range(4)]
 
 
 def context(
@@ -225,7 +225,7 @@ def test_computing_activations_again_changes_no_gradient_of_the_base_layout() ->
 
 def test_transcripts_without_a_path_are_counted() -> None:
     task = recognition()
-    samples = [SPOKEN[0], Utterance(noise(0.1, 7), "hello hello hello")]
+    samples = [SPOKEN[0], Recording(noise(0.1, 7), text="hello hello hello")]
     dataset = task.dataset(samples, train=True)
     found = []
     for index in range(2):
@@ -251,7 +251,7 @@ def test_figures_and_baselines_of_recognition() -> None:
 
 def test_baselines_of_classification_hear_something() -> None:
     slow, fast = (np.sin(np.arange(8000) * step).astype(np.float32) for step in (0.05, 0.9))
-    sounds = [LabelledRecording(Waveform((slow if n % 2 else fast) * 0.5, 16_000), "ab"[n % 2]) for n in range(12)]
+    sounds = [Recording(Waveform((slow if n % 2 else fast) * 0.5, 16_000), label="ab"[n % 2]) for n in range(12)]
     listed = classification().baselines(sounds[:8], sounds[8:])
     baselines = {name: figures_of(found) for name, found in listed.items()}
     assert baselines["majority"]["accuracy"] == 0.5
@@ -261,18 +261,18 @@ def test_baselines_of_classification_hear_something() -> None:
 def test_bad_samples_are_named() -> None:
     task = recognition()
     for sample, words in (
-        (Utterance(noise(0.5, 0), " ... "), "sample 2 has no transcript"),
-        (Utterance(noise(0.5, 0), " ... ", name="a/b.wav"), r"a/b\.wav has no transcript"),
-        (Utterance(noise(31, 0), "long", name="c.wav"), r"c\.wav: 31\.0 s, at most 30 s"),
+        (Recording(noise(0.5, 0), text=" ... "), "sample 2 has no transcript"),
+        (Recording(noise(0.5, 0), text=" ... ", name="a/b.wav"), r"a/b\.wav has no transcript"),
+        (Recording(noise(31, 0), text="long", name="c.wav"), r"c\.wav: 31\.0 s, at most 30 s"),
         ("a.wav", "sample 2: expected a recording"),
-        (Utterance(noise(31, 0), "long"), r"sample 2: 31\.0 s, at most 30 s"),
+        (Recording(noise(31, 0), text="long"), r"sample 2: 31\.0 s, at most 30 s"),
     ):
         with pytest.raises(DataError, match=words):
             task.dataset([SPOKEN[0], sample], train=True)
     with pytest.raises(DataError, match="no recordings"):
         task.dataset([], train=True)
     with pytest.raises(DataError, match=r"unknown\.wav has no label"):
-        classification().dataset([Utterance(noise(0.5, 0), "a", name="unknown.wav")], train=False)
+        classification().dataset([Recording(noise(0.5, 0), text="a", name="unknown.wav")], train=False)
     with pytest.raises(DataError, match="sample 1 has no label"):
         classification().dataset(SPOKEN, train=True)
     with pytest.raises(UsageError, match="needs a reader with symbols"):

@@ -20,7 +20,7 @@ from zoo_speech.audio.audio import Waveform
 from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
-from zoo_speech.datasets.samples import Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.decoding.long_form import LongFormTranscriber, spectrograms, window_of
 from zoo_speech.decoding.segmentation import quietest_frame
 from zoo_speech.decoding.whisper import Rules, WhisperState, beam_search, greedy, stretches
@@ -100,8 +100,8 @@ def tone(frequency: float, seconds: float = SECONDS) -> Samples:
     return (0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * 16_000)) / 16_000)).astype(np.float32)
 
 
-def spoken(text: str, frequency: float = 400.0, seconds: float = SECONDS, **details: str) -> Utterance:
-    return Utterance(Waveform(tone(frequency, seconds), 16_000), text, **details)
+def spoken(text: str, frequency: float = 400.0, seconds: float = SECONDS, **details: str) -> Recording:
+    return Recording(Waveform(tone(frequency, seconds), 16_000), text=text, **details)
 
 
 def task_of(model: nn.Module, reader: WhisperReader | None = None, **config: Any) -> Recognition:
@@ -304,7 +304,7 @@ def test_samples_that_can_not_be_learned_are_named() -> None:
 def test_a_slow_speed_that_would_push_the_end_out_of_the_window_is_not_taken() -> None:
     end = np.concatenate([np.zeros(9_600, np.float32), tone(300.0, 0.04)])
     task = task_of(random_model(), augment=WaveAugmentConfig(speeds=(0.8,)), spec_augment=SpecAugmentConfig())
-    samples = [Utterance(Waveform(end, 16_000), "end"), spoken("short", seconds=0.3)]
+    samples = [Recording(Waveform(end, 16_000), text="end"), spoken("short", seconds=0.3)]
     slowed, plain = (task.dataset(samples, train=train) for train in (True, False))
     heard = [[dataset.sample(SampleKey(0, 0, index))[0] for index in range(2)] for dataset in (slowed, plain)]
     assert torch.equal(heard[0][0], heard[1][0]) and not torch.equal(heard[0][1], heard[1][1])

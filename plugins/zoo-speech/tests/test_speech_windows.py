@@ -13,7 +13,7 @@ from torch import nn
 from zoo_speech.audio.audio import Waveform
 from zoo_speech.configs.models import SpeechReaderConfig, Wav2Vec2Config, WhisperConfig, WhisperReaderConfig
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions, RecognitionConfig
-from zoo_speech.datasets.samples import Utterance
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.losses import ctc
 from zoo_speech.models import wav2vec2, whisper
 from zoo_speech.preprocessor import SpeechReader, WhisperReader
@@ -32,9 +32,9 @@ WHISPER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def spoken(samples: int, text: str = "a") -> Utterance:
+def spoken(samples: int, text: str = "a") -> Recording:
     draws = np.random.default_rng(samples).standard_normal(samples)
-    return Utterance(Waveform((0.1 * draws).astype(np.float32), 16_000), text)
+    return Recording(Waveform((0.1 * draws).astype(np.float32), 16_000), text=text)
 
 
 def recogniser() -> CTCRecognition:

@@ -72,8 +72,8 @@ class SpeechReader(SpeechPreprocessor):
             return reader
         texts = []
         for number, sample in enumerate(samples):
-            text = getattr(sample, "text", None)
-            if not isinstance(text, str):
+            text = getattr(sample, "text", "")
+            if not text:
                 raise DataError(
                     f"{sample_name(sample, number)} has no transcript",
                     hint="set preprocessor.text=none for unlabelled audio",

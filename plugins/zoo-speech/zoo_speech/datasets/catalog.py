@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from zoo_core import DataError
 from zoo_core.data import SPLITS, PreparedFiles, SplitData, draw_subset, lines_of, sorted_labels
 from zoo_speech.configs.data import NamedSpeech, SpokenLanguage
 from zoo_speech.datasets.languages import language_code
-from zoo_speech.datasets.samples import Clip, LabelledRecording, Recording, Utterance
+from zoo_speech.datasets.samples import Clip, Recording
 from zoo_speech.datasets.sources import ARCHIVE
-
-R = TypeVar("R", bound=Recording)
 
 
 def read_transcribed(config: NamedSpeech, prepared: PreparedFiles) -> SplitData:
     """Recordings with what is said in them; those whose text isn't known are left out."""
     found = prepared_rows(prepared, config.languages)
-    splits = {split: [row.as_kind(Utterance) for row in rows if row.text] for split, rows in found.items()}
+    splits = {split: [row for row in rows if row.text] for split, rows in found.items()}
     left = sum(map(len, found.values())) - sum(map(len, splits.values()))
     notice = f"{prepared.name}: {left:,} recordings left out whose text isn't known or not written as it is spoken"
     return subset_of(prepared.name, splits, config, notices=[notice] if left else ())
@@ -28,7 +26,7 @@ def read_transcribed(config: NamedSpeech, prepared: PreparedFiles) -> SplitData:
 
 def read_languages(config: NamedSpeech, prepared: PreparedFiles) -> SplitData:
     """Recordings labelled by their language."""
-    splits = {split: _by_language(rows) for split, rows in prepared_rows(prepared, config.languages).items()}
+    splits = {split: list(_by_language(rows)) for split, rows in prepared_rows(prepared, config.languages).items()}
     return _labelled(prepared.name, splits, config)
 
 
@@ -58,10 +56,7 @@ def read_spoken_language(config: SpokenLanguage, prepared: PreparedFiles) -> Spl
 def read_spelled(config: NamedSpeech, prepared: PreparedFiles, labels: str) -> SplitData:
     """The recordings of single digits or letters: those that `labels` consists of."""
     found = prepared_rows(prepared, config.languages)
-    splits = {
-        split: [row.as_kind(LabelledRecording) for row in rows if row.label in set(labels)]
-        for split, rows in found.items()
-    }
+    splits = {split: [row for row in rows if row.label in set(labels)] for split, rows in found.items()}
     return _labelled(prepared.name, splits, config)
 
 
@@ -118,8 +113,10 @@ def _labelled(
     return subset_of(name, splits, config, labels, notices)
 
 
-def _by_language(rows: Iterable[Recording]) -> list[LabelledRecording]:
-    return [row.as_kind(LabelledRecording, label=row.language) for row in rows]
+def _by_language(rows: Iterable[Recording]) -> Iterator[Recording]:
+    for row in rows:
+        row.label = row.language
+        yield row
 
 
 def _source(row: Recording) -> str:
@@ -128,10 +125,10 @@ def _source(row: Recording) -> str:
     return inner if part == "letters-words" else part
 
 
-def _prompts_apart(splits: Mapping[str, Sequence[R]]) -> dict[str, list[R]]:
+def _prompts_apart(splits: Mapping[str, Sequence[Recording]]) -> dict[str, list[Recording]]:
     """Training and validation rows of all sources but the telephone prompts, which are all tested."""
 
-    def parted(split: str, prompts: bool) -> list[R]:
+    def parted(split: str, prompts: bool) -> list[Recording]:
         return [row for row in splits[split] if _source(row).startswith("asterisk-") is prompts]
 
     return {
@@ -141,7 +138,7 @@ def _prompts_apart(splits: Mapping[str, Sequence[R]]) -> dict[str, list[R]]:
     }
 
 
-def _other_voices(splits: Mapping[str, Sequence[R]]) -> dict[str, list[R]]:
+def _other_voices(splits: Mapping[str, Sequence[Recording]]) -> dict[str, list[Recording]]:
     """Training and validation rows of each language's largest source; the test split has all the other sources."""
     counts = Counter((row.label, _source(row)) for rows in splits.values() for row in rows)
     largest: dict[str, str] = {}

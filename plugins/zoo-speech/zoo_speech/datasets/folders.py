@@ -28,7 +28,7 @@ from zoo_core.data import (
 )
 from zoo_core.data import class_folders as below_class_folders
 from zoo_speech.audio.containers import SUFFIXES
-from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
+from zoo_speech.datasets.samples import Recording
 
 Found = tuple[Parts, Sequence[str]]
 """Recordings by split, and what there is to tell of how they were found."""
@@ -105,10 +105,10 @@ def listed(one: Recording) -> Listed:
     return Listed(one, one.name, one.label)
 
 
-def _labelled(path: str, label: str) -> LabelledRecording:
+def _labelled(path: str, label: str) -> Recording:
     file = Path(path)
     command = _COMMAND.fullmatch(file.stem)
-    return LabelledRecording(file, label, speaker=command[1] if command else "")
+    return Recording(file, label=label, speaker=command[1] if command else "")
 
 
 def _is_sound(head: bytes) -> bool:
@@ -120,17 +120,17 @@ _RECORDINGS = WantedFiles(noun="recordings", suffixes=SUFFIXES, content=_is_soun
 """Speech Commands keeps noise to mix in beside its words."""
 
 
-def _beside(files: Sequence[Path], faults: Faults) -> Iterator[Utterance]:
+def _beside(files: Sequence[Path], faults: Faults) -> Iterator[Recording]:
     for file in files:
         texts = (file.with_suffix(".txt"), file.with_suffix(".TXT"))
         text = next((text for text in texts if text.is_file()), None)
         if text:
-            yield Utterance(file, " ".join(" ".join(read_lines(text)).split()))
+            yield Recording(file, text=" ".join(" ".join(read_lines(text)).split()))
         else:
             faults.add(str(file), f"no text, {texts[0].name} is missing", _HINT)
 
 
-def _chapters(files: Sequence[Path], chapters: Sequence[Path], faults: Faults) -> Iterator[Utterance]:
+def _chapters(files: Sequence[Path], chapters: Sequence[Path], faults: Faults) -> Iterator[Recording]:
     """LibriSpeech: `1272-128104.trans.txt` has a line `1272-128104-0000 TEXT` for each recording beside it.
 
     The first of the three numbers is the speaker.
@@ -147,7 +147,7 @@ def _chapters(files: Sequence[Path], chapters: Sequence[Path], faults: Faults) -
             if not found:
                 faults.add(f"{chapter}:{line}", f"no recording {name!r} beside it")
             for file in found:
-                yield Utterance(file, " ".join(text.split()), speaker=name.split("-")[0])
+                yield Recording(file, text=" ".join(text.split()), speaker=name.split("-")[0])
     for file in (file for files in recordings.values() for file in files):
         faults.add(str(file), "no text in a .trans.txt beside it", _HINT)
 

@@ -44,7 +44,6 @@ def read_manifests(
     columns: Mapping[str, str],
     root: str,
     options: TableOptions,
-    kind: type[Recording],
     faults: Faults,
 ) -> Iterator[Listed]:
     """The rows of tables, in their order; what can't be one goes to `faults`.
@@ -63,8 +62,8 @@ def read_manifests(
             beside = str(row.source) if isinstance(row.source, Path) else row.beside
             name = f"{row.where}: {beside}" if beside else row.where
             try:
-                told = _told(row.values, names, options.missing)
-                one = kind(source=row.source, name=name, part=excerpt_of(row.values), **told)
+                one = Recording(row.source, name=name, part=excerpt_of(row.values))
+                _tell(one, row.values, names, options.missing)
             except (ValueError, DataError) as error:
                 faults.add(row.where, getattr(error, "message", str(error)), getattr(error, "hint", ""))
             else:
@@ -77,13 +76,11 @@ def columns_of(table: Path, columns: Mapping[str, str], options: TableOptions) -
     return find_columns(table, {**columns, **_PARTS}, usual, NEEDED, options)
 
 
-def _told(values: Mapping[str, Any], names: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
+def _tell(one: Recording, values: Mapping[str, Any], names: Sequence[str], missing: Sequence[str]) -> None:
     """Text, speaker, language and label of a row. Raises ValueError with what is wrong."""
-    told = {}
     for role in ("text", "speaker", "language", "label"):
         value = values.get(role, "")
         optional = value is None and role not in NEEDED.split()
-        told[role] = "" if optional else " ".join(cell(role, value).split())
-    if told["label"]:  # without one a recording is none of a classifier's samples, which others refuse
-        told["label"] = class_of(label_name(stated("label", told["label"], missing)), names)
-    return told
+        setattr(one, role, "" if optional else " ".join(cell(role, value).split()))
+    if one.label:  # without one a recording is none of a classifier's samples, which others refuse
+        one.label = class_of(label_name(stated("label", one.label, missing)), names)

@@ -34,21 +34,21 @@ from zoo_speech.datasets.folders import (
     transcripts,
 )
 from zoo_speech.datasets.manifests import read_manifests
-from zoo_speech.datasets.samples import LabelledRecording, Recording, Utterance
+from zoo_speech.datasets.samples import Recording
 
 
 def read_recordings(config: Recordings) -> SplitData:
-    """Recordings of the user's files as `Recording`, with a share held out for validation."""
+    """Recordings of the user's files, with a share held out for validation."""
     return PlainReader(config).read()
 
 
 def read_transcribed_recordings(config: TranscribedRecordings) -> SplitData:
-    """Recordings of the user's files as `Utterance`. Raises `DataError`, naming file and line, for rows without a text."""
+    """Recordings of the user's files with their texts. Raises `DataError`, naming file and line, for rows without one."""
     return TranscribedReader(config).read()
 
 
 def read_labelled_recordings(config: LabelledRecordings) -> SplitData:
-    """Recordings of the user's files as `LabelledRecording`. Raises `DataError`, naming the row, for unknown labels."""
+    """Recordings of the user's files with their classes. Raises `DataError`, naming the row, for unknown labels."""
     return LabelledReader(config).read()
 
 
@@ -56,8 +56,6 @@ class RecordingReader(SplitReader):
     """Looks into recordings: with `bad: error` at every header, with `bad: skip` at all samples."""
 
     plural = "recordings"
-    kind: ClassVar[type[Recording]] = Recording
-    """What samples are."""
     needed: ClassVar[str] = ""
     """What a sample can't be without."""
 
@@ -72,14 +70,14 @@ class RecordingReader(SplitReader):
     def find(self, path: str) -> Parts:
         """Recordings of tables or of a folder."""
         if tables := tables_of(path):
-            parts = {UNSPLIT: tables} if self.kind is Recording else tables_by_split(tables)
-            return {split: list(self._tabled(part)) for split, part in parts.items()}
+            return {split: list(self.tabled(part)) for split, part in tables_by_split(tables).items()}
         found, notices = self.below(_folder(path))
         self.notices += notices
         return found
 
-    def _tabled(self, tables: Sequence[Path]) -> Iterable[Listed]:
-        return read_manifests(tables, self.columns(), self.config.root, self.config, self.kind, self.faults)
+    def tabled(self, tables: Sequence[Path]) -> Iterable[Listed]:
+        """Recordings of tables."""
+        return read_manifests(tables, self.columns(), self.config.root, self.config, self.faults)
 
     def key(self, sample: Recording) -> str:
         """sha256 of the recording."""
@@ -119,7 +117,9 @@ class PlainReader(RecordingReader):
 
     def find(self, path: str) -> Parts:
         """Recordings that are named, or those of tables or of a folder."""
-        files = [] if tables_of(path) else recordings_of(path)
+        if tables := tables_of(path):
+            return {UNSPLIT: list(self.tabled(tables))}
+        files = recordings_of(path)
         return {UNSPLIT: [listed(Recording(file)) for file in files]} if files else super().find(path)
 
     def below(self, folder: Path) -> Found:
@@ -159,7 +159,6 @@ class SpokenReader(RecordingReader):
 class TranscribedReader(SpokenReader):
     """Reads recordings with what is said in them."""
 
-    kind = Utterance
     needed = "text"
 
     def columns(self) -> Mapping[str, str]:
@@ -182,7 +181,6 @@ class TranscribedReader(SpokenReader):
 class LabelledReader(SpokenReader):
     """Reads recordings and their classes."""
 
-    kind = LabelledRecording
     needed = "label"
 
     def columns(self) -> Mapping[str, str]:

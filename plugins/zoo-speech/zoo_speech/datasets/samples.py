@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from zoo_speech.datasets.excerpts import Excerpt
 
 Source = Path | bytes | Waveform
 """A sound file, the bytes of one, or the sound itself."""
-
-R = TypeVar("R", bound="Recording")
 
 DEFAULT_RATE = 16_000
 """Hz; what arrays are taken to have that come without a rate."""
@@ -119,67 +117,8 @@ class Recording:
         seconds = source.seconds if isinstance(source, Waveform) else check_audio(source, name=self.name).seconds
         return seconds if seconds is None or self.part is None else self.part.length(seconds)
 
-    def as_kind(self, kind: type[R], *, label: str = "") -> R:
-        """The same recording as another kind of sample, with a label instead of its own where one is given."""
-        return kind(
-            self._source,
-            text=self.text,
-            speaker=self.speaker,
-            language=self.language,
-            label=label or self.label,
-            name=self.name,
-            part=self.part,
-            key=self._key,
-        )
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
-
-
-class Utterance(Recording):
-    """What somebody says, and the words, which can be read without decoding."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        source: Source | Clip,
-        text: str,
-        *,
-        label: str = "",
-        speaker: str = "",
-        language: str = "",
-        name: str = "",
-        part: Excerpt | None = None,
-        key: str = "",
-    ) -> None:
-        """All but the text is as a `Recording` has it."""
-        super().__init__(
-            source, text=text, speaker=speaker, language=language, label=label, name=name, part=part, key=key
-        )
-
-
-class LabelledRecording(Recording):
-    """Sound and the name of its class, which can be read without decoding."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        source: Source | Clip,
-        label: str,
-        *,
-        text: str = "",
-        speaker: str = "",
-        language: str = "",
-        name: str = "",
-        part: Excerpt | None = None,
-        key: str = "",
-    ) -> None:
-        """All but the label is as a `Recording` has it."""
-        super().__init__(
-            source, text=text, speaker=speaker, language=language, label=label, name=name, part=part, key=key
-        )
 
 
 def sample_name(sample: Any, number: int) -> str:

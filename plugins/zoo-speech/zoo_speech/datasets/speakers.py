@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoo_core.data import SPLITS, PreparedFiles, SplitData, joined_groups, subset_by_hash
 from zoo_speech.configs.data import Voices
 from zoo_speech.datasets.catalog import of_languages, prepared_rows, subset_of
-from zoo_speech.datasets.samples import LabelledRecording, Recording
+from zoo_speech.datasets.samples import Recording
 
 NAME = "voices"
 
@@ -57,7 +57,9 @@ def voice_of(row: Recording) -> str:
 def read_speakers(config: Voices, prepared: PreparedFiles) -> SplitData:
     """Recordings labelled by who speaks; no voice is in two of the splits, and no language."""
     rows = [row for found in prepared_rows(prepared).values() for row in found]
-    known = [row.as_kind(LabelledRecording, label=voice) for row in rows if (voice := voice_of(row))]
+    for row in rows:
+        row.label = voice_of(row)
+    known = [row for row in rows if row.label]
     single, shared = _without_shared(known)
     kept = _limited(single, config)
     splits = of_languages(_split(kept), config.languages, where=NAME)

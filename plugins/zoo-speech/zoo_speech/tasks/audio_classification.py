@@ -163,7 +163,7 @@ class LabelledRecordings(Recordings):
 
 def _numbered(samples: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
     for number, sample in enumerate(samples):
-        if not isinstance(getattr(sample, "label", None), str):
+        if not getattr(sample, "label", ""):
             raise DataError(
                 f"{sample_name(sample, number)} has no label", hint="classification learns from labelled speech"
             )

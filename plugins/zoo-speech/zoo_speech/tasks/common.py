@@ -197,12 +197,11 @@ def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:
 
 def transcript(sample: Any, number: int, reader: SpeechPreprocessor) -> str:
     """What was said, as the model spells it. Raises `DataError` where that is nothing."""
-    text = getattr(sample, "text", None)
-    if not isinstance(text, str) or not reader.normalize_transcript(text):
+    if not (text := reader.normalize_transcript(getattr(sample, "text", ""))):
         raise DataError(
             f"{sample_name(sample, number)} has no transcript", hint="recognition learns from transcribed speech"
         )
-    return reader.normalize_transcript(text)
+    return text
 
 
 def _sound(view: View) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import DataError
-from zoo_core.data import Array, Fetcher, read_image
+from zoo_core.data import Array, Fetcher, joined_groups, read_image
 from zoo_vision.datasets.idx import dump_idx, parse_idx
 
 LABELS: Mapping[str, tuple[str, ...]] = {
@@ -219,19 +219,8 @@ def spread(groups: Sequence[str], labels: Sequence[str], *, validation: float, t
 
 def joined_copies(records: Sequence[Record]) -> list[str]:
     """The group of each record, groups that share an image being made one."""
-    parent = {record.group: record.group for record in records}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    first: dict[bytes, str] = {}
-    for record in records:
-        key = hashlib.sha256(record.pixels.tobytes()).digest()
-        one, other = sorted((root(first.setdefault(key, record.group)), root(record.group)))
-        parent[other] = one
-    return [root(record.group) for record in records]
+    keys = [hashlib.sha256(record.pixels.tobytes()).hexdigest() for record in records]
+    return joined_groups(keys, [record.group for record in records])
 
 
 def _split_records(records: Iterable[Record], name: str) -> dict[str, list[Record]]:

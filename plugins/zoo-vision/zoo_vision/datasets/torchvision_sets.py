@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,48 +16,29 @@ from zoo_vision.datasets.readers import LabelledImageFiles
 from zoo_vision.datasets.samples import LabelledImage, of_arrays
 
 
-class _Listed(NamedTuple):
-    """What a torchvision data set says it has."""
-
-    images: Any
-    labels: Sequence[int]
-
-
 class _Known(NamedTuple):
-    """How one is opened: our split to torchvision's arguments, and where it keeps images and labels."""
+    """How one is opened, and where it keeps images and labels."""
 
     splits: Mapping[str, Mapping[str, Any]]
-    listed: Callable[[Any], _Listed]
+    """Our split to torchvision's arguments."""
+    images: str
+    """Attribute with arrays (N, H, W), planes (N, C, H, W), paths, or pairs of paths and labels."""
+    labels: str = ""
+    """Attribute with their labels, where there are no pairs."""
+    ordered: bool = True
+    """Whether files are in an order of their own, not in the file system's, which is none."""
 
-
-def _arrays(data: Any) -> _Listed:
-    return _Listed(data.data.numpy(), data.targets.tolist())
-
-
-def _files(data: Any) -> _Listed:
-    return _Listed(data._image_files, data._labels)
-
-
-def _pets(data: Any) -> _Listed:
-    return _Listed(data._images, data._labels)
-
-
-def _walked(data: Any) -> _Listed:
-    """Files in the order that the file system has them in, which is none."""
-    pairs = sorted(zip(map(str, data._image_files), data._labels, strict=True))
-    return _Listed([path for path, _ in pairs], [label for _, label in pairs])
-
-
-def _folder(data: Any) -> _Listed:
-    return _Listed([path for path, _ in data.samples], [label for _, label in data.samples])
-
-
-def _pairs(data: Any) -> _Listed:
-    return _Listed([path for path, _ in data._samples], [label for _, label in data._samples])
-
-
-def _planes(data: Any) -> _Listed:
-    return _Listed(np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.tolist())
+    def listed(self, data: Any, classes: Sequence[str], where: str) -> list[Listed]:
+        """The images of a split that was opened."""
+        images = getattr(data, self.images)
+        labels = [classes[label] for label in np.asarray(getattr(data, self.labels)).tolist()] if self.labels else []
+        if isinstance(images, list):
+            pairs = list(zip(images, labels, strict=True)) if labels else [(path, classes[n]) for path, n in images]
+            pairs = pairs if self.ordered else sorted(pairs, key=lambda pair: str(pair[0]))
+            return [listed(LabelledImage(Path(path), label)) for path, label in pairs]
+        pixels = np.asarray(images)
+        planes = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)) if pixels.ndim == 4 else pixels
+        return [listed(image) for image in of_arrays(planes, labels, where)]
 
 
 _FLAG = {"train": {"train": True}, "test": {"train": False}}
@@ -66,19 +47,19 @@ _THREE = {"train": {"split": "train"}, "validation": {"split": "val"}, "test": {
 _VALID = {**_THREE, "validation": {"split": "valid"}}
 
 KNOWN: Mapping[str, _Known] = {
-    "Country211": _Known(_VALID, _folder),
-    "DTD": _Known(_THREE, _files),
-    "EuroSAT": _Known({UNSPLIT: {}}, _folder),
-    "FGVCAircraft": _Known(_THREE, _files),
-    "FashionMNIST": _Known(_FLAG, _arrays),
-    "Food101": _Known(_TWO, _files),
-    "Imagenette": _Known({"train": {"split": "train"}, "test": {"split": "val"}}, _pairs),
-    "KMNIST": _Known(_FLAG, _arrays),
-    "MNIST": _Known(_FLAG, _arrays),
-    "OxfordIIITPet": _Known({"train": {"split": "trainval"}, "test": {"split": "test"}}, _pets),
-    "RenderedSST2": _Known(_THREE, _pairs),
-    "STL10": _Known(_TWO, _planes),
-    "SUN397": _Known({UNSPLIT: {}}, _walked),
+    "Country211": _Known(_VALID, "samples"),
+    "DTD": _Known(_THREE, "_image_files", "_labels"),
+    "EuroSAT": _Known({UNSPLIT: {}}, "samples"),
+    "FGVCAircraft": _Known(_THREE, "_image_files", "_labels"),
+    "FashionMNIST": _Known(_FLAG, "data", "targets"),
+    "Food101": _Known(_TWO, "_image_files", "_labels"),
+    "Imagenette": _Known({"train": {"split": "train"}, "test": {"split": "val"}}, "_samples"),
+    "KMNIST": _Known(_FLAG, "data", "targets"),
+    "MNIST": _Known(_FLAG, "data", "targets"),
+    "OxfordIIITPet": _Known({"train": {"split": "trainval"}, "test": {"split": "test"}}, "_images", "_labels"),
+    "RenderedSST2": _Known(_THREE, "_samples"),
+    "STL10": _Known(_TWO, "data", "labels"),
+    "SUN397": _Known({UNSPLIT: {}}, "_image_files", "_labels", ordered=False),
 }
 """Data sets of one class an image with names for the classes, whose classes in torchvision 0.26 unpickle nothing."""
 
@@ -113,7 +94,7 @@ def read_torchvision(config: TorchvisionSet) -> SplitData:
         if not names or (classes and names != classes):
             raise DataError(f"{root}: the classes of {config.set} are missing or differ between its splits")
         classes = names
-        splits[split] = _images(known.listed(data), classes, f"{config.set} {split}".strip())
+        splits[split] = known.listed(data, classes, f"{config.set} {split}".strip())
     return LabelledImageFiles(config, f"torchvision {config.set}").split(splits, classes)
 
 
@@ -134,10 +115,3 @@ def _refuse_old_cache(root: Path, name: str) -> None:
     if cached:
         hint = "remove the folder `processed`; the raw files are enough"
         raise DataError(f"{cached[0]}: left by an old torchvision, which would unpickle it", hint=hint)
-
-
-def _images(found: _Listed, classes: Sequence[str], where: str) -> list[Listed]:
-    labels = [classes[number] for number in found.labels]
-    if isinstance(found.images, np.ndarray):
-        return [listed(image) for image in of_arrays(found.images, labels, where)]
-    return [listed(LabelledImage(Path(path), label)) for path, label in zip(found.images, labels, strict=True)]
