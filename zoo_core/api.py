@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from zoo_core.config.arguments import demand_data, demand_labels, named
 from zoo_core.config.finetune import configured_task
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.config.settings import Training
+from zoo_core.contract.config import present_names
 from zoo_core.contract.predictor import answer_each
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import Head, TaskSpec
@@ -87,21 +88,23 @@ def create_model(
     from zoo_core.models import build
 
     zoo, name = _zoo(zoo), named(name)
-    # Some libraries' word for the same thing.
-    count = config.pop("num_classes", num_labels)
-    demand_labels(count, labels)
-    count = len(labels) if labels else count
     checkpoint = _checkpoint_or_none(name, zoo) if pretrained or "." in name or looks_like_path(name) else None
     if checkpoint is None:
         provided, _, given = zoo.host.find_model(name)
-        if pretrained:
-            raise UsageError(f"{name} is an architecture without weights", hint=_weights_hint(name, zoo))
-        values = {**given, **config}
-        head = _head(zoo.host, provided, task or "", count)
-        return build.build_fresh(zoo.host, provided, typed(provided.config, values, where=name), head)
-    card = checkpoint.card
-    provided = zoo.host.find("model", card.model)
-    values = typed(provided.config, {**card.config, **config}, where=card.full_name)
+    else:
+        card = checkpoint.card
+        provided = zoo.host.find("model", card.model)
+        given = present_names(provided.config, card.config)
+    if all(each.name != "num_classes" for each in fields(provided.config)):
+        num_labels = config.pop("num_classes", num_labels)  # some libraries' word for the same thing
+    demand_labels(num_labels, labels)
+    count = len(labels) if labels else num_labels
+    if checkpoint is None and pretrained:
+        raise UsageError(f"{name} is an architecture without weights", hint=_weights_hint(name, zoo))
+    where = name if checkpoint is None else card.full_name
+    values = typed(provided.config, {**given, **present_names(provided.config, config)}, where=where)
+    if checkpoint is None:
+        return build.build_fresh(zoo.host, provided, values, _head(zoo.host, provided, task or "", count))
     wanted = card.task_name if task is None else task
     head = _head(zoo.host, provided, wanted, len(card.labels) if count is None else count)
     if not pretrained:

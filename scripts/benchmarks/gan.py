@@ -85,7 +85,7 @@ def dcgan(steps: int) -> Workload:
             "model": {"name": MODEL, "latent_dim": LATENT},
             "task": {"name": "image-generation"},
             "data": {"name": "images"},
-            "preprocessor": {"image_size": 28, "channels": 1},
+            "preprocessor": {"image_size": 28, "in_channels": 1},
             "optimizer": {"name": "adam", "lr": LEARNING_RATE, "betas": list(BETAS)},
             "schedule": {"name": "constant", "warmup": 0},
             "training": {

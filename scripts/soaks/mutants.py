@@ -217,7 +217,14 @@ def _text_files() -> dict[str, bytes]:
     made = TextPreprocessor.fit(
         BertTokenizerConfig(vocab_size=60, max_length=12), ["the good movie", "a bad movie"] * 3
     )
-    config = {"hidden_size": 8, "layers": 1, "heads": 2, "feed_forward": 8, "max_length": 12, **made.model_config()}
+    config = {
+        "hidden_size": 8,
+        "num_layers": 1,
+        "num_heads": 2,
+        "intermediate_size": 8,
+        "max_length": 12,
+        **made.model_config(),
+    }
     head = Head(task="text-classification", labels=2)
     written = BertInterop().write(ForeignCheckpoint(config=config, head=head, labels=("a", "b"), preprocessor=made))
     return {**written, "preprocessor.json": made.files()["preprocessor.json"]}

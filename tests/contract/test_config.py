@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from zoo_core.contract import (
+    Alias,
     Config,
     FieldError,
-    Formerly,
     Interval,
     Layers,
     MinLen,
@@ -32,8 +32,8 @@ from zoo_core.errors import RecipeError
 class Everything(Config):
     """A configuration with a bound of every kind."""
 
-    num_layers: Annotated[Layers, Formerly("depth"), Formerly("layers")] = 2
-    num_heads: Annotated[PositiveInt, Formerly("heads")] = 2
+    num_layers: Annotated[Layers, Alias("depth"), Alias("layers")] = 2
+    num_heads: Annotated[PositiveInt, Alias("heads")] = 2
     width: Annotated[Size, MultipleOf(32)] = 64
     widths: Sizes = (1, 2)
     blocks: StageLayers = (1, 2)

@@ -9,7 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from zoo_core.config.recipe import OPTIMIZER, Component, Recipe, load_recipe
+from zoo_core.config.keys import OPTIMIZER
+from zoo_core.config.recipe import Component, Recipe, load_recipe
+from zoo_core.contract.config import present_names
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import TaskSpec
 from zoo_core.data.options import SplitOptions
@@ -118,7 +120,7 @@ def _inherited(card: Card, provided: RegisteredComponent, host: PluginHost) -> d
 
 def trained_with(card: Card, task: str, host: PluginHost) -> dict[str, tuple[RegisteredComponent, Mapping[str, Any]]]:
     """The task and the loss, each with its settings, that a checkpoint was trained with; empty for another task than `task`."""
-    found = {}
+    found: dict[str, tuple[RegisteredComponent, Mapping[str, Any]]] = {}
     for section in ("task", "loss"):
         values = (card.recipe or {}).get(section)
         if not values:
@@ -129,7 +131,7 @@ def trained_with(card: Card, task: str, host: PluginHost) -> dict[str, tuple[Reg
             return {}
         if section == "task" and one.id != task:
             return {}
-        found[section] = (one, values)
+        found[section] = (one, present_names(one.config, values))
     return found
 
 

@@ -7,21 +7,19 @@ import dataclasses
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.keys import OPTIMIZER, name_in, present_key, rename, whole_key
 from zoo_core.config.settings import Schedule, Training
 from zoo_core.contract.schema import Place, dump_yaml, from_data, parse_override, parse_yaml, set_path, to_data
-from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError, nearest
+from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
 from zoo_core.registry.card import valid_name
 from zoo_core.storage import fs
 from zoo_core.storage.paths import expanded
-
-OPTIMIZER = "zoo-core/adamw"
-"""The optimizer of a recipe that names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +145,11 @@ def load_recipe(
         data, where, lines = document.data, document.where, dict(document.lines)
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: a recipe is a mapping of sections")
+    lines |= rename(data, lines, host, _own(data, host, shipper))
     for text in overrides:
         key, value = parse_override(text)
-        whole = "." in key or key in _SECTIONS
-        place = key if whole else _expand(key, _override_targets(data, host, _own(data, host, shipper)))
+        place = key if "." in key or key in _SECTIONS else whole_key(key, data, host, _own(data, host, shipper))
+        place = present_key(place, data, host, _own(data, host, shipper))
         set_path(data, place, value)
         _replace_rival(data, place, value)
         lines = {k: v for k, v in lines.items() if k != tuple(place.split("."))}
@@ -195,17 +194,11 @@ def _own(data: Mapping[str, Any], host: PluginHost, shipper: tuple[str, ...]) ->
     """The plugins that a recipe's short names mean first: the one that ships it, its model's, its task's."""
     own = list(shipper)
     for section in ("model", "task"):
-        if name := _name_in(data, section):
+        if name := name_in(data, section):
             with contextlib.suppress(ZooError):  # the section itself is refused later, with its line
                 find = host.find_model(name, own).provided if section == "model" else host.find("task", name, own)
                 own.append(find.plugin)
     return tuple(own)
-
-
-def _name_in(data: Mapping[str, Any], section: str) -> str:
-    values = data.get(section)
-    name = values.get("name") if isinstance(values, Mapping) else None
-    return name if isinstance(name, str) else ""
 
 
 def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
@@ -299,40 +292,8 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> dict[str, list[str]]:
-    """Full keys that a bare field name may stand for, like `lr` for `optimizer.lr`."""
-    found: dict[str, list[str]] = {}
-    for section, cls in _configs(data, host, own):
-        for item in dataclasses.fields(cls):
-            found.setdefault(item.name, []).append(f"{section}.{item.name}")
-    return found
-
-
-def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    yield "training", Training
-    yield "schedule", Schedule
-    for section in ("task", "data", "loss", "optimizer"):
-        if name := _name_in(data, section) or (OPTIMIZER if section == "optimizer" else ""):
-            yield section, host.find(section, name, own).config
-    if name := _name_in(data, "model"):
-        provided = host.find_model(name, own).provided
-        yield "model", provided.config
-        yield "preprocessor", provided.preprocessor_config
-
-
 def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
     """Steps and epochs say the same thing in two ways: whoever sets one takes back the other."""
     other = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
     if other and value is not None and isinstance(data.get("training"), dict):
         data["training"].pop(other, None)
-
-
-def _expand(key: str, targets: Mapping[str, list[str]]) -> str:
-    places = [place for place in targets.get(key, []) if not place.endswith(".name")]
-    if not places:
-        raise RecipeError(f"unknown key {key!r}", hint=nearest(key, targets))
-    # The loop's own settings win over a component's field of the same name; the full key still reaches the other.
-    own = [place for place in places if place.startswith("training.")]
-    if len(places) > 1 and not own:
-        raise RecipeError(f"{key!r} could be {' or '.join(places)}", hint="write the whole key")
-    return own[0] if own else places[0]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
+    from zoo_core.contract.config import Alias as Alias
     from zoo_core.contract.config import Config as Config
     from zoo_core.contract.config import FieldError as FieldError
-    from zoo_core.contract.config import Formerly as Formerly
     from zoo_core.contract.config import Interval as Interval
     from zoo_core.contract.config import Layers as Layers
     from zoo_core.contract.config import MinLen as MinLen
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.config import Sizes as Sizes
     from zoo_core.contract.config import StageLayers as StageLayers
     from zoo_core.contract.config import Within as Within
+    from zoo_core.contract.config import present_names as present_names
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
     from zoo_core.contract.data import Dataset as Dataset

@@ -99,8 +99,8 @@ class Within:
 
 
 @dataclass(frozen=True)
-class Formerly:
-    """Earlier name of a field, which files that were written then still have: it is read for ever and never written."""
+class Alias:
+    """Another name of a field, such as one that it had in an earlier version: read for ever and never written."""
 
     name: str
 
@@ -166,15 +166,21 @@ def bounded_fields(cls: type) -> tuple[tuple[str, Any], ...]:
     return tuple((each.name, hints[each.name]) for each in fields(cls) if _bounds(hints[each.name]))
 
 
+def present_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` of fields under their present names; those given under both stay, so that reading them refuses one."""
+    names = aliases(cls)
+    return {key if names.get(key, key) in values else names[key]: value for key, value in values.items()}
+
+
 @functools.cache
-def former_names(cls: type) -> Mapping[str, str]:
-    """What the fields of a dataclass are called now, by their earlier names."""
+def aliases(cls: type) -> dict[str, str]:
+    """What the fields of a dataclass are called, by their other names."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         mark.name: each.name
         for each in fields(cls)
         for mark in typing.get_args(hints[each.name])
-        if isinstance(mark, Formerly)
+        if isinstance(mark, Alias)
     }
 
 

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from zoo_core.contract.config import AnyFloat, FieldError, check_bounds, former_names
+from zoo_core.contract.config import AnyFloat, FieldError, aliases, check_bounds
 from zoo_core.contract.yamltext import Document, Place, dump_yaml, format_location, parse_scalar, parse_yaml
 from zoo_core.errors import PluginError, RecipeError, ZooError, nearest
 
@@ -153,7 +153,7 @@ def _dataclass_reader(cls: Any) -> _Reader:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
         readers = {field.name: _reader(hints[field.name]) for field in fields}
-        renamed = former_names(cls)
+        renamed = aliases(cls)
     except (NameError, TypeError) as failure:
         raise PluginError(
             f"{cls.__module__}.{cls.__qualname__} has a type hint that can't be read: {failure}"

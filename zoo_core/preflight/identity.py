@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.config.recipe import Recipe, load_recipe
+from zoo_core.contract.config import aliases
 from zoo_core.errors import CorruptFile, ResumeError, ZooError
 from zoo_core.plugins.host import PluginHost
 from zoo_core.storage import fs
@@ -62,6 +63,21 @@ def files_digest(files: Mapping[str, bytes]) -> str:
     if not files:
         return ""
     return fs.digest_of(*(f"{name} {fs.digest_of(files[name])}\n".encode() for name in sorted(files)))
+
+
+def as_first_named(files: Mapping[str, bytes], config: Any) -> dict[str, bytes]:
+    """A preprocessor's files as they were written before the fields of its configuration were renamed.
+
+    A run that was started then goes on; only files of one JSON object can tell of renamed fields.
+    """
+    first = {new: old for old, new in reversed(aliases(config).items())}
+    written = dict(files)
+    for name in [name for name in files if first and name.endswith(".json")]:
+        data = json.loads(files[name])
+        if isinstance(data, dict):
+            renamed = {first.get(key, key): value for key, value in data.items()}
+            written[name] = (json.dumps(renamed, indent=1, sort_keys=True) + "\n").encode()
+    return written
 
 
 def write(path: Path, identity: Identity) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo_core.config.components import build_task, open_data
 from zoo_core.config.finetune import changed_settings
 from zoo_core.config.recipe import Recipe
+from zoo_core.contract.config import present_names
 from zoo_core.contract.data import Data, Dataset
 from zoo_core.contract.preprocessor import Preprocessor
 from zoo_core.contract.schema import from_data as typed
@@ -27,7 +28,7 @@ from zoo_core.models.freezing import freeze
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
 from zoo_core.preflight import contracts
 from zoo_core.preflight.contracts import calling
-from zoo_core.preflight.identity import Identity, files_digest
+from zoo_core.preflight.identity import Identity, as_first_named, files_digest, new_run
 from zoo_core.registry.card import Card, looks_like_path
 from zoo_core.registry.checkpoint import open_checkpoint
 from zoo_core.registry.registry import Registry
@@ -171,14 +172,18 @@ def prepare(
     )
 
 
-def identity_of(recipe: Recipe, prepared: RunComponents, hardware: Hardware, run: str, init: str) -> Identity:
-    """What a run is; `run` is its own name and `init` the checkpoint that it starts from."""
+def identity_of(
+    recipe: Recipe, prepared: RunComponents, hardware: Hardware, kept: Identity | None, init: str
+) -> Identity:
+    """What a run is; `kept` is what the run says that it resumes, and `init` the checkpoint that it starts from."""
     plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, recipe.data.provided.plugin}
+    files = prepared.preprocessor.files() if prepared.preprocessor else {}
+    earlier = files_digest(as_first_named(files, prepared.model_id.preprocessor_config))
     return Identity(
-        run=run,
+        run=kept.run if kept else new_run(),
         recipe=recipe.to_data(),
         data=prepared.data_digest,
-        preprocessor=files_digest(prepared.preprocessor.files() if prepared.preprocessor else {}),
+        preprocessor=earlier if kept and kept.preprocessor == earlier else files_digest(files),
         init=init,
         environment=describe_computation(hardware.describe(), plugins),
     )
@@ -200,7 +205,10 @@ def _architecture(
         return recipe.model.provided, recipe.model.size, recipe.model.config()
     provided = host.find("model", start.card.model)
     check_name(recipe.name, provided, start.card.size, host)
-    values = {**start.card.config, **recipe.init_overrides}
+    values = {
+        **present_names(provided.config, start.card.config),
+        **present_names(provided.config, recipe.init_overrides),
+    }
     if not host.serves(provided, recipe.task.provided):
         raise RecipeError(
             f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
@@ -211,7 +219,8 @@ def _architecture(
 
 def _as_preprocessed(recipe: Recipe, config: Any, implied: Mapping[str, Any]) -> Any:
     """The configuration with what follows from the preprocessor. Raises `RecipeError` where the recipe says otherwise."""
-    said = to_data(recipe.model.overrides if recipe.model else recipe.init_overrides)
+    said = present_names(type(config), recipe.model.overrides if recipe.model else recipe.init_overrides)
+    implied = present_names(type(config), implied)
     for name, value in implied.items():
         if name in said and said[name] != value:
             raise RecipeError(

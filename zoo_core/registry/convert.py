@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from zoo_core.contract.config import present_names
 from zoo_core.contract.interop import ForeignCheckpoint, Interop
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
@@ -226,11 +227,11 @@ def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry
     """Write a checkpoint as a folder that the family's other library opens. Raises `StoreError` if the folder exists."""
     checkpoint = open_checkpoint(name_or_path, registry)
     card = checkpoint.card
-    interop = _interop(card.model, host)[1]
+    family, interop = _interop(card.model, host)
     if folder.exists():
         raise StoreError(f"{folder} exists", hint="name a folder that doesn't exist yet; nothing is overwritten")
     foreign = ForeignCheckpoint(
-        config=card.config,
+        config=present_names(family.config, card.config),
         head=Head(task=card.task_name, labels=len(card.labels)),
         labels=card.labels,
         preprocessor=checkpoint.preprocessor(host),

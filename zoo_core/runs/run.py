@@ -139,7 +139,7 @@ class Run:
     def begin(self, kept: Identity | None = None, init: str = "") -> None:
         """Lay out the folder, or take up the newest checkpoint in it; `kept` is what the run in the folder is, `init` which
         checkpoint it starts from. A folder that can't be continued is left as it was."""
-        what = identity_of(self.recipe, self.prepared, self.hardware, kept.run if kept else identity.new_run(), init)
+        what = identity_of(self.recipe, self.prepared, self.hardware, kept, init)
         if kept:
             identity.refuse_changes(kept, what, self.files.path)
         found = state.newest(self.files.checkpoints) if kept and state.steps(self.files.checkpoints) else None

@@ -9,8 +9,8 @@ from zoo_core.testing import final_digest, killed_run, state
 
 RECIPE = """\
 name: dcgan_tiny.killed
-model: {name: dcgan_tiny, width: 8, latent_dim: 8, classes: 10}
-preprocessor: {image_size: 8, channels: 1}
+model: {name: dcgan_tiny, width: 8, latent_dim: 8, num_classes: 10}
+preprocessor: {image_size: 8, in_channels: 1}
 task:
   name: class-conditional-image-generation
   critics: 2

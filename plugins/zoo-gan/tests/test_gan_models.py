@@ -87,7 +87,7 @@ def test_r3gan_stages_halve_their_width_beyond_a_size() -> None:
 
 
 def test_r3gan_for_a_laptop_has_a_third_of_a_million_parameters_a_network() -> None:
-    config = R3GANConfig(image_size=28, channels=1, width=128, full_width_until=8)
+    config = R3GANConfig(image_size=28, in_channels=1, width=128, full_width_until=8)
     pair = r3gan.build(config, Head())
     assert (parameter_count(pair.generator), parameter_count(pair.discriminator)) == (327_584, 319_520)
 
@@ -105,7 +105,7 @@ def test_images_of_every_size(family: str, size: int, channels: int, classes: in
     narrow = (
         {"width": 64, "full_width_until": 8, "group_width": 2, "blocks": (1,)} if family == "r3gan" else {"width": 2}
     )
-    pair = made(family, **{**narrow, "image_size": size, "channels": channels, "classes": classes})
+    pair = made(family, **{**narrow, "image_size": size, "in_channels": channels, "num_classes": classes})
     labels = told(pair, 2)
     with torch.no_grad():
         images = pair(start(pair, 2), labels)
@@ -116,7 +116,7 @@ def test_images_of_every_size(family: str, size: int, channels: int, classes: in
 @pytest.mark.parametrize(("size", "depth"), [(28, 2), (32, 5), (64, 5), (64, 6)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_translations_of_every_size(size: int, depth: int, channels: int) -> None:
-    pair = made("unet", image_size=size, depth=depth, channels=channels)
+    pair = made("unet", image_size=size, depth=depth, in_channels=channels)
     condition = torch.randn(2, channels, size, size)
     images = pair(condition)
     assert images.shape == condition.shape
@@ -144,7 +144,7 @@ def test_a_pair_says_what_it_takes_and_calls_its_generator(family: str) -> None:
 
 @pytest.mark.parametrize("family", CONDITIONAL)
 def test_classes_change_what_both_networks_say(family: str) -> None:
-    pair = shaken(made(family, classes=3)).eval()
+    pair = shaken(made(family, num_classes=3)).eval()
     latents, ones, twos = start(pair, 4), torch.full((4,), 1), torch.full((4,), 2)
     samples = pair(latents, ones)
     assert (samples - pair(latents, twos)).abs().max() > 1e-4
@@ -154,7 +154,7 @@ def test_classes_change_what_both_networks_say(family: str) -> None:
 
 @pytest.mark.parametrize("family", CONDITIONAL)
 def test_misplaced_labels_are_refused(family: str) -> None:
-    plain, told_classes, labels = made(family), made(family, classes=3), torch.tensor([0, 1])
+    plain, told_classes, labels = made(family), made(family, num_classes=3), torch.tensor([0, 1])
     samples = torch.zeros(2, *plain.sample_shape)
     for network, given in ((plain.generator, start(plain, 2)), (plain.discriminator, samples)):
         with pytest.raises(UsageError, match="without classes"):
@@ -178,8 +178,8 @@ def test_a_unet_takes_a_image_where_others_take_classes() -> None:
 
 def test_classes_must_be_as_many_as_the_datas() -> None:
     with pytest.raises(UsageError, match="10 classes, the data 3"):
-        mlp.build(MLPConfig(classes=10), Head(labels=3))
-    assert mlp.build(MLPConfig(classes=3), Head(labels=3)).classes == 3
+        mlp.build(MLPConfig(num_classes=10), Head(labels=3))
+    assert mlp.build(MLPConfig(num_classes=3), Head(labels=3)).classes == 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -305,7 +305,7 @@ CASES = [(family, classes) for family in FAMILIES for classes in (0, 3) if famil
 
 
 def conditional(family: str, classes: int) -> GAN:
-    return shaken(made(family, **({"classes": classes} if classes else {})))
+    return shaken(made(family, **({"num_classes": classes} if classes else {})))
 
 
 @pytest.mark.parametrize(("family", "classes"), CASES)
@@ -331,7 +331,7 @@ def penalty(pair: GAN, real: Tensor, beside: Tensor | None) -> Tensor:
 def test_the_gradient_of_a_gradient_penalty_is_right(family: str, classes: int) -> None:
     # Few activations, so that none of them changes its sign on so short a way.
     tiny = {"mlp": {}, "unet": {"image_size": 16, "depth": 2, "patch_layers": 1}}.get(family, {"image_size": 8})
-    pair = shaken(made(family, **tiny, **({"classes": classes} if classes else {}))).double()
+    pair = shaken(made(family, **tiny, **({"num_classes": classes} if classes else {}))).double()
     beside = told(pair, 4)
     beside = beside.double() if beside is not None and beside.is_floating_point() else beside
     real = torch.randn(4, *pair.sample_shape, dtype=torch.float64)
@@ -352,7 +352,7 @@ def test_the_gradient_of_a_gradient_penalty_is_right(family: str, classes: int) 
 def test_weights_load_strictly_into_a_model_built_without_memory(family: str, classes: int) -> None:
     pair = conditional(family, classes).eval()
     with parameters_on_meta():
-        other = made(family, **({"classes": classes} if classes else {})).eval()
+        other = made(family, **({"num_classes": classes} if classes else {})).eval()
     assert all(p.is_meta for p in other.parameters())
     other.load_state_dict(pair.state_dict(), strict=True, assign=True)
     given, beside = start(pair, 2), told(pair, 2)
@@ -388,8 +388,8 @@ def test_batch_normalisation_is_not_recomputed() -> None:
 @pytest.mark.parametrize("family", ["dcgan", "r3gan"])
 @pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
 def test_a_model_becomes_grey_or_colourful(family: str, before: int, after: int) -> None:
-    pair = shaken(made(family, image_size=28, channels=before)).eval()
-    other = made(family, image_size=28, channels=after).eval()
+    pair = shaken(made(family, image_size=28, in_channels=before)).eval()
+    other = made(family, image_size=28, in_channels=after).eval()
     fitted = {}
     for name, slot in other.state_dict().items():
         tensor = pair.state_dict()[name]
@@ -428,8 +428,8 @@ def test_images_grow_from_four_or_seven_pixels(size: int, stages: tuple[int, int
             for config in (DCGANConfig, R3GANConfig)
             for size in (0, 4, 7, 30)
         ),
-        *((config, {"classes": -1}, "classes") for config in (DCGANConfig, R3GANConfig, MLPConfig)),
-        (DCGANConfig, {"channels": 0}, "channels"),
+        *((config, {"num_classes": -1}, "num_classes") for config in (DCGANConfig, R3GANConfig, MLPConfig)),
+        (DCGANConfig, {"in_channels": 0}, "in_channels"),
         (DCGANConfig, {"latent_dim": 0}, "latent_dim"),
         (R3GANConfig, {"widths": (32, 32)}, "widths"),
         (R3GANConfig, {"widths": (32, 32, 0, 32)}, "widths"),
@@ -438,7 +438,7 @@ def test_images_grow_from_four_or_seven_pixels(size: int, stages: tuple[int, int
         (R3GANConfig, {"blocks": (0,)}, "blocks"),
         (R3GANConfig, {"width": 12}, "group_width"),
         (R3GANConfig, {"width": 1, "full_width_until": 4, "group_width": 1}, "group_width"),
-        (MLPConfig, {"depth": 0}, "depth"),
+        (MLPConfig, {"num_layers": 0}, "num_layers"),
         (UNetConfig, {"depth": 1}, "depth"),
         (UNetConfig, {"image_size": 28, "depth": 3}, "depth"),
         (UNetConfig, {"image_size": 8, "depth": 2, "patch_layers": 2}, "patch_layers"),
@@ -461,4 +461,4 @@ def test_the_labels_of_a_head_are_the_classes(name: str) -> None:
     assert create_model(name, task=task, num_labels=10).classes == 10
     assert create_model(name, task=task).classes == 0
     with pytest.raises(UsageError, match="the model has 3 classes, the data 10"):
-        create_model(name, task=task, num_labels=10, classes=3)
+        create_model(name, task=task, num_labels=10, num_classes=3)

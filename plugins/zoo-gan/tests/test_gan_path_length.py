@@ -29,8 +29,8 @@ PLANE: dict[str, Any] = {
 }
 CLASSES: dict[str, Any] = {
     "name": "dcgan_tiny.paths",
-    "model": {"name": "dcgan_tiny", "width": 4, "latent_dim": 8, "classes": 10},
-    "preprocessor": {"image_size": 8, "channels": 1},
+    "model": {"name": "dcgan_tiny", "width": 4, "latent_dim": 8, "num_classes": 10},
+    "preprocessor": {"image_size": 8, "in_channels": 1},
     "task": {"name": "class-conditional-image-generation", "path_length": 2.0},
     "data": {"name": "digits", "train_samples": 32},
     "optimizer": {"name": "sgd", "lr": 1.0e-2},
@@ -39,7 +39,7 @@ CLASSES: dict[str, Any] = {
 PAIRED: dict[str, Any] = {
     "name": "pix2pix_tiny.paths",
     "model": {"name": "pix2pix_tiny", "width": 8, "depth": 3},
-    "preprocessor": {"image_size": 32, "channels": 1},
+    "preprocessor": {"image_size": 32, "in_channels": 1},
     "task": {"name": "image-to-image", "path_length": 2.0},
     "data": {"name": "digits", "train_samples": 32},
     "optimizer": {"name": "sgd", "lr": 1.0e-2},

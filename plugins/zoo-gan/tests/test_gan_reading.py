@@ -14,7 +14,7 @@ from zoo_core.data import read_image
 
 
 def reader(channels: int = 3) -> ImageReader:
-    return ImageReader(ImageReaderConfig(image_size=32, channels=channels))  # type: ignore[arg-type]
+    return ImageReader(ImageReaderConfig(image_size=32, in_channels=channels))  # type: ignore[arg-type]
 
 
 def photo(path: Path) -> Path:

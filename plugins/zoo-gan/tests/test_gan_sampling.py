@@ -22,7 +22,7 @@ from zoo_core.contract import File
 DIGITS: dict[str, Any] = {
     "name": "dcgan_tiny.digits",
     "model": {"name": "dcgan_tiny", "width": 8, "latent_dim": 8},
-    "preprocessor": {"image_size": 8, "channels": 1},
+    "preprocessor": {"image_size": 8, "in_channels": 1},
     "task": {"name": "image-generation"},
     "data": {"name": "digits", "train_samples": 96},
     "optimizer": {"name": "adam", "lr": 5.0e-3},
@@ -31,7 +31,7 @@ DIGITS: dict[str, Any] = {
 CLASSES: dict[str, Any] = {
     **DIGITS,
     "name": "dcgan_tiny.classes",
-    "model": {**DIGITS["model"], "classes": 10},
+    "model": {**DIGITS["model"], "num_classes": 10},
     "task": {"name": "class-conditional-image-generation"},
 }
 SCORES = {"fid", "kid", "precision", "recall"}

@@ -54,7 +54,7 @@ PLANE: dict[str, Any] = {
 DIGITS: dict[str, Any] = {
     "name": "dcgan_tiny.digits",
     "model": {"name": "dcgan_tiny", "width": 8, "latent_dim": 8},
-    "preprocessor": {"image_size": 8, "channels": 1},
+    "preprocessor": {"image_size": 8, "in_channels": 1},
     "task": {"name": "image-generation"},
     "data": {"name": "digits", "train_samples": 96},
     "optimizer": {"name": "adam", "lr": 1.0e-3},
@@ -218,7 +218,7 @@ def test_a_generator_of_images_leaves_grids_and_answers_with_files(zoo: Zoo, tmp
 
 def test_a_grey_generator_goes_on_in_colour_and_keeps_its_size(zoo: Zoo, tmp_path: Path) -> None:
     further = {**{key: value for key, value in DIGITS.items() if key != "model"}, "init": "dcgan_tiny.digits"}
-    coloured = {**further, "name": "dcgan_tiny.coloured", "preprocessor": {"channels": 3}}
+    coloured = {**further, "name": "dcgan_tiny.coloured", "preprocessor": {"in_channels": 3}}
     train(changed(DIGITS), folder=tmp_path / "grey", zoo=zoo)
     train(coloured, folder=tmp_path / "coloured", zoo=zoo)
     (answer,) = load("dcgan_tiny.coloured", zoo=zoo).predict(["0"])
@@ -229,7 +229,10 @@ def test_a_grey_generator_goes_on_in_colour_and_keeps_its_size(zoo: Zoo, tmp_pat
 
 def test_a_conditional_generator_makes_the_class_that_is_named(zoo: Zoo, tmp_path: Path) -> None:
     recipe = changed(
-        DIGITS, name="dcgan_tiny.classes", model={"classes": 10}, task={"name": "class-conditional-image-generation"}
+        DIGITS,
+        name="dcgan_tiny.classes",
+        model={"num_classes": 10},
+        task={"name": "class-conditional-image-generation"},
     )
     train(recipe, folder=tmp_path / "run", zoo=zoo)
     loaded = load("dcgan_tiny.classes", zoo=zoo)
@@ -245,7 +248,7 @@ def test_a_model_has_the_classes_of_its_data_and_other_numbers_are_refused(zoo: 
     train(recipe, folder=tmp_path / "run", zoo=zoo)
     assert load("dcgan_tiny.given", zoo=zoo).model.classes == 10
     with pytest.raises(UsageError, match="7 classes"):
-        train({**recipe, "model": {**recipe["model"], "classes": 7}}, folder=tmp_path / "other", zoo=zoo)
+        train({**recipe, "model": {**recipe["model"], "num_classes": 7}}, folder=tmp_path / "other", zoo=zoo)
 
 
 def test_training_settings_that_can_not_be_are_refused(zoo: Zoo, tmp_path: Path) -> None:
@@ -312,7 +315,7 @@ def test_scoring_leaves_the_random_stream_where_it_was() -> None:
 def test_models_and_tasks_belong_together(zoo: Zoo) -> None:
     for spec in zoo_tasks():
         assert callable(zoo.host.find("task", spec.name).resolve(spec.target))
-    model = create_model("r3gan_nano", image_size=28, channels=1, zoo=zoo)
+    model = create_model("r3gan_nano", image_size=28, in_channels=1, zoo=zoo)
     assert {name.partition(".")[0] for name in model.state_dict()} == {"generator", "discriminator"}
 
 
@@ -358,7 +361,7 @@ def test_too_few_images_for_scores_are_named_before_the_first_step(zoo: Zoo, tmp
 PAIRED: dict[str, Any] = {
     "name": "pix2pix_tiny.test",
     "model": {"name": "pix2pix_tiny", "width": 8, "depth": 3},
-    "preprocessor": {"image_size": 32, "channels": 1},
+    "preprocessor": {"image_size": 32, "in_channels": 1},
     "task": {"name": "image-to-image", "condition": "outline"},
     "data": {"name": "digits", "train_samples": 64},
     "optimizer": {"name": "adam", "lr": 2.0e-3},

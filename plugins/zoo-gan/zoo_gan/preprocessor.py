@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, read_json, to_data
+from zoo_core.contract import Preprocessor, from_data, present_names, read_json, to_data
 from zoo_core.data import image_notices, pixels_of, survey_images
 from zoo_gan.configs.tasks import ImageReaderConfig
 
@@ -30,7 +30,7 @@ class ImageReader(Preprocessor):
     def __init__(self, config: ImageReaderConfig) -> None:
         self.config = config
         self.image_size = config.image_size
-        self.channels: int = config.channels
+        self.channels: int = config.in_channels
 
     @classmethod
     def fit(cls, config: ImageReaderConfig, samples: Iterable[Any]) -> Self:
@@ -51,7 +51,11 @@ class ImageReader(Preprocessor):
 
         Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.
         """
-        config = from_data(ImageReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = from_data(
+            ImageReaderConfig,
+            {**to_data(self.config), **present_names(ImageReaderConfig, settings)},
+            where="recipe: preprocessor",
+        )
         if config.image_size != self.image_size:
             raise UsageError(
                 f"the networks make images of {self.image_size} pixels, not of {config.image_size}",
@@ -60,8 +64,8 @@ class ImageReader(Preprocessor):
         return type(self)(config)
 
     def model_config(self) -> dict[str, Any]:
-        """`image_size` and `channels`."""
-        return {"image_size": self.image_size, "channels": self.channels}
+        """`image_size` and `in_channels`."""
+        return {"image_size": self.image_size, "in_channels": self.channels}
 
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
         """Colours, edges and sizes of images like these that are lost, from a few of them."""

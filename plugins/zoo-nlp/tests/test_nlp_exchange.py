@@ -70,7 +70,7 @@ def test_no_answer_comes_from_weights_that_the_checkpoint_lacks(zoo: Zoo, tmp_pa
     lines.write_text("\n".join(f"{TEXTS[number % 2]} and {number}" for number in range(12)) + "\n")
     recipe = {
         "name": "bert_tiny.lines",
-        "model": {"name": "bert_tiny", "hidden_size": 8, "heads": 2, "layers": 1, "feed_forward": 8},
+        "model": {"name": "bert_tiny", "hidden_size": 8, "num_heads": 2, "num_layers": 1, "intermediate_size": 8},
         "task": {"name": "fill-mask"},
         "data": {"name": "text", "path": str(lines)},
         "preprocessor": {"vocab_size": 60, "max_length": 16, "min_frequency": 1},

@@ -342,7 +342,7 @@ def test_a_name_says_no_other_family_than_what_is_imported(tokenizer: BertTokeni
         ({"hidden_size": 10**9, "num_attention_heads": 1}, r"hidden_size: expected at most .*ZOO_MAX_SIZE"),
         ({"vocab_size": 2**31}, r"vocab_size: expected at most .*ZOO_MAX_SIZE"),
         ({"max_position_embeddings": 10**12}, r"max_length: expected at most .*ZOO_MAX_SIZE"),
-        ({"intermediate_size": 10**12}, r"feed_forward: expected at most .*ZOO_MAX_SIZE"),
+        ({"intermediate_size": 10**12}, r"intermediate_size: expected at most .*ZOO_MAX_SIZE"),
     ],
 )
 def test_sizes_that_nobody_has_are_refused_before_anything_is_built(

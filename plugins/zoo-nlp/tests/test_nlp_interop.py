@@ -28,7 +28,7 @@ from zoo_core.testing import PluginHost, build
 
 HOST = PluginHost.discover({})
 TEXTS = ["hello world, how are you?", "well said: the Quick brown Föx", "numbers 123 and 日本"] * 3
-SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_length": 24}
+SMALL = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_length": 24}
 FAMILIES: dict[str, tuple[type[TextInterop], Any, Any, Any]] = {
     "bert": (BertInterop, configs.BertConfig, configs.BertTokenizerConfig, bert.build),
     "gpt2": (GPT2Interop, configs.GPT2Config, configs.GPT2TokenizerConfig, gpt2.build),
@@ -57,7 +57,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Any:
 def ours(family: str, head: Head) -> tuple[nn.Module, ForeignCheckpoint]:
     _, config_type, tokenizer_config, builder = FAMILIES[family]
     preprocessor = TextPreprocessor.fit(tokenizer_config(vocab_size=300, max_length=20), TEXTS)
-    wide = {} if family == "gpt2" else {"feed_forward": 64}
+    wide = {} if family == "gpt2" else {"intermediate_size": 64}
     config = config_type(**{**SMALL, **wide, **preprocessor.model_config()})
     torch.manual_seed(0)
     model = builder(config, head).eval()

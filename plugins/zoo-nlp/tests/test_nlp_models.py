@@ -20,9 +20,23 @@ from zoo_core.testing import PluginHost, build
 HOST = PluginHost.discover({})
 SPECS = {spec.name: spec for spec in plugin.zoo_models()}
 SMALL: dict[str, dict[str, Any]] = {
-    "bert": {"vocab_size": 50, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 24},
-    "gpt2": {"vocab_size": 50, "hidden_size": 32, "layers": 2, "heads": 2, "max_length": 24},
-    "marian": {"vocab_size": 50, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 24},
+    "bert": {
+        "vocab_size": 50,
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "max_length": 24,
+    },
+    "gpt2": {"vocab_size": 50, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_length": 24},
+    "marian": {
+        "vocab_size": 50,
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "max_length": 24,
+    },
     "lstm": {"vocab_size": 50, "embedding_size": 8, "hidden_size": 16},
 }
 HEADS = [
@@ -246,7 +260,7 @@ def test_unknown_heads_are_refused_with_what_there_is(family: str) -> None:
 @pytest.mark.parametrize(
     ("family", "changes", "message"),
     [
-        ("bert", {"hidden_size": 30, "heads": 4}, "hidden_size: expected a multiple of heads 4, found 30"),
+        ("bert", {"hidden_size": 30, "num_heads": 4}, "hidden_size: expected a multiple of num_heads 4, found 30"),
         ("bert", {"pad_id": 50}, "pad_id: expected a token below vocab_size 50, found 50"),
         ("gpt2", {"eos_id": 60}, "eos_id"),
         ("marian", {"dropout": 1.0}, "dropout: expected at least 0 and below 1"),

@@ -46,7 +46,7 @@ LABELS = ("animal", "nature")
 LABELLED = [LabelledText(text, LABELS[number >= 4]) for number, text in enumerate(TEXTS)]
 PAIRS = [TextPair(text, text.upper()) for text in TEXTS]
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
-SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, **NO_DROPOUT}
+SMALL = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, **NO_DROPOUT}
 
 
 def context(

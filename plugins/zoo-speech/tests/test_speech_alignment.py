@@ -85,7 +85,7 @@ def hearing(symbols: str = " abc", **settings: Any) -> CTCRecognition:
     torch.manual_seed(1)
     reader = SpeechReader(SpeechReaderConfig(**settings), Characters(symbols))
     config: dict[str, Any] = {
-        "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 1, "heads": 2, "feed_forward": 64, "position_kernel": 8,
+        "conv_widths": (16,) * 7, "hidden_size": 32, "num_layers": 1, "num_heads": 2, "intermediate_size": 64, "position_kernel": 8,
         "position_groups": 4,
     }  # fmt: skip
     model: Any = wav2vec2.build(Wav2Vec2Config(**config, **reader.model_config()), Head(task="ctc-speech-recognition"))
@@ -144,7 +144,7 @@ def listening() -> Any:
     """A Whisper with random weights."""
     torch.manual_seed(0)
     config = WhisperConfig(
-        vocab_size=40, hidden_size=32, encoder_layers=1, decoder_layers=3, heads=2, feed_forward=64, max_frames=64,
+        vocab_size=40, hidden_size=32, encoder_layers=1, decoder_layers=3, num_heads=2, intermediate_size=64, max_frames=64,
         max_length=24, start_id=1, eos_id=0,
     )  # fmt: skip
     model = whisper.build(config, Head()).eval()

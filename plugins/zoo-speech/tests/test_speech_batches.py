@@ -41,7 +41,9 @@ def recognition(*speeds: float) -> CTCRecognition:
     torch.manual_seed(0)
     reader = SpeechReader.fit(SpeechReaderConfig(), skewed(len(TEXTS)))
     small: dict[str, Any] = {"conv_widths": (8,) * 7, "position_kernel": 8, "position_groups": 4}
-    config = Wav2Vec2Config(**small, hidden_size=16, layers=2, heads=2, feed_forward=32, **reader.model_config())
+    config = Wav2Vec2Config(
+        **small, hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, **reader.model_config()
+    )
     model = wav2vec2.build(config, Head(task="ctc-speech-recognition"))
     chosen = CTCConfig(augment=WaveAugmentConfig(speeds=speeds or (1.0,)))
     return CTCRecognition(chosen, TaskContext(model=model, preprocessor=reader, loss=ctc(NoConfig())))
@@ -54,9 +56,9 @@ def dictation() -> Recognition:
     tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in special])
-    sizes: dict[str, Any] = {"hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
+    sizes: dict[str, Any] = {"hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2}
     config = WhisperConfig(
-        **sizes, vocab_size=259, feed_forward=64, max_frames=128, max_length=32, start_id=257, eos_id=256
+        **sizes, vocab_size=259, intermediate_size=64, max_frames=128, max_length=32, start_id=257, eos_id=256
     )
     reader = WhisperReader(WhisperReaderConfig(max_seconds=1.28), tokenizer)
     loss = cross_entropy(CrossEntropyConfig())
@@ -100,7 +102,7 @@ def test_lengths_of_pretraining_are_those_that_are_collated(crop: float) -> None
     torch.manual_seed(0)
     reader = SpeechReader(SpeechReaderConfig(text="none"), None)
     small: dict[str, Any] = {"conv_widths": (8,) * 7, "position_kernel": 8, "position_groups": 4, "codes": 4}
-    config = Wav2Vec2Config(**small, code_size=8, hidden_size=16, layers=1, heads=2, feed_forward=32)
+    config = Wav2Vec2Config(**small, code_size=8, hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32)
     model = wav2vec2.build(config, Head(task="wav2vec2-pretraining"))
     loss = wav2vec2_contrastive(Wav2Vec2ContrastiveConfig())
     # Half a second has 24 frames, fewer than a span of so many and one to tell it from.

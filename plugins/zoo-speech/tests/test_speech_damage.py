@@ -45,8 +45,8 @@ def prepared(zoo: Zoo, spoken: Path, **data: Any) -> RunComponents:
         {
             "name": "wav2vec2_tiny.spoiled",
             "model": {
-                "name": "wav2vec2_tiny", "conv_widths": [8] * 7, "hidden_size": 16, "layers": 1, "heads": 2,
-                "feed_forward": 32, "position_kernel": 8, "position_groups": 4, "codes": 8, "code_size": 8,
+                "name": "wav2vec2_tiny", "conv_widths": [8] * 7, "hidden_size": 16, "num_layers": 1, "num_heads": 2,
+                "intermediate_size": 32, "position_kernel": 8, "position_groups": 4, "codes": 8, "code_size": 8,
             },
             "task": {"name": "ctc-speech-recognition", "augment": {"speeds": [0.9, 1.0, 1.1], "noise": 0.5}},
             "data": {

@@ -20,7 +20,7 @@ from zoo_core import DataError, UsageError, load, open_zoo, train
 from zoo_core.contract import File, Head, TaskContext
 
 SMALL: dict[str, Any] = {
-    "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
+    "conv_widths": (8,) * 7, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32, "position_kernel": 8,
     "position_groups": 4, "codes": 8, "code_size": 8,
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_a_pretrained_checkpoint_embeds_although_it_answers_nothing_itself(tmp_p
     zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
     recipe = {
         "name": "wav2vec2_tiny.noise",
-        "model": {"name": "wav2vec2_tiny", **{key: SMALL[key] for key in ("conv_widths", "hidden_size", "layers")}},
+        "model": {"name": "wav2vec2_tiny", **{key: SMALL[key] for key in ("conv_widths", "hidden_size", "num_layers")}},
         "preprocessor": {"text": "none"},
         "task": {"name": "wav2vec2-pretraining", "distractors": 2},
         "data": {"name": "speech", "path": str(tmp_path), "validation": 0.0},

@@ -44,7 +44,7 @@ def model_of(frames: int = FRAMES, **scores: float) -> nn.Module:
     """A random model that scores tokens as it is told, by names: `a`, `b`, `end`, `nobody`, `time`; `german` and so on."""
     torch.manual_seed(0)
     config = WhisperConfig(
-        vocab_size=TIME + FRAMES // 2 + 1, hidden_size=32, encoder_layers=1, decoder_layers=1, heads=2, feed_forward=64,
+        vocab_size=TIME + FRAMES // 2 + 1, hidden_size=32, encoder_layers=1, decoder_layers=1, num_heads=2, intermediate_size=64,
         max_frames=frames, max_length=MOST, start_id=START, eos_id=EOS,
     )  # fmt: skip
     model: Any = build(config, Head()).eval()

@@ -211,7 +211,7 @@ def test_attention_is_dark_where_it_is() -> None:
 # ------------------------------------------------------------------------------------------------------ tasks
 
 SMALL: dict[str, Any] = {
-    "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 1, "heads": 2, "feed_forward": 64, "position_kernel": 8,
+    "conv_widths": (16,) * 7, "hidden_size": 32, "num_layers": 1, "num_heads": 2, "intermediate_size": 64, "position_kernel": 8,
     "position_groups": 4, "codes": 8, "code_size": 8,
 }  # fmt: skip
 TEXTS = ("hello world", "ab", "who is it", "an other", "the last")
@@ -255,7 +255,7 @@ def writing(**config: Any) -> Recognition:
     made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
     torch.manual_seed(0)
     architecture = WhisperConfig(
-        vocab_size=259, hidden_size=32, encoder_layers=1, decoder_layers=2, heads=2, feed_forward=64, max_frames=160,
+        vocab_size=259, hidden_size=32, encoder_layers=1, decoder_layers=2, num_heads=2, intermediate_size=64, max_frames=160,
         max_length=24, start_id=257, eos_id=256,
     )  # fmt: skip
     model = whisper.build(architecture, Head())

@@ -38,8 +38,20 @@ def test_files_that_are_found_in_folders_are_those_that_can_be_read() -> None:
 def test_families_have_the_heads_of_their_tasks(zoo: Zoo, model: str) -> None:
     spec = zoo.host.find("model", model).spec
     small: dict[str, Any] = {
-        "whisper": {"hidden_size": 16, "heads": 2, "feed_forward": 16, "encoder_layers": 1, "decoder_layers": 1},
-        "wav2vec2": {"hidden_size": 16, "heads": 2, "feed_forward": 16, "layers": 1, "conv_widths": (8,) * 7},
+        "whisper": {
+            "hidden_size": 16,
+            "num_heads": 2,
+            "intermediate_size": 16,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+        },
+        "wav2vec2": {
+            "hidden_size": 16,
+            "num_heads": 2,
+            "intermediate_size": 16,
+            "num_layers": 1,
+            "conv_widths": (8,) * 7,
+        },
     }[model]
     for task in spec.tasks:
         built = create_model(

@@ -18,9 +18,9 @@ model:
   name: wav2vec2_tiny
   conv_widths: [8, 8, 8, 8, 8, 8, 8]
   hidden_size: 16
-  layers: 2
-  heads: 2
-  feed_forward: 32
+  num_layers: 2
+  num_heads: 2
+  intermediate_size: 32
   position_kernel: 8
   position_groups: 4
   codes: 8

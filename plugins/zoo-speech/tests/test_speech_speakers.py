@@ -37,7 +37,7 @@ from zoo_core.tasks import figures_of
 from zoo_core.testing import PluginHost, gathered, open_data, parameter_count
 
 SMALL: dict[str, Any] = {
-    "conv_widths": (8,) * 7, "hidden_size": 16, "layers": 1, "heads": 2, "feed_forward": 32, "position_kernel": 8,
+    "conv_widths": (8,) * 7, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32, "position_kernel": 8,
     "position_groups": 4, "dropout": 0.0, "attention_dropout": 0.0, "embedding_size": 12,
 }  # fmt: skip
 

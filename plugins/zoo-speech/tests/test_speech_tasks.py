@@ -35,7 +35,7 @@ from zoo_core.tasks import cross_entropy, figures_of
 from zoo_core.testing import CrossEntropyConfig, gathered
 
 SMALL: dict[str, Any] = {
-    "conv_widths": (16,) * 7, "hidden_size": 32, "layers": 2, "heads": 2, "feed_forward": 64, "position_kernel": 8,
+    "conv_widths": (16,) * 7, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "position_kernel": 8,
     "position_groups": 4, "codes": 8, "code_size": 8, "dropout": 0.0, "attention_dropout": 0.0,
 }  # fmt: skip
 TEXTS = ("Hello, world", "ab", "who is it")

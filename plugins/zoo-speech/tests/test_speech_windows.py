@@ -27,7 +27,7 @@ from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig
 
 WHISPER: dict[str, Any] = {
-    "vocab_size": 16, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "feed_forward": 64,
+    "vocab_size": 16, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2, "intermediate_size": 64,
     "max_length": 24, "start_id": 1, "eos_id": 0,
 }  # fmt: skip
 
@@ -41,8 +41,8 @@ def recogniser() -> CTCRecognition:
     torch.manual_seed(0)
     reader = SpeechReader.fit(SpeechReaderConfig(), [spoken(4_000, "abc")])
     config = Wav2Vec2Config(
-        conv_widths=(16,) * 7, hidden_size=32, layers=1, heads=2, feed_forward=64, position_kernel=8, position_groups=4,
-        dropout=0.0, attention_dropout=0.0, **reader.model_config(),
+        conv_widths=(16,) * 7, hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64, position_kernel=8,
+        position_groups=4, dropout=0.0, attention_dropout=0.0, **reader.model_config(),
     )  # fmt: skip
     model = wav2vec2.build(config, Head(task="ctc-speech-recognition")).eval()
     return CTCRecognition(CTCConfig(), TaskContext(model=model, preprocessor=reader, loss=ctc(NoConfig())))

@@ -88,7 +88,7 @@ def _speech(folder: Path) -> dict[str, Any]:
             (folder / label / f"{number}.wav").write_bytes(tone(pitch + 10 * number))
     return {
         "name": "wav2vec2_nano.faulty",
-        "model": {"name": "wav2vec2_nano", "layers": 1, "hidden_size": 32, "feed_forward": 64},
+        "model": {"name": "wav2vec2_nano", "num_layers": 1, "hidden_size": 32, "intermediate_size": 64},
         "preprocessor": {"text": "none"},
         "task": {"name": "audio-classification"},
         "data": {

@@ -7,6 +7,7 @@ from typing import Annotated
 from zoo_core.contract import (
     LAYERS,
     SIZE,
+    Alias,
     Config,
     FieldError,
     Interval,
@@ -19,7 +20,7 @@ from zoo_core.contract import (
     Within,
 )
 
-_Classes = Annotated[NonNegativeInt, Within(SIZE)]
+_Classes = Annotated[NonNegativeInt, Within(SIZE), Alias("classes")]
 
 
 class DCGANConfig(Config):
@@ -27,9 +28,9 @@ class DCGANConfig(Config):
 
     image_size: Size = 64
     """Side of the square images in pixels: 4 or 7, doubled at least once."""
-    channels: Size = 3
+    in_channels: Annotated[Size, Alias("channels")] = 3
     """Channels of the images: 1 for grey, 3 for RGB."""
-    classes: _Classes = 0
+    num_classes: _Classes = 0
     """Classes that both networks are told; 0 for an unconditional model."""
     latent_dim: Size = 100
     """Length of a latent vector."""
@@ -48,9 +49,9 @@ class R3GANConfig(Config):
 
     image_size: Size = 32
     """Side of the square images in pixels: 4 or 7, doubled at least once. Each doubling is a stage."""
-    channels: Size = 3
+    in_channels: Annotated[Size, Alias("channels")] = 3
     """Channels of the images: 1 for grey, 3 for RGB."""
-    classes: _Classes = 0
+    num_classes: _Classes = 0
     """Classes that both networks are told; 0 for an unconditional model."""
     latent_dim: Size = 64
     """Length of a latent vector."""
@@ -100,11 +101,11 @@ class MLPConfig(Config):
 
     latent_dim: Size = 2
     """Length of a latent vector."""
-    classes: _Classes = 0
+    num_classes: _Classes = 0
     """Classes that both networks are told; 0 for an unconditional model."""
     width: Size = 256
     """Units of a hidden layer."""
-    depth: Layers = 3
+    num_layers: Annotated[Layers, Alias("depth")] = 3
     """Hidden layers."""
 
 
@@ -113,7 +114,7 @@ class UNetConfig(Config):
 
     image_size: Size = 64
     """Side of the square images in pixels; a multiple of 2 to the power of `depth`."""
-    channels: Size = 3
+    in_channels: Annotated[Size, Alias("channels")] = 3
     """Channels of the images and of the conditions: 1 for grey, 3 for RGB."""
     width: Size = 64
     """Channels of the finest layers; each coarser layer has twice as many, up to eight times."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from zoo_core.contract import Config, Interval, NonNegativeFloat, NonNegativeInt, PositiveInt, Share
+from zoo_core.contract import Alias, Config, Interval, NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 
 
 class AdversarialConfig(Config):
@@ -89,7 +89,7 @@ class ImageReaderConfig(Config):
 
     image_size: Annotated[int, Interval(ge=4, le=1024)] = 32
     """Side of the square in pixels; smaller and larger images are resized."""
-    channels: Literal[1, 3] = 3
+    in_channels: Annotated[Literal[1, 3], Alias("channels")] = 3
     """1 for grey, 3 for RGB."""
     background: Annotated[int, Interval(ge=0, le=255)] = 255
     """Grey level, 0 to 255, behind transparent pixels."""

@@ -73,7 +73,7 @@ def pair(
     config = conditioned(config, head)
     return GAN(
         generator(config), discriminator(config), sample_shape=sample_shape, latent_dim=config.latent_dim,
-        classes=config.classes,
+        classes=config.num_classes,
     )  # fmt: skip
 
 
@@ -186,11 +186,11 @@ def conditioned(config: _Config, head: Head) -> _Config:
 
     Raises `UsageError` for a configuration that says another number of classes.
     """
-    if config.classes and head.labels and config.classes != head.labels:
+    if config.num_classes and head.labels and config.num_classes != head.labels:
         raise UsageError(
-            f"the model has {config.classes} classes, the data {head.labels}", hint=f"classes={head.labels}"
+            f"the model has {config.num_classes} classes, the data {head.labels}", hint=f"num_classes={head.labels}"
         )
-    return replace(config, classes=config.classes or head.labels)
+    return replace(config, num_classes=config.num_classes or head.labels)
 
 
 def normal_weights(network: nn.Module, std: float) -> None:

@@ -31,7 +31,7 @@ _SLOPE = 0.2
 
 def build(config: DCGANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    shape = (config.channels, config.image_size, config.image_size)
+    shape = (config.in_channels, config.image_size, config.image_size)
     return pair(config, head, Generator, Discriminator, sample_shape=shape)
 
 
@@ -42,7 +42,7 @@ class Generator(nn.Module):
         super().__init__()
         base, doublings = stages_of(config.image_size)
         width = config.width << (doublings - 1)
-        self.latents = LatentEmbedding(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.num_classes)
         bias = not config.normalise
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(self.latents.width, width, base, stride=base, bias=bias),
@@ -57,7 +57,7 @@ class Generator(nn.Module):
             ]
             width //= 2
         self.body = nn.Sequential(*layers)
-        self.output = nn.ConvTranspose2d(width, config.channels, 4, stride=2, padding=1, bias=False)
+        self.output = nn.ConvTranspose2d(width, config.in_channels, 4, stride=2, padding=1, bias=False)
         normal_weights(self, _STD) if config.normalise else even_weights(self, slope=0.0)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -73,9 +73,9 @@ class Discriminator(nn.Module):
         super().__init__()
         base, doublings = stages_of(config.image_size)
         width = config.width
-        self.shape = (config.channels, config.image_size, config.image_size)
+        self.shape = (config.in_channels, config.image_size, config.image_size)
         bias = not config.normalise
-        self.input = nn.Conv2d(config.channels, width, 4, stride=2, padding=1, bias=bias)
+        self.input = nn.Conv2d(config.in_channels, width, 4, stride=2, padding=1, bias=bias)
         # No normalisation after the first layer (section 3).
         layers: list[nn.Module] = [nn.LeakyReLU(_SLOPE)]
         for _ in range(doublings - 1):
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
             width *= 2
         self.body = nn.Sequential(*layers)
         self.output = nn.Conv2d(width, 1, base, bias=False)
-        self.projection = Projection(width, config.classes, std=_STD)
+        self.projection = Projection(width, config.num_classes, std=_STD)
         normal_weights(self, _STD) if config.normalise else even_weights(self, slope=_SLOPE)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -29,7 +29,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()
-        self.latents = LatentEmbedding(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.num_classes)
         self.body = _hidden_layers(self.latents.width, config)
         self.output = nn.Linear(config.width, DIMENSIONS)
 
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.body = _hidden_layers(DIMENSIONS, config)
         self.output = nn.Linear(config.width, 1)
-        self.projection = Projection(config.width, config.classes, std=1 / math.sqrt(config.width))
+        self.projection = Projection(config.width, config.num_classes, std=1 / math.sqrt(config.width))
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (B,) of points (B, 2)."""
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
 
 def _hidden_layers(inputs: int, config: MLPConfig) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width in (inputs, *[config.width] * (config.depth - 1)):
+    for width in (inputs, *[config.width] * (config.num_layers - 1)):
         linear = nn.Linear(width, config.width)
         nn.init.kaiming_normal_(linear.weight, _SLOPE)
         nn.init.zeros_(linear.bias)

@@ -33,7 +33,7 @@ _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
 
 def build(config: R3GANConfig, head: Head) -> GAN:
     """Both networks. Raises `UsageError` when the classes are not as many as the head's labels."""
-    shape = (config.channels, config.image_size, config.image_size)
+    shape = (config.in_channels, config.image_size, config.image_size)
     return pair(config, head, Generator, Discriminator, sample_shape=shape)
 
 
@@ -44,7 +44,7 @@ class Generator(nn.Module):
         super().__init__()
         widths = config.stage_widths
         base, _ = stages_of(config.image_size)
-        self.latents = LatentEmbedding(config.latent_dim, config.classes)
+        self.latents = LatentEmbedding(config.latent_dim, config.num_classes)
         self.basis = nn.Parameter(torch.randn(widths[0], base, base))
         self.modulation = nn.Linear(self.latents.width, widths[0], bias=False)
         nn.init.normal_(self.modulation.weight, std=1 / math.sqrt(self.latents.width))
@@ -52,7 +52,7 @@ class Generator(nn.Module):
         for place, blocks in enumerate(_residual_blocks(config)):
             entry = [Upsample(widths[place - 1], widths[place])] if place else []
             self.stages.append(nn.Sequential(*entry, *blocks))
-        self.output = _convolution(widths[-1], config.channels, 1)
+        self.output = _convolution(widths[-1], config.in_channels, 1)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (B, C, S, S), in [-1, 1] in evaluation mode; a cut while training would stop the gradient."""
@@ -68,8 +68,8 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = config.stage_widths
         base, _ = stages_of(config.image_size)
-        self.shape = (config.channels, config.image_size, config.image_size)
-        self.input = _convolution(config.channels, widths[-1], 1)
+        self.shape = (config.in_channels, config.image_size, config.image_size)
+        self.input = _convolution(config.in_channels, widths[-1], 1)
         self.stages = Stages()
         for place, blocks in reversed(list(enumerate(_residual_blocks(config)))):
             exit_ = [Downsample(widths[place], widths[place - 1])] if place else []
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
         self.basis = _convolution(widths[0], widths[0], base, groups=widths[0], padding=0)
         self.output = nn.Linear(widths[0], 1, bias=False)
         nn.init.normal_(self.output.weight, std=1 / math.sqrt(widths[0]))
-        self.projection = Projection(widths[0], config.classes, std=1 / math.sqrt(widths[0]))
+        self.projection = Projection(widths[0], config.num_classes, std=1 / math.sqrt(widths[0]))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (B,) of images (B, C, S, S)."""

@@ -28,7 +28,7 @@ _WITH_DROPOUT = 3
 
 def build(config: UNetConfig, head: Head) -> GAN:
     """Both networks; the generator's first argument is a condition, the discriminator's second the same."""
-    shape = (config.channels, config.image_size, config.image_size)
+    shape = (config.in_channels, config.image_size, config.image_size)
     return GAN(Generator(config), Discriminator(config), sample_shape=shape, latent_dim=0)
 
 
@@ -38,8 +38,8 @@ class Generator(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         widths = [config.width * min(2**place, _WIDEST) for place in range(config.depth)]
-        self.shape = (config.channels, config.image_size, config.image_size)
-        self.input = nn.Conv2d(config.channels, widths[0], 4, stride=2, padding=1)
+        self.shape = (config.in_channels, config.image_size, config.image_size)
+        self.input = nn.Conv2d(config.in_channels, widths[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList(
             # The innermost map may be a single pixel, which normalisation would wipe out.
             _down(widths[place - 1], widths[place], normalised=place < config.depth - 1)
@@ -49,7 +49,7 @@ class Generator(nn.Module):
         for number, place in enumerate(range(config.depth - 1, 0, -1)):
             before = widths[place] if number == 0 else 2 * widths[place]
             self.up.append(_up(before, widths[place - 1], config.dropout if number < _WITH_DROPOUT else 0.0))
-        self.output = nn.ConvTranspose2d(2 * widths[0], config.channels, 4, stride=2, padding=1)
+        self.output = nn.ConvTranspose2d(2 * widths[0], config.in_channels, 4, stride=2, padding=1)
         normal_weights(self, _STD)
 
     def forward(self, condition: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -72,8 +72,8 @@ class Discriminator(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         widths = [config.width * min(2**place, _WIDEST) for place in range(config.patch_layers + 1)]
-        self.shape = (config.channels, config.image_size, config.image_size)
-        layers: list[nn.Module] = [nn.Conv2d(2 * config.channels, widths[0], 4, stride=2, padding=1)]
+        self.shape = (config.in_channels, config.image_size, config.image_size)
+        layers: list[nn.Module] = [nn.Conv2d(2 * config.in_channels, widths[0], 4, stride=2, padding=1)]
         for place in range(1, len(widths)):
             stride = 2 if place < config.patch_layers else 1
             layers += [

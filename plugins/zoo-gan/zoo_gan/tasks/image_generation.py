@@ -58,7 +58,7 @@ class ImageGeneration(AdversarialTask):
         if self.model.classes != len(self.labels):
             raise UsageError(
                 f"the model has {self.model.classes} classes, the task {len(self.labels)}",
-                hint=f"set model.classes={len(self.labels)}",
+                hint=f"set model.num_classes={len(self.labels)}",
             )
         self._judge: scores.FeatureExtractor | None = None
         self._fresh = context.fresh

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from zoo_core.contract import (
+    Alias,
     Config,
-    Formerly,
     Interval,
     Layers,
     MinLen,
@@ -48,9 +48,9 @@ class _Transformer(_Vocabulary):
 
     hidden_size: Size = 768
     """Width of every token's vector."""
-    layers: Layers = 12
+    num_layers: Annotated[Layers, Alias("layers")] = 12
     """Blocks; an encoder–decoder has as many on each side."""
-    heads: PositiveInt = 12
+    num_heads: Annotated[PositiveInt, Alias("heads")] = 12
     """Attention heads per block."""
     max_length: Size = 512
     """Most tokens of an input, or of a source or a target: rows of the position table."""
@@ -62,13 +62,13 @@ class _Transformer(_Vocabulary):
     def check(self) -> None:
         """Heads share the width evenly."""
         super().check()
-        self.require("hidden_size", f"a multiple of heads {self.heads}", self.hidden_size % self.heads == 0)
+        self.require("hidden_size", f"a multiple of num_heads {self.num_heads}", self.hidden_size % self.num_heads == 0)
 
 
 class BertConfig(_Transformer):
     """A bidirectional Transformer encoder; the defaults are BERT-base, uncased."""
 
-    feed_forward: Size = 3072
+    intermediate_size: Annotated[Size, Alias("feed_forward")] = 3072
     """Inner width of a block's feed-forward part."""
 
 
@@ -89,9 +89,9 @@ class MarianConfig(_Transformer):
     eos_id: int = 1
     """Token that ends a sentence; decoding starts from `pad_id`."""
     hidden_size: Size = 512
-    layers: Layers = 6
-    heads: PositiveInt = 8
-    feed_forward: Size = 2048
+    num_layers: Annotated[Layers, Alias("layers")] = 6
+    num_heads: Annotated[PositiveInt, Alias("heads")] = 8
+    intermediate_size: Annotated[Size, Alias("feed_forward")] = 2048
     """Inner width of a block's feed-forward part."""
     attention_dropout: ProperShare = 0.0
 
@@ -198,7 +198,7 @@ class TextToTextConfig(Config):
 class FillMaskOptions(Config):
     """Options of a fill-mask prediction."""
 
-    top_k: Annotated[PositiveInt, Formerly("top")] = 5
+    top_k: Annotated[PositiveInt, Alias("top")] = 5
     """Candidates per mask."""
     truncate: bool = False
     """Cut a text that is longer than the model reads, rather than refuse it."""
@@ -211,7 +211,7 @@ class TextGenerationOptions(Config):
     """Most tokens to add."""
     temperature: NonNegativeFloat = 1.0
     """Flattens (above 1) or sharpens the distribution; 0 always takes the likeliest token."""
-    top_k: Annotated[NonNegativeInt, Formerly("top")] = 0
+    top_k: Annotated[NonNegativeInt, Alias("top")] = 0
     """Draw from this many likeliest tokens; 0 for all."""
     top_p: Annotated[float, Interval(gt=0, le=1)] = 1.0
     """Draw from the fewest tokens that hold this much probability (Holtzman et al., 2020)."""
@@ -230,7 +230,7 @@ class TextGenerationOptions(Config):
 class ClassificationOptions(Config):
     """Options of a classification."""
 
-    top_k: Annotated[NonNegativeInt, Formerly("top")] = 0
+    top_k: Annotated[NonNegativeInt, Alias("top")] = 0
     """Labels to name with their probabilities, likeliest first; 0 for all."""
     truncate: bool = False
     """Cut a text that is longer than the model reads, rather than refuse it."""

@@ -25,7 +25,7 @@ SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
 WINDOW = 2.0
 """Seconds that the small Whisper hears at once."""
 SMALL: dict[str, Any] = {
-    "vocab_size": 259, "hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "heads": 2, "feed_forward": 48,
+    "vocab_size": 259, "hidden_size": 32, "encoder_layers": 2, "decoder_layers": 1, "num_heads": 2, "intermediate_size": 48,
     "max_frames": 200, "max_length": 24, "start_id": 257, "eos_id": 256,
 }  # fmt: skip
 

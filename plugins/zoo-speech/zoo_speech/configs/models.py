@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from zoo_core.contract import Config, Interval, Layers, MinLen, MultipleOf, PositiveInt, ProperShare, Size, Sizes
+from zoo_core.contract import Alias, Config, Interval, Layers, MinLen, MultipleOf, PositiveInt, ProperShare, Size, Sizes
 
 
 class WhisperConfig(Config):
@@ -20,9 +20,9 @@ class WhisperConfig(Config):
     """Blocks of the encoder."""
     decoder_layers: Layers = 4
     """Blocks of the decoder."""
-    heads: PositiveInt = 6
+    num_heads: Annotated[PositiveInt, Alias("heads")] = 6
     """Attention heads per block."""
-    feed_forward: Size = 1536
+    intermediate_size: Annotated[Size, Alias("feed_forward")] = 1536
     """Inner width of a block's feed-forward part."""
     max_frames: Annotated[Size, MultipleOf(2)] = 3000
     """Most frames of an input, 100 a second; the encoder halves them."""
@@ -37,7 +37,7 @@ class WhisperConfig(Config):
 
     def check(self) -> None:
         """Heads share the width evenly, and special tokens are tokens."""
-        self.require("hidden_size", f"a multiple of heads {self.heads}", self.hidden_size % self.heads == 0)
+        self.require("hidden_size", f"a multiple of num_heads {self.num_heads}", self.hidden_size % self.num_heads == 0)
         for name in ("start_id", "eos_id"):
             token = getattr(self, name)
             self.require(name, f"a token below vocab_size {self.vocab_size}", 0 <= token < self.vocab_size)
@@ -59,11 +59,11 @@ class Wav2Vec2Config(Config):
     """Their strides; together they are the samples from one frame to the next, 320 here, 20 ms at 16 kHz."""
     hidden_size: Size = 768
     """Width of the Transformer."""
-    layers: Layers = 12
+    num_layers: Annotated[Layers, Alias("layers")] = 12
     """Its blocks."""
-    heads: PositiveInt = 12
+    num_heads: Annotated[PositiveInt, Alias("heads")] = 12
     """Attention heads per block."""
-    feed_forward: Size = 3072
+    intermediate_size: Annotated[Size, Alias("feed_forward")] = 3072
     """Inner width of a block's feed-forward part."""
     position_kernel: Size = 128
     """Kernel in frames of the convolution that tells positions."""
@@ -88,7 +88,7 @@ class Wav2Vec2Config(Config):
         """Every convolution has a width, a kernel and a stride; heads and groups share widths evenly."""
         counts = {len(self.conv_widths), len(self.conv_kernels), len(self.conv_strides)}
         self.require("conv_widths", "as many as conv_kernels and conv_strides", len(counts) == 1)
-        self.require("hidden_size", f"a multiple of heads {self.heads}", self.hidden_size % self.heads == 0)
+        self.require("hidden_size", f"a multiple of num_heads {self.num_heads}", self.hidden_size % self.num_heads == 0)
         self.require("position_groups", "a divisor of hidden_size", self.hidden_size % self.position_groups == 0)
         self.require("code_groups", "a divisor of code_size", self.code_size % self.code_groups == 0)
 

@@ -6,7 +6,7 @@ from dataclasses import field
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from zoo_core.contract import Config, Formerly, Interval, MinLen, NonNegativeInt, PositiveFloat, PositiveInt, Share
+from zoo_core.contract import Alias, Config, Interval, MinLen, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from zoo_speech.configs.augment import SpecAugmentConfig, WaveAugmentConfig
 
 _Seconds = Annotated[float, Interval(ge=0.1, le=60)]
@@ -42,7 +42,7 @@ class CTCOptions(Config):
     """Whether it is said when each word begins and ends."""
     format: Literal["", "srt", "vtt", "json"] = ""
     """A file of subtitles beside the text: lines of words, or each word in `json`."""
-    plot: Annotated[bool, Formerly("picture")] = False
+    plot: Annotated[bool, Alias("picture")] = False
     """Whether a plot shows the sound and each character below its time."""
 
     def check(self) -> None:
@@ -86,9 +86,9 @@ class AudioClassificationConfig(Config):
 class AudioClassificationOptions(Config):
     """How a classifier answers."""
 
-    top_k: Annotated[NonNegativeInt, Formerly("top")] = 0
+    top_k: Annotated[NonNegativeInt, Alias("top")] = 0
     """Labels to name with their probabilities, likeliest first; 0 for all."""
-    plot: Annotated[bool, Formerly("picture")] = False
+    plot: Annotated[bool, Alias("picture")] = False
     """Whether a plot shows what was heard, below its label."""
 
 
@@ -138,7 +138,7 @@ class RecognitionOptions(Thresholds):
     """What is spoken, as a code like `de`; empty to let a multilingual model tell by itself."""
     format: Literal["", "srt", "vtt", "json"] = ""
     """A file of subtitles beside the text; needs timestamps, which it asks for by itself."""
-    plot: Annotated[bool, Formerly("picture")] = False
+    plot: Annotated[bool, Alias("picture")] = False
     """Whether a plot shows which part of the sound the decoder attends to for each token, in the first window."""
 
 

@@ -12,14 +12,14 @@ _WAV2VEC2 = ModelSpec(
     modality="speech",
     sizes={
         "nano": {
-            "conv_widths": (32, 32, 32, 32, 48, 48, 64), "hidden_size": 128, "layers": 3, "heads": 4,
-            "feed_forward": 512, "position_kernel": 32, "codes": 64, "code_size": 64,
+            "conv_widths": (32, 32, 32, 32, 48, 48, 64), "hidden_size": 128, "num_layers": 3, "num_heads": 4,
+            "intermediate_size": 512, "position_kernel": 32, "codes": 64, "code_size": 64,
         },
         "tiny": {
-            "conv_widths": (32, 32, 64, 64, 64, 64, 64), "hidden_size": 192, "layers": 4, "heads": 4,
-            "feed_forward": 768, "position_kernel": 32, "codes": 64, "code_size": 64,
+            "conv_widths": (32, 32, 64, 64, 64, 64, 64), "hidden_size": 192, "num_layers": 4, "num_heads": 4,
+            "intermediate_size": 768, "position_kernel": 32, "codes": 64, "code_size": 64,
         },
-        "small": {"conv_widths": (256,) * 7, "hidden_size": 384, "layers": 6, "heads": 6, "feed_forward": 1536},
+        "small": {"conv_widths": (256,) * 7, "hidden_size": 384, "num_layers": 6, "num_heads": 6, "intermediate_size": 1536},
         "base": {"layout": "base"},
     },
     tasks=(
@@ -48,7 +48,7 @@ _WHISPER = ModelSpec(
         "tiny": {"vocab_size": 51865, "start_id": 50258, "eos_id": 50257},
         "base": {
             "vocab_size": 51865, "start_id": 50258, "eos_id": 50257, "hidden_size": 512, "encoder_layers": 6,
-            "decoder_layers": 6, "heads": 8, "feed_forward": 2048,
+            "decoder_layers": 6, "num_heads": 8, "intermediate_size": 2048,
         },
     },
     tasks=(

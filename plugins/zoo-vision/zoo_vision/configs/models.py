@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from zoo_core.contract import (
     LAYERS,
     SIZE,
+    Alias,
     Config,
     FieldError,
-    Formerly,
     Interval,
     Layers,
     MultipleOf,
@@ -201,7 +201,7 @@ class ClassificationConfig(Config):
 class ClassificationOptions(Config):
     """How a classifier answers."""
 
-    top_k: Annotated[NonNegativeInt, Formerly("top")] = 0
+    top_k: Annotated[NonNegativeInt, Alias("top")] = 0
     """Classes to name with their probabilities, likeliest first; 0 for all."""
     explain: Literal["none", "gradients", "attention"] = "none"
     """Add an image of where the answer comes from: integrated gradients, or attention rollout for Vision Transformers."""
