@@ -68,7 +68,7 @@ def measure(work: Workload, rounds: int, marks: Marks) -> dict[str, Any]:
 
 
 def _same_work(losses: dict[str, list[float]]) -> None:
-    """Refuse to compare loops that did not learn the same."""
+    """Both loops learned the same."""
     base = losses[BASE]
     for name, logged in losses.items():
         for mine, theirs in zip(logged, base, strict=False):

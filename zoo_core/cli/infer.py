@@ -144,7 +144,7 @@ class Tally:
 
 
 def _check_options(task: RegisteredComponent, options: dict[str, Any]) -> None:
-    """Refuse unknown or mistyped options. Raises `RecipeError` with the nearest; an input may look like an option."""
+    """The task has these options; an input may look like one. Raises `RecipeError` with the nearest names."""
     try:
         from_data(task.predict, options, where=f"options of {task.spec.name}")
     except UsageError as error:
@@ -153,7 +153,7 @@ def _check_options(task: RegisteredComponent, options: dict[str, Any]) -> None:
 
 
 def _require_inputs(words: Sequence[str], arguments: Namespace) -> None:
-    """Refuse a question without inputs before anything is loaded for it."""
+    """There are inputs, which is known before anything is loaded. Raises `UsageError`."""
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError(f"--limit must be at least 1, found {arguments.limit}")
     if arguments.num is not None and arguments.num < 1:

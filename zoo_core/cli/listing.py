@@ -226,7 +226,7 @@ def _mentions(row: Row, words: Sequence[str]) -> bool:
 
 
 def _check_filters(arguments: Namespace, session: Session) -> None:
-    """Refuse a task or modality that nothing has, which would otherwise look like an empty zoo."""
+    """Something has the task or the modality; a mistyped one would look like an empty zoo. Raises `UnknownName`."""
     for kind in ("task", "modality"):
         asked = getattr(arguments, kind)
         if asked is not None:

@@ -18,13 +18,13 @@ def named(checkpoint: Any) -> str:
 
 
 def demand_data(data: Any) -> None:
-    """Refuse what names no data. Raises `UsageError`."""
+    """Data is named by a path or by the name of a data set. Raises `UsageError`."""
     if not isinstance(data, str | Path):
         raise UsageError(f"data is a path or the name of a data set, found {type(data).__name__}")
 
 
 def demand_labels(count: Any, labels: Any) -> None:
-    """Refuse numbers and names of labels that no head could have. Raises `UsageError`."""
+    """A head has a whole number of labels, and each name once. Raises `UsageError`."""
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
         raise UsageError(f"num_labels is a whole number from 0 on, found {count!r}")
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):

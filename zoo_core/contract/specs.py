@@ -50,7 +50,7 @@ class Spec:
     """`text`, `image`, `audio`, ...; data for listings, never a branch in the core."""
 
     def __post_init__(self) -> None:
-        """Refuse names, targets and configurations that could not work later."""
+        """Names are plain, targets can be imported, and configurations are dataclasses. Raises ValueError."""
         kind = type(self).__name__
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"{kind} name {self.name!r}: lower-case letters, digits, '_', '.' and '-' only")

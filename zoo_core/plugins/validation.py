@@ -112,7 +112,7 @@ def _registered(module: ModuleType, name: str) -> pluggy.PluginManager:
 
 
 def _require_plain(impl: pluggy.HookImpl) -> None:
-    """Refuse what pluggy accepts and then doesn't call as its author expects."""
+    """The hook is a plain function, which pluggy calls as its author expects. Raises `PluginError`."""
     function: Any = impl.function
     place = f"{function.__name__} ({_line(function)})"
     if impl.wrapper or impl.hookwrapper:

@@ -40,7 +40,7 @@ class FileEntry:
     """Bytes."""
 
     def __post_init__(self) -> None:
-        """Refuse names that could leave the folder and digests that are none."""
+        """The name stays within the folder, and the digest is a sha256."""
         if not _FILE.fullmatch(self.path):
             raise FieldError(
                 "path", f"{self.path[:80]!r} is not a plain file name of letters, digits, '_', '.' and '-'"
@@ -67,7 +67,7 @@ class DataRecord:
     """Samples in each split."""
 
     def __post_init__(self) -> None:
-        """Refuse a digest that is none."""
+        """The digest is a sha256."""
         _check_sha256("digest", self.digest)
 
 
@@ -98,7 +98,7 @@ class Metric:
     """Whether less (`min`) or more (`max`) of it is better; empty on older cards, and where the task doesn't tell."""
 
     def __post_init__(self) -> None:
-        """Refuse a negative count, and an interval that ends before it starts."""
+        """The count is no less than 0, and the interval ends after it starts."""
         _check_at_least("samples", self.samples, 0)
         if self.interval and not self.interval[0] <= self.interval[1]:
             raise FieldError("interval", f"expected its lower end first, found {list(self.interval)}")
@@ -156,7 +156,7 @@ class Card:
     """Free text: limits, known failures."""
 
     def __post_init__(self) -> None:
-        """Refuse what no card may hold; names the field."""
+        """Names, numbers and references have their forms, and no file is listed twice. Raises `FieldError`."""
         if not valid_name(self.name):
             raise FieldError("name", f"{self.name[:80]!r} is not a checkpoint name: {NAME_RULE}")
         if self.version is not None:
@@ -289,7 +289,7 @@ def parse_registered(document: Document, path: Place = ()) -> Card:
 def check_schema_version(
     data: Mapping[str, Any], where: str, lines: Mapping[Place, int] | None = None, path: Place = ()
 ) -> None:
-    """Refuse data of a format newer than ours; a missing `schema_version` is 1. Raises `CardError`."""
+    """The format is no newer than ours; a missing `schema_version` is 1. Raises `CardError`."""
     version = data.get("schema_version", 1)
     place = locate(where, (*path, "schema_version"), lines)
     if type(version) is not int or version < 1:

@@ -130,7 +130,7 @@ def made_here(batches: Iterator[Any], watchdog: Watchdog) -> Iterator[Any]:
 
 
 def demand_workers(workers: int) -> None:
-    """Refuse workers where they can't be started. Raises `UsageError`, and `TrainingError` for too little shared memory."""
+    """Workers can be started here. Raises `UsageError`, and `TrainingError` for too little shared memory."""
     if workers and multiprocessing.current_process().daemon:
         raise UsageError("a worker of another pool can't have workers of its own", hint="set training.workers=0")
     free = _free_shared_memory()

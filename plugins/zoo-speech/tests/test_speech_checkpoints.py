@@ -77,7 +77,7 @@ def variables(model: Any) -> dict[str, Tensor]:
     for side, layers in (("encoder", CONFIG.encoder_layers), ("decoder", CONFIG.decoder_layers)):
         norm(f"{side}/layer_norm", f"model.{side}.layer_norm")
         found[f"{side}/position_encodings/encodings"] = state[f"model.{side}.embed_positions.weight"]
-        found[f"{side}/num_heads"] = torch.tensor(CONFIG.heads, dtype=torch.int16)
+        found[f"{side}/num_heads"] = torch.tensor(CONFIG.num_heads, dtype=torch.int16)
         for number in range(layers):
             theirs, ours = f"{side}/layer_{number}", f"model.{side}.layers.{number}"
             attention = f"{ours}.self_attn"

@@ -83,7 +83,7 @@ def architecture_of(config: TimmConfig, classes: int | None) -> nn.Module:
 
 
 def _require_small_tables(architecture: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse a size or a window whose masks and positions, which are computed and so take memory, nobody could hold."""
+    """Masks and positions, which are computed and so take memory, stay small enough to be held. Raises `UsageError`."""
     try:
         with torch.device("meta"):
             model = timm.create_model(architecture, pretrained=False, **arguments)
