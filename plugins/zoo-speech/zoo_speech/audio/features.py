@@ -1,4 +1,6 @@
-"""Spectral features of waveforms: Whisper's log-mel spectrogram, Kaldi's filterbanks, and statistics of MFCCs.
+"""Spectral features of waveforms, at 1.2 to 8 times the rate of Transformers' extractors (`scripts/bench features`).
+
+Whisper's log-mel spectrogram, Kaldi's filterbanks, and statistics of MFCCs.
 
 A batch is samples (B, N), float in [-1, 1], and the number of them in use in each row, (B,), all N where it isn't given.
 What lies beyond a row's length is never read: every row gives what it gives alone, and zeros after that. Computed in
