@@ -388,7 +388,7 @@ def test_a_malformed_card_of_the_users_file_costs_only_itself(world: World) -> N
     path.write_text(path.read_text().replace("version: 7", "version: 123456789012"))
     registry = world.registry
     assert [entry.card.name for entry in registry.cards()] == ["fine"]
-    assert re.search(r"registry\.yaml:\d+: .*expected a whole number up to 999999999", registry.problems[0])
+    assert re.search(r"registry\.yaml:\d+: .*expected from 1 to 999,999,999", registry.problems[0])
 
 
 # Bytes

@@ -6,9 +6,10 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from zoo_core.contract.schema import AnyFloat, Document, FieldError, Place, from_data, locate, to_data
+from zoo_core.contract.config import AnyFloat, Config, FieldError, Interval, NonNegativeInt
+from zoo_core.contract.schema import Document, Place, from_data, locate, to_data
 from zoo_core.errors import CardError, UsageError
 from zoo_core.registry.verdicts import Direction
 
@@ -20,42 +21,51 @@ WEIGHTS = "model.safetensors"
 """Name of the file with a checkpoint's tensors."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)?")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_DISTRIBUTION = re.compile(r"(?=.{1,100}$)[a-z0-9]+(-[a-z0-9]+)*")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileEntry:
+@dataclass(frozen=True)
+class Matches:
+    """Texts that a pattern covers whole."""
+
+    pattern: str
+    words: str
+    """What they are."""
+
+    def expected(self, value: str) -> str:
+        """The words, unless the pattern covers the value."""
+        return "" if re.fullmatch(self.pattern, value) else self.words
+
+
+Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "64 lower-case hex digits")]
+_FileName = Annotated[
+    str, Matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a plain file name of letters, digits, '_', '.' and '-'")
+]
+_Distribution = Annotated[
+    str, Matches(r"(?=.{1,100}$)[a-z0-9]+(-[a-z0-9]+)*", "a distribution's name in lower case, like zoo-example")
+]
+
+
+class FileEntry(Config):
     """One file of a checkpoint."""
 
-    path: str
+    path: _FileName
     """File name, without any folder."""
-    sha256: str
+    sha256: Sha256
     """Digest of the content, 64 lower-case hex digits; computed by the tool that wrote the file."""
-    size: int
+    size: NonNegativeInt
     """Bytes."""
 
-    def __post_init__(self) -> None:
-        """The name stays within the folder, and the digest is a sha256."""
-        if not _FILE.fullmatch(self.path):
-            raise FieldError(
-                "path", f"{self.path[:80]!r} is not a plain file name of letters, digits, '_', '.' and '-'"
-            )
-        _check_sha256("sha256", self.sha256)
-        _check_at_least("size", self.size, 0)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataRecord:
+class DataRecord(Config):
     """The data that a checkpoint was trained on."""
 
     name: str
     """Name of the data set or of the user's folder."""
-    digest: str
+    digest: Sha256
     """sha256 over what was read, 64 lower-case hex digits."""
     license: str = ""
     """Licence of the data itself."""
@@ -66,13 +76,8 @@ class DataRecord:
     splits: Mapping[str, int] = field(default_factory=dict)
     """Samples in each split."""
 
-    def __post_init__(self) -> None:
-        """The digest is a sha256."""
-        _check_sha256("digest", self.digest)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Metric:
+class Metric(Config):
     """One measured figure, with what it takes to measure it again."""
 
     name: str
@@ -85,7 +90,7 @@ class Metric:
     """Split it was measured on."""
     seed: int | None = None
     """Seed of the run that gave it."""
-    samples: int = 0
+    samples: NonNegativeInt = 0
     """Samples measured."""
     baselines: Mapping[str, AnyFloat] = field(default_factory=dict)
     """The same metric of baselines, by their names."""
@@ -97,24 +102,21 @@ class Metric:
     better: Direction = ""
     """Whether less (`min`) or more (`max`) of it is better; empty on older cards, and where the task doesn't tell."""
 
-    def __post_init__(self) -> None:
-        """The count is no less than 0, and the interval ends after it starts."""
-        _check_at_least("samples", self.samples, 0)
-        if self.interval and not self.interval[0] <= self.interval[1]:
-            raise FieldError("interval", f"expected its lower end first, found {list(self.interval)}")
+    def check(self) -> None:
+        """An interval ends after it starts."""
+        self.require("interval", "its lower end first", not self.interval or self.interval[0] <= self.interval[1])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
+class Card(Config):
     """Everything about one checkpoint but its bytes."""
 
     name: str
     """`family_size.recipe_data`."""
-    version: int | None = None
+    version: Annotated[int, Interval(ge=1, le=MAX_VERSION)] | None = None
     """Number of this checkpoint among those of its name, from 1; None until it is registered."""
     summary: str = ""
     """One line for listings."""
-    plugin: str
+    plugin: _Distribution
     """Distribution that builds the model."""
     model: str
     """Full name of the model family: `plugin/family`."""
@@ -136,7 +138,7 @@ class Card:
     """Source of the method: title, venue and number."""
     files: tuple[FileEntry, ...]
     """All files of the checkpoint."""
-    parameters: int = 0
+    parameters: NonNegativeInt = 0
     """Number of parameters."""
     parent: str = ""
     """`name@sha256:<64 hex digits>` of the checkpoint it was derived from; empty when trained from scratch."""
@@ -155,30 +157,19 @@ class Card:
     notes: str = ""
     """Free text: limits, known failures."""
 
-    def __post_init__(self) -> None:
-        """Names, numbers and references have their forms, and no file is listed twice. Raises `FieldError`."""
-        if not valid_name(self.name):
-            raise FieldError("name", f"{self.name[:80]!r} is not a checkpoint name: {NAME_RULE}")
-        if self.version is not None:
-            _check_at_least("version", self.version, 1)
-            if self.version > MAX_VERSION:
-                raise FieldError("version", f"expected a whole number up to {MAX_VERSION}, found {self.version}")
-        if not _DISTRIBUTION.fullmatch(self.plugin):
-            raise FieldError(
-                "plugin", f"{self.plugin[:80]!r} is not a distribution's name in lower case, like zoo-example"
-            )
+    def check(self) -> None:
+        """Names are names, nothing occurs twice, and what is referred to is there."""
+        self.require("name", f"a checkpoint's name: {NAME_RULE}", valid_name(self.name))
         plugin, _, family = self.model.partition("/")
-        if plugin != self.plugin or not _MODEL.fullmatch(family):
-            raise FieldError("model", f"{self.model[:80]!r} is not of the form {self.plugin}/family")
-        _check_at_least("parameters", self.parameters, 0)
+        self.require("model", f"{self.plugin}/family", plugin == self.plugin and bool(_MODEL.fullmatch(family)))
         _check_unique("labels", self.labels)
         _check_unique("files", [entry.path.lower() for entry in self.files])
         lacking = sorted(set(self.preprocessor) - {entry.path for entry in self.files})
         if lacking:
             raise FieldError("preprocessor", f"{lacking[0]!r} is not among the files")
         name, _, digest = self.parent.partition("@sha256:")
-        if self.parent and not (valid_name(name) and _SHA256.fullmatch(digest)):
-            raise FieldError("parent", f"{self.parent[:80]!r} is not of the form name@sha256:<64 hex digits>")
+        known = not self.parent or (valid_name(name) and _SHA256.fullmatch(digest) is not None)
+        self.require("parent", "name@sha256:<64 hex digits>", known)
 
     @property
     def full_name(self) -> str:
@@ -360,16 +351,6 @@ def _same_task(first: str, second: str) -> bool:
 
 def _digests(card: Card) -> set[tuple[str, str]]:
     return {(entry.path, entry.sha256) for entry in card.files}
-
-
-def _check_sha256(name: str, value: str) -> None:
-    if not _SHA256.fullmatch(value):
-        raise FieldError(name, f"expected 64 lower-case hex digits, found {value[:80]!r}")
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise FieldError(name, f"expected a whole number from {least}, found {value}")
 
 
 def _check_unique(name: str, values: Any) -> None:
