@@ -67,6 +67,16 @@ def record(host: PluginHost, name: str) -> PluginRecord:
 # ---------------------------------------------------------------------------------------------- what there is
 
 
+def test_what_specs_have_in_common_is_said_once(site: Path) -> None:
+    listed = (
+        "zoo_losses(): return [LossSpec(name=n, summary='s', target='t:f', inputs=(), modality=m) for n, m in NAMES]"
+    )
+    common = "zoo_defaults = {'modality': 'sound'}\nNAMES = (('own', 'image'), ('usual', ''))\n"
+    write_plugin(site, "zoo-x", f"{HEADER}{common}@hookimpl\ndef {listed}\n")
+    found = {one.spec.name: one.spec.modality for one in look(site).all("loss") if one.plugin == "zoo-x"}
+    assert found == {"own": "image", "usual": "sound"}
+
+
 def test_the_core_is_a_plugin_like_any_other() -> None:
     host = PluginHost([])
     core = record(host, "zoo-core")
@@ -320,6 +330,7 @@ BROKEN = {
     ),
     "returns-none": (HEADER + f"@hookimpl\ndef zoo_losses(): [{SPEC}]", "returned a NoneType", "list"),
     "returns-tuple": (HEADER + f"@hookimpl\ndef zoo_losses(): return ({SPEC},)", "returned a tuple", "list"),
+    "unknown-default": (HEADER + "zoo_defaults = {'modalty': 'x'}", "expected fields of specs", "found 'modalty'"),
     "wrong-type": (HEADER + "@hookimpl\ndef zoo_losses(): return [3]", "item 0 is a int, not a LossSpec", ""),
     "other-spec": (HEADER + f"@hookimpl\ndef zoo_models(): return [{SPEC}]", "is a LossSpec, not a ModelSpec", ""),
     "twice": (HEADER + f"@hookimpl\ndef zoo_losses(): return [{SPEC}, {SPEC}]", "'a' more than once", "own name"),

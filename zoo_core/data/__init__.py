@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from zoo_core.data.image_survey import image_notices as image_notices
     from zoo_core.data.image_survey import survey_images as survey_images
     from zoo_core.data.images import Array as Array
+    from zoo_core.data.images import DecodeFailure as DecodeFailure
     from zoo_core.data.images import ImageHeader as ImageHeader
     from zoo_core.data.images import ImageLimits as ImageLimits
-    from zoo_core.data.images import ImageProblem as ImageProblem
     from zoo_core.data.images import image_header as image_header
-    from zoo_core.data.images import image_problem as image_problem
     from zoo_core.data.images import read_image as read_image
     from zoo_core.data.labels import class_of as class_of
     from zoo_core.data.labels import label_name as label_name
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.lines import FREE_BYTES as FREE_BYTES
     from zoo_core.data.tables.lines import MAX_RATIO as MAX_RATIO
     from zoo_core.data.tables.lines import check_file as check_file
+    from zoo_core.data.tables.lines import open_file as open_file
     from zoo_core.data.tables.lines import suffix_of as suffix_of
     from zoo_core.data.tables.media import cell as cell
     from zoo_core.data.tables.media import check_total as check_total

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zoo_core.data.tables.rows import check_file
+from zoo_core.data.tables.lines import open_file
 from zoo_core.errors import DataError, UsageError
 from zoo_core.storage.kinds import HEAD, kind_of
 from zoo_core.storage.silence import silenced
@@ -71,23 +70,14 @@ class ImageHeader(NamedTuple):
     """Whether its colours have 16 bits each, of which the upper 8 are kept."""
 
 
-class ImageProblem(NamedTuple):
-    """Why an image can't be used."""
-
-    reason: str
-    """In a word or two, to count by: `truncated`, `not an image`, `too large` ..."""
-    message: str
-    """What is wrong, without the name of the file."""
-    hint: str
-    """What to do."""
-
-
-class _Bad(Exception):  # never leaves this module
-    """Carries a `ImageProblem` out of the depths."""
+class DecodeFailure(DataError):
+    """Raised for what isn't an image within the limits."""
 
     def __init__(self, reason: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.problem = ImageProblem(reason, message, hint)
+        """`reason` is a word or two, to count by: `truncated`, `not an image`, `too large` ..."""
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.args = (reason, message, hint)  # what another process makes it from
 
 
 # What Pillow and its codecs raise on damaged files, besides OSError.
@@ -123,50 +113,29 @@ def read_image(source: Path | bytes, *, limits: ImageLimits | None = None, name:
     """
     limits = limits or limits_of(os.environ)
     try:
-        with _opened(source, limits) as file, _quiet():
+        with _opened(source, limits) as file, silenced():
             return _decoded(_image(file, limits))
-    except _Bad as bad:
+    except DecodeFailure as failure:
         where = name or ("the image" if isinstance(source, bytes) else str(source))
-        raise DataError(f"{where}: {bad.problem.message}", hint=bad.problem.hint) from None
+        raise DecodeFailure(failure.reason, f"{where}: {failure.message}", failure.hint) from None
 
 
-def image_header(source: Path | bytes) -> ImageHeader | ImageProblem:
-    """What an image's header promises, or what is wrong with it."""
+def image_header(source: Path | bytes) -> ImageHeader:
+    """What an image's header promises. Raises `DecodeFailure`, which doesn't name it."""
     limits = limits_of(os.environ)
-    try:
-        with _opened(source, limits) as file, _quiet():
-            image = _image(file, limits)
-            width, height = image.size
-            grey = image.mode.startswith("I;16")
-            return ImageHeader(width, height, _animated(image), grey, not grey and _has_16_bits(image))
-    except _Bad as bad:
-        return bad.problem
-    except DataError as error:
-        return ImageProblem("missing or no ordinary file", error.message, error.hint)
-
-
-def image_problem(source: Path | bytes) -> ImageProblem | None:
-    """What is wrong with an image, found by decoding it, or None."""
-    limits = limits_of(os.environ)
-    try:
-        with _opened(source, limits) as file, _quiet():
-            _decoded(_image(file, limits))
-    except _Bad as bad:
-        return bad.problem
-    except DataError as error:
-        return ImageProblem("missing or no ordinary file", error.message, error.hint)
-    return None
+    with _opened(source, limits) as file, silenced():
+        image = _image(file, limits)
+        grey = image.mode.startswith("I;16")
+        width, height = image.size
+        return ImageHeader(width, height, _animated(image), grey, not grey and _has_16_bits(image))
 
 
 def array_of(image: Any, *, limits: ImageLimits | None = None) -> Array:
-    """The same of a PIL image, whatever its mode and however its EXIF turns it. Raises `DataError`."""
-    try:
-        width, height = image.size
-        _check_area(width, height, limits or limits_of(os.environ))
-        with _quiet():
-            return _decoded(image)
-    except _Bad as bad:
-        raise DataError(bad.problem.message, hint=bad.problem.hint) from None
+    """The same of a PIL image, whatever its mode and however its EXIF turns it. Raises `DecodeFailure`."""
+    width, height = image.size
+    _check_area(width, height, limits or limits_of(os.environ))
+    with silenced():
+        return _decoded(image)
 
 
 def eight_bits(values: npt.NDArray[Any]) -> Array:
@@ -184,31 +153,23 @@ def _opened(source: Path | bytes, limits: ImageLimits) -> Iterator[IO[bytes]]:
         _check_size(len(source), limits)
         yield io.BytesIO(source)
         return
-    _check_size(check_file(source), limits)
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise _Bad("unreadable", f"can't be read: {error.strerror}", "check its owner and mode") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):  # swapped since it was checked
-            raise _Bad("not an ordinary file", "not an ordinary file")
-        _check_size(status.st_size, limits)
-        yield file
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow warns of what is either refused here or harmless."""
-    with silenced():
-        yield
+        with open_file(source) as file:
+            _check_size(os.fstat(file.fileno()).st_size, limits)
+            yield file
+    except DecodeFailure:
+        raise
+    except DataError as error:
+        raise DecodeFailure(
+            "missing or no ordinary file", error.message.removeprefix(f"{source}: "), error.hint
+        ) from None
 
 
 def _check_size(size: int, limits: ImageLimits) -> None:
     if size == 0:
-        raise _Bad("empty", "the file is empty", _REPAIR)
+        raise DecodeFailure("empty", "the file is empty", _REPAIR)
     if size > limits.max_bytes:
-        raise _Bad("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", _SMALLER)
+        raise DecodeFailure("too large", f"{size:,} bytes, more than the {limits.max_bytes:,} allowed", _SMALLER)
 
 
 def _image(file: IO[bytes], limits: ImageLimits) -> Any:
@@ -220,18 +181,18 @@ def _image(file: IO[bytes], limits: ImageLimits) -> Any:
     file.seek(0)
     kind = kind_of(head)
     if kind and not kind.raster:
-        raise _Bad("not an image", f"not an image but {kind.name}", kind.hint or _REPAIR)
+        raise DecodeFailure("not an image", f"not an image but {kind.name}", kind.hint or _REPAIR)
     _check_area(*_webp_size(head), limits)
     try:
         image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError:
-        raise _Bad("too large", f"more than the {limits.max_pixels:,} pixels allowed", _SMALLER) from None
+        raise DecodeFailure("too large", f"more than the {limits.max_pixels:,} pixels allowed", _SMALLER) from None
     except UnidentifiedImageError:
         if kind:
             said = f"it starts like {kind.name}, but its header is damaged or cut off"
-            raise _Bad("damaged", said, _REPAIR) from None
+            raise DecodeFailure("damaged", said, _REPAIR) from None
         valid = ", ".join(FORMATS)
-        raise _Bad("not an image", "not an image that can be read", f"valid by content: {valid}") from None
+        raise DecodeFailure("not an image", "not an image that can be read", f"valid by content: {valid}") from None
     except _DAMAGED as error:
         raise _damage(error) from None
     _check_area(*image.size, limits)
@@ -246,11 +207,11 @@ def _decoded(image: Any) -> Array:
         raise _damage(error) from None
 
 
-def _damage(error: BaseException) -> _Bad:
+def _damage(error: BaseException) -> DecodeFailure:
     said = (str(error).splitlines() or [""])[0] or type(error).__name__
     if isinstance(error, EOFError) or "truncat" in said.lower() or "read past end" in said.lower():
-        return _Bad("truncated", f"the image is cut off ({said})", _REPAIR)
-    return _Bad("damaged", f"the image is damaged ({said})", _REPAIR)
+        return DecodeFailure("truncated", f"the image is cut off ({said})", _REPAIR)
+    return DecodeFailure("damaged", f"the image is damaged ({said})", _REPAIR)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -262,12 +223,12 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 
 def _check_area(width: int, height: int, limits: ImageLimits) -> None:
     if width < 1 or height < 1:
-        raise _Bad("empty", f"{width} x {height} pixels", _REPAIR)
+        raise DecodeFailure("empty", f"{width} x {height} pixels", _REPAIR)
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:
         allowed = f"{limits.max_pixels:,} pixels and {limits.max_side:,} a side"
         settable = width * height <= MOST_PIXELS and max(width, height) <= limits.max_side
         hint = f"{_SMALLER}, or set {VARIABLE}={width * height}" if settable else _SMALLER
-        raise _Bad("too large", f"{width} x {height} pixels, more than the {allowed} allowed", hint)
+        raise DecodeFailure("too large", f"{width} x {height} pixels, more than the {allowed} allowed", hint)
 
 
 def _has_16_bits(image: Any) -> bool:

@@ -8,6 +8,8 @@ import inspect
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -67,7 +69,8 @@ def validate_plugin(record: PluginRecord) -> ValidatedPlugin:
     if mismatch := mismatch_of(api):
         raise PluginError(mismatch)
     manager = _registered(module, record.name)
-    return ValidatedPlugin(module, manager, api, {kind: _listed(manager, kind) for kind in KINDS})
+    defaults = _defaults(module)
+    return ValidatedPlugin(module, manager, api, {kind: _listed(manager, kind, defaults) for kind in KINDS})
 
 
 def api_of(module: object) -> tuple[int, int] | None:
@@ -127,8 +130,18 @@ def _require_plain(impl: pluggy.HookImpl) -> None:
             raise PluginError(f"{place} takes {parameter}", hint="pluggy passes plain named arguments only")
 
 
-def _listed(manager: pluggy.PluginManager, kind: str) -> list[Spec]:
-    """What a plugin brings of one kind, checked."""
+def _defaults(module: ModuleType) -> dict[str, Any]:
+    """What a plugin says once for all its specs, by field."""
+    defaults = vars(module).get("zoo_defaults", {})
+    known = {each.name for _, wanted in KINDS.values() for each in fields(wanted)} - {"name", "target"}
+    if not isinstance(defaults, dict) or (unknown := [name for name in defaults if name not in known]):
+        found = repr(unknown[0]) if isinstance(defaults, dict) else f"a {type(defaults).__name__}"
+        raise PluginError(f"zoo_defaults: expected fields of specs with their values, found {found}")
+    return defaults
+
+
+def _listed(manager: pluggy.PluginManager, kind: str, defaults: Mapping[str, Any]) -> list[Spec]:
+    """What a plugin brings of one kind, checked; fields that are empty have the plugin's defaults."""
     hook, wanted = KINDS[kind]
     specs: list[Spec] = []
     for impl in getattr(manager.hook, hook).get_hookimpls():
@@ -139,7 +152,8 @@ def _listed(manager: pluggy.PluginManager, kind: str) -> list[Spec]:
             if not isinstance(spec, wanted):
                 raise PluginError(f"{hook}: item {position} is a {type(spec).__name__}, not a {wanted.__name__}")
             Spec.__post_init__(spec)
-            specs.append(spec)
+            missing = {each.name for each in fields(spec) if each.name in defaults and not getattr(spec, each.name)}
+            specs.append(replace(spec, **{name: defaults[name] for name in missing}) if missing else spec)
     names = Counter(
         name for spec in specs for name in (_model_names(spec) if isinstance(spec, ModelSpec) else [spec.name])
     )

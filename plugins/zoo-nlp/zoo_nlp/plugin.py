@@ -8,6 +8,7 @@ from zoo_nlp.specs.models import MODELS
 from zoo_nlp.specs.tasks import TASKS
 
 zoo_api = (2, 0)
+zoo_defaults = {"modality": "text"}
 
 
 @hookimpl

@@ -6,9 +6,10 @@ from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
 from zoo_speech.specs.data import DATA
 from zoo_speech.specs.losses import LOSSES
 from zoo_speech.specs.models import MODELS
-from zoo_speech.specs.tasks import TASKS
+from zoo_speech.specs.tasks import SUFFIXES, TASKS
 
 zoo_api = (2, 0)
+zoo_defaults = {"modality": "speech", "input_suffixes": SUFFIXES}
 
 
 @hookimpl

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core.data import RASTER_SUFFIXES
 from zoo_vision.specs.data import DATA
 from zoo_vision.specs.losses import LOSSES
 from zoo_vision.specs.models import MODELS
 from zoo_vision.specs.tasks import TASKS
 
 zoo_api = (2, 0)
+zoo_defaults = {"modality": "image", "input_suffixes": RASTER_SUFFIXES}
 
 
 @hookimpl

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -90,6 +92,18 @@ def check_file(path: Path) -> int:
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise DataError(f"{path}: expected a regular file, found {kind}")
     return status.st_size
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """An ordinary file; opening a pipe never waits for its other end. Raises `DataError` as `check_file` does."""
+    check_file(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {reason(error)}", hint="check its owner and mode") from None
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,6 @@ DATA: list[DataSpec] = [
         summary="plain text from your .txt files or tables, for pretraining",
         target="zoo_nlp.datasets.readers:read_text",
         config="zoo_nlp.configs.data:TextFiles",
-        modality="text",
         kind="text",
     ),
     DataSpec(
@@ -24,7 +23,6 @@ DATA: list[DataSpec] = [
         summary="labelled texts from your .csv, .tsv, .jsonl or .parquet tables, for classification",
         target="zoo_nlp.datasets.readers:read_labelled_text",
         config="zoo_nlp.configs.data:LabelledFiles",
-        modality="text",
         kind="labelled-text",
     ),
     DataSpec(
@@ -32,7 +30,6 @@ DATA: list[DataSpec] = [
         summary="pairs of texts from your tables or aligned files, for translation and summarisation",
         target="zoo_nlp.datasets.readers:read_parallel_text",
         config="zoo_nlp.configs.data:ParallelFiles",
-        modality="text",
         kind="parallel-text",
     ),
     DataSpec(
@@ -40,7 +37,6 @@ DATA: list[DataSpec] = [
         summary="34,449 tweets in three moods (or two), split so that no near-copy crosses",
         target="zoo_nlp.datasets.catalog:read_tweets",
         config="zoo_nlp.configs.data:Tweets",
-        modality="text",
         kind="labelled-text",
         files={
             "train.jsonl": "8a140f0b86081e6fd945eeba8a7828990bab1a4c8778404001b6a52299a518fe",
@@ -55,7 +51,6 @@ DATA: list[DataSpec] = [
         name="tweets-unlabelled",
         summary="the training tweets without their labels, to pretrain on the domain",
         target="zoo_nlp.datasets.catalog:read_texts",
-        modality="text",
         kind="text",
         files={
             "train.jsonl": "478808769a33b99cecddfada2b88d4863b845d999024872bfc97ff2be7073cef",
@@ -69,7 +64,6 @@ DATA: list[DataSpec] = [
         name="shakespeare",
         summary="905,000 words: the plays and poems in modern spelling; three plays held out",
         target="zoo_nlp.datasets.catalog:read_texts",
-        modality="text",
         kind="text",
         files={
             "train.jsonl": "7e4590c0b14b796e3482ecac82d51a5ed743074dde2ff5dc4c09159589ecea44",
@@ -83,7 +77,6 @@ DATA: list[DataSpec] = [
         name="english",
         summary="7 million words of English: encyclopaedia, speeches, plays, the Bible, dictionaries",
         target="zoo_nlp.datasets.catalog:read_texts",
-        modality="text",
         kind="text",
         files={
             "train.jsonl": "10c0789b3cfa15a7aad27f444c3e50bb20fbc57cb532a75a22b5e2e15eaa4d86",
@@ -101,7 +94,6 @@ DATA: list[DataSpec] = [
         name="libreoffice-help-en-de",
         summary="33,137 paragraphs of LibreOffice's help in English and German, split by page",
         target="zoo_nlp.datasets.catalog:read_pairs",
-        modality="text",
         kind="parallel-text",
         files={
             "train.jsonl": "16d717504dfaf15a5e5acd86c7cd972f62ddd26809b89957b080660ea78d7801",

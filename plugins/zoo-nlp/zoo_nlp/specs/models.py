@@ -13,7 +13,6 @@ _BERT = ModelSpec(
     summary="bidirectional Transformer encoder",
     target="zoo_nlp.models.bert:build",
     config="zoo_nlp.configs.models:BertConfig",
-    modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "intermediate_size": 512},
         "small": {"hidden_size": 512, "num_layers": 4, "num_heads": 8, "intermediate_size": 2048},
@@ -38,7 +37,6 @@ _GPT2 = ModelSpec(
     summary="causal Transformer decoder; small is GPT-2 124M, base its next larger size, 355M",
     target="zoo_nlp.models.gpt2:build",
     config="zoo_nlp.configs.models:GPT2Config",
-    modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "num_layers": 4, "num_heads": 4},
         "mini": {"hidden_size": 384, "num_layers": 6, "num_heads": 6},
@@ -63,7 +61,6 @@ _MARIAN = ModelSpec(
     summary="Transformer encoder–decoder for translation and summarisation",
     target="zoo_nlp.models.marian:build",
     config="zoo_nlp.configs.models:MarianConfig",
-    modality="text",
     sizes={
         "tiny": {"hidden_size": 128, "num_layers": 2, "num_heads": 4, "intermediate_size": 512},
         "small": {"hidden_size": 256, "num_layers": 3, "num_heads": 4, "intermediate_size": 1024},
@@ -84,7 +81,6 @@ _LSTM = ModelSpec(
     summary="recurrent classifier; small is the Keras tutorial's: embedding 64, LSTM 128",
     target="zoo_nlp.models.lstm:build",
     config="zoo_nlp.configs.models:LSTMConfig",
-    modality="text",
     sizes={
         "tiny": {"embedding_size": 32, "hidden_size": 32},
         "small": {},

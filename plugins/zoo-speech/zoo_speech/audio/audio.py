@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import stat
 import struct
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import DataError
-from zoo_core.data import check_file
+from zoo_core.data import open_file
 from zoo_speech.audio.channels import Mixer, Samples, finite
 from zoo_speech.audio.containers import (
     CONVERT,
@@ -189,19 +188,11 @@ def _opened(source: Path | bytes, limits: Limits) -> Iterator[IO[bytes]]:
         yield io.BytesIO(source)
         return
     try:
-        _check_size(check_file(source), limits)
+        with open_file(source) as file:
+            _check_size(os.fstat(file.fileno()).st_size, limits)
+            yield file
     except DataError as error:
         raise Refused(error.message.removeprefix(f"{source}: "), error.hint) from None
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Refused(f"can't be read: {error.strerror}", "check its owner and mode") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):  # swapped since it was checked
-            raise Refused("not an ordinary file")
-        _check_size(status.st_size, limits)
-        yield file
 
 
 def _check_size(size: int, limits: Limits) -> None:

@@ -9,7 +9,6 @@ _WAV2VEC2 = ModelSpec(
     summary="convolutions over the waveform and a Transformer over their frames, pretrained by masking",
     target="zoo_speech.models.wav2vec2:build",
     config="zoo_speech.configs.models:Wav2Vec2Config",
-    modality="speech",
     sizes={
         "nano": {
             "conv_widths": (32, 32, 32, 32, 48, 48, 64), "hidden_size": 128, "num_layers": 3, "num_heads": 4,
@@ -42,7 +41,6 @@ _WHISPER = ModelSpec(
     summary="an encoder of log-mel frames and a decoder of text",
     target="zoo_speech.models.whisper:build",
     config="zoo_speech.configs.models:WhisperConfig",
-    modality="speech",
     sizes={
         "tiny_en": {},
         "tiny": {"vocab_size": 51865, "start_id": 50258, "eos_id": 50257},

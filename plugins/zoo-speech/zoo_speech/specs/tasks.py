@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from zoo_core.contract import TaskSpec
 
-_SUFFIXES = (
+SUFFIXES = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
     ".webm", ".mka", ".mkv", ".amr",
 )  # fmt: skip
+"""Files that the inputs of tasks are."""
 
 TASKS: list[TaskSpec] = [
     TaskSpec(
@@ -15,21 +16,18 @@ TASKS: list[TaskSpec] = [
         summary="recordings of any length to text, by an encoder and a decoder",
         target="zoo_speech.tasks.whisper_recognition:Recognition",
         config="zoo_speech.configs.tasks:RecognitionConfig",
-        modality="speech",
         data=("transcribed-speech",),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:RecognitionOptions",
         outputs=("text", "segments", "language", "file", "plot"),
-        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="wav2vec2-pretraining",
         summary="tell the quantised frame behind a mask from others, without transcripts",
         target="zoo_speech.tasks.wav2vec2_pretraining:Wav2Vec2Pretraining",
         config="zoo_speech.configs.tasks:Wav2Vec2PretrainingConfig",
-        modality="speech",
         data=("speech", "transcribed-speech", "labelled-speech"),
         labelled=False,
         loss="wav2vec2-contrastive",
@@ -40,52 +38,44 @@ TASKS: list[TaskSpec] = [
         summary="recordings to text, by an encoder whose frames are characters or blanks",
         target="zoo_speech.tasks.ctc_recognition:CTCRecognition",
         config="zoo_speech.configs.tasks:CTCConfig",
-        modality="speech",
         data=("transcribed-speech",),
         labelled=True,
         loss="ctc",
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
         predict="zoo_speech.configs.tasks:CTCOptions",
         outputs=("text", "segments", "file", "plot"),
-        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="audio-classification",
         summary="recordings to one of several classes: words, languages, speakers",
         target="zoo_speech.tasks.audio_classification:AudioClassification",
         config="zoo_speech.configs.tasks:AudioClassificationConfig",
-        modality="speech",
         data=("labelled-speech",),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
         predict="zoo_speech.configs.tasks:AudioClassificationOptions",
         outputs=("label", "score", "scores", "plot"),
-        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="speaker-verification",
         summary="whether one voice speaks in two recordings, by embeddings of voices",
         target="zoo_speech.tasks.speaker_verification:SpeakerVerification",
         config="zoo_speech.configs.tasks:SpeakerVerificationConfig",
-        modality="speech",
         data=("labelled-speech",),
         labelled=True,
         loss="additive-angular-margin",
         loss_inputs=("cosines", "labels"),
         predict="zoo_speech.configs.tasks:SpeakerVerificationOptions",
         outputs=("same", "score", "embedding"),
-        input_suffixes=_SUFFIXES,
     ),
     TaskSpec(
         name="speech-feature-extraction",
         summary="embeddings of recordings: the mean of an encoder's states",
         target="zoo_speech.tasks.feature_extraction:FeatureExtraction",
-        modality="speech",
         data=("speech", "transcribed-speech", "labelled-speech"),
         labelled=False,
         predict="zoo_speech.configs.tasks:EmbeddingOptions",
         outputs=("embedding", "frames"),
-        input_suffixes=_SUFFIXES,
     ),
 ]

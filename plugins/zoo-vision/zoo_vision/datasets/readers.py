@@ -11,8 +11,8 @@ import numpy as np
 from zoo_core import DataError, printable
 from zoo_core.data import (
     UNSPLIT,
+    DecodeFailure,
     ImageHeader,
-    ImageProblem,
     Listed,
     Parts,
     SplitData,
@@ -20,9 +20,9 @@ from zoo_core.data import (
     check_file,
     expanded,
     image_header,
-    image_problem,
     is_pattern,
     lines_of,
+    read_image,
     tables_by_split,
 )
 from zoo_vision.configs.data import Images, LabelledImages
@@ -77,15 +77,15 @@ class ImageReader(SplitReader):
         source = one.sample.source
         if isinstance(source, np.ndarray):
             return True
-        found = image_header(source)
-        problem = found if isinstance(found, ImageProblem) else None
-        if isinstance(found, ImageHeader):
-            self.headers.append((one.name, found))
-            problem = image_problem(source) if self.config.bad == "skip" else None
-        if problem:
-            message = problem.message.removeprefix(f"{one.name}: ")
-            self.faults.add(one.name, problem.reason if self.config.bad == "skip" else message, problem.hint)
-        return not problem
+        try:
+            self.headers.append((one.name, image_header(source)))
+            if self.config.bad == "skip":
+                read_image(source)
+        except DecodeFailure as failure:
+            message = failure.message.removeprefix(f"{one.name}: ")
+            self.faults.add(one.name, failure.reason if self.config.bad == "skip" else message, failure.hint)
+            return False
+        return True
 
     def remarks(self) -> Iterator[str]:
         """What decoding leaves out of images that it reads."""

@@ -10,7 +10,6 @@ DATA: list[DataSpec] = [
         summary="images from your folders, patterns or tables, for pretraining without labels",
         target="zoo_vision.datasets.readers:read_images",
         config="zoo_vision.configs.data:Images",
-        modality="image",
         kind="image",
     ),
     DataSpec(
@@ -18,7 +17,6 @@ DATA: list[DataSpec] = [
         summary="labelled images: a folder for each class, tables, .parquet with bytes, or IDX files",
         target="zoo_vision.datasets.readers:read_labelled_images",
         config="zoo_vision.configs.data:LabelledImages",
-        modality="image",
         kind="labelled-image",
     ),
     DataSpec(
@@ -26,7 +24,6 @@ DATA: list[DataSpec] = [
         summary="a classification data set that torchvision knows, by its class name",
         target="zoo_vision.datasets.torchvision_sets:read_torchvision",
         config="zoo_vision.configs.data:TorchvisionSet",
-        modality="image",
         kind="labelled-image",
     ),
     DataSpec(
@@ -34,7 +31,6 @@ DATA: list[DataSpec] = [
         summary="70,000 grey images of clothing, 28×28, ten classes; 55,000 / 5,000 / 10,000",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        modality="image",
         kind="labelled-image",
         arguments={"dimensions": 3},
         files={
@@ -54,7 +50,6 @@ DATA: list[DataSpec] = [
         summary="3,781 emoji, 64×64 with transparency, nine categories; variants of one never cross splits",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        modality="image",
         kind="labelled-image",
         arguments={"dimensions": 4},
         files={
@@ -74,7 +69,6 @@ DATA: list[DataSpec] = [
         summary="713 cut-outs of things, photographed or drawn, up to 256 pixels, eight classes",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        modality="image",
         kind="labelled-image",
         arguments={"dimensions": 1},
         files={
@@ -97,7 +91,6 @@ DATA: list[DataSpec] = [
         summary="1,797 handwritten digits, 8×8 grey, that come with scikit-learn",
         target="zoo_vision.datasets.catalog:read_digits",
         config="zoo_vision.configs.data:Subset",
-        modality="image",
         kind="labelled-image",
         license="CC-BY-4.0",
         source="scikit-learn load_digits: test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak)",

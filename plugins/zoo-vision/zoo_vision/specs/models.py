@@ -23,7 +23,6 @@ _VIT = ModelSpec(
     summary="Vision Transformer; tiny to large are those of the papers, nano and mini are for small images",
     target="zoo_vision.models.vit:build",
     config="zoo_vision.configs.models:ViTConfig",
-    modality="image",
     sizes={
         "tiny": {"embed_dim": 192, "num_heads": 3},
         "nano": {"embed_dim": 64, "depth": 4, "num_heads": 2, "decoder_dim": 64, "decoder_depth": 1},
@@ -50,7 +49,6 @@ _RESNET = ModelSpec(
     summary="residual network; small and base are ResNet-18 and -50, nano and tiny are for small images",
     target="zoo_vision.models.resnet:build",
     config="zoo_vision.configs.models:ResNetConfig",
-    modality="image",
     sizes={
         "tiny": {"layers": (1, 1, 1, 1), "channels": (32, 64, 128, 256), "stem": "small"},
         "nano": {"layers": (1, 1, 1, 1), "channels": (32, 48, 96, 160), "stem": "small"},
@@ -75,7 +73,6 @@ _TIMM = ModelSpec(
     summary="any architecture of timm, by its timm name",
     target="zoo_vision.models.timm:build",
     config="zoo_vision.configs.models:TimmConfig",
-    modality="image",
     sizes={},
     names="zoo_vision.interop.names:architectures",
     checkpoints={
