@@ -75,8 +75,6 @@ if TYPE_CHECKING:
     from zoo_core.registry.convert import import_folder as import_folder
     from zoo_core.registry.convert import import_packaged as import_packaged
     from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
-    from zoo_core.registry.convert import packaged_folder as packaged_folder
-    from zoo_core.registry.convert import packaged_members as packaged_members
     from zoo_core.registry.convert import read_state_dict as read_state_dict
     from zoo_core.registry.upkeep import collect_garbage as collect_garbage
     from zoo_core.registry.upkeep import remove as remove

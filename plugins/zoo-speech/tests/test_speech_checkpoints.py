@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 from zoo_speech.configs.models import WhisperConfig
-from zoo_speech.interop.packaged import TINY_EN, fetched, read_model
+from zoo_speech.interop.packaged import TINY_EN, layout, read_model
 from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.models.whisper import build
 
@@ -26,7 +27,6 @@ from zoo_core.contract import Head
 from zoo_core.contract import from_data as typed
 from zoo_core.data import Fetcher, fs, tensors
 
-PACKAGE = replace(TINY_EN, requirement="tiny==1.0", sha256="0" * 64)
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|nocaptions|>", "<|notimestamps|>")
 CONFIG = WhisperConfig(
     vocab_size=300,
@@ -40,6 +40,7 @@ CONFIG = WhisperConfig(
     start_id=257,
     eos_id=256,
 )
+PACKAGE = replace(TINY_EN, name="whisper_x.y", requirement="tiny==1.0", sha256="0" * 64, layout=partial(layout, CONFIG))
 _KINDS = {torch.float32: 0, torch.int8: 1, torch.int16: 2, torch.int32: 3, torch.float16: 4}
 
 
@@ -148,9 +149,9 @@ def fetcher_of(root: Path, shelf: Shelf) -> Fetcher:
 
 def test_a_package_becomes_a_folder_for_both_libraries(members: dict[str, bytes], tmp_path: Path) -> None:
     shelf = Shelf(members)
-    folder = fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE, CONFIG)
+    folder = PACKAGE(fetcher_of(tmp_path, shelf))
     assert folder == tmp_path / "checkpoints" / "whisper_x.y"
-    assert fetched(fetcher_of(tmp_path, shelf), "whisper_x.y", PACKAGE, CONFIG) == folder and shelf.asked == 1
+    assert PACKAGE(fetcher_of(tmp_path, shelf)) == folder and shelf.asked == 1
     reader = WhisperInterop()
     foreign = reader.read({path.name: path.read_bytes() for path in folder.glob("*.json")})
     assert typed(WhisperConfig, dict(foreign.config), where="test") == CONFIG and foreign.license == "MIT"
@@ -168,7 +169,7 @@ def test_a_package_becomes_a_folder_for_both_libraries(members: dict[str, bytes]
 def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(members: dict[str, bytes], tmp_path: Path) -> None:
     def refused(changed: Mapping[str, bytes], error: type[Exception], message: str) -> None:
         with pytest.raises(error, match=message):
-            fetched(fetcher_of(tmp_path, Shelf({**members, **changed})), "whisper_x.y", PACKAGE, CONFIG)
+            PACKAGE(fetcher_of(tmp_path, Shelf({**members, **changed})))
         assert not (tmp_path / "checkpoints").exists()
 
     refused(

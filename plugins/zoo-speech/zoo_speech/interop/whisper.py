@@ -78,7 +78,15 @@ class WhisperInterop(TransformersInterop):
             "tokenizer.json": reader.tokenizer.to_str().encode(),
             "tokenizer_config.json": json_bytes(_tokenizer_settings(reader, ours)),
             "generation_config.json": json_bytes(_generation(reader, ours)),
-            "preprocessor_config.json": json_bytes(_feature_settings(ours)),
+            "preprocessor_config.json": json_bytes(
+                {
+                    "feature_extractor_type": "WhisperFeatureExtractor",
+                    "processor_class": "WhisperProcessor",
+                    **_features(ours.n_mels, ours.max_frames),
+                    "padding_value": 0.0,
+                    "return_attention_mask": False,
+                }
+            ),
         }
 
     def _reader(
@@ -105,14 +113,18 @@ class WhisperInterop(TransformersInterop):
         return WhisperReader(settings, foreign_tokenizer_of(files["tokenizer.json"], "tokenizer.json"))
 
 
+def _features(mels: int, frames: int) -> dict[str, float]:
+    """Their fields for our spectrograms."""
+    seconds = frames // 100 if frames % 100 == 0 else frames / 100
+    return {"feature_size": mels, "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400, "chunk_length": seconds}
+
+
 def _check_features(files: Mapping[str, bytes], config: Mapping[str, Any]) -> None:
     """Raise `UsageError` where the folder's spectrograms are others than ours."""
     if "preprocessor_config.json" not in files:
         return
     settings = read_object(files, "preprocessor_config.json")
-    due = {"feature_size": config["n_mels"], "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400}
-    due["chunk_length"] = config["max_frames"] / 100
-    for name, value in due.items():
+    for name, value in _features(config["n_mels"], config["max_frames"]).items():
         if settings.get(name, value) != value:
             raise UsageError(f"preprocessor_config.json: expected {name} {value:g}, found {settings[name]!r}")
 
@@ -166,18 +178,3 @@ def _generation(reader: WhisperReader, config: WhisperConfig) -> dict[str, Any]:
         task = next((name for name in _TASKS if tasks[name] in reader.prompt), _TASKS[0])
         settings |= {"task": task, **({"language": f"<|{spoken[0]}|>"} if spoken else {})}
     return settings
-
-
-def _feature_settings(config: WhisperConfig) -> dict[str, Any]:
-    seconds = config.max_frames / 100
-    return {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "processor_class": "WhisperProcessor",
-        "feature_size": config.n_mels,
-        "sampling_rate": 16_000,
-        "hop_length": 160,
-        "n_fft": 400,
-        "chunk_length": int(seconds) if seconds.is_integer() else seconds,
-        "padding_value": 0.0,
-        "return_attention_mask": False,
-    }

@@ -61,7 +61,7 @@ _WHISPER = ModelSpec(
     adapt="zoo_speech.models.whisper:adapt",
     gradient_checkpointing="zoo_transformers.building:checkpoint_activations",
     interop="zoo_speech.interop.whisper:WhisperInterop",
-    checkpoints={"whisper_tiny_en.openai": "zoo_speech.interop.packaged:whisper_tiny_en"},
+    checkpoints={"whisper_tiny_en.openai": "zoo_speech.interop.packaged:TINY_EN"},
     license="Apache-2.0",
     paper="Robust Speech Recognition via Large-Scale Weak Supervision, 2022, arXiv 2212.04356",
 )  # fmt: skip

@@ -76,8 +76,8 @@ _TIMM = ModelSpec(
     sizes={},
     names="zoo_vision.interop.names:architectures",
     checkpoints={
-        "tf_efficientnet_lite0.in1k": "zoo_vision.interop.packaged:efficientnet_lite0",
-        "tf_efficientnet_lite1.in1k": "zoo_vision.interop.packaged:efficientnet_lite1",
+        "tf_efficientnet_lite0.in1k": "zoo_vision.interop.packaged:LITE0",
+        "tf_efficientnet_lite1.in1k": "zoo_vision.interop.packaged:LITE1",
     },
     tasks=_TASKS,
     preprocessor=_PREPROCESSOR,
