@@ -214,7 +214,16 @@ def test_a_generator_without_latents_is_refused(zoo: Zoo, tmp_path: Path) -> Non
     assert "leave it out" in caught.value.hint
 
 
-@pytest.mark.parametrize("settings", [{"path_length": -1.0}, {"path_length": 2.0, "path_length_every": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"path_length": -1.0},
+        {"path_length": 2.0, "path_length_every": 0},
+        {"noise": -0.1},
+        {"clip": -1.0},
+        {"noise": math.nan},
+    ],
+)
 def test_settings_that_can_not_be_are_refused(settings: dict[str, Any]) -> None:
     name = list(settings)[-1]
     with pytest.raises(ValueError, match=f"^{name}: expected at least"):

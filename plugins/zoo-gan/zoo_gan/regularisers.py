@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from zoo_core import TrainingError, UsageError
+from zoo_core import TrainingError
 from zoo_core.tasks import precise
 
 Discriminator = Callable[[Tensor, Tensor | None], Tensor]
@@ -80,12 +80,7 @@ def path_length(generator: Generator, latents: Tensor, labels: Tensor | None, me
 
 @torch.no_grad()
 def clip_weights(parameters: Iterable[Tensor], limit: float) -> None:
-    """Clip parameters in place to [-limit, limit]: Arjovsky et al., ICML 2017, algorithm 1, which has a limit of 0.01.
-
-    Raises `UsageError` for a limit that isn't above 0.
-    """
-    if not limit > 0.0:
-        raise UsageError(f"the limit of weights must be above 0, found {limit}")
+    """Clip parameters in place to [-limit, limit]: Arjovsky et al., ICML 2017, algorithm 1, which has a limit of 0.01."""
     for parameter in parameters:
         parameter.clamp_(-limit, limit)
 
