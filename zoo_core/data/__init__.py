@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zoo_core.data.folders import WantedFiles as WantedFiles
     from zoo_core.data.folders import class_folders as class_folders
     from zoo_core.data.folders import files_below as files_below
-    from zoo_core.data.folders import inside as inside
+    from zoo_core.data.folders import split_folders as split_folders
     from zoo_core.data.image_survey import image_notices as image_notices
     from zoo_core.data.image_survey import survey_images as survey_images
     from zoo_core.data.images import Array as Array
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from zoo_core.data.images import ImageLimits as ImageLimits
     from zoo_core.data.images import image_header as image_header
     from zoo_core.data.images import read_image as read_image
-    from zoo_core.data.labels import class_of as class_of
-    from zoo_core.data.labels import label_name as label_name
     from zoo_core.data.labels import stated as stated
+    from zoo_core.data.labels import stated_class as stated_class
     from zoo_core.data.options import BadSamples as BadSamples
     from zoo_core.data.options import ClassNames as ClassNames
     from zoo_core.data.options import HeldOut as HeldOut
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
     from zoo_core.data.split_data import lines_of as lines_of
     from zoo_core.data.splits import SPLITS as SPLITS
     from zoo_core.data.splits import WHOLE as WHOLE
-    from zoo_core.data.splits import folders_by_split as folders_by_split
     from zoo_core.data.splits import joined_groups as joined_groups
     from zoo_core.data.splits import sorted_labels as sorted_labels
     from zoo_core.data.splits import split_by_hash as split_by_hash

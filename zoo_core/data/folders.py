@@ -83,7 +83,10 @@ def class_folders(root: Path, wanted: WantedFiles) -> ClassFolders:
     which none is to train on, and for a folder that can't be listed.
     """
     tally = Tally()
-    classes = {split: _classes(places, root, wanted, tally) for split, places in _splits(root, tally).items()}
+    classes = {
+        split: _classes(places, root, wanted, tally)
+        for split, places in split_folders(root, tally, lambda folder: bool(inside(folder, Tally())[0])).items()
+    }
     names = {label for found in classes.values() for label in found}
     if not names:
         raise DataError(
@@ -104,11 +107,14 @@ def class_folders(root: Path, wanted: WantedFiles) -> ClassFolders:
     return ClassFolders(splits, (*tally.notices(), *filter(None, missing)))
 
 
-def _splits(root: Path, tally: Tally) -> dict[str, list[Path]]:
-    """The folders of each split, in the order of their names; the root itself as `""` where it has none."""
-    unseen = Tally()
-    folders, files = inside(root, unseen)
-    named = folders_by_split(folder.name for folder in folders if inside(folder, unseen)[0])
+def split_folders(root: Path, tally: Tally, counts: Callable[[Path], bool]) -> dict[str, list[Path]]:
+    """The folders of each split, in the order of their names; the root itself as `""` where it has none.
+
+    `counts` says which folders may be splits. Of splits of which none is for training, a single one is the whole. Raises
+    `DataError` for several of them.
+    """
+    folders, files = inside(root, Tally())
+    named = folders_by_split(folder.name for folder in folders if counts(folder))
     named.pop("", None)
     if not named:
         return {"": [root]}

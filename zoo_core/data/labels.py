@@ -40,6 +40,11 @@ def class_of(label: str, names: Sequence[str]) -> str:
     return names[int(label)]
 
 
+def stated_class(written: str, names: Sequence[str], missing: Sequence[str]) -> str:
+    """The class that a table's cell names, by itself or by its number among `names`. Raises ValueError."""
+    return class_of(label_name(stated("label", written, missing)), names)
+
+
 def lookalikes(labels: Iterable[str]) -> tuple[str, ...]:
     """A notice for each few labels that differ only in case, in spaces or in the width of letters, as `Good` and `good`."""
     groups: dict[str, list[str]] = {}

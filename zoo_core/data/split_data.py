@@ -51,7 +51,7 @@ class SplitData(Data):
         self,
         name: str,
         splits: Mapping[str, Sequence[Any]],
-        content: Callable[[], Iterable[str]],
+        content: Callable[[], Iterable[str | bytes]],
         labels: Sequence[str] = (),
         *,
         notices: Iterable[str] = (),
@@ -82,7 +82,7 @@ class SplitData(Data):
         if not self._digest:
             sha256 = hashlib.sha256()
             for piece in self._content():
-                sha256.update(piece.encode())
+                sha256.update(piece.encode() if isinstance(piece, str) else piece)
             self._digest = sha256.hexdigest()
         return self._digest
 

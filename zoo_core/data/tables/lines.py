@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import io
 import os
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, AnyStr, BinaryIO, cast
 
 from zoo_core.data.bad import Faults
 from zoo_core.errors import DataError, nearest
@@ -124,23 +124,32 @@ def _allowed(path: Path) -> int:
     return max(TABLE.limit(), MAX_RATIO * size) if path.name.lower().endswith(".gz") else 1 << 62
 
 
-def _utf8_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
-    allowed = _allowed(path)
-    total = number = 0
+def _bounded(
+    path: Path, encoding: str, unit: str, wrap: Callable[[BinaryIO], IO[AnyStr]]
+) -> Iterator[tuple[int, AnyStr]]:
+    """Numbered lines of what `wrap` makes of the file. Raises `DataError` for one that is too long, and for too many."""
+    allowed, total, number = _allowed(path), 0, 0
     try:
-        with _opened(path) as file:
-            while line := file.readline(MAX_LINE + 1):
+        with _opened(path) as file, wrap(file) as lines:
+            while line := lines.readline(MAX_LINE + 1):
                 number += 1
                 total += len(line)
                 if len(line) > MAX_LINE:
-                    raise DataError(f"{path}:{number}: line longer than {MAX_LINE:,} bytes")
+                    raise DataError(f"{path}:{number}: line longer than {MAX_LINE:,} {unit}")
                 if total > allowed:
                     raise DataError(f"{path}:{number}: unfolds to more than {MAX_RATIO} times its size")
-                content = _decode(f"{path}:{number}", line, faults, first=number == 1)
-                if content is not None:
-                    yield number, content
+                yield number, line
+    except UnicodeError as error:
+        raise DataError(f"{path}: not {encoding} after line {number}: {reason(error)}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: can't be read after line {number}: {reason(error)}") from None
+
+
+def _utf8_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
+    for number, line in _bounded(path, "utf-8", "bytes", lambda file: file):
+        content = _decode(f"{path}:{number}", line, faults, first=number == 1)
+        if content is not None:
+            yield number, content
 
 
 def _decode(where: str, line: bytes, faults: Faults, *, first: bool) -> str | None:
@@ -159,25 +168,13 @@ def _decode(where: str, line: bytes, faults: Faults, *, first: bool) -> str | No
 
 
 def _other_lines(path: Path, encoding: str, faults: Faults) -> Iterator[tuple[int, str]]:
-    allowed = _allowed(path)
-    total = number = 0
-    try:
-        with _opened(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as lines:
-            while line := lines.readline(MAX_LINE + 1):
-                number += 1
-                total += len(line)
-                if len(line) > MAX_LINE:
-                    raise DataError(f"{path}:{number}: line longer than {MAX_LINE:,} characters")
-                if total > allowed:
-                    raise DataError(f"{path}:{number}: unfolds to more than {MAX_RATIO} times its size")
-                if "\0" in line:
-                    faults.add(f"{path}:{number}", "contains a NUL character", f"is it {encoding}?")
-                else:
-                    yield number, line
-    except UnicodeError as error:
-        raise DataError(f"{path}: not {encoding} after line {number}: {reason(error)}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: can't be read after line {number}: {reason(error)}") from None
+    for number, line in _bounded(
+        path, encoding, "characters", lambda file: TextIOWrapper(file, encoding, newline="\n")
+    ):
+        if "\0" in line:
+            faults.add(f"{path}:{number}", "contains a NUL character", f"is it {encoding}?")
+        else:
+            yield number, line
 
 
 def _has_utf8(path: Path) -> bool:

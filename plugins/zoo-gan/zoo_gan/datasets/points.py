@@ -7,15 +7,12 @@ a sample is of high quality within three deviations of the nearest mode, a mode 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_core import UnknownName
-from zoo_core.contract import Data
+from zoo_core.data import SplitData
 from zoo_gan.configs.tasks import PointsConfig
 
 DEVIATION = 0.05
@@ -33,38 +30,13 @@ class Point(NamedTuple):
     y: float
 
 
-class Points(Data):
-    """Training and held-out points."""
-
-    def __init__(self, config: PointsConfig) -> None:
-        self.config = config
-        random = np.random.Generator(np.random.Philox(config.seed))
-        draw = {"gaussians": draw_gaussians, "swiss-roll": draw_spiral}[config.shape]
-        self._splits = {
-            split: [Point(*pair) for pair in draw(random, count).tolist()]
-            for split, count in (
-                ("train", config.samples),
-                ("validation", config.samples // 10),
-                ("test", config.samples // 10),
-            )
-        }
-
-    def splits(self) -> tuple[str, ...]:
-        """Training, validation and test."""
-        return tuple(self._splits)
-
-    def samples(self, split: str) -> Sequence[Point]:
-        """The points of a split. Raises `UnknownName` for another one."""
-        if split not in self._splits:
-            raise UnknownName("split", split, self._splits, where="points")
-        return self._splits[split]
-
-    def digest(self) -> str:
-        """sha256 over the coordinates of all splits."""
-        sha256 = hashlib.sha256()
-        for points in self._splits.values():
-            sha256.update(np.asarray(points, dtype="<f8").tobytes())
-        return sha256.hexdigest()
+def read_points(config: PointsConfig) -> SplitData:
+    """Points for training, and a tenth as many for validation and for the test."""
+    random = np.random.Generator(np.random.Philox(config.seed))
+    draw = {"gaussians": draw_gaussians, "swiss-roll": draw_spiral}[config.shape]
+    counts = {"train": config.samples, "validation": config.samples // 10, "test": config.samples // 10}
+    splits = {split: [Point(*pair) for pair in draw(random, count).tolist()] for split, count in counts.items()}
+    return SplitData("points", splits, lambda: (np.asarray(part, dtype="<f8").tobytes() for part in splits.values()))
 
 
 def modes() -> Floats:

@@ -8,7 +8,7 @@ DATA = [
     DataSpec(
         name="plane-points",
         summary="points of 25 Gaussians or of a spiral, drawn from a seed",
-        target="zoo_gan.datasets.points:Points",
+        target="zoo_gan.datasets.points:read_points",
         config="zoo_gan.configs.tasks:PointsConfig",
         modality="points",
         kind="points",

@@ -23,15 +23,14 @@ from zoo_core.data import (
     SplitData,
     SplitReader,
     class_names,
-    class_of,
     find_files,
-    label_name,
     resolve_path,
     row_name,
     scan_lines,
     scan_table,
     settle_faults,
     stated,
+    stated_class,
     suffix_of,
     tables_by_split,
 )
@@ -135,7 +134,7 @@ class LabelledRows(Rows):
     def sample(self, values: Mapping[str, str], classes: Sequence[str]) -> tuple[LabelledText, str]:
         """The text and the name of its class."""
         text = stated("text", values["text"], self.config.missing)
-        label = class_of(label_name(stated("label", values["label"], self.config.missing)), classes)
+        label = stated_class(values["label"], classes, self.config.missing)
         return LabelledText(text, label), label
 
 

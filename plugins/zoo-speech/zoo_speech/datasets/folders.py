@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zoo_core import DataError, printable
+from zoo_core import DataError
 from zoo_core.data import (
     UNSPLIT,
     Faults,
@@ -15,14 +15,13 @@ from zoo_core.data import (
     Tally,
     WantedFiles,
     files_below,
-    folders_by_split,
-    inside,
     is_pattern,
     kind_of,
     list_files,
     matching_files,
     read_lines,
     resolve_path,
+    split_folders,
     tables_at,
     tables_of_folder,
 )
@@ -55,21 +54,6 @@ def recordings_of(path: str) -> list[Path]:
     return files
 
 
-def parts_of(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
-    """The folders of each split, and what lies beside them: those called train, dev, val and test, as `train-clean-100`;
-    else the folder itself. Splits of which none is for training are only one. Raises `DataError` for more of them."""
-    folders, files = inside(folder, Tally())
-    named = folders_by_split(child.name for child in folders)
-    parts = {split: [folder / name for name in names] for split, names in named.items()}
-    if not set(parts) - {""}:
-        return {"": [folder]}, ()
-    if "train" not in parts and len(parts) > 1:
-        raise DataError(f"{folder}: no folder to train on beside {', '.join(named)}", hint="give one of them as path")
-    beside = parts.pop("", []) + _recordings(files)
-    found = parts if "train" in parts else {"": next(iter(parts.values()))}
-    return found, _left_out(folder, beside, "the splits")
-
-
 def recordings_below(folder: Path, faults: Faults) -> Found:
     """Every recording below a folder. Raises `DataError` where there is none."""
     files, notices = files_below(folder, _RECORDINGS)
@@ -82,7 +66,8 @@ def transcripts(folder: Path, faults: Faults) -> Found:
 
     What has no counterpart goes to `faults`: a recording without a text, or a line without a recording.
     """
-    parts, notices = parts_of(folder)
+    tally = Tally()
+    parts = split_folders(folder, tally, lambda folder: True)
     found: Parts = {split: [] for split in parts}
     for split, places in parts.items():
         for place in places:
@@ -91,7 +76,7 @@ def transcripts(folder: Path, faults: Faults) -> Found:
             chapters = [path for path in texts if path.name.lower().endswith(_CHAPTER)]
             spoken = _chapters(files, chapters, faults) if chapters else _beside(files, faults)
             found[split] += map(listed, spoken)
-    return found, notices
+    return found, tally.notices()
 
 
 def class_folders(folder: Path, faults: Faults) -> Found:
@@ -157,8 +142,3 @@ _HINT = "give texts beside the recordings, or a table with paths and texts"
 
 def _recordings(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if file.name.lower().endswith(SUFFIXES)]
-
-
-def _left_out(folder: Path, left: Sequence[Path], beside: str) -> tuple[str, ...]:
-    told = ", ".join(child.name for child in left[:3]) + (" ..." if len(left) > 3 else "")
-    return (printable(f"{len(left):,} left out of {folder}, beside {beside}: {told}"),) if left else ()

@@ -14,11 +14,9 @@ from zoo_core.data import (
     cell,
     check_total,
     class_names,
-    class_of,
     find_columns,
-    label_name,
     media_rows,
-    stated,
+    stated_class,
 )
 from zoo_speech.audio.audio import Limits
 from zoo_speech.datasets.excerpts import COLUMNS, excerpt_of
@@ -83,4 +81,4 @@ def _tell(one: Recording, values: Mapping[str, Any], names: Sequence[str], missi
         optional = value is None and role not in NEEDED.split()
         setattr(one, role, "" if optional else " ".join(cell(role, value).split()))
     if one.label:  # without one a recording is none of a classifier's samples, which others refuse
-        one.label = class_of(label_name(stated("label", one.label, missing)), names)
+        one.label = stated_class(one.label, names, missing)

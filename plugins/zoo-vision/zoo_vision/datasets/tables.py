@@ -11,11 +11,9 @@ from zoo_core.data import (
     cell,
     check_total,
     class_names,
-    class_of,
     find_columns,
-    label_name,
     media_rows,
-    stated,
+    stated_class,
     suffix_of,
 )
 from zoo_vision.configs.data import Images, LabelledImages
@@ -52,7 +50,7 @@ def tabled_images(
                 yield Listed(image, image.name)
                 continue
             try:
-                label = class_of(label_name(stated("label", _label(row.values["label"]), config.missing)), classes)
+                label = stated_class(_label(row.values["label"]), classes, config.missing)
                 group = cell("group", row.values["group"]) if "group" in columns else ""
             except ValueError as error:
                 faults.add(row.where, str(error))
