@@ -42,11 +42,14 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
     from zoo_core.contract.interop import Interop as Interop
     from zoo_core.contract.interop import KeyTable as KeyTable
+    from zoo_core.contract.interop import changed_settings as changed_settings
     from zoo_core.contract.interop import distinct_labels as distinct_labels
+    from zoo_core.contract.interop import json_file as json_file
     from zoo_core.contract.interop import numbered_labels as numbered_labels
     from zoo_core.contract.interop import problem_task as problem_task
     from zoo_core.contract.interop import read_json as read_json
     from zoo_core.contract.interop import read_object as read_object
+    from zoo_core.contract.interop import stored_settings as stored_settings
     from zoo_core.contract.interop import unsupported as unsupported
     from zoo_core.contract.panics import panics_as as panics_as
     from zoo_core.contract.patterns import refuse_slow as refuse_slow

@@ -9,11 +9,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from zoo_core.contract.config import present_names
 from zoo_core.contract.preprocessor import Preprocessor
+from zoo_core.contract.schema import from_data, to_data
 from zoo_core.contract.specs import Head
 from zoo_core.errors import CorruptFile, UsageError
+
+Config = TypeVar("Config")
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -190,6 +194,23 @@ def read_object(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CorruptFile(f"{name}: expected an object, found {type(data).__name__}")
     return data
+
+
+def json_file(content: Any) -> bytes:
+    """JSON for a checkpoint: the same bytes for the same content."""
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def stored_settings(kind: type[Config], files: Mapping[str, bytes], name: str) -> Config:
+    """A configuration from a checkpoint's file. Raises `CorruptFile`, naming the field, for anything else."""
+    return from_data(kind, read_json(files, name), where=name, error=CorruptFile)
+
+
+def changed_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """A configuration with other settings, as a recipe asks for them. Raises `RecipeError` for anything else."""
+    return from_data(
+        type(config), {**to_data(config), **present_names(type(config), settings)}, where="recipe: preprocessor"
+    )
 
 
 def _finite(written: str) -> float:

@@ -92,10 +92,21 @@ class Task(ABC):
     """Fewest samples that metrics can be made of; fewer are refused before the first step."""
     directions: Mapping[str, Literal["min", "max"]] = {}
     """Whether `min` or `max` is better of the other metrics; one that is missing here gets no verdict beside a baseline."""
+    model_type: ClassVar[type] = nn.Module
+    """The class of models that it is for."""
+    preprocessor_type: ClassVar[type | None] = None
+    """The class of preprocessors that read its inputs; None for any, or for none at all."""
+    needs: ClassVar[str] = ""
+    """What to do about a model or a preprocessor of another class."""
     together: int = 32
     """Inputs that a prediction computes at a time."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model or a preprocessor of another class than it is for."""
+        for wanted, found in ((self.model_type, context.model), (self.preprocessor_type, context.preprocessor)):
+            if wanted and not isinstance(found, wanted):
+                kind = type(found).__name__ if found is not None else "none"
+                raise UsageError(f"{type(self).__name__}: expected {wanted.__name__}, found {kind}", hint=self.needs)
         self.config = config
         self.model = context.model
         self.preprocessor = context.preprocessor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, present_names, read_json, to_data
+from zoo_core import DataError, UsageError
+from zoo_core.contract import Preprocessor, changed_settings, json_file, stored_settings, to_data
 from zoo_core.data import image_notices, pixels_of, survey_images
 from zoo_gan.configs.tasks import ImageReaderConfig
 
@@ -40,22 +39,18 @@ class ImageReader(Preprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `picture.json`. Raises `CorruptFile`, naming the field, for anything else."""
-        return cls(from_data(ImageReaderConfig, read_json(files, READER_FILE), where=READER_FILE, error=CorruptFile))
+        return cls(stored_settings(ImageReaderConfig, files, READER_FILE))
 
     def files(self) -> dict[str, bytes]:
         """The settings as `picture.json`."""
-        return {READER_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
+        return {READER_FILE: json_file(to_data(self.config))}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Other channels or another background, as for fine-tuning a grey generator on colours.
 
         Raises `RecipeError` for unknown settings, `UsageError` for another size, which is the networks' own.
         """
-        config = from_data(
-            ImageReaderConfig,
-            {**to_data(self.config), **present_names(ImageReaderConfig, settings)},
-            where="recipe: preprocessor",
-        )
+        config = changed_settings(self.config, settings)
         if config.image_size != self.image_size:
             raise UsageError(
                 f"the networks make images of {self.image_size} pixels, not of {config.image_size}",

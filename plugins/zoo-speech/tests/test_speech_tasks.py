@@ -277,7 +277,7 @@ def test_bad_samples_are_named() -> None:
         classification().dataset(SPOKEN, train=True)
     with pytest.raises(UsageError, match="needs a reader with symbols"):
         CTCRecognition(CTCConfig(), context("ctc-speech-recognition", loss=ctc(NoConfig()), text="none"))
-    with pytest.raises(UsageError, match="speech reader"):
+    with pytest.raises(UsageError, match="expected SpeechPreprocessor"):
         AudioClassification(
             AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None, labels=("a",))
         )

@@ -292,7 +292,7 @@ def test_samples_that_can_not_be_learned_are_named() -> None:
     task.dataset([spoken("a" * 21)], train=True)  # 2 + 1 + 21 + 1, of which the last is only written
     with pytest.raises(DataError, match="sample 1 has no transcript"):
         task.dataset([spoken("  ")], train=True)
-    with pytest.raises(UsageError, match="Whisper's reader"):
+    with pytest.raises(UsageError, match="expected WhisperReader"):
         Recognition(
             RecognitionConfig(),
             TaskContext(model=random_model(), preprocessor=SpeechReader(SpeechReaderConfig(), None)),

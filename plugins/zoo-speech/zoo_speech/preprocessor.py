@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from tokenizers import Tokenizer
 from zoo_transformers import tokenizer_of
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, read_json, to_data
+from zoo_core.contract import Preprocessor, changed_settings, json_file, read_json, stored_settings, to_data
 from zoo_speech.audio.audio import resampled
 from zoo_speech.configs.models import SpeechReaderConfig, WhisperReaderConfig
 from zoo_speech.datasets.samples import recording_of, sample_name
@@ -88,7 +87,7 @@ class SpeechReader(SpeechPreprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `speech.json` and `symbols.json`. Raises `CorruptFile` where they can't be parsed."""
-        config = from_data(SpeechReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
+        config = stored_settings(SpeechReaderConfig, files, SETTINGS_FILE)
         if SYMBOLS_FILE not in files:
             return cls(config, None)
         symbols = read_json(files, SYMBOLS_FILE)
@@ -99,8 +98,8 @@ class SpeechReader(SpeechPreprocessor):
 
     def files(self) -> dict[str, bytes]:
         """The settings, and the symbols where there are some."""
-        files = {SETTINGS_FILE: written(to_data(self.config))}
-        return files if self.characters is None else {**files, SYMBOLS_FILE: written(list(self.characters.symbols))}
+        files = {SETTINGS_FILE: json_file(to_data(self.config))}
+        return files if self.characters is None else {**files, SYMBOLS_FILE: json_file(list(self.characters.symbols))}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Another longest length; symbols for an encoder that was pretrained without transcripts.
@@ -111,7 +110,7 @@ class SpeechReader(SpeechPreprocessor):
         fixed = {name: value for name, value in settings.items() if name not in {"max_seconds", *learned}}
         if fixed:
             return super().adjusted(fixed, samples)
-        config = from_data(SpeechReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
+        config = changed_settings(self.config, settings)
         return type(self)(config, self.characters) if self.characters else self.fit(config, samples)
 
     def model_config(self) -> dict[str, Any]:
@@ -157,19 +156,18 @@ class WhisperReader(SpeechPreprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `speech.json` and `tokenizer.json`. Raises `CorruptFile` where they can't be parsed."""
-        config = from_data(WhisperReaderConfig, read_json(files, SETTINGS_FILE), where=SETTINGS_FILE, error=CorruptFile)
+        config = stored_settings(WhisperReaderConfig, files, SETTINGS_FILE)
         if TOKENIZER_FILE not in files:
             raise CorruptFile(f"{TOKENIZER_FILE} is missing")
         return cls(config, tokenizer_of(files[TOKENIZER_FILE], TOKENIZER_FILE))
 
     def files(self) -> dict[str, bytes]:
         """The settings and the tokenizer in the format of the `tokenizers` library."""
-        return {SETTINGS_FILE: written(to_data(self.config)), TOKENIZER_FILE: self.tokenizer.to_str().encode()}
+        return {SETTINGS_FILE: json_file(to_data(self.config)), TOKENIZER_FILE: self.tokenizer.to_str().encode()}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """Another prompt, as for another language. Raises `RecipeError` for settings that do not exist."""
-        config = from_data(WhisperReaderConfig, {**to_data(self.config), **settings}, where="recipe: preprocessor")
-        return type(self)(config, self.tokenizer)
+        return type(self)(changed_settings(self.config, settings), self.tokenizer)
 
     @cached_property
     def prompt(self) -> list[int]:
@@ -227,8 +225,3 @@ class WhisperReader(SpeechPreprocessor):
         # Some tokenizers know timestamps as words like any other, some don't know them at all.
         words = [number for number in numbers if self.timestamps is None or number < self.timestamps]
         return str(self.tokenizer.decode(words, skip_special_tokens=True)).strip()
-
-
-def written(content: Any) -> bytes:
-    """JSON for a checkpoint: the same bytes for the same content."""
-    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

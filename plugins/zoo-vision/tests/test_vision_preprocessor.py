@@ -254,7 +254,7 @@ def test_the_file_is_plain_sorted_json() -> None:
         ("img_size", 0, "image.json: img_size: expected from 1 to 4,096, found 0"),
         ("img_size", 4097, "image.json: img_size: expected from 1 to 4,096, found 4097"),
         ("in_chans", 2, "image.json: in_chans: expected one of 1, 3"),
-        ("mean", [0.5, float("nan"), 0.5], "image.json: mean[1]: expected a number, found the number nan"),
+        ("mean", [0.5, float("nan"), 0.5], "image.json: not JSON: NaN is not a finite number"),
         ("mean", [0.5, 10**400, 0.5], "image.json: "),
         ("mean", [0.5, 1.5, 0.5], "image.json: mean[1]: expected from 0 to 1, found 1.5"),
         ("mean", [0.5, 0.5], "image.json: mean: expected a value for each of 3 channel(s), or none"),
@@ -263,7 +263,7 @@ def test_the_file_is_plain_sorted_json() -> None:
         ("std", [0.5, 0.0, 0.5], "image.json: std[1]: expected from 1e-06 to 1,000,000, found 0.0"),
         ("std", [0.5, -1, 0.5], "image.json: std[1]: expected from 1e-06"),
         ("std", [1e-300, 1, 1], "image.json: std[0]: expected from 1e-06"),
-        ("std", [float("inf"), 1, 1], "image.json: std[0]: expected a number"),
+        ("std", [float("inf"), 1, 1], "image.json: not JSON: Infinity is not a finite number"),
         ("crop_pct", 0, "image.json: crop_pct: expected above 0 and at most 1"),
         (
             "crop_pct",
@@ -319,7 +319,6 @@ def test_a_missing_field_without_a_default_is_named(field: str) -> None:
         (b"\xff\xfe\x00", "image.json: not JSON"),
         (b"[" * 100_000, "image.json: not JSON"),
         (b'{"img_size": ' + b"9" * 5000 + b"}", "image.json: "),
-        (b'{"img_size": 4, "img_size": 8}', "image.json: not JSON: a key is given twice"),
         (b"[1]", "image.json: expected an object, found list"),
     ],
 )

@@ -279,13 +279,13 @@ def test_a_task_refuses_a_model_that_is_not_for_it(zoo: Zoo) -> None:
     context = TaskContext(model=bare, preprocessor=ImagePreprocessor(READER))
     for cls, message in (
         (ImageClassification, "with labels"),
-        (MaskedImageModeling, "masked autoencoder"),
-        (ImageContrastive, "projection"),
+        (MaskedImageModeling, "expected MaskedAutoencoder, found VisionTransformer"),
+        (ImageContrastive, "expected Contrastive"),
     ):
         with pytest.raises(UsageError, match=message):
             cls(None, context)
-        with pytest.raises(UsageError, match="image preprocessor"):
-            cls(None, TaskContext(model=bare, preprocessor=None))
+    with pytest.raises(UsageError, match="expected ImagePreprocessor, found none"):
+        ImageClassification(None, TaskContext(model=bare, preprocessor=None, labels=LABELS))
 
 
 # ------------------------------------------------------------------------------------------ whole runs

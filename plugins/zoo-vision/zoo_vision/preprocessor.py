@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
@@ -15,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from zoo_core import CorruptFile, DataError, UsageError
-from zoo_core.contract import Preprocessor, from_data, to_data
-from zoo_core.data import image_notices, survey_images
+from zoo_core.contract import Preprocessor, from_data, json_file, read_object, to_data
+from zoo_core.data import even_places, image_notices, survey_images
 from zoo_vision.configs.models import ImagePreprocessorConfig
 
 IMAGE_FILE = "image.json"
@@ -70,7 +69,7 @@ class ImagePreprocessor(Preprocessor):
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Restore from `image.json`. Raises `CorruptFile`, naming the field, for anything but a complete description."""
-        data = _read_json(files)
+        data = read_object(files, IMAGE_FILE)
         # Any other setting that is younger than the file has its default: what was done before there was a choice.
         if missing := [name for name in ("img_size", "in_chans", "mean", "std") if name not in data]:
             raise CorruptFile(f"{IMAGE_FILE}: {missing[0]}: missing")
@@ -84,7 +83,7 @@ class ImagePreprocessor(Preprocessor):
 
     def files(self) -> dict[str, bytes]:
         """The settings, mean and std among them, as `image.json`."""
-        return {IMAGE_FILE: (json.dumps(to_data(self.config), indent=1, sort_keys=True) + "\n").encode()}
+        return {IMAGE_FILE: json_file(to_data(self.config))}
 
     def adjusted(self, settings: Mapping[str, Any], samples: Iterable[Any]) -> Self:
         """The same with other settings, like another `img_size`; for other channels mean and std are measured anew.
@@ -186,31 +185,10 @@ def require_image(array: Pixels) -> None:
         raise DataError(f"expected an image of shape (H, W, 1, 3 or 4), found {array.shape}")
 
 
-def _read_json(files: Mapping[str, bytes]) -> dict[str, Any]:
-    if IMAGE_FILE not in files:
-        raise CorruptFile(f"{IMAGE_FILE} is missing")
-    try:
-        data = json.loads(files[IMAGE_FILE], object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"{IMAGE_FILE}: not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise CorruptFile(f"{IMAGE_FILE}: expected an object, found {type(data).__name__}")
-    return data
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        raise ValueError("a key is given twice")
-    return data
-
-
 def _evenly_spaced(samples: Iterable[Any]) -> Iterator[Pixels]:
     """Images of at most 2,000 samples from the first to the last, decoded one at a time."""
     sequence = samples if isinstance(samples, Sequence) else list(samples)
-    kept = min(len(sequence), _MEASURED)
-    for place in range(kept):
-        number = place * len(sequence) // kept
+    for number in even_places(len(sequence), _MEASURED):
         sample = sequence[number]
         if not hasattr(sample, "image"):
             raise DataError(f"sample {number + 1}: expected an image, found {type(sample).__name__}")

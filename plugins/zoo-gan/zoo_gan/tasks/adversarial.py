@@ -29,14 +29,14 @@ PATH_LENGTH_DECAY = 0.01
 class AdversarialTask(Task):
     """Trains a generator and a discriminator; says nothing of what they make."""
 
+    model_type = GAN
+    needs = "start from a model with a generator and a discriminator"
     model: GAN
     config: AdversarialConfig
 
     def __init__(self, config: AdversarialConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model that isn't a pair or has no latents to regularise."""
         super().__init__(config, context)
-        if not isinstance(self.model, GAN):
-            raise UsageError("adversarial tasks need a model with a generator and a discriminator")
         policy_names(config.augment)
         if config.path_length:
             if not self.model.latent_dim:

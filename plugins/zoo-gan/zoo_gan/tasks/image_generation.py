@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core import DataError, UnknownName, UsageError
@@ -47,14 +48,13 @@ class ImageGeneration(AdversarialTask):
     directions: Mapping[str, Literal["min", "max"]] = {
         "kid": "min", "precision": "max", "recall": "max", "class_accuracy": "max"
     }  # fmt: skip
+    preprocessor_type = ImageReader
     preprocessor: ImageReader
     config: GenerationConfig
 
     def __init__(self, config: GenerationConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model without an image reader."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, ImageReader):
-            raise UsageError("image generation needs a model with an image reader")
         if self.model.classes != len(self.labels):
             raise UsageError(
                 f"the model has {self.model.classes} classes, the task {len(self.labels)}",
@@ -278,15 +278,17 @@ def _png(image: plots.Pixels) -> File:
     return File(".png", plots.png(image))
 
 
+@dataclass(eq=False)
 class RealImages(Dataset):
     """Images with their classes, if any, and a latent of their own."""
 
-    def __init__(self, samples: Sequence[Any], labels: Any, reader: ImageReader, latent_dim: int, flip: float) -> None:
-        self.samples = samples
-        self.labels = labels
-        self.reader = reader
-        self.latent_dim = latent_dim
-        self.flip = flip
+    samples: Sequence[Any]
+    labels: NDArray[np.int64] | None
+    """(len(self),) numbers of classes."""
+    reader: ImageReader
+    latent_dim: int
+    flip: float
+    """How often an image is mirrored."""
 
     def __len__(self) -> int:
         return len(self.samples)

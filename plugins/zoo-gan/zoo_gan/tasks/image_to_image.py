@@ -43,14 +43,13 @@ class ImageToImage(AdversarialTask):
 
     monitor = ("l1", "min")
     directions: Mapping[str, Literal["min", "max"]] = {"feature_distance": "min"}
+    preprocessor_type = ImageReader
     preprocessor: ImageReader
     config: TranslationConfig
 
     def __init__(self, config: TranslationConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model without an image reader, or one that starts from latents."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, ImageReader):
-            raise UsageError("image-to-image needs a model with an image reader")
         if self.model.latent_dim:
             raise UsageError("image-to-image needs a generator that starts from an image, such as pix2pix")
         self.judge = scores.judge_of(config.features)
@@ -133,14 +132,18 @@ class ImageToImage(AdversarialTask):
         return scores.arrays(self.preprocessor.denormalise(images))
 
 
+@dataclass(eq=False)
 class Originals(Dataset):
     """Images, and which of them an evaluation shows."""
 
-    def __init__(self, samples: Sequence[Any], reader: ImageReader, flip: float) -> None:
-        self.samples = samples
-        self.reader = reader
-        self.flip = flip
-        self.shown = frozenset(even_places(len(samples), SHOWN))
+    samples: Sequence[Any]
+    reader: ImageReader
+    flip: float
+    """How often an image is mirrored."""
+
+    def __post_init__(self) -> None:
+        """Chooses what is shown."""
+        self.shown = frozenset(even_places(len(self.samples), SHOWN))
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -86,11 +86,10 @@ class KneserNey:
         """Count `ids` (N,), whose values are below `vocab_size`, which must be below 2 million."""
         ids = np.asarray(ids, dtype=np.int64)
         self.size = vocab_size
-        three = _Counts.of((ids[:-2] * vocab_size + ids[1:-1]) * vocab_size + ids[2:])
+        three = _Order((ids[:-2] * vocab_size + ids[1:-1]) * vocab_size + ids[2:], vocab_size)
         # Below the top, a sequence counts as often as it has different predecessors.
-        two = _Counts.of(three.keys % vocab_size**2)
-        one = _Counts.of(two.keys % vocab_size)
-        self.orders = [_Order(one, vocab_size), _Order(two, vocab_size), _Order(three, vocab_size)]
+        two = _Order(three.keys % vocab_size**2, vocab_size)
+        self.orders = [_Order(two.keys % vocab_size, vocab_size), two, three]
 
     def log_probabilities(self, ids: Integers) -> Floats:
         """(N,) natural logarithms of the probability of each of `ids` (N,) after up to two tokens before it."""
@@ -118,34 +117,22 @@ class KneserNey:
         return probability
 
 
-class _Counts:
-    """Different keys in order, and how often each occurs."""
-
-    def __init__(self, keys: Integers, counts: Integers) -> None:
-        self.keys = keys
-        self.counts = counts
-
-    @classmethod
-    def of(cls, keys: Integers) -> _Counts:
-        found, counts = np.unique(keys, return_counts=True)
-        return cls(found, counts.astype(np.int64))
-
-
 class _Order:
     """One order of the model: discounted shares by sequence, and by context the mass that was discounted."""
 
-    def __init__(self, grams: _Counts, vocab_size: int) -> None:
-        self.grams = grams
+    def __init__(self, grams: Integers, vocab_size: int) -> None:
+        """`grams` are the numbers of all sequences, (N,), equal ones for equal sequences."""
+        self.keys, counts = np.unique(grams, return_counts=True)
         self.size = vocab_size
-        discounts = _discounts(grams.counts)[np.minimum(grams.counts, 3)]
-        self.contexts, where = np.unique(grams.keys // vocab_size, return_inverse=True)
-        self.totals = np.bincount(where, weights=grams.counts)
-        self.left = np.bincount(where, weights=discounts) / self.totals
-        self.shares = (grams.counts - discounts) / self.totals[where]
+        discounts = _discounts(counts)[np.minimum(counts, 3)]
+        self.contexts, where = np.unique(self.keys // vocab_size, return_inverse=True)
+        totals = np.bincount(where, weights=counts)
+        self.left = np.bincount(where, weights=discounts) / totals
+        self.shares = (counts - discounts) / totals[where]
 
     def look_up(self, keys: Integers) -> tuple[Floats, Floats]:
         """Discounted share of each sequence, and what its context leaves to the lower order: all if it is unseen."""
-        share = _find(self.grams.keys, self.shares, keys, 0.0)
+        share = _find(self.keys, self.shares, keys, 0.0)
         return share, _find(self.contexts, self.left, keys // self.size, 1.0)
 
 
@@ -186,10 +173,15 @@ def word_dictionary(train: Sequence[TextPair], test: Sequence[TextPair], *, roun
 
 def learn_dictionary(train: Sequence[TextPair], *, rounds: int) -> dict[str, str]:
     """The likeliest target word of every source word by IBM Model 1 with an empty word."""
-    sources, targets = _Vocabulary(), _Vocabulary()
-    rows: list[tuple[Integers, Integers]] = []
-    for pair in train:
-        rows.append((sources.number(["", *_WORD.findall(pair.source)]), targets.number(_WORD.findall(pair.target))))
+    numbers_of: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    rows = [
+        (
+            _numbered(["", *_WORD.findall(pair.source)], numbers_of[0]),
+            _numbered(_WORD.findall(pair.target), numbers_of[1]),
+        )
+        for pair in train
+    ]
+    sources, targets = map(list, numbers_of)
     lengths = [(len(source), len(target)) for source, target in rows]
     left = np.concatenate([np.tile(source, len(target)) for source, target in rows])
     right = np.concatenate([np.repeat(target, len(source)) for source, target in rows])
@@ -197,8 +189,8 @@ def learn_dictionary(train: Sequence[TextPair], *, rounds: int) -> dict[str, str
         np.arange(sum(n for _, n in lengths)), np.repeat([m for m, _ in lengths], [n for _, n in lengths])
     )
     # One number for each pair of words that ever meet; a link is one meeting.
-    pairs, links = np.unique(left * len(targets.words) + right, return_inverse=True)
-    of_source = pairs // len(targets.words)
+    pairs, links = np.unique(left * len(targets) + right, return_inverse=True)
+    of_source = pairs // len(targets)
     table = np.ones(len(pairs))
     for _ in range(rounds):
         weights = table[links]
@@ -207,25 +199,14 @@ def learn_dictionary(train: Sequence[TextPair], *, rounds: int) -> dict[str, str
         table = counts / np.bincount(of_source, weights=counts)[of_source]
     best = np.lexsort((table, of_source))
     last = best[np.append(np.diff(of_source[best]) > 0, True)]
-    chosen = {sources.words[of_source[pair]]: targets.words[pairs[pair] % len(targets.words)] for pair in last}
+    chosen = {sources[of_source[pair]]: targets[pairs[pair] % len(targets)] for pair in last}
     chosen.pop("", None)
     return chosen
 
 
-class _Vocabulary:
-    """Words and their numbers."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, words: Sequence[str]) -> Integers:
-        """(N,) numbers of words, new ones being added."""
-        for word in words:
-            if word not in self._numbers:
-                self._numbers[word] = len(self.words)
-                self.words.append(word)
-        return np.array([self._numbers[word] for word in words], dtype=np.int64)
+def _numbered(words: Sequence[str], numbers: dict[str, int]) -> Integers:
+    """(N,) numbers of words, new ones being added."""
+    return np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int64)
 
 
 def _sentence(words: Sequence[str]) -> str:

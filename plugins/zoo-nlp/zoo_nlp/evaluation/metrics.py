@@ -40,19 +40,21 @@ def translation(hypotheses: Sequence[str], references: Sequence[str]) -> dict[st
 
     found, expected = list(hypotheses), [list(references)]
     tokenizer = bleu_tokenizer(references)
-    name = "bleu" if tokenizer == "13a" else f"bleu_{tokenizer}"
     return {
-        name: float(sacrebleu.corpus_bleu(found, expected, tokenize=tokenizer).score),
+        _bleu_name(tokenizer): float(sacrebleu.corpus_bleu(found, expected, tokenize=tokenizer).score),
         "chrf": float(sacrebleu.corpus_chrf(found, expected).score),
     }
 
 
 def translation_intervals(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, tuple[float, float]]:
     """The bootstrap interval of BLEU over sentences; chrF has none, whose sums sacrebleu keeps to itself."""
-    tokenizer = bleu_tokenizer(references)
-    name = "bleu" if tokenizer == "13a" else f"bleu_{tokenizer}"
+    name = _bleu_name(bleu_tokenizer(references))
     sums = bleu_sums(hypotheses, references)
     return known_intervals({name: interval_of_sums(sums, lambda rows: np.array([bleu_of(row) for row in rows]))})
+
+
+def _bleu_name(tokenizer: str) -> str:
+    return "bleu" if tokenizer == "13a" else f"bleu_{tokenizer}"
 
 
 def bleu_sums(hypotheses: Sequence[str], references: Sequence[str]) -> Floats:

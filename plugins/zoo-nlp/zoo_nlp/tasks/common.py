@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core import DataError, UsageError
+from zoo_core import DataError
 from zoo_core.contract import Batch, Dataset, SampleKey, Task, TaskContext
 from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
@@ -19,15 +19,14 @@ from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
 class TextTask(Task):
     """A task whose model reads token ids."""
 
+    preprocessor_type = TextPreprocessor
     preprocessor: TextPreprocessor
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without a tokenizer."""
-        if not isinstance(context.preprocessor, TextPreprocessor):
-            raise UsageError("a text task needs a model with a tokenizer")
         super().__init__(config, context)
         longest = getattr(getattr(context.model, "config", None), "max_position_embeddings", None)
-        self.limit = min(context.preprocessor.max_length, longest or context.preprocessor.max_length)
+        self.limit = min(self.preprocessor.max_length, longest or self.preprocessor.max_length)
         """Most tokens of a sample: what the tokenizer was set to, or less where the model has fewer positions."""
 
     def encode(self, texts: Sequence[str]) -> Tokens:

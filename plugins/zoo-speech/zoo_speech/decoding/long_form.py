@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from zoo_core import UsageError
 from zoo_speech.audio.features import log_mel, pad_or_trim
@@ -181,9 +182,7 @@ class LongFormTranscriber:
         """None where nobody speaks."""
         device = next(self._model.parameters()).device
         lengths = torch.tensor([len(piece) for piece in pieces], device=device)
-        rows = torch.zeros(len(pieces), int(lengths.max()))
-        for row, piece in zip(rows, pieces, strict=True):
-            row[: len(piece)] = torch.from_numpy(np.ascontiguousarray(piece))
+        rows = pad_sequence([torch.from_numpy(np.ascontiguousarray(piece)) for piece in pieces], batch_first=True)
         heard = WhisperState(self._model, spectrograms(rows.to(device), lengths, self._window))
         first = heard.first(self._reader.prompt[0])
         silence = silence_of(first, self._reader)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core import DataError
 from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, TaskContext
 from zoo_core.tasks import Classification, label_numbers
 from zoo_speech.audio.steady import may_be_speech
@@ -19,18 +18,20 @@ from zoo_speech.audio.timed import View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import AudioClassificationConfig, AudioClassificationOptions
 from zoo_speech.datasets.languages import are_languages, language_name
-from zoo_speech.datasets.samples import sample_name
 from zoo_speech.evaluation.baselines import linear_on_statistics
 from zoo_speech.models.encoders import Encoder
-from zoo_speech.preprocessor import Samples, SpeechPreprocessor
+from zoo_speech.preprocessor import Samples
 from zoo_speech.tasks.common import (
     ChunkDataset,
     EncoderTask,
     Recordings,
     cover_with_chunks,
     gaps_between,
+    labels_of,
     plot_file,
 )
+
+_HINT = "classification learns from labelled speech"
 
 
 class AudioClassification(EncoderTask, Classification):
@@ -53,8 +54,8 @@ class AudioClassification(EncoderTask, Classification):
         """
         if train:
             augmentation = WaveAugmentation(self.config.augment)
-            return LabelledStretches(samples, self.preprocessor, self.encoder, self.longest, augmentation, self.labels)
-        return LabelledRecordings(samples, self.preprocessor, self.encoder, self.longest, self.labels)
+            return LabelledStretches(samples, self.preprocessor, augmentation, self.encoder, self.longest, self.labels)
+        return LabelledRecordings(samples, self.preprocessor, None, self.encoder, self.longest, self.labels)
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on statistics of cepstral coefficients."""
@@ -109,22 +110,16 @@ class AudioClassification(EncoderTask, Classification):
         return torch.stack([one.mean(0) for one in of_each])
 
 
+@dataclass(eq=False)
 class LabelledStretches(ChunkDataset):
     """Stretches to train on, with numbers of their labels."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        reader: SpeechPreprocessor,
-        encoder: Encoder,
-        longest: int,
-        augmentation: WaveAugmentation,
-        labels: Sequence[str],
-    ) -> None:
+    labels: Sequence[str]
+
+    def __post_init__(self) -> None:
         """Raises `DataError`, naming the sample, for one without a label that is known."""
-        super().__init__(samples, reader, encoder, longest, augmentation)
-        self.labels = labels
-        self.numbers = _numbered(samples, labels)
+        super().__post_init__()
+        self.numbers = label_numbers(labels_of(self.samples, _HINT), self.labels)
 
     def sample(self, key: SampleKey) -> tuple[Any, int]:
         """A stretch as the encoder takes it, and its label's number."""
@@ -140,16 +135,20 @@ class LabelledStretches(ChunkDataset):
         return self.labels[int(self.numbers[index])]
 
 
+@dataclass(eq=False)
 class LabelledRecordings(Recordings):
     """Whole recordings with numbers of their labels, which cost what the stretches that cover them do."""
 
-    def __init__(
-        self, samples: Sequence[Any], reader: SpeechPreprocessor, encoder: Encoder, longest: int, labels: Sequence[str]
-    ) -> None:
+    encoder: Encoder
+    longest: int
+    labels: Sequence[str]
+
+    def __post_init__(self) -> None:
         """Raises `DataError`, naming the sample, for one without a label that is known."""
-        super().__init__(samples, reader, None)
-        self.numbers = _numbered(samples, labels)
-        self.lengths = encoder.costs(np.minimum(self.measured, longest)) * (gaps_between(self.measured, longest) + 1)
+        super().__post_init__()
+        self.numbers = label_numbers(labels_of(self.samples, _HINT), self.labels)
+        stretches = gaps_between(self.measured, self.longest) + 1
+        self.lengths = self.encoder.costs(np.minimum(self.measured, self.longest)) * stretches
 
     def sample(self, key: SampleKey) -> tuple[Samples, int]:
         """A waveform (N,), and its label's number."""
@@ -159,12 +158,3 @@ class LabelledRecordings(Recordings):
         """`waveforms`, a list of as many, and `labels` (B,)."""
         waveforms, numbers = zip(*samples, strict=True)
         return {"waveforms": list(waveforms), "labels": torch.tensor(numbers)}
-
-
-def _numbered(samples: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
-    for number, sample in enumerate(samples):
-        if not getattr(sample, "label", ""):
-            raise DataError(
-                f"{sample_name(sample, number)} has no label", hint="classification learns from labelled speech"
-            )
-    return label_numbers([sample.label for sample in samples], labels)

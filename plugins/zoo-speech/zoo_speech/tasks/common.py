@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset
 
-from zoo_core import DataError, UsageError
+from zoo_core import DataError
 from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
 from zoo_core.data import even_places
 from zoo_speech.audio.audio import wav_bytes
@@ -32,13 +33,8 @@ class SpeechTask(Task):
     """A task on a model that hears."""
 
     together = 8
+    preprocessor_type: ClassVar[type] = SpeechPreprocessor
     preprocessor: SpeechPreprocessor
-
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without a speech reader."""
-        super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechPreprocessor):
-            raise UsageError(f"{type(self).__name__} needs a model with a speech reader")
 
     def read(self, item: Any, number: int, options: Any) -> Any:
         """The waveform (N,) of a raw input. Raises `DataError` for what is no recording."""
@@ -75,21 +71,23 @@ class EncoderTask(SpeechTask):
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
 
+@dataclass(eq=False)
 class Recordings(Dataset):
     """Waveforms of recordings at the reader's rate, decoded at each draw; augmentation is a function of the key."""
 
-    def __init__(
-        self, samples: Sequence[Any], reader: SpeechPreprocessor, augmentation: WaveAugmentation | None
-    ) -> None:
+    samples: Sequence[Any]
+    reader: SpeechPreprocessor
+    augmentation: WaveAugmentation | None
+
+    def __post_init__(self) -> None:
         """Reads every header, for batches of like lengths. Raises `DataError` for what is no recording, or none at all."""
-        if not len(samples):
+        if not len(self.samples):
             raise DataError("no recordings")
-        self.samples = samples
-        self.reader = reader
-        self.augmentation = augmentation
-        self.measured = np.array([self._length(sample, at) for at, sample in enumerate(samples)], dtype=np.int64)
+        self.measured = np.array([self._length(sample, at) for at, sample in enumerate(self.samples)], dtype=np.int64)
         """(len(self),) samples of each as it was recorded; `lengths` has room for the slowest that it may be played."""
-        self.lengths = self.measured if augmentation is None else augmentation.longest(self.measured)
+        self.lengths: NDArray[np.int64] = (
+            self.augmentation.longest(self.measured) if self.augmentation else self.measured
+        )
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -99,13 +97,14 @@ class Recordings(Dataset):
         samples = self.reader.waveform(self.samples[index], index)
         return self.augmentation(samples, generator) if self.augmentation else samples
 
-    def refuse_long(self, hint: str) -> None:
-        """Raise `DataError` naming the first recording that is longer than the model hears in one piece."""
+    def refuse_long(self, most: int, hint: str) -> None:
+        """Raise `DataError` naming the first recording of more samples than the model hears in one piece."""
         for number, length in enumerate(self.measured):
-            if length > self.reader.most_samples:
-                seconds, most = length / self.reader.sampling_rate, self.reader.max_seconds
-                name = sample_name(self.samples[number], number)
-                raise DataError(f"{name}: {seconds:.1f} s, at most {most:g} s are heard", hint=hint)
+            if length > most:
+                name, rate = sample_name(self.samples[number], number), self.reader.sampling_rate
+                raise DataError(
+                    f"{name}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once", hint=hint
+                )
 
     def _length(self, sample: Any, number: int) -> int:
         if not isinstance(sample, Recording):
@@ -117,22 +116,18 @@ class Recordings(Dataset):
         return max(1, round(seconds * self.reader.sampling_rate))
 
 
+@dataclass(eq=False)
 class ChunkDataset(Recordings):
-    """Recordings cut to a length, for an encoder."""
+    """Recordings cut to a length, for an encoder. Without an augmentation nothing is drawn."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        reader: SpeechPreprocessor,
-        encoder: Encoder,
-        longest: int,
-        augmentation: WaveAugmentation | None,
-    ) -> None:
-        """At most `longest` samples of each. Without an augmentation nothing is drawn."""
-        super().__init__(samples, reader, augmentation)
-        self.encoder, self.longest = encoder, longest
-        assert self.lengths is not None  # measured above
-        self.lengths = encoder.costs(np.minimum(self.lengths, longest))
+    encoder: Encoder
+    longest: int
+    """Samples of each at most."""
+
+    def __post_init__(self) -> None:
+        """Counts what each costs."""
+        super().__post_init__()
+        self.lengths = self.encoder.costs(np.minimum(self.lengths, self.longest))
 
     def chunk(self, key: SampleKey) -> Samples:
         """A waveform (N,), cut at a random place in training and to its beginning otherwise."""
@@ -193,6 +188,14 @@ def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:
     for row, mask in zip(rows, masks, strict=True):
         row[: len(mask)] = torch.from_numpy(mask)
     return rows
+
+
+def labels_of(samples: Sequence[Any], hint: str) -> list[str]:
+    """The labels of recordings. Raises `DataError`, naming the sample, for one without."""
+    for number, sample in enumerate(samples):
+        if not getattr(sample, "label", ""):
+            raise DataError(f"{sample_name(sample, number)} has no label", hint=hint)
+    return [sample.label for sample in samples]
 
 
 def transcript(sample: Any, number: int, reader: SpeechPreprocessor) -> str:

@@ -6,6 +6,7 @@ Paper: Graves, Fernández, Gomez, Schmidhuber, Connectionist Temporal Classifica
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, cast
@@ -37,20 +38,23 @@ class CTCRecognition(Transcription):
 
     monitor = ("cer", "min")
     config: CTCConfig
+    preprocessor_type = SpeechReader
+    needs = "set preprocessor.text=characters"
     preprocessor: SpeechReader
 
     def __init__(self, config: CTCConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model whose reader has no symbols."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechReader) or context.preprocessor.characters is None:
-            raise UsageError("recognition needs a reader with symbols", hint="set preprocessor.text=characters")
-        self.characters = context.preprocessor.characters
-        self.clock = FrameTiming.of(cast("Any", self.model).config, context.preprocessor.sampling_rate)
+        if self.preprocessor.characters is None:
+            raise UsageError("recognition needs a reader with symbols", hint=self.needs)
+        self.characters = self.preprocessor.characters
+        self.clock = FrameTiming.of(cast("Any", self.model).config, self.preprocessor.sampling_rate)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Waveforms with their transcripts as symbols. Raises `DataError` for what has none, or is too long."""
         frames = partial(frame_count, cast("Any", self.model).config)
-        return Utterances(samples, self.preprocessor, self.config if train else None, frames)
+        augmentation = WaveAugmentation(self.config.augment) if train else None
+        return Utterances(samples, self.preprocessor, augmentation, self.config if train else None, frames)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The loss of every transcript, and the symbols of those that have no path and are left out of it."""
@@ -175,30 +179,30 @@ class _Example(NamedTuple):
     found: str
 
 
+@dataclass(eq=False)
 class Utterances(Recordings):
     """Waveforms, transcripts as symbols, and the frames that training hides."""
 
-    def __init__(
-        self, samples: Sequence[Any], reader: SpeechReader, config: CTCConfig | None, frames: Callable[[int], int]
-    ) -> None:
-        """`config` is None for evaluation, which neither augments nor hides; `frames` tells the encoder's from samples.
+    reader: SpeechReader
+    config: CTCConfig | None
+    """None for evaluation, which hides nothing."""
+    frames: Callable[[int], int]
+    """The encoder's frames of samples."""
 
-        Raises `DataError`, naming the sample, for one without a transcript, or that is too long.
-        """
-        super().__init__(samples, reader, WaveAugmentation(config.augment) if config else None)
-        self.refuse_long("raise preprocessor.max_seconds, or cut the recording")
-        assert reader.characters is not None
-        self.config = config
-        self.frames = frames
-        self.texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
-        self.targets = [torch.tensor(reader.characters.encode(text), dtype=torch.long) for text in self.texts]
-        self.shown = frozenset() if config else frozenset(even_places(len(samples), plots.MOST))
+    def __post_init__(self) -> None:
+        """Raises `DataError`, naming the sample, for one without a transcript, or that is too long."""
+        super().__post_init__()
+        self.refuse_long(self.reader.most_samples, "raise preprocessor.max_seconds, or cut the recording")
+        symbols = self.reader.characters
+        assert symbols is not None  # the task asks for them
+        self.texts = [transcript(sample, number, self.reader) for number, sample in enumerate(self.samples)]
+        self.targets = [torch.tensor(symbols.encode(text), dtype=torch.long) for text in self.texts]
+        self.shown = frozenset() if self.config else frozenset(even_places(len(self), plots.MOST))
 
     def sample(self, key: SampleKey) -> tuple[Any, Tensor, str, Any, bool]:
         """A waveform (N,), its symbols (L,), its text, which of its frames (T,) are hidden, and whether it is shown."""
-        reader = cast("SpeechReader", self.reader)
         generator = key.generator()
-        waveform = reader.standardised(self.waveform(key.index, generator))
+        waveform = self.reader.standardised(self.waveform(key.index, generator))
         hidden = None
         if self.config:
             probability, length = self.config.mask_probability, self.config.mask_length

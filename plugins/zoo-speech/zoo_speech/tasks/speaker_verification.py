@@ -22,7 +22,7 @@ from zoo_core.data import expanded, sorted_labels
 from zoo_core.tasks import label_numbers
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import SpeakerVerificationConfig, SpeakerVerificationOptions
-from zoo_speech.datasets.samples import Recording, sample_name
+from zoo_speech.datasets.samples import Recording
 from zoo_speech.evaluation import baselines
 from zoo_speech.evaluation.verification import (
     Trials,
@@ -31,10 +31,9 @@ from zoo_speech.evaluation.verification import (
     draw_trials,
     verification_metrics,
 )
-from zoo_speech.models.encoders import Encoder
 from zoo_speech.models.speakers import statistics
-from zoo_speech.preprocessor import Samples, SpeechPreprocessor
-from zoo_speech.tasks.common import ChunkDataset, EncoderTask
+from zoo_speech.preprocessor import Samples
+from zoo_speech.tasks.common import ChunkDataset, EncoderTask, labels_of
 
 _DRAW = 0
 """Draws the first directions of the voices, so that nothing else decides them."""
@@ -66,9 +65,8 @@ class SpeakerVerification(EncoderTask):
         Raises `DataError` for a recording whose voice isn't told, or for a single voice to train on.
         """
         if not train:
-            return Voices(samples, self.preprocessor, self.encoder, self.longest, None)
-        augmentation = WaveAugmentation(self.config.augment)
-        dataset = Voices(samples, self.preprocessor, self.encoder, self.crop, augmentation)
+            return Voices(samples, self.preprocessor, None, self.encoder, self.longest)
+        dataset = Voices(samples, self.preprocessor, WaveAugmentation(self.config.augment), self.encoder, self.crop)
         if len(dataset.known) < 2:
             raise DataError(f"every recording is of {dataset.known[0]!r}", hint="two voices are needed to tell apart")
         self._give_directions(len(dataset.known))
@@ -167,29 +165,18 @@ class SpeakerVerification(EncoderTask):
         return draw_trials(voices, groups, self.config.trials)
 
 
+@dataclass(eq=False)
 class Voices(ChunkDataset):
     """Stretches, and who speaks."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        reader: SpeechPreprocessor,
-        encoder: Encoder,
-        longest: int,
-        augmentation: WaveAugmentation | None,
-    ) -> None:
+    def __post_init__(self) -> None:
         """Raises `DataError`, naming the sample, for one without a label."""
-        super().__init__(samples, reader, encoder, longest, augmentation)
-        for number, sample in enumerate(samples):
-            if not isinstance(getattr(sample, "label", None), str) or not sample.label:
-                raise DataError(
-                    f"{sample_name(sample, number)} has no label", hint="the label of a recording is who speaks"
-                )
-        voices = [sample.label for sample in samples]
+        super().__post_init__()
+        voices = labels_of(self.samples, "the label of a recording is who speaks")
         self.known = sorted_labels(voices)
         """The voices in the order of their numbers."""
         self.numbers: NDArray[np.int64] = label_numbers(voices, self.known)
-        self.languages = [str(getattr(sample, "language", "")) for sample in samples]
+        self.languages = [str(getattr(sample, "language", "")) for sample in self.samples]
 
     def sample(self, key: SampleKey) -> tuple[Any, int, int]:
         """A stretch as the encoder takes it, its voice's and its own number."""

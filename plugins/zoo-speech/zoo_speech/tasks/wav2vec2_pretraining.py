@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import Batch, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import View
@@ -46,13 +46,8 @@ class Wav2Vec2Pretraining(SpeechTask):
 
     monitor = ("accuracy", "max")
     config: Wav2Vec2PretrainingConfig
+    preprocessor_type = SpeechReader
     preprocessor: SpeechReader
-
-    def __init__(self, config: Wav2Vec2PretrainingConfig, context: TaskContext) -> None:
-        """Raises `UsageError` for a model with another reader."""
-        super().__init__(config, context)
-        if not isinstance(context.preprocessor, SpeechReader):
-            raise UsageError("wav2vec 2.0 needs a reader of waveforms")
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> UnlabelledChunks:
         """Stretches of recordings with what is hidden of them and their distractors, new ones in every epoch."""
@@ -62,10 +57,10 @@ class Wav2Vec2Pretraining(SpeechTask):
         return UnlabelledChunks(
             samples,
             self.preprocessor,
+            WaveAugmentation(self.config.augment) if train else None,
             self.config,
             partial(frame_count, architecture),
-            shortest=max(self.preprocessor.sampling_rate // 2, least),
-            augmented=train,
+            max(self.preprocessor.sampling_rate // 2, least),
         )
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
@@ -138,30 +133,21 @@ def _perplexity(usage: Tensor) -> Tensor:
     return found
 
 
+@dataclass(eq=False)
 class UnlabelledChunks(Recordings):
     """Waveforms cut to a length, what is hidden of them and what it has to be told from."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        reader: SpeechReader,
-        config: Wav2Vec2PretrainingConfig,
-        frames: Callable[[int], int],
-        *,
-        shortest: int,
-        augmented: bool,
-    ) -> None:
-        """`frames` tells the encoder's frames from samples; silence makes `shortest` of what is shorter.
+    config: Wav2Vec2PretrainingConfig
+    frames: Callable[[int], int]
+    """The encoder's frames of samples."""
+    shortest: int
+    """Samples that silence makes of what is shorter."""
 
-        Raises `DataError` for what is no recording.
-        """
-        super().__init__(samples, reader, WaveAugmentation(config.augment) if augmented else None)
-        self.config = config
-        self.frames = frames
-        self.longest = round(config.crop_seconds * reader.sampling_rate)
-        self.shortest = shortest
-        assert self.lengths is not None  # measured above
-        self.lengths = np.maximum(np.minimum(self.lengths, self.longest), shortest)
+    def __post_init__(self) -> None:
+        """Raises `DataError` for what is no recording."""
+        super().__post_init__()
+        self.longest = round(self.config.crop_seconds * self.reader.sampling_rate)
+        self.lengths = np.maximum(np.minimum(self.lengths, self.longest), self.shortest)
 
     def sample(self, key: SampleKey) -> tuple[Any, Any, Any, int]:
         """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""

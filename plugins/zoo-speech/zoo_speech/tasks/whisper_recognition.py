@@ -9,13 +9,14 @@ undoes contractions, so its figures differ a little.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core import DataError, UsageError
+from zoo_core import DataError
 from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation, spec_augment
@@ -50,29 +51,31 @@ class Recognition(Transcription):
 
     monitor = ("wer", "min")
     config: RecognitionConfig
+    preprocessor_type = WhisperReader
+    needs = "start from a Whisper"
     preprocessor: WhisperReader
 
     def __init__(self, config: RecognitionConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a model whose reader isn't Whisper's."""
         super().__init__(config, context)
-        if not isinstance(context.preprocessor, WhisperReader):
-            raise UsageError("recognition by a decoder needs Whisper's reader", hint="start from a Whisper")
         self.window = window_of(self.model)
-        self.rules = rules_of(self.model, context.preprocessor)
+        self.rules = rules_of(self.model, self.preprocessor)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Spectrograms with their transcripts as tokens. Raises `DataError` for what has none, or is too long."""
         architecture = cast("Any", self.model).config
         if train:
             self.preprocessor.forget_timestamps()
+        most = min(self.window.samples, self.preprocessor.most_samples)
         return Utterances(
             filter_by_duration(samples, self.config.longest) if train and self.config.longest else samples,
             self.preprocessor,
+            WaveAugmentation(self.config.augment, most=most) if train else None,
             self.config if train else None,
-            window=self.window,
-            eos_id=self.rules.eos_id,
-            most=architecture.max_target_positions,
-            marked=0 if train else min(self.config.generate_samples or len(samples), len(samples)),
+            self.window,
+            self.rules.eos_id,
+            architecture.max_target_positions,
+            0 if train else min(self.config.generate_samples or len(samples), len(samples)),
         )
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
@@ -200,43 +203,40 @@ class _Example(NamedTuple):
     """Behind the prompt."""
 
 
+@dataclass(eq=False)
 class Utterances(Recordings):
     """Spectrograms of whole windows, transcripts as tokens; some are marked for writing."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        reader: WhisperReader,
-        config: RecognitionConfig | None,
-        *,
-        window: Window,
-        eos_id: int,
-        most: int,
-        marked: int,
-    ) -> None:
-        """`config` is None for evaluation, which doesn't augment; `most` tokens are read, `marked` texts come along.
+    reader: WhisperReader
+    config: RecognitionConfig | None
+    """None for evaluation, which masks nothing."""
+    window: Window
+    eos_id: int
+    most: int
+    """Tokens that are read with the prompt."""
+    marks: int
+    """Texts that come along."""
 
-        Raises `DataError`, naming the sample, for one without a transcript, or that is too long in time or text, or whose
-        language nobody says.
-        """
-        most_samples = min(window.samples, reader.most_samples)
-        super().__init__(samples, reader, WaveAugmentation(config.augment, most=most_samples) if config else None)
-        self._refuse_longer(most_samples)
-        self.config, self.window, self.eos_id = config, window, eos_id
-        texts = [transcript(sample, number, reader) for number, sample in enumerate(samples)]
+    def __post_init__(self) -> None:
+        """Raises `DataError`, naming the sample, for one without a transcript, or that is too long in time or text, or whose
+        language nobody says."""
+        super().__post_init__()
+        hint = "cut the recording into pieces, each with its transcript"
+        self.refuse_long(min(self.window.samples, self.reader.most_samples), hint)
+        texts = [transcript(sample, number, self.reader) for number, sample in enumerate(self.samples)]
         self.targets: list[tuple[list[int], list[int]]] = []
-        for number, (sample, text) in enumerate(zip(samples, texts, strict=True)):
-            prompt = _prompt(sample, number, reader)
-            tokens = [*reader.encode(text), eos_id]
-            if len(prompt) + len(tokens) - 1 > most:
+        for number, (sample, text) in enumerate(zip(self.samples, texts, strict=True)):
+            prompt = _prompt(sample, number, self.reader)
+            tokens = [*self.reader.encode(text), self.eos_id]
+            if len(prompt) + len(tokens) - 1 > self.most:
                 raise DataError(
-                    f"{sample_name(sample, number)}: a transcript of {len(tokens)} tokens, {most} are read with its prompt",
+                    f"{sample_name(sample, number)}: a transcript of {len(tokens)} tokens, {self.most} are read with its prompt",
                     hint="cut the recording into pieces",
                 )
             self.targets.append((prompt, tokens))
         # All windows are alike long; what differs is what has to be written.
         self.lengths = np.array([len(tokens) for _, tokens in self.targets], dtype=np.int64)
-        chosen = np.linspace(0, len(samples) - 1, marked).round().astype(int).tolist() if marked else []
+        chosen = np.linspace(0, len(self) - 1, self.marks).round().astype(int).tolist() if self.marks else []
         self.marked = {index: texts[index] for index in chosen}
         self.shown = chosen[:1]
 
@@ -274,16 +274,6 @@ class Utterances(Recordings):
             "shown": list(shown),
             "silent": list(silent),
         }
-
-    def _refuse_longer(self, most: int) -> None:
-        for number, length in enumerate(self.measured):
-            if length > most:
-                rate = self.reader.sampling_rate
-                name = sample_name(self.samples[number], number)
-                raise DataError(
-                    f"{name}: {length / rate:.1f} s, at most {most / rate:g} s are heard at once",
-                    hint="cut the recording into pieces, each with its transcript",
-                )
 
 
 def _prompt(sample: Any, number: int, reader: WhisperReader) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core import UsageError
-from zoo_core.contract import Batch, Dataset, SampleKey, Task, TaskContext
+from zoo_core.contract import Batch, Dataset, SampleKey, Task
 from zoo_core.data import even_places, pixels_of
 from zoo_vision.augment import Augmentation
 from zoo_vision.images import plots
@@ -31,12 +32,7 @@ class ImageTask(Task):
     """A task whose model reads images."""
 
     preprocessor: ImagePreprocessor
-
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without an image preprocessor."""
-        if not isinstance(context.preprocessor, ImagePreprocessor):
-            raise UsageError("an image task needs a model with an image preprocessor")
-        super().__init__(config, context)
+    preprocessor_type = ImagePreprocessor
 
     def read(self, item: Any, number: int, options: Any) -> Any:
         """An image as the model reads it, uint8 (C, S, S). Raises `DataError` naming a bad input."""
@@ -57,17 +53,18 @@ class ImageTask(Task):
         return {"inputs.png": plots.contact_sheet(views[:SHOWN])}
 
 
+@dataclass(kw_only=True, eq=False)
 class ImageDataset(Dataset):
     """Images as the model reads them, augmented while training; a sample is uint8 (C, S, S)."""
 
-    def __init__(
-        self, samples: Sequence[Any], preprocessor: ImagePreprocessor, augmentation: Augmentation | None
-    ) -> None:
-        self.samples = samples
-        self.preprocessor = preprocessor
-        self.augmentation = augmentation
-        self.shown = frozenset(even_places(len(samples), SHOWN))
+    samples: Sequence[Any]
+    preprocessor: ImagePreprocessor
+    augmentation: Augmentation | None
+
+    @cached_property
+    def shown(self) -> frozenset[int]:
         """Places of the samples that an evaluation shows, the same in every one."""
+        return frozenset(even_places(len(self.samples), SHOWN))
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -17,7 +17,6 @@ from zoo_vision import mixing
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import ClassificationOptions
 from zoo_vision.images import plots
-from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, SHOWN, ImageArray, ImageDataset, ImageTask, as_images
 
 
@@ -36,7 +35,7 @@ class ImageClassification(ImageTask, Classification):
         """Images and label numbers. Raises `DataError` naming the first sample with an unknown label."""
         augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
         labels = label_numbers([sample.label for sample in samples], self.labels)
-        return LabelledImages(samples, labels, self.preprocessor, augmentation)
+        return LabelledImages(samples=samples, preprocessor=self.preprocessor, augmentation=augmentation, labels=labels)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The chosen loss of a batch of images, mixed where the recipe says so, and how many are right."""
@@ -106,18 +105,12 @@ class ImageClassification(ImageTask, Classification):
         return self.labels[true] if right else f"{self.labels[true]} → {self.labels[predicted]}"
 
 
+@dataclass(kw_only=True, eq=False)
 class LabelledImages(ImageDataset):
     """Images with the numbers of their labels."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        labels: NDArray[np.int64],
-        preprocessor: ImagePreprocessor,
-        augmentation: Augmentation | None,
-    ) -> None:
-        super().__init__(samples, preprocessor, augmentation)
-        self.labels = labels
+    labels: NDArray[np.int64]
+    """(len(self),)."""
 
     def sample(self, key: SampleKey) -> tuple[Tensor, int, bool]:
         """An image, uint8 (C, S, S), its label's number, and whether an evaluation shows it."""

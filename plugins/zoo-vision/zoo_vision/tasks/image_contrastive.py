@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core import UsageError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import Batch, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
-from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import ImageDataset, ImageTask
 
 
@@ -34,16 +32,13 @@ class ImageContrastive(ImageTask):
 
     monitor = ("loss", "min")
     model: Contrastive
-
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model without a projection."""
-        super().__init__(config, context)
-        if not isinstance(self.model, Contrastive):
-            raise UsageError("image-contrastive needs an encoder with a projection, made for this task")
+    model_type = Contrastive
+    needs = "start from an encoder with a projection, made for this task"
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> TwoViews:
         """Two views of each image, in evaluation too; labels are not looked at."""
-        return TwoViews(samples, self.preprocessor, Augmentation(self.config.augment, self.preprocessor))
+        augmentation = Augmentation(self.config.augment, self.preprocessor)
+        return TwoViews(samples=samples, preprocessor=self.preprocessor, augmentation=augmentation)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The chosen loss of a batch of pairs, and how many views find their partner first."""
@@ -73,13 +68,11 @@ class ImageContrastive(ImageTask):
         return loss, weight, _partners_found(projected.detach())
 
 
+@dataclass(kw_only=True, eq=False)
 class TwoViews(ImageDataset):
     """Each image twice, each time augmented anew; a sample is uint8 (2, C, S, S)."""
 
     augmentation: Augmentation
-
-    def __init__(self, samples: Sequence[Any], preprocessor: ImagePreprocessor, augmentation: Augmentation) -> None:
-        super().__init__(samples, preprocessor, augmentation)
 
     def sample(self, key: SampleKey) -> Tensor:
         """uint8 (2, C, S, S), a function of `key`."""

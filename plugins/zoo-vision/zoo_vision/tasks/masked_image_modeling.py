@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core import UsageError
-from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import Batch, File, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import MaskedOptions
 from zoo_vision.images import plots
 from zoo_vision.models.vit import MaskedAutoencoder
-from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, ImageArray, ImageDataset, ImageTask, as_images
 
 _HIDDEN = 128
@@ -40,18 +38,21 @@ class MaskedImageModeling(ImageTask):
 
     monitor = ("loss", "min")
     model: MaskedAutoencoder
+    model_type = MaskedAutoencoder
+    needs = "start from a masked autoencoder, such as a vit made for this task"
 
-    def __init__(self, config: Any, context: TaskContext) -> None:
-        """Raises `UsageError` for a model that reconstructs nothing."""
-        super().__init__(config, context)
-        if not isinstance(self.model, MaskedAutoencoder):
-            raise UsageError("masked-image-modeling needs a masked autoencoder, such as a vit made for this task")
-        self.patches: int = self.model.encoder.patch_embed.num_patches
+    @property
+    def patches(self) -> int:
+        """How many patches an image has."""
+        count: int = self.model.encoder.patch_embed.num_patches
+        return count
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> MaskedImages:
         """Images, each with the order in which its patches are dealt to the encoder; labels are not looked at."""
         augmentation = Augmentation(self.config.augment, self.preprocessor) if train else None
-        return MaskedImages(samples, self.preprocessor, augmentation, self.patches)
+        return MaskedImages(
+            samples=samples, preprocessor=self.preprocessor, augmentation=augmentation, patches=self.patches
+        )
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """The chosen loss over the values of the hidden patches."""
@@ -141,18 +142,12 @@ class MaskedImageModeling(ImageTask):
         return rows
 
 
+@dataclass(kw_only=True, eq=False)
 class MaskedImages(ImageDataset):
     """Images with the order of their patches, which is a function of the sample's key."""
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        preprocessor: ImagePreprocessor,
-        augmentation: Augmentation | None,
-        patches: int,
-    ) -> None:
-        super().__init__(samples, preprocessor, augmentation)
-        self.patches = patches
+    patches: int
+    """N, patches of an image."""
 
     def sample(self, key: SampleKey) -> tuple[Tensor, Tensor, bool]:
         """An image, uint8 (C, S, S), the order of its patches (N,), and whether an evaluation shows it."""
