@@ -231,10 +231,6 @@ class PluginHost:
         """What a target of a component's spec stands for; raises as `Provided.resolve` does."""
         return provided.resolve(target)
 
-    def observed(self, hook: str) -> bool:
-        """Whether anybody watches; where nobody does, the arguments needn't be worked out."""
-        return bool(self._observers[hook])
-
     def notify(self, hook: str, **arguments: Any) -> None:
         """Tell every observer, by plugin name. One that raises is named once in `warnings` and not called again."""
         for plugin, manager in list(self._observers[hook].items()):

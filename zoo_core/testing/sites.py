@@ -45,24 +45,23 @@ def write_project(
     distribution: str,
     source: str,
     *,
-    version: str = "1.0",
+    modules: Mapping[str, str],
     entries: Mapping[str, str] | None = None,
-    modules: Mapping[str, str] | None = None,
 ) -> Path:
-    """The same plugin as a source project that any installer can build. Returns the project folder."""
+    """The same plugin, version 1.0, as a source project that any installer can build. Returns the project folder."""
     package = package_of(distribution)
     points = {distribution: f"{package}.plugin"} if entries is None else entries
     project = folder / distribution
     fs.make_folder(project)
     lines = [
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n',
-        f'[project]\nname = "{distribution}"\nversion = "{version}"\n',
+        f'[project]\nname = "{distribution}"\nversion = "1.0"\n',
         f'[project.entry-points."{GROUP}"]',
         *(f'"{name}" = "{value}"' for name, value in points.items()),
         f'\n[tool.hatch.build.targets.wheel]\npackages = ["{package}"]\n',
     ]
     _write(project / "pyproject.toml", "\n".join(lines))
-    _write_package(project / package, source, modules or {})
+    _write_package(project / package, source, modules)
     return project
 
 
