@@ -13,6 +13,7 @@ from zoo_core.errors import UnknownName, UsageError, ZooError
 from zoo_core.plugins.host import KINDS, PluginHost, PluginRecord, RegisteredComponent
 from zoo_core.registry.card import Card
 from zoo_core.registry.layers import CATALOGUE, Entry, Names
+from zoo_core.registry.registry import Registry
 
 Row = dict[str, Any]
 """One line of a listing as `--json` prints it."""
@@ -26,7 +27,7 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
     entries = registry.cards(arguments.pattern, task=task, modality=modality)
     names = registry.names()
     if arguments.all:
-        rows = [checkpoint_row(entry, names) for entry in entries]
+        rows = [checkpoint_row(entry, names, registry) for entry in entries]
         given = arguments.pattern != "*"
         families = _families(session.host, task)
         found = [*architecture_rows(session.host), *(foreign_rows(session.host) if given else [])]
@@ -35,7 +36,7 @@ def list_checkpoints(arguments: Namespace, session: Session) -> Answer:
         notes = (*notes, *left_out(session.host.warnings))
     else:
         usable = registry.usual(arguments.pattern, task=task, modality=modality)
-        rows = [checkpoint_row(entry, names) for entry in usable]
+        rows = [checkpoint_row(entry, names, registry) for entry in usable]
         notes = _left_out(entries, usable)
     notes = (*notes, *left_out(registry.problems))
     return Answer(document=lambda: rows, show=lambda output: _show(rows, output), notes=notes)
@@ -45,7 +46,7 @@ def search(arguments: Namespace, session: Session) -> Answer:
     """Checkpoints and architectures in whose descriptions every word occurs."""
     words = [word.lower() for word in arguments.words]
     names = session.registry.names()
-    rows = [checkpoint_row(entry, names) for entry in session.registry.usual()]
+    rows = [checkpoint_row(entry, names, session.registry) for entry in session.registry.usual()]
     rows = [row for row in [*rows, *architecture_rows(session.host)] if _mentions(row, words)]
     notes = () if rows else (f"nothing mentions {' and '.join(arguments.words)}; see: zoo list --all",)
     notes = (*notes, *left_out(session.registry.problems))
@@ -90,7 +91,7 @@ def left_out(problems: Sequence[str]) -> tuple[str, ...]:
     return (*(f"left out: {problem}" for problem in problems[:5]), *more)
 
 
-def checkpoint_row(entry: Entry, names: Names) -> Row:
+def checkpoint_row(entry: Entry, names: Names, registry: Registry) -> Row:
     """What a listing says of a checkpoint."""
     card = entry.card
     return {
@@ -98,7 +99,7 @@ def checkpoint_row(entry: Entry, names: Names) -> Row:
         "version": card.version,
         "kind": "checkpoint",
         "task": card.task,
-        "modality": card.modality,
+        "modality": registry.modality(card),
         "parameters": card.parameters,
         "metrics": {metric.name: metric.value for metric in card.metrics},
         "summary": card.summary,
@@ -241,7 +242,7 @@ def _known(kind: str, session: Session) -> Iterable[str]:
         yield from (name for card in cards for name in (card.task_name, session.registry.task_id(card)))
         yield from (name for one in session.host.all("task") for name in (one.spec.name, one.id))
     else:
-        yield from (card.modality for card in cards)
+        yield from (name for card in cards for name in (card.modality, session.registry.modality(card)))
         yield from (provided.spec.modality for provided in session.host.all("model"))
 
 

@@ -70,7 +70,7 @@ def _checkpoint(entry: Entry, use: str, session: Session) -> Answer:
     }
 
     def show(output: Output) -> None:
-        output.pairs(_facts(entry))
+        output.pairs(_facts(entry, session.registry.modality(card)))
         _section(output, "config", {key: plain_value(value) for key, value in card.config.items()})
         if card.metrics:
             _title(output, "metrics")
@@ -98,7 +98,7 @@ def _next_step(name: str, card: Card, host: PluginHost) -> str:
         return f"zoo finetune {name} --task TASK --data DATA"
 
 
-def _facts(entry: Entry) -> dict[str, str]:
+def _facts(entry: Entry, modality: str) -> dict[str, str]:
     card, data = entry.card, entry.card.data
     samples = ", ".join(f"{split} {number:,}" for split, number in data.splits.items()) if data else ""
     return {
@@ -106,7 +106,7 @@ def _facts(entry: Entry) -> dict[str, str]:
         "summary": card.summary,
         "model": f"{card.model}, size {card.size}" if card.size else card.model,
         "task": card.task,
-        "modality": card.modality,
+        "modality": modality,
         "labels": ", ".join(card.labels),
         "parameters": f"{card.parameters:,} ({count(card.parameters)})" if card.parameters else "",
         "plugin": card.plugin,

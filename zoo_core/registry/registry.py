@@ -95,7 +95,7 @@ class Registry:
             for entry in entries
             if fnmatchcase(entry.card.full_name if "@" in pattern else entry.card.name, pattern)
             and (not task or task in (entry.card.task_name, self.task_id(entry.card)))
-            and (not modality or modality == entry.card.modality)
+            and (not modality or modality in (entry.card.modality, self.modality(entry.card)))
         ]
 
     def task_id(self, card: Card) -> str:
@@ -104,6 +104,10 @@ class Registry:
             return card.task
         holders = {one.plugin for one in self.host.all("task") if one.spec.name == card.task}
         return f"{card.plugin if card.plugin in holders or len(holders) != 1 else min(holders)}/{card.task}"
+
+    def modality(self, card: Card) -> str:
+        """What a card's model reads, in the word of its plugin; an older card may have another one."""
+        return next((one.spec.modality for one in self.host.all("model") if one.id == card.model), card.modality)
 
     def lookup(self, name: str) -> Entry:
         """The entry that `name`, `name@3` or `name@sha256:prefix` means, whether it can be loaded here or not.

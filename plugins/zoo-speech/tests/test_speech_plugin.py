@@ -88,3 +88,10 @@ def test_the_bundled_card_and_the_notice_state_the_licence_of_each_source() -> N
     notice = (Path(__file__).parent.parent / "NOTICE").read_text()
     stated = dict(line.split()[:2] for line in notice.splitlines() if line.startswith("  "))
     assert stated == card.data.licenses
+
+
+def test_checkpoints_are_found_by_the_modality_of_the_plugin_and_by_their_cards(zoo: Zoo) -> None:
+    (entry,) = [entry for entry in zoo.registry.cards() if entry.card.name == "wav2vec2_nano.languages"]
+    assert entry.card.modality == "speech" and zoo.registry.modality(entry.card) == "audio"
+    for word in ("audio", "speech"):
+        assert entry.card.name in [found.card.name for found in zoo.registry.cards(modality=word)]

@@ -9,7 +9,6 @@ LOSSES: list[LossSpec] = [
         name="ctc",
         summary="negative log-likelihood of the symbols over all their alignments with the frames; class 0 is the blank",
         target="zoo_speech.losses:ctc",
-        modality="audio",
         inputs=("log_probs", "lengths", "targets", "target_lengths"),
         paper=(
             "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks, "
@@ -20,7 +19,6 @@ LOSSES: list[LossSpec] = [
         name="transducer",
         summary="negative log-likelihood over all alignments of a joint network (RNN-T); class 0 is the blank",
         target="zoo_speech.losses:transducer",
-        modality="audio",
         inputs=("logits", "lengths", "targets", "target_lengths"),
         paper="Sequence Transduction with Recurrent Neural Networks, Graves 2012, section 2.4, arXiv 1211.3711",
     ),
@@ -29,7 +27,6 @@ LOSSES: list[LossSpec] = [
         summary="tell the quantised frame behind each mask from distractors, and use all codewords",
         target="zoo_speech.losses:wav2vec2_contrastive",
         config="zoo_speech.configs.losses:Wav2Vec2ContrastiveConfig",
-        modality="audio",
         inputs=("predictions", "targets", "distractors", "probabilities"),
         paper=(
             "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations, Baevski et al., "
@@ -41,7 +38,6 @@ LOSSES: list[LossSpec] = [
         summary="cross-entropy over cosines with classes, the angle to the true one made wider by a margin",
         target="zoo_speech.losses:additive_angular_margin",
         config="zoo_speech.configs.losses:AdditiveAngularMarginConfig",
-        modality="audio",
         inputs=("cosines", "labels"),
         paper=(
             "ArcFace: Additive Angular Margin Loss for Deep Face Recognition, Deng et al., CVPR 2019, equation 3, "
