@@ -42,7 +42,7 @@ class Kind(NamedTuple):
     seeds: Sequence[bytes]
     read: Reader
     share: int
-    """Weight among the kinds: a slow reader gets fewer."""
+    """Weight among the kinds: a slow reader gets fewer, and what is tried in a process of its own fewest."""
 
 
 def mutants(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
@@ -164,14 +164,14 @@ _PIECES = (
 def kinds_of() -> Mapping[str, Kind]:
     """Every reader with small sound files to start from."""
     kinds = {
-        "safetensors": Kind([_weights()], _read_weights, 30),
-        "index": Kind([_index()], _read_index, 10),
-        "card": Kind([_CARD], _read_card, 15),
-        "json": Kind([_CONFIG], _read_json, 15),
-        "zip": Kind([_zip()], lambda data, folder: _read_archive(data, folder, ".zip"), 10),
-        "tgz": Kind([gzip.compress(_tar()), _tar()], lambda data, folder: _read_archive(data, folder, ".tgz"), 8),
-        "tar": Kind([_tar()], lambda data, folder: _read_archive(data, folder, ".tar"), 10),
-        "parquet": Kind([_parquet()], _read_parquet, 2),
+        "safetensors": Kind([_weights()], _read_weights, 300),
+        "index": Kind([_index()], _read_index, 100),
+        "card": Kind([_CARD], _read_card, 150),
+        "json": Kind([_CONFIG], _read_json, 150),
+        "zip": Kind([_zip()], lambda data, folder: _read_archive(data, folder, ".zip"), 100),
+        "tgz": Kind([gzip.compress(_tar()), _tar()], lambda data, folder: _read_archive(data, folder, ".tgz"), 80),
+        "tar": Kind([_tar()], lambda data, folder: _read_archive(data, folder, ".tar"), 100),
+        "parquet": Kind([_parquet()], _read_parquet, 20),
     }
     return {**kinds, **_of_plugins()}
 
@@ -200,10 +200,10 @@ def _of_plugins() -> dict[str, Kind]:
         made.decode(made.encode(["the good movie", "é"], 9).rows()[0])
 
     return {
-        "config.json": Kind([files["config.json"]], folder_with("config.json"), 6),
-        "tokenizer_config.json": Kind([files["tokenizer_config.json"]], folder_with("tokenizer_config.json"), 6),
-        "tokenizer.json": Kind([files["tokenizer.json"]], folder_with("tokenizer.json"), 6),
-        "own tokenizer": Kind([own["tokenizer.json"], _PATTERNS], read_own, 6),
+        "config.json": Kind([files["config.json"]], folder_with("config.json"), 60),
+        "tokenizer_config.json": Kind([files["tokenizer_config.json"]], folder_with("tokenizer_config.json"), 60),
+        "tokenizer.json": Kind([files["tokenizer.json"]], folder_with("tokenizer.json"), 1),
+        "own tokenizer": Kind([own["tokenizer.json"], _PATTERNS], read_own, 1),
     }
 
 

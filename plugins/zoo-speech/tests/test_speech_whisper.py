@@ -452,3 +452,17 @@ def test_windows_of_other_sizes(trained: nn.Module) -> None:
     with torch.no_grad():
         read = LongFormTranscriber(trained, reader, RecognitionOptions()).read([tone(300.0, 0.7)], together=2)[0]
     assert [round(one.start, 3) for one in read.stretches] == [0.0, 0.4] and read.place == 11_200
+
+
+def test_the_end_of_a_shorter_window_stays_silent_behind_pieces(trained: nn.Module) -> None:
+    """Pieces of a longer recording leave a quarter of a small window; a recording that fits is read whole."""
+    window = window_of(trained).samples
+    reader = WhisperReader(replace(reader_of().config, max_seconds=2 * window / 16_000), tokenizer())
+    sound = tone(300.0, 4 * window / 16_000)
+    with torch.no_grad():
+        long, whole = LongFormTranscriber(trained, reader, RecognitionOptions()).read(
+            [sound, sound[:window]], together=2
+        )
+    lengths = [round(16_000 * (one.end - one.start)) for one in long.stretches]
+    assert sum(lengths) == 4 * window and max(lengths) <= 3 * window // 4
+    assert [round(16_000 * (one.end - one.start)) for one in whole.stretches] == [window]

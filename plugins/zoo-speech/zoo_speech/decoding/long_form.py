@@ -24,6 +24,9 @@ HOP = 160
 TAIL = 8_000
 """Samples, 0.5 s, or a twentieth of a window of less than 10 s: less than that behind other windows isn't read, since models
 invent words for it."""
+MARGIN = 40_960
+"""Samples, 2.56 s, or a quarter of a window of less than 10 s: the end of a window that is shorter than the one a model learned
+with stays silent where a recording is read in pieces; filled to its end, models write sentences twice."""
 
 
 class Window(NamedTuple):
@@ -101,6 +104,9 @@ class LongFormTranscriber:
         self._model, self._reader, self._options = model, reader, options
         self._window = window_of(model)
         self._most = min(self._window.samples, reader.most_samples)
+        """Samples of a recording that is read as a whole."""
+        self._piecewise = self._most if self._is_whole else self._most - min(MARGIN, self._most // 4)
+        """Samples of a piece of a longer one."""
         self._tail = min(TAIL, self._most // 20)
         self._timestamps = self._known_timestamps()
         if options.timestamps and self._timestamps is None:
@@ -171,9 +177,9 @@ class LongFormTranscriber:
 
     def _piece(self, recording: Recording, rules: Rules) -> Samples:
         rest = recording.samples[recording.place :]
-        if len(rest) <= self._most:
+        if len(rest) <= (self._piecewise if recording.place else self._most):
             return rest
-        most = min(self._most, len(rest) - 2 * self._tail)  # so that what comes last isn't a fraction of a word
+        most = min(self._piecewise, len(rest) - 2 * self._tail)  # so that what comes last isn't a fraction of a word
         return rest[: most if rules.timestamps is not None and self._is_whole else quietest_frame(rest[:most])]
 
     def _written(
