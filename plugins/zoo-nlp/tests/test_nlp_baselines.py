@@ -8,16 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 from zoo_nlp.datasets.samples import LabelledText, TextPair
-from zoo_nlp.evaluation.baselines import (
-    KneserNey,
-    _discounts,
-    _sentence,
-    copy_source,
-    learn_dictionary,
-    ngram_losses,
-    tfidf_logistic_regression,
-    word_dictionary,
-)
+from zoo_nlp.evaluation.baselines import _sentence, copy_source, tfidf_logistic_regression, word_dictionary
+from zoo_nlp.evaluation.ngrams import KneserNey, _discounts, ngram_losses
+from zoo_nlp.evaluation.word_alignment import learn_dictionary
 
 from zoo_core import DataError
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
+    from zoo_transformers.building import cache_argument as cache_argument
     from zoo_transformers.building import checkpoint_activations as checkpoint_activations
     from zoo_transformers.building import construct as construct
     from zoo_transformers.building import describe as describe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,3 +55,8 @@ def quiet() -> Iterator[None]:
 def checkpoint_activations(model: PreTrainedModel) -> None:
     """Recompute the blocks' activations in the backward pass."""
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
+def cache_argument(model: nn.Module) -> str:
+    """What the model calls the keys and values that it remembers: `cache` since Transformers 5.24."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from zoo_transformers import cache_argument
 
 from zoo_core.contract import inference_mode
 from zoo_nlp.configs.models import TextGenerationOptions
@@ -18,11 +18,6 @@ Forward = Callable[[Tensor], Tensor]
 """Scores (R, V) of the next token of every row, given the tokens (R, n) that are new since the last call."""
 
 GREEDY = TextGenerationOptions(temperature=0.0)
-
-
-def cache_argument(model: nn.Module) -> str:
-    """What the model calls the keys and values that it remembers: `cache` since Transformers 5.24."""
-    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def causal(model: nn.Module) -> Forward:

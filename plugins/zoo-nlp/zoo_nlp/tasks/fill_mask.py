@@ -98,7 +98,7 @@ class FillMask(TextTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """The loss of always predicting tokens by their frequency."""
-        from zoo_nlp.evaluation.baselines import ngram_losses
+        from zoo_nlp.evaluation.ngrams import ngram_losses
 
         known, new = (self.preprocessor.encode_plain(texts_of(part)).flat.astype(np.int64) for part in (train, test))
         return {

@@ -77,7 +77,7 @@ class TextGeneration(TextTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> dict[str, dict[str, float]]:
         """Losses of a unigram and a trigram model over the same tokens."""
-        from zoo_nlp.evaluation.baselines import ngram_losses
+        from zoo_nlp.evaluation.ngrams import ngram_losses
 
         known, new = (self.preprocessor.pack(texts_of(part)).astype(np.int64) for part in (train, test))
         losses = ngram_losses(known, new, self.preprocessor.vocab_size)

@@ -6,7 +6,6 @@ and gives the tokens that it gives, as the tests say, through the same forward p
 
 from __future__ import annotations
 
-import inspect
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
+from zoo_transformers import cache_argument
 
 FIRST_TIMESTAMP = 50
 """A window's first timestamp is at most so many steps of 0.02 s, as in OpenAI's code."""
@@ -91,8 +91,7 @@ class WhisperState:
         self._features = features
         self._encoded = None if encoded is None else BaseModelOutput(last_hidden_state=encoded)
         self._cache: Any = None
-        # `cache` since Transformers 5.24.
-        self._cached = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+        self._cached = cache_argument(model)
 
     def __len__(self) -> int:
         return len(self._features)
