@@ -66,10 +66,10 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.lines import FREE_BYTES as FREE_BYTES
     from zoo_core.data.tables.lines import MAX_RATIO as MAX_RATIO
     from zoo_core.data.tables.lines import check_file as check_file
+    from zoo_core.data.tables.lines import file_key as file_key
     from zoo_core.data.tables.lines import open_file as open_file
     from zoo_core.data.tables.lines import suffix_of as suffix_of
     from zoo_core.data.tables.media import cell as cell
-    from zoo_core.data.tables.media import check_total as check_total
     from zoo_core.data.tables.media import find_columns as find_columns
     from zoo_core.data.tables.media import media_rows as media_rows
     from zoo_core.data.tables.parquet import parquet_rows as parquet_rows

@@ -129,13 +129,17 @@ class SplitReader(ABC):
     def find(self, path: str) -> Parts:
         """The samples of a path, by splits of its own or as `UNSPLIT`."""
 
-    @abstractmethod
     def key(self, sample: Any) -> str:
         """Equal for equal samples; decides which samples a subset has."""
+        return str(sample.key)
 
-    @abstractmethod
+    def line(self, sample: Any) -> str:
+        """What a digest of samples takes of one."""
+        return self.key(sample)
+
     def content(self, parts: Parts) -> Callable[[], Iterable[str]]:
         """What the digest runs over."""
+        return lines_of([[one.sample for one in rows] for rows in parts.values()], self.line)
 
     def copy_key(self, sample: Any) -> str:
         """Equal for samples that count as copies, which share a split."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, AnyStr, BinaryIO, cast
 
 from zoo_core.data.bad import Faults
-from zoo_core.errors import DataError, nearest
+from zoo_core.errors import DataError, StoreError, nearest
+from zoo_core.storage import fs
 from zoo_core.storage.budgets import TABLE
 
 MAX_LINE = 10_000_000
@@ -104,6 +105,14 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: can't be read: {reason(error)}", hint="check its owner and mode") from None
     with os.fdopen(descriptor, "rb") as file:
         yield file
+
+
+def file_key(path: Path, limit: int, name: str) -> str:
+    """sha256 of a file in hex, links being followed. Raises `DataError`, calling it `name`, where it can't be read."""
+    try:
+        return fs.digest_file(path.resolve(), limit=limit)[0]
+    except (StoreError, OSError, RuntimeError) as error:  # a loop of links is one or the other of the last two
+        raise DataError(f"{name}: can't be read: {error}", hint=getattr(error, "hint", "")) from None
 
 
 def reason(error: BaseException) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo_core.data.bad import Faults
 from zoo_core.data.options import TableOptions
 from zoo_core.data.tables.parquet import parquet_rows, parquet_schema
-from zoo_core.data.tables.rows import row_name, scan_table, string_of, suffix_of, table_header, table_records
+from zoo_core.data.tables.rows import (
+    class_names,
+    row_name,
+    scan_table,
+    string_of,
+    suffix_of,
+    table_header,
+    table_records,
+)
 from zoo_core.errors import DataError, nearest
 from zoo_core.storage.paths import expanded
 
@@ -53,11 +61,13 @@ class MediaRow(NamedTuple):
     """The path that stands beside bytes; it leads nowhere, but its ending may tell their format."""
     values: Mapping[str, Any]
     """What other columns hold, by role."""
+    classes: tuple[str, ...]
+    """Names that the table itself gives to numbers of classes."""
 
 
 def media_rows(
-    table: Path,
-    columns: Mapping[str, str],
+    tables: Iterable[Path],
+    columns_of: Callable[[Path], Mapping[str, str]],
     file: str,
     options: TableOptions,
     faults: Faults,
@@ -66,27 +76,30 @@ def media_rows(
     largest: int,
     noun: str,
 ) -> Iterator[MediaRow]:
-    """The rows of a table; those without a file go to `faults`.
+    """The rows of tables; those without a file go to `faults`.
 
-    `file` is the role of the column with paths, relative ones from `root` or from the table's folder, or with bytes, at most
-    `largest` each. `noun` is what messages call one.
+    `columns_of` gives a table's columns by role; `file` is the role of the one with paths, relative ones from `root` or from
+    the table's folder, or with bytes, at most `largest` each. `noun` is what messages call one. Raises `DataError` for more
+    bytes than can stay in memory.
     """
-    inside = _holds_bytes(table, columns[file])
-    place = expanded(root) if root else table.parent
-    for line, values in _rows(table, columns, faults, options):
-        where, value = row_name(table, line), values[file]
-        try:
-            source, beside = _embedded(value, largest, noun) if inside else (_named(file, value, place), "")
-        except DataError as error:
-            faults.add(where, error.message, error.hint)
-        else:
-            yield MediaRow(where, source, beside, values)
-
-
-def check_total(rows: int, where: str) -> None:
-    """Raise `DataError` where files of that many bytes would stay in memory."""
-    if rows > MAX_BYTES:
-        raise DataError(f"{where}: more than {MAX_BYTES:,} bytes of files in tables", hint="unpack them to a folder")
+    total = 0
+    for table in tables:
+        columns = columns_of(table)
+        inside, classes = _holds_bytes(table, columns[file]), class_names(table, columns.get("label", ""))
+        place = expanded(root) if root else table.parent
+        for line, values in _rows(table, columns, faults, options):
+            where, value = row_name(table, line), values[file]
+            try:
+                source, beside = _embedded(value, largest, noun) if inside else (_named(file, value, place), "")
+            except DataError as error:
+                faults.add(where, error.message, error.hint)
+                continue
+            total += len(source) if isinstance(source, bytes) else 0
+            if total > MAX_BYTES:
+                raise DataError(
+                    f"{where}: more than {MAX_BYTES:,} bytes of files in tables", hint="unpack them to a folder"
+                )
+            yield MediaRow(where, source, beside, values, classes)
 
 
 def cell(role: str, value: Any) -> str:

@@ -12,8 +12,6 @@ from zoo_core.data import (
     Listed,
     TableOptions,
     cell,
-    check_total,
-    class_names,
     find_columns,
     media_rows,
     stated_class,
@@ -50,22 +48,26 @@ def read_manifests(
     or to the table; .parquet may have the bytes of sound files, as Hugging Face writes them. Columns that name a part of a
     recording are read with it. Raises `DataError`, naming table and row, for what can't be read.
     """
-    total, largest = 0, Limits().max_bytes
-    for table in tables:
-        found = columns_of(table, columns, options)
-        names = class_names(table, found.get("label", ""))
-        for row in media_rows(table, found, "audio", options, faults, root=root, largest=largest, noun="a recording"):
-            total += len(row.source) if isinstance(row.source, bytes) else 0
-            check_total(total, row.where)
-            beside = str(row.source) if isinstance(row.source, Path) else row.beside
-            name = f"{row.where}: {beside}" if beside else row.where
-            try:
-                one = Recording(row.source, name=name, part=excerpt_of(row.values))
-                _tell(one, row.values, names, options.missing)
-            except (ValueError, DataError) as error:
-                faults.add(row.where, getattr(error, "message", str(error)), getattr(error, "hint", ""))
-            else:
-                yield Listed(one, name, one.label)
+    rows = media_rows(
+        tables,
+        lambda table: columns_of(table, columns, options),
+        "audio",
+        options,
+        faults,
+        root=root,
+        largest=Limits().max_bytes,
+        noun="a recording",
+    )
+    for row in rows:
+        beside = str(row.source) if isinstance(row.source, Path) else row.beside
+        name = f"{row.where}: {beside}" if beside else row.where
+        try:
+            one = Recording(row.source, name=name, part=excerpt_of(row.values))
+            _tell(one, row.values, row.classes, options.missing)
+        except (ValueError, DataError) as error:
+            faults.add(row.where, getattr(error, "message", str(error)), getattr(error, "hint", ""))
+        else:
+            yield Listed(one, name, one.label)
 
 
 def columns_of(table: Path, columns: Mapping[str, str], options: TableOptions) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,6 @@ from zoo_core.data import (
     SplitData,
     SplitReader,
     check_file,
-    lines_of,
     resolve_path,
     suffix_of,
     tables_by_split,
@@ -79,13 +78,9 @@ class RecordingReader(SplitReader):
         """Recordings of tables."""
         return read_manifests(tables, self.columns(), self.config.root, self.config, self.faults)
 
-    def key(self, sample: Recording) -> str:
-        """sha256 of the recording."""
-        return sample.key
-
-    def content(self, parts: Parts) -> Callable[[], Iterable[str]]:
-        """Content of every recording, and what is known of it."""
-        return lines_of([[one.sample for one in rows] for rows in parts.values()], line_of)
+    def line(self, sample: Recording) -> str:
+        """Its content, and what is known of it."""
+        return line_of(sample)
 
     def look(self, one: Listed) -> bool:
         """Whether a recording is good, and has what it can't be without."""

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo_core import DataError, StoreError
-from zoo_core.data import expanded, fs
+from zoo_core import DataError
+from zoo_core.data import expanded, file_key, fs
 from zoo_speech.audio.audio import Limits, Waveform, check_audio, read_audio, scaled
 from zoo_speech.audio.channels import LOUDEST, mixed
 from zoo_speech.datasets.excerpts import Excerpt
@@ -91,12 +91,9 @@ class Recording:
 
     def _digest(self) -> str:
         source = self.source
-        if not isinstance(source, Path):
-            return fs.digest_of(source if isinstance(source, bytes) else source.samples.tobytes())
-        try:
-            return fs.digest_file(source.resolve(), limit=Limits().max_bytes)[0]
-        except (StoreError, OSError, RuntimeError) as error:  # a loop of links is one or the other of the last two
-            raise DataError(f"{self.name}: can't be read: {error}") from None
+        if isinstance(source, Path):
+            return file_key(source, Limits().max_bytes, self.name)
+        return fs.digest_of(source if isinstance(source, bytes) else source.samples.tobytes())
 
     @property
     def waveform(self) -> Waveform:

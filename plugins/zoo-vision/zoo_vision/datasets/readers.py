@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from zoo_core.data import (
     expanded,
     image_header,
     is_pattern,
-    lines_of,
     read_image,
     tables_by_split,
 )
@@ -60,17 +59,13 @@ class ImageReader(SplitReader):
         super().__init__(config, name)
         self.headers: list[tuple[str, ImageHeader]] = []
 
-    def key(self, sample: Image) -> str:
-        """sha256 of the image."""
-        return sample.key
-
     def ranks(self, keys: Sequence[str]) -> Sequence[bytes]:
         """That sha256 again."""
         return list(map(bytes.fromhex, keys))
 
-    def content(self, parts: Parts) -> Callable[[], Iterable[str]]:
-        """Content and label of every image."""
-        return lines_of([[one.sample for one in rows] for rows in parts.values()], line_of)
+    def line(self, sample: Image) -> str:
+        """Its content and its label."""
+        return line_of(sample)
 
     def look(self, one: Listed) -> bool:
         """Whether an image is good; what decoding leaves out of it is remembered."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from zoo_core import DataError, StoreError
-from zoo_core.data import Array, ImageLimits, fs, read_image
+from zoo_core import DataError
+from zoo_core.data import Array, ImageLimits, file_key, read_image
 
 Source = Path | bytes | Array
 """An image file, the bytes of one, or its pixels as uint8 (H, W, C)."""
@@ -46,13 +46,9 @@ class Image:
 
     def _digest(self) -> str:
         source = self.source
-        if not isinstance(source, Path):
-            return hashlib.sha256(source if isinstance(source, bytes) else source.tobytes()).hexdigest()
-        try:
-            return fs.digest_file(source.resolve(), limit=ImageLimits().max_bytes)[0]
-        except (StoreError, OSError, RuntimeError) as error:  # a loop of links is one or the other of the last two
-            hint = error.hint if isinstance(error, StoreError) else ""
-            raise DataError(f"{self.name}: can't be read: {error}", hint=hint) from None
+        if isinstance(source, Path):
+            return file_key(source, ImageLimits().max_bytes, self.name)
+        return hashlib.sha256(source if isinstance(source, bytes) else source.tobytes()).hexdigest()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

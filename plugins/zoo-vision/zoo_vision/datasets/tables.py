@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from zoo_core.data import (
     Faults,
     Listed,
     cell,
-    check_total,
-    class_names,
     find_columns,
     media_rows,
     stated_class,
@@ -32,31 +30,28 @@ def tabled_images(
     `path`, in .parquet `image` where there is one. Whole numbers as labels are turned into names by the table's own list of
     classes or by `names`. Raises `DataError`, naming table and row, for what is wrong with a table.
     """
-    labelled = isinstance(config, LabelledImages)
     asked = {"image": config.image_column}
     if isinstance(config, LabelledImages):
         asked |= {"label": config.label_column, **({"group": config.group_column} if config.group_column else {})}
-    total = 0
-    for table in tables:
+
+    def columns_of(table: Path) -> Mapping[str, str]:
         usual = ("image", "path") if suffix_of(table) == ".parquet" else ("path",)
-        columns = find_columns(table, asked, {"image": usual}, "image", config)
-        classes = class_names(table, columns.get("label", "")) or names
-        for row in media_rows(table, columns, "image", config, faults, largest=MAX_IMAGE, noun="an image"):
-            total += len(row.source) if isinstance(row.source, bytes) else 0
-            check_total(total, row.where)
-            name = row.where if isinstance(row.source, bytes) else ""
-            if not labelled:
-                image = Image(row.source, name=name)
-                yield Listed(image, image.name)
-                continue
-            try:
-                label = stated_class(_label(row.values["label"]), classes, config.missing)
-                group = cell("group", row.values["group"]) if "group" in columns else ""
-            except ValueError as error:
-                faults.add(row.where, str(error))
-            else:
-                image = LabelledImage(row.source, label, name=name)
-                yield Listed(image, image.name, label, group)
+        return find_columns(table, asked, {"image": usual}, "image", config)
+
+    for row in media_rows(tables, columns_of, "image", config, faults, largest=MAX_IMAGE, noun="an image"):
+        name = row.where if isinstance(row.source, bytes) else ""
+        if "label" not in asked:
+            image = Image(row.source, name=name)
+            yield Listed(image, image.name)
+            continue
+        try:
+            label = stated_class(_label(row.values["label"]), row.classes or names, config.missing)
+            group = cell("group", row.values["group"]) if "group" in asked else ""
+        except ValueError as error:
+            faults.add(row.where, str(error))
+        else:
+            image = LabelledImage(row.source, label, name=name)
+            yield Listed(image, image.name, label, group)
 
 
 def _label(value: object) -> str:
