@@ -101,9 +101,9 @@ class TransformersInterop(Interop):
         `theirs` is `config.json` with the usual values of what it leaves out.
         """
 
-    @abstractmethod
     def preprocessor_files(self, foreign: ForeignCheckpoint, ours: Any) -> dict[str, bytes]:
         """The files of a preprocessor, none for a model without; `ours` is its configuration."""
+        return {}
 
 
 def json_bytes(data: Mapping[str, Any]) -> bytes:

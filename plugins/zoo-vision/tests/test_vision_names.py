@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 import torch
-from zoo_vision.interop.hf_vit import read_native, vit_fields
+from zoo_vision.interop.hf_vit import NativeViT
 from zoo_vision.interop.names import architectures, imagenet_labels, registered
 
 from zoo_core import CorruptFile, UsageError, valid_name
-from zoo_core.contract import distinct_labels
+from zoo_core.contract import ForeignCheckpoint, distinct_labels
 
 
 def test_the_names_are_exactly_those_that_timm_lists() -> None:
@@ -50,12 +51,16 @@ def test_imagenets_words_are_told_apart() -> None:
     assert distinct_labels(["a", "b", "a"]) == ("a (0)", "b", "a (2)")
 
 
+def read(config: dict[str, Any]) -> ForeignCheckpoint:
+    return NativeViT().read({"config.json": json.dumps(config).encode()})
+
+
 def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
     from transformers import ViTConfig
 
-    config, labels = vit_fields({"architectures": ["ViTForImageClassification"]})
+    found = read({"architectures": ["ViTForImageClassification"]})
     theirs = ViTConfig()
-    assert config == {
+    assert found.config == {
         "img_size": theirs.image_size,
         "patch_size": theirs.patch_size,
         "in_chans": theirs.num_channels,
@@ -65,8 +70,8 @@ def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
         "mlp_ratio": theirs.intermediate_size / theirs.hidden_size,
         "norm_eps": theirs.layer_norm_eps,
     }
-    assert list(labels) == list(theirs.id2label.values())
-    assert vit_fields({})[1] == ()
+    assert list(found.labels) == list(theirs.id2label.values())
+    assert read({}).labels == ()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
     [
         ({"hidden_act": "gelu_new"}, UsageError, 'hidden_act: expected "gelu", found "gelu_new"'),
         ({"qkv_bias": False}, UsageError, "qkv_bias: expected true, found false"),
-        ({"architectures": ["ViTForMaskedImageModeling"]}, UsageError, "none that zoo-vision knows"),
+        ({"architectures": ["ViTForMaskedImageModeling"]}, UsageError, "architectures: expected one of ViTModel"),
         ({"hidden_size": "64"}, CorruptFile, "hidden_size: expected a whole number from 1 to 1000000, found '64'"),
         ({"image_size": [8, 9]}, CorruptFile, "image_size"),
         ({"num_hidden_layers": 10**9}, CorruptFile, "num_hidden_layers"),
@@ -84,7 +89,7 @@ def test_fields_that_are_left_out_mean_what_transformers_says() -> None:
 def test_what_ours_cannot_express_is_refused(fields: dict[str, Any], error: type[Exception], message: str) -> None:
     usual = {"architectures": ["ViTForImageClassification"]}
     with pytest.raises(error, match=message):
-        read_native({}, {**usual, **fields})
+        read({**usual, **fields})
 
 
 def test_a_query_without_its_key_is_named() -> None:
@@ -92,4 +97,4 @@ def test_a_query_without_its_key_is_named() -> None:
         f"vit.encoder.layer.3.attention.attention.{part}.weight": torch.zeros(2, 2) for part in ("query", "value")
     }
     with pytest.raises(CorruptFile, match=r"blocks\.3\.attn\.qkv\.weight needs encoder\..*\.key\..*, which is missing"):
-        read_native({}, {"architectures": ["ViTModel"]}).keys.ours(tensors)
+        read({"architectures": ["ViTModel"]}).keys.ours(tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -65,9 +64,9 @@ class TextInterop(TransformersInterop):
             return self.slow_tokenizer(files)
         return foreign_tokenizer_of(files[TOKENIZER_FILE], TOKENIZER_FILE)
 
-    @abstractmethod
     def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
-        """A tokenizer from the files of times before `tokenizer.json`; None where there are none."""
+        """A tokenizer from the files of times before `tokenizer.json`; None where there are none that this library reads."""
+        return None
 
     def finish_tokenizer(self, tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
         """Give a tokenizer that is about to be written what their own adds to a text."""
@@ -203,10 +202,6 @@ class MarianInterop(TextInterop):
     def write(self, foreign: ForeignCheckpoint) -> dict[str, bytes]:
         """As for every family; every task has the same class."""
         return super().write(replace(foreign, head=Head(task="translation")))
-
-    def slow_tokenizer(self, files: Mapping[str, bytes]) -> Tokenizer | None:
-        """None: theirs are of SentencePiece, which only their library reads."""
-        return None
 
     def finish_tokenizer(self, tokenizer: Tokenizer, special: Mapping[str, str]) -> None:
         """Their tokenizers end every text."""

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
-from zoo_transformers import WORDS, labels_of
+from transformers.models.vit.configuration_vit import ViTConfig as Architecture
+from zoo_transformers import WORDS, TransformersInterop
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import ForeignCheckpoint, Head, KeyTable, problem_task, read_object, unsupported
+from zoo_core.contract import ForeignCheckpoint, KeyTable, problem_task, read_object, unsupported
 from zoo_core.contract import from_data as typed
 from zoo_vision.configs.models import ImagePreprocessorConfig
 from zoo_vision.interop.fields import PIXELS, VIT, VIT_FIELDS
 from zoo_vision.interop.names import LARGEST, whole
-from zoo_vision.models.common import FEATURES, SCORING
+from zoo_vision.models.common import CLASSIFICATION, FEATURES, SCORING
 from zoo_vision.preprocessor import ImagePreprocessor
 
-_USUAL = {
-    "image_size": 224,
-    "patch_size": 16,
-    "num_channels": 3,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "layer_norm_eps": 1e-12,
-}
-"""What Transformers' `ViTConfig` means where a folder leaves it out."""
 PROBLEMS = dict(zip(WORDS, SCORING, strict=True))
 """Our task by Transformers' word for what a classifier's outputs are."""
-_VIT_CLASSES = ("ViTForImageClassification", "ViTModel")
 
 _LAYER = "encoder.layer.*"
 _KEYS = KeyTable(
@@ -57,41 +47,30 @@ _RESAMPLING = {"0": "nearest", "2": "bilinear", "3": "bicubic"}
 """Pillow's numbers."""
 
 
-def read_native(files: Mapping[str, bytes], theirs: Mapping[str, Any]) -> ForeignCheckpoint:
-    """Understand such a folder. Raises `CorruptFile`, or `UsageError` for what ours can't express."""
-    notices = VIT.check(theirs)
-    config, labels = vit_fields(theirs)
-    if PIXELS.file in files:
-        notices += PIXELS.check(read_object(files, PIXELS.file))
-    return ForeignCheckpoint(
-        config=config,
-        head=Head(task=scoring_task(theirs, len(labels)) if labels else FEATURES, labels=len(labels)),
-        labels=labels,
-        preprocessor=_native_preprocessor(files, config["img_size"], config["in_chans"]),
-        notices=notices,
-        keys=_KEYS,
-    )
+class NativeViT(TransformersInterop):
+    """Folders of `ViTModel` and `ViTForImageClassification`, which are read only: timm's folders are written."""
+
+    library = Architecture
+    fields: ClassVar[Mapping[str, str]] = {}
+    rules = (VIT, PIXELS)
+    heads: ClassVar[Mapping[str, str]] = {"ViTModel": FEATURES, "ViTForImageClassification": CLASSIFICATION}
+    problems = PROBLEMS
+    keys = _KEYS
+
+    def completed(
+        self, foreign: ForeignCheckpoint, theirs: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> ForeignCheckpoint:
+        """With sizes and the preprocessor."""
+        config: dict[str, Any] = {ours: whole(theirs[name], name, 1) for ours, name in VIT_FIELDS.items()}
+        config["mlp_ratio"] = whole(theirs["intermediate_size"], "intermediate_size", 1) / config["embed_dim"]
+        config["norm_eps"] = theirs["layer_norm_eps"]
+        reader = _native_preprocessor(files, config["img_size"], config["in_chans"])
+        return replace(foreign, config=config, preprocessor=reader)
 
 
 def scoring_task(theirs: Mapping[str, Any], labels: int) -> str:
     """Our task for a classifier, by what its outputs are. Raises `UsageError` for a kind that is not known."""
     return problem_task(theirs.get("problem_type"), labels, PROBLEMS, "config.json: problem_type")
-
-
-def vit_fields(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Our configuration and labels from that of Transformers' `vit` classes; no labels for a bare encoder.
-
-    Raises `UsageError` for what ours can't express, `CorruptFile` if the file is not a ViT config.
-    """
-    names = theirs.get("architectures") or ["ViTModel"]
-    if not isinstance(names, list) or names[0] not in _VIT_CLASSES:
-        known = ", ".join(_VIT_CLASSES)
-        raise UsageError(f"config.json: architecture {names} is none that zoo-vision knows", hint=f"it knows {known}")
-    theirs = {**_USUAL, **theirs}
-    config: dict[str, Any] = {ours: whole(theirs[name], name, 1) for ours, name in VIT_FIELDS.items()}
-    config["mlp_ratio"] = whole(theirs["intermediate_size"], "intermediate_size", 1) / config["embed_dim"]
-    config["norm_eps"] = theirs["layer_norm_eps"]
-    return config, labels_of(theirs) if names[0] == _VIT_CLASSES[0] else ()
 
 
 def reader_of(settings: Mapping[str, Any], where: str) -> ImagePreprocessor:

@@ -18,7 +18,7 @@ from zoo_core.contract import ForeignCheckpoint, Head, Interop, KeyTable, distin
 from zoo_core.contract import from_data as typed
 from zoo_vision.configs.models import ResNetConfig, TimmConfig, ViTConfig
 from zoo_vision.interop.fields import PRETRAINED, TIMM
-from zoo_vision.interop.hf_vit import PROBLEMS, read_native, reader_of, scoring_task
+from zoo_vision.interop.hf_vit import PROBLEMS, NativeViT, reader_of, scoring_task
 from zoo_vision.interop.names import architectures, imagenet_labels, whole
 from zoo_vision.models.common import CLASSIFICATION, FEATURES, SCORING
 from zoo_vision.models.resnet import network_of
@@ -196,7 +196,7 @@ class ViTInterop(ComparedInterop):
     def read(self, files: Mapping[str, bytes]) -> ForeignCheckpoint:
         """A folder of timm's, of Transformers around timm, of `ViTForImageClassification` or of `ViTModel`."""
         theirs = read_object(files, "config.json")
-        return read_native(files, theirs) if theirs.get("model_type") == "vit" else super().read(files)
+        return NativeViT().read(files) if theirs.get("model_type") == "vit" else super().read(files)
 
     def described(self, theirs: Any) -> dict[str, Any]:
         """Sizes, heads and pooling."""
