@@ -12,6 +12,7 @@ from transformers.models.marian.modeling_marian import MarianSinusoidalPositiona
 from transformers.utils import logging
 from zoo_nlp import plugin
 from zoo_nlp.models import bert, common, gpt2, lstm, marian
+from zoo_transformers import checkpoint_activations, quiet
 
 from zoo_core import UnknownName
 from zoo_core.contract import Head, ModelSpec
@@ -232,7 +233,7 @@ def test_checkpointed_activations_give_the_same_gradients(family: str, head: Hea
     for recompute in (False, True):
         model = small(family, head, dropout=0.0, attention_dropout=0.0).train()
         if recompute:
-            common.checkpoint_activations(model)
+            checkpoint_activations(model)
             assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
         ids = torch.tensor([[2, 9, 4, 11, 3]])
         kwargs = {"decoder_input_ids": ids} if family == "marian" else {}
@@ -274,7 +275,7 @@ def test_impossible_configurations_are_refused(family: str, changes: dict[str, A
 
 def test_quiet_puts_the_verbosity_back() -> None:
     before = logging.get_verbosity()
-    with pytest.raises(RuntimeError), common.quiet():
+    with pytest.raises(RuntimeError), quiet():
         assert logging.get_verbosity() == 40
         raise RuntimeError
     assert logging.get_verbosity() == before != 40
