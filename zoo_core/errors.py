@@ -22,7 +22,6 @@ ZooError                    exit code 1   something went wrong that the user can
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -130,6 +129,8 @@ class ResumeError(TrainingError):
 
 def nearest(name: str, valid: Iterable[str], *, limit: int = 3) -> str:
     """One sentence with the valid names nearest to `name`, or all of them when they are few."""
+    import difflib  # not needed while all names are right
+
     names = sorted(set(valid))
     close = difflib.get_close_matches(name, names, n=limit, cutoff=0.5)
     if close:

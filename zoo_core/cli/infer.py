@@ -49,7 +49,7 @@ def evaluate(arguments: Namespace, session: Session) -> Answer:
     if not destroy_process_group():
         raise Finished(0)
     if arguments.output:
-        from zoo_core.cli.render import keep_artifacts
+        from zoo_core.cli.artifacts import keep_artifacts
 
         keep_artifacts(artifacts, expanded(arguments.output))
 
@@ -79,7 +79,7 @@ def predict(arguments: Namespace, session: Session) -> Answer:
         _check_options(task, options)
         words += _numbers(arguments.num, task.spec)
     from zoo_core import api
-    from zoo_core.cli.render import ArtifactWriter
+    from zoo_core.cli.artifacts import ArtifactWriter
     from zoo_core.runs.folder import new_folder
 
     loaded = api.load(arguments.model, task=arguments.task, zoo=session.zoo)

@@ -12,9 +12,11 @@ from zoo_core import names_of
 if TYPE_CHECKING:
     from zoo_core.contract.config import Alias as Alias
     from zoo_core.contract.config import Config as Config
+    from zoo_core.contract.config import Constraint as Constraint
     from zoo_core.contract.config import FieldError as FieldError
     from zoo_core.contract.config import Interval as Interval
     from zoo_core.contract.config import Layers as Layers
+    from zoo_core.contract.config import Matches as Matches
     from zoo_core.contract.config import MinLen as MinLen
     from zoo_core.contract.config import MultipleOf as MultipleOf
     from zoo_core.contract.config import NonNegativeFloat as NonNegativeFloat

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal, Protocol, Union, dataclass_transform, runtime_checkable
+from typing import Annotated, Any, Literal, Union, dataclass_transform
 
 from zoo_core.storage.budgets import LAYERS, SIZE, Budget
 
@@ -23,16 +24,16 @@ class FieldError(ValueError):
         self.path = (name, *inside)
 
 
-@runtime_checkable
-class Constraint(Protocol):
+class Constraint:
     """What an `Annotated` type demands of a value beyond its type."""
 
     def expected(self, value: Any) -> str:
         """What the value should be, in words; empty where it is."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interval:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interval(Constraint):
     """Numbers between bounds, each of which may be missing."""
 
     ge: float | None = None
@@ -62,8 +63,8 @@ class Interval:
         return " and ".join(f"{word} {_number(bound)}" for word, bound in bounds.items() if bound is not None)
 
 
-@dataclass(frozen=True)
-class MultipleOf:
+@dataclass(frozen=True, eq=False)
+class MultipleOf(Constraint):
     """Whole numbers that `divisor` divides."""
 
     divisor: int
@@ -73,8 +74,8 @@ class MultipleOf:
         return f"a multiple of {self.divisor}" if value % self.divisor else ""
 
 
-@dataclass(frozen=True)
-class MinLen:
+@dataclass(frozen=True, eq=False)
+class MinLen(Constraint):
     """Texts and lists of at least `least` characters or items."""
 
     least: int
@@ -85,8 +86,21 @@ class MinLen:
         return f"at least {self.least} {unit}{'s' * (self.least > 1)}" if len(value) < self.least else ""
 
 
-@dataclass(frozen=True)
-class Within:
+@dataclass(frozen=True, eq=False)
+class Matches(Constraint):
+    """Texts that a pattern covers whole."""
+
+    pattern: str
+    words: str
+    """What they are."""
+
+    def expected(self, value: Any) -> str:
+        """The words, unless the pattern covers the value."""
+        return "" if re.fullmatch(self.pattern, value) else self.words
+
+
+@dataclass(frozen=True, eq=False)
+class Within(Constraint):
     """What a budget allows, which a user can raise: a number itself, or what `measure` makes of a list."""
 
     budget: Budget
@@ -160,9 +174,15 @@ def check_bounds(cls: type, values: Mapping[str, Any]) -> None:
 
 
 @functools.cache
+def type_hints(cls: type) -> dict[str, Any]:
+    """The types of a class's fields with what annotates them; read once, as that is slow."""
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@functools.cache
 def bounded_fields(cls: type) -> tuple[tuple[str, Any], ...]:
     """Fields of a dataclass whose types bound their values, with these types."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = type_hints(cls)
     return tuple((each.name, hints[each.name]) for each in fields(cls) if _bounds(hints[each.name]))
 
 
@@ -175,7 +195,7 @@ def present_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def aliases(cls: type) -> dict[str, str]:
     """What the fields of a dataclass are called, by their other names."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = type_hints(cls)
     return {
         mark.name: each.name
         for each in fields(cls)

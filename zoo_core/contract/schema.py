@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from zoo_core.contract.config import AnyFloat, FieldError, aliases, check_bounds
+from zoo_core.contract.config import AnyFloat, Config, FieldError, aliases, check_bounds, type_hints
 from zoo_core.contract.yamltext import Document, Place, dump_yaml, format_location, parse_scalar, parse_yaml
 from zoo_core.errors import PluginError, RecipeError, ZooError, nearest
 
@@ -151,7 +151,7 @@ def _dataclass_reader(cls: Any) -> _Reader:
     """A function that builds `cls` from a mapping; made once for a class, as resolving its type hints is slow."""
     fields = [field for field in dataclasses.fields(cls) if field.init]
     try:
-        hints = typing.get_type_hints(cls, include_extras=True)
+        hints = type_hints(cls)
         readers = {field.name: _reader(hints[field.name]) for field in fields}
         renamed = aliases(cls)
     except (NameError, TypeError) as failure:
@@ -184,7 +184,8 @@ def _dataclass_reader(cls: Any) -> _Reader:
             if name not in values:
                 raise _Mismatch(f"missing; expected {expected}", steps=(name,))
         try:
-            check_bounds(cls, values)
+            if not issubclass(cls, Config):  # which holds its fields to their bounds itself
+                check_bounds(cls, values)
             return cls(**values)
         except FieldError as wrong:
             raise _Mismatch(wrong.message, steps=wrong.path[::-1]) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -296,8 +295,10 @@ class PluginHost:
         records = {record.name: record for record in self.records if record.module}
         record = records.get(plugin)
         if record is None:
+            from difflib import get_close_matches
+
             # Telling people to install what may be a misspelling is how typosquatters live.
-            if not _DISTRIBUTION.fullmatch(plugin) or difflib.get_close_matches(plugin, records, cutoff=0.8):
+            if not _DISTRIBUTION.fullmatch(plugin) or get_close_matches(plugin, records, cutoff=0.8):
                 raise UnknownName("plugin", plugin, records, where=what)
             raise MissingPlugin(plugin, what)
         if record.state != "active":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from zoo_core.contract.config import AnyFloat, Config, FieldError, Interval, NonNegativeInt
+from zoo_core.contract.config import AnyFloat, Config, FieldError, Interval, Matches, NonNegativeInt
 from zoo_core.contract.schema import Document, Place, from_data, locate, to_data
 from zoo_core.errors import CardError, UsageError
 from zoo_core.registry.verdicts import Direction
@@ -25,19 +25,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
-
-
-@dataclass(frozen=True)
-class Matches:
-    """Texts that a pattern covers whole."""
-
-    pattern: str
-    words: str
-    """What they are."""
-
-    def expected(self, value: str) -> str:
-        """The words, unless the pattern covers the value."""
-        return "" if re.fullmatch(self.pattern, value) else self.words
 
 
 Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "64 lower-case hex digits")]

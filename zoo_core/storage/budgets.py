@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from zoo_core.errors import UsageError
 
-_NUMBER = re.compile(r"([0-9]{1,15})([KMGT]?)")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -29,7 +28,7 @@ class Budget:
         given = (os.environ if environ is None else environ).get(self.variable, "")
         if not given:
             return self.usual
-        match = _NUMBER.fullmatch(given.strip().upper())
+        match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", given.strip().upper())
         if match is None or not int(match[1]):
             raise UsageError(f"{self.variable}: expected a whole number like 500M or 4G, found {given[:80]!r}")
         return int(match[1]) * _UNITS[match[2]]

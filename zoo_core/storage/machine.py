@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,8 @@ NO_HOME = Path("/nonexistent")
 
 def user_name() -> str:
     """The user's name, or nothing where neither the environment nor the system's list of users has one."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -26,6 +26,8 @@ def user_name() -> str:
 
 def temporary_folder() -> str:
     """The folder for temporary files, or nothing where none can be written to."""
+    import tempfile  # slow, and listing needs none
+
     try:
         return tempfile.gettempdir()
     except OSError:
