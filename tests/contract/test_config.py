@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import math
+import pydoc
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 import pytest
 
+from zoo_core.config.settings import Training
 from zoo_core.contract import (
     Alias,
     Config,
+    DataSpec,
     FieldError,
     Interval,
     Layers,
@@ -144,3 +147,15 @@ def test_a_field_is_read_by_its_earlier_names_and_written_by_its_own() -> None:
         from_data(Everything, {"depth": 3, "layers": 3}, where="x")
     with pytest.raises(RecipeError, match="num_layers: expected at least 1, found 0"):
         from_data(Everything, {"depth": 0}, where="x")
+
+
+def test_help_shows_what_stands_below_each_field() -> None:
+    shown = pydoc.plain(pydoc.render_doc(Training))
+    assert "batch_size: PositiveInt = 32" in shown and "Samples per optimizer step" in shown
+    spec = pydoc.plain(pydoc.render_doc(DataSpec))
+    assert spec.index("Unique within its plugin and kind") < spec.index("What its samples are"), (
+        "a base's fields come first"
+    )
+    assert type("Bare", (Config,), {"__annotations__": {"width": "int"}}).__doc__ == "Bare(*, width: 'int')", (
+        "without source there is nothing more"
+    )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, Union, dataclass_transform
 
+from zoo_core.contract.specs import documented
 from zoo_core.storage.budgets import LAYERS, SIZE, Budget
 
 
@@ -150,7 +151,7 @@ class Config:
     def __init_subclass__(cls) -> None:
         """Makes the subclass a dataclass."""
         super().__init_subclass__()
-        dataclass(frozen=True, kw_only=True)(cls)
+        documented(dataclass(frozen=True, kw_only=True)(cls))
 
     def __post_init__(self) -> None:
         """Holds each field to its bounds, then the fields to each other."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 HOOK_API = (2, 0)
 """Version of the hook contract (major, minor). A minor adds; a major removes or changes. 2.0 is in
@@ -18,11 +19,55 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+_T = TypeVar("_T")
+
+
+class FieldDocs:
+    """The docstring of a dataclass with those of its fields, which `help()` then shows; read from the source when asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __get__(self, instance: object, owner: type) -> str:
+        """The text, and each field with its type, its default and its docstring, those of bases first."""
+        import inspect
+
+        bases = [base for base in owner.__mro__[::-1] if isinstance(vars(base).get("__doc__"), FieldDocs)]
+        rows = {name: words for base in bases for name, words in _field_docs(base)}
+        return "\n\n".join([inspect.cleandoc(self.text), *rows.values()])
+
+
+def documented(cls: type[_T]) -> type[_T]:
+    """A decorator of dataclasses: `help()` shows what stands below each field."""
+    cls.__doc__ = FieldDocs(cls.__doc__ or "")  # type: ignore[assignment]
+    return cls
+
+
+def _field_docs(cls: type) -> Iterator[tuple[str, str]]:
+    """Names of a class's own fields, and each as it is written, with its docstring below; none where the source is missing."""
+    import ast
+    import inspect
+    from textwrap import dedent, indent
+
+    try:
+        (tree,) = ast.parse(dedent(inspect.getsource(cls))).body
+    except (OSError, TypeError, SyntaxError):
+        return
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    for line, below in pairwise([*body, ast.Pass()]):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            words = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
+            shown = indent(inspect.cleandoc(str(words)), "    ")
+            yield line.target.id, f"{ast.unparse(line)}\n{shown}" if words else ast.unparse(line)
+
+
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoConfig:
     """The configuration of a component that has nothing to configure."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """What sits on top of a backbone: the task it serves and the number of labels it tells apart."""
@@ -33,6 +78,7 @@ class Head:
     """Number of labels; 0 where the task has none."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
     """What every component tells about itself."""
@@ -68,6 +114,7 @@ class Spec:
                 )
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec(Spec):
     """A model family. `target(config, head: Head) -> nn.Module`, built on the default device (meta too), without I/O."""
@@ -107,6 +154,7 @@ class ModelSpec(Spec):
     """Title, venue and arXiv number of the source."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec(Spec):
     """A data set or a reader of the user's files: `target(config, **arguments) -> zoo_core.Data`, for one with `files` or `parts`
@@ -137,6 +185,7 @@ class DataSpec(Spec):
             raise ValueError(f"DataSpec {self.name!r}: expected files together with fetch, or parts, or none of them")
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossSpec(Spec):
     """A loss. `target(config) -> callable(*inputs) -> (loss_sum, weight)`, both 0-d tensors."""
@@ -147,6 +196,7 @@ class LossSpec(Spec):
     """Title, year and equation of the source."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSpec(Spec):
     """A task. `target(config, context: zoo_core.TaskContext) -> zoo_core.Task`."""
@@ -169,6 +219,7 @@ class TaskSpec(Spec):
     """Whether inputs may be numbers of samples to make, so that `zoo predict --num 3` asks for 0, 1 and 2."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerSpec(Spec):
     """An optimizer. `target(groups, config) -> torch.optim.Optimizer`; `config` has at least `lr` and `weight_decay`."""
@@ -177,6 +228,7 @@ class OptimizerSpec(Spec):
     """Title, year and equation of the source."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What an observer learns of a run."""
