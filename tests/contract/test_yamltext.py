@@ -270,6 +270,8 @@ def test_messages_stay_short() -> None:
 @FUZZ
 @given(DATA)
 @example({"notes": "a\n\n  b: c\n# d\n", "more": ["x\ny", "x\n y\n", " x\ny", "x\ny\n\n", "x\n\ty", "x \ny"]})
+@example({"last": "and so on ..."})
+@example("and so on ...")
 @example([[[]], {}, [{}], {"a": []}, {"": ""}, [[1, [2, [3]]]]])
 @example({"rows": [{"name": "x" * 200, "inner": [{"y": "z" * 200, "w": [["v" * 140]]}]}, ["u" * 140, ["t" * 140]]]})
 def test_what_is_written_is_read_back_equal(data: object) -> None:

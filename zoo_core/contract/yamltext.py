@@ -97,7 +97,8 @@ def dump_yaml(data: Any) -> str:
     too many levels.
     """
     text: str = yaml.serialize(_node(data, 0), Dumper=_Dumper, width=math.inf, allow_unicode=True)
-    return text.removesuffix("...\n")
+    # The library ends a document that is one bare word with a line of its own.
+    return text.removesuffix("...\n") if text.endswith("\n...\n") else text
 
 
 def format_location(where: str, line: int) -> str:
