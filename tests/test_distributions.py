@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tarfile
 import zipfile
 from email.parser import Parser
@@ -40,3 +42,15 @@ def test_wheels_and_sdists_hold_what_an_index_needs_and_no_more(project: Path, t
     assert metadata["Requires-Python"] == ">=3.11" and metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Author"] and metadata["Author-email"] is None and metadata["Project-URL"] is None
     assert metadata["Description-Content-Type"] == "text/markdown" and len(metadata["Summary"]) <= 160
+
+
+def test_the_packages_of_the_core_give_out_their_names_from_an_archive(tmp_path: Path) -> None:
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path))
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        "import zoo_core, zoo_core.cli, zoo_core.testing\n"
+        "from zoo_core import ZooError\nfrom zoo_core.contract import Interval\nfrom zoo_core.tasks import Confusion\n"
+        "assert all('.whl' in sys.modules[one.__module__].__file__ for one in (ZooError, Interval, Confusion))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -90,12 +90,15 @@ def names_of(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[]
 
     The one list of them is what type checkers read: the lines `from module import name as name` of the package's `file`.
     """
+    import sys
+
+    loader: Any = sys.modules[package].__spec__.loader  # type: ignore[union-attr]
     module_of: dict[str, str] = {}
-    with open(file, encoding="utf-8") as lines:  # noqa: PTH123 - pathlib takes longer to import than all of this
-        for line in lines:
-            match line.split():
-                case ["from", module, "import", name, "as", _]:
-                    module_of[name] = module
+    # Not open(): a package may lie in a zip archive.
+    for line in loader.get_data(file).decode().splitlines():
+        match line.split():
+            case ["from", module, "import", name, "as", _]:
+                module_of[name] = module
 
     def find(name: str) -> Any:
         if name not in module_of:
