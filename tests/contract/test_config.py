@@ -112,6 +112,20 @@ def test_bounds_of_any_dataclass_are_checked_with_file_line_and_path() -> None:
         from_data(Plain, {"share": 1.5}, where="r.yaml")
 
 
+class Careless(Config):
+    """Its author forgot what a configuration does when it is built."""
+
+    width: PositiveInt = 1
+
+    def __post_init__(self) -> None:
+        """Does nothing."""
+
+
+def test_bounds_hold_in_a_file_whatever_a_configuration_does_when_it_is_built() -> None:
+    with pytest.raises(RecipeError, match=r"^r.yaml: width: expected at least 1, found 0"):
+        from_data(Careless, {"width": 0}, where="r.yaml")
+
+
 def test_a_configuration_is_a_frozen_dataclass_of_keywords() -> None:
     config = Everything(steps=3)
     assert is_dataclass(config) and replace(config, steps=4) == Everything(steps=4)

@@ -184,7 +184,8 @@ def _dataclass_reader(cls: Any) -> _Reader:
             if name not in values:
                 raise _Mismatch(f"missing; expected {expected}", steps=(name,))
         try:
-            if not issubclass(cls, Config):  # which holds its fields to their bounds itself
+            # A configuration holds its fields to their bounds itself, unless its author took that over.
+            if getattr(cls, "__post_init__", None) is not Config.__post_init__:
                 check_bounds(cls, values)
             return cls(**values)
         except FieldError as wrong:

@@ -189,7 +189,7 @@ class Task(ABC):
         return {}
 
     def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
-        """Files that show the answers of one prediction together, like a grid of plots."""
+        """Files that show the answers of one prediction together, like a grid of images."""
         return {}
 
     def metric_checkpoints(self) -> dict[str, str]:
