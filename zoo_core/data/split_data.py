@@ -145,6 +145,10 @@ class SplitReader(ABC):
         """Equal for samples that count as copies, which share a split."""
         return self.key(sample)
 
+    def twin_key(self, sample: Any) -> str:
+        """Equal for samples that count as one that occurs twice: copies, unless they are parts of what they share."""
+        return self.copy_key(sample)
+
     def look(self, one: Listed) -> bool:
         """Whether a sample is good, its file looked into; what is wrong with it goes to `faults`."""
         return True
@@ -240,5 +244,5 @@ class SplitReader(ABC):
         """Notices of copies, and of copies that have different labels."""
         found: dict[str, list[tuple[str, str]]] = {}
         for one in every:
-            found.setdefault(self.copy_key(one.sample), []).append((one.name, one.label))
+            found.setdefault(self.twin_key(one.sample), []).append((one.name, one.label))
         return listed_twice(found)

@@ -111,5 +111,22 @@ def test_parts_of_recordings_with_labels_and_without(tmp_path: Path) -> None:
     assert [len(one.waveform.samples) for one in plain.samples("train")] == [2 * RATE, RATE]
 
 
+def test_parts_of_one_recording_are_no_copies(tmp_path: Path) -> None:
+    rows = [{"offset": float(start), "duration": 1.0, "label": "ab"[start % 2]} for start in range(4)]
+
+    def told(found: list[dict[str, Any]]) -> str:
+        path = table(tmp_path, found)
+        return "; ".join(read_labelled_recordings(LabelledRecordings(train=path, validation=rest)).notices)
+
+    (tmp_path / "rest").mkdir()
+    rest = table(tmp_path / "rest", [{"label": "a", "offset": 0.5, "duration": 0.5}, {"label": "b", "offset": 2.5}])
+    assert "occur" not in told(rows)
+    assert "more than once, and share a split: 1 (first" in told([*rows, rows[0]])
+    assert "with different labels: 1 ('a' at" in told([*rows, {**rows[0], "label": "b"}])
+    assert "more than once, and share a split: 1 (first" in told(
+        [{"label": "a"}, {"label": "b"}, {"label": "a", "duration": 4.0}]
+    )
+
+
 def test_recordings_in_memory_have_no_part() -> None:
     assert Recording(Waveform(SOUND.astype(np.float32), RATE)).seconds == 4.0

@@ -82,6 +82,11 @@ class RecordingReader(SplitReader):
         """Its content, and what is known of it."""
         return line_of(sample)
 
+    def twin_key(self, sample: Recording) -> str:
+        """Its file, and which part of it is meant: other parts of one file share a split, but are no copies."""
+        part = sample.part
+        return sample.key if part is None or part.whole else f"{sample.key} {part.begin} {part.end}"
+
     def look(self, one: Listed) -> bool:
         """Whether a recording is good, and has what it can't be without."""
         recording = one.sample
