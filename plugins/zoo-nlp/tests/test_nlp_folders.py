@@ -24,6 +24,7 @@ from transformers import (
 from transformers.utils import logging
 from zoo_nlp.interop.families import BertInterop
 from zoo_nlp.interop.fields import BERT, GPT2, MARIAN
+from zoo_nlp.interop.tokenizers import TokenizerSettings
 from zoo_nlp.preprocessor import TextPreprocessor
 from zoo_transformers import TransformersInterop
 
@@ -215,6 +216,12 @@ def test_labels_that_share_a_name_are_told_apart(tokenizer: BertTokenizer, zoo: 
         ("tokenizer_config.json", {"truncation_side": "left"}, r'truncation_side: expected "right", found "left"'),
         ("tokenizer_config.json", {"never_split": ["a"]}, r"never_split: expected null"),
         ("tokenizer_config.json", {"do_lower_case": "no"}, r'do_lower_case: expected true, found "no"'),
+        ("tokenizer_config.json", {"strip_accents": "x"}, r'strip_accents: expected null, found "x"'),
+        (
+            "tokenizer_config.json",
+            {"tokenize_chinese_chars": 0},
+            r"tokenize_chinese_chars: expected true, found 0",
+        ),
         ("tokenizer_config.json", {"model_max_length": -1}, r"model_max_length: expected a length, found -1"),
     ],
 )
@@ -225,6 +232,24 @@ def test_fields_that_change_the_answer_are_refused_by_name(
     edited(folder, file, **changes)
     with pytest.raises(ZooError, match=message):
         BertInterop().read(small_files(folder))
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "LlamaTokenizerFast"])
+def test_fields_that_a_class_of_tokenizers_does_not_go_by_are_no_matter(
+    name: str, tokenizer: BertTokenizer, tmp_path: Path
+) -> None:
+    folder = written(tmp_path, tokenizer)
+    path = folder / "tokenizer_config.json"
+    others = ("add_prefix_space", "do_lower_case", "tokenize_chinese_chars")
+    settings = {**json.loads(path.read_text()), "tokenizer_class": name, "strip_accents": "x", **dict.fromkeys(others)}
+    path.write_text(json.dumps(settings))
+    found = BertInterop().read(small_files(folder))
+    assert found.preprocessor and not [notice for notice in found.notices if any(other in notice for other in others)]
+
+
+def test_a_space_in_front_of_a_text_is_there_or_not() -> None:
+    with pytest.raises(UsageError, match="add_prefix_space: expected false, found null"):
+        TokenizerSettings({"tokenizer_config.json": b'{"add_prefix_space": null}'}, "GPT2Tokenizer")
 
 
 def test_fields_that_nobody_knows_are_named_and_kept_on_the_card(

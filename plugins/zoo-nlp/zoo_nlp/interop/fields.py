@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from zoo_transformers import GENERATION as WRITING
 from zoo_transformers import STORED, config_rules, names
 
@@ -113,13 +116,10 @@ TOKENIZER = FieldRules(
     file="tokenizer_config.json",
     read=_TOKENS
     | names("""
-        tokenizer_class model_max_length added_tokens_decoder
+        tokenizer_class model_max_length added_tokens_decoder do_lower_case strip_accents tokenize_chinese_chars
+        add_prefix_space
     """),
     fixed={
-        "do_lower_case": (True, False),
-        "strip_accents": (None, True, False),
-        "tokenize_chinese_chars": (True, False),
-        "add_prefix_space": (False, True),
         "do_basic_tokenize": (True,),
         "never_split": (None, []),
         "add_bos_token": (False,),
@@ -141,6 +141,15 @@ TOKENIZER = FieldRules(
         "clean_up_tokenization_spaces": "spaces stay as the tokenizer writes them",
     },
 )
+OF_CLASS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "BertTokenizer": {
+        "do_lower_case": (True, False),
+        "strip_accents": (None, True, False),
+        "tokenize_chinese_chars": (True, False),
+    },
+    "GPT2Tokenizer": {"add_prefix_space": (False, True)},
+}
+"""Values of fields that mean something to one class of tokenizers alone; others have them without going by them."""
 SPECIAL_TOKENS = FieldRules(file="special_tokens_map.json", read=_TOKENS)
 SENTENCES = FieldRules(
     file="sentence_bert_config.json",

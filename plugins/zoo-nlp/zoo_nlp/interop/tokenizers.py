@@ -10,8 +10,8 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 from zoo_transformers import tokenizer_of
 
 from zoo_core import CorruptFile, UsageError
-from zoo_core.contract import read_object, unsupported
-from zoo_nlp.interop.fields import ROLES, SPECIAL_TOKENS, TOKENIZER
+from zoo_core.contract import FieldRules, read_object, unsupported
+from zoo_nlp.interop.fields import OF_CLASS, ROLES, SPECIAL_TOKENS, TOKENIZER
 from zoo_nlp.preprocessor import TOKENIZER_FILE, TextPreprocessor
 
 _KINDS = {"WordPiece": "wordpiece", "BPE": "bpe", "Unigram": "unigram", "WordLevel": "words"}
@@ -34,6 +34,7 @@ class TokenizerSettings:
         name = self.values.get("tokenizer_class") or usual_class
         self.name = str(name).removesuffix("Fast") if name not in _PLAIN_CLASSES else ""
         """The class, without the word that says how it is computed; empty for one that has no rules of its own."""
+        FieldRules(file=TOKENIZER.file, fixed=OF_CLASS.get(self.name, {})).check(self.values)
         self.stored = TOKENIZER_FILE in files
         """Whether the tokenizer itself comes from a file, with settings of its own."""
         self.declared = dict(_declared(files, self.values))
