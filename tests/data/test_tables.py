@@ -404,8 +404,9 @@ def test_bad_rows_are_an_error_that_lists_them_or_are_left_out_with_a_notice() -
 
 def test_samples_that_occur_twice_are_told() -> None:
     found = {"a": [("x:2", "l")], "b": [("x:3", "l"), ("x:4", "l")], "c": [("x:5", "l"), ("x:6", "m")]}
-    assert listed_twice(found) == (
+    assert listed_twice(found, together=True) == (
         "samples that occur more than once, and share a split: 2 (first: x:3 and x:4)",
         "samples that occur with different labels: 1 ('l' at x:5, 'm' at x:6)",
     )
-    assert listed_twice({"a": [("x:2", "l")]}) == ()
+    assert listed_twice(found, together=False)[0] == "samples that occur more than once: 2 (first: x:3 and x:4)"
+    assert listed_twice({"a": [("x:2", "l")]}, together=True) == ()

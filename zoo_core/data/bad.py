@@ -105,19 +105,19 @@ def _listed(places: list[str], count: int) -> str:
     return ", ".join(places) + (" ..." if count > len(places) else "")
 
 
-def listed_twice(samples: Mapping[str, list[tuple[str, str]]]) -> tuple[str, ...]:
+def listed_twice(samples: Mapping[str, list[tuple[str, str]]], *, together: bool) -> tuple[str, ...]:
     """Notices of samples that occur more than once, and of those among them that have different labels.
 
-    `samples` has, by content, where each sample is and its label.
+    `samples` has, by content, where each sample is and its label; `together` says that copies share a split, which those of
+    splits that were given may not.
     """
     repeated = [found for found in samples.values() if len(found) > 1]
     split = [found for found in repeated if len({label for _, label in found}) > 1]
     notices = []
     if repeated:
         first = " and ".join(where for where, _ in repeated[0][:2])
-        notices.append(
-            f"samples that occur more than once, and share a split: {len(repeated):,} (first: {printable(first)})"
-        )
+        shared = ", and share a split" if together else ""
+        notices.append(f"samples that occur more than once{shared}: {len(repeated):,} (first: {printable(first)})")
     if split:
         told = "; ".join(", ".join(f"{label!r} at {where}" for where, label in found[:4]) for found in split[:SHOWN])
         notices.append(f"samples that occur with different labels: {len(split):,} ({printable(told)})")

@@ -197,13 +197,15 @@ class SplitReader(ABC):
         if len(labels) == 1 and self.config.split_rule != "none":
             raise DataError(f"{self.name}: every label is {labels[0]!r}; two are needed to tell apart")
         splits = self._made(parts)
+        if "train" in splits and isinstance(self.config, Subset):
+            splits["train"] = draw_subset(
+                splits["train"], self.config, lambda one: self.key(one.sample), where=self.name
+            )
         if labels:
             order = sorted(splits, key=(*SPLITS, WHOLE).index)
             self.notices += class_notices({split: self.strata(splits[split]) for split in order})
-            self.notices += [*lookalikes(labels), *self._copies(every)]
+            self.notices += [*lookalikes(labels), *self._copies(every, together=len(parts) == 1)]
         samples = {split: [one.sample for one in rows] for split, rows in splits.items()}
-        if "train" in samples and isinstance(self.config, Subset):
-            samples["train"] = draw_subset(samples["train"], self.config, self.key, where=self.name)
         return SplitData(self.name, samples, self.content(parts), labels, notices=self.notices)
 
     def _checked(self, found: Parts, declared: Sequence[str]) -> Parts:
@@ -240,9 +242,9 @@ class SplitReader(ABC):
         self.notices += self.told_of(made, groups)
         return {**made, **given}
 
-    def _copies(self, every: Iterable[Listed]) -> tuple[str, ...]:
+    def _copies(self, every: Iterable[Listed], *, together: bool) -> tuple[str, ...]:
         """Notices of copies, and of copies that have different labels."""
         found: dict[str, list[tuple[str, str]]] = {}
         for one in every:
             found.setdefault(self.twin_key(one.sample), []).append((one.name, one.label))
-        return listed_twice(found)
+        return listed_twice(found, together=together)

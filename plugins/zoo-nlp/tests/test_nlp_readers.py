@@ -62,6 +62,19 @@ def test_a_messy_table_lists_every_bad_row_once_with_its_line(tmp_path: Path) ->
     ]
 
 
+def test_notices_count_what_is_trained_on_and_say_of_given_splits_only_what_holds(tmp_path: Path) -> None:
+    for split, first in (("train", 0), ("validation", 9)):
+        rows = [f"text {number},{'ab'[number % 2]}" for number in range(first, first + 10)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    given = {split: str(tmp_path / f"{split}.csv") for split in ("train", "validation")}
+    told = read_labelled_text(LabelledFiles(**given)).notices
+    assert told[0] == "samples by class (train/validation): a 5/5, b 5/5"
+    assert told[1] == f"samples that occur more than once: 1 (first: {given['train']}:11 and {given['validation']}:2)"
+    (few,) = {sample.label for sample in read_labelled_text(LabelledFiles(**given, train_samples=1)).samples("train")}
+    told = read_labelled_text(LabelledFiles(**given, train_samples=1)).notices
+    assert f"no sample in train of: {'b' if few == 'a' else 'a'}" in told
+
+
 def test_a_messy_table_is_read_but_for_its_bad_rows(tmp_path: Path) -> None:
     path = messy(tmp_path)
     data = labelled(path, label_column="rating", bad="skip", split_rule="stratified")
