@@ -410,3 +410,26 @@ def test_samples_that_occur_twice_are_told() -> None:
     )
     assert listed_twice(found, together=False)[0] == "samples that occur more than once: 2 (first: x:3 and x:4)"
     assert listed_twice({"a": [("x:2", "l")]}, together=True) == ()
+
+
+class Swapped(type(Path())):  # type: ignore[misc]
+    """A file that is another by the time it is opened."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        status: os.stat_result = super().stat(follow_symlinks=follow_symlinks)
+        self.unlink()
+        if self.suffix == ".folder":
+            self.mkdir()
+        else:
+            os.mkfifo(self)
+        return status
+
+
+@pytest.mark.parametrize(("name", "found"), [("x.folder", "a folder"), ("x.pipe", "a pipe")])
+def test_a_file_that_is_swapped_before_it_is_opened_is_refused(name: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"data")
+    with (
+        pytest.raises(DataError, match=f"expected a regular file, found {found}"),
+        lines.open_file(Swapped(tmp_path / name)),
+    ):
+        pass

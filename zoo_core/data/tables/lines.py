@@ -89,9 +89,7 @@ def check_file(path: Path) -> int:
         raise DataError(f"{path}: no such file", hint=_neighbours(path)) from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: can't be read: {reason(error)}") from None
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
-        raise DataError(f"{path}: expected a regular file, found {kind}")
+    _demand_regular(path, status.st_mode)
     return status.st_size
 
 
@@ -103,8 +101,12 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {reason(error)}", hint="check its owner and mode") from None
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
+    try:
+        _demand_regular(path, os.fstat(descriptor).st_mode)  # it may have been swapped since
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def file_key(path: Path, limit: int, name: str) -> str:
@@ -120,6 +122,12 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _demand_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise DataError(f"{path}: expected a regular file, found {kind}")
 
 
 def _opened(path: Path) -> BinaryIO:
