@@ -92,6 +92,8 @@ def test_names_are_found_by_version(tmp_path: Path) -> None:
         assert hint in caught.value.hint
     with pytest.raises(UsageError):
         store.get("../../etc/passwd")
+    with pytest.raises(UsageError, match="by version"):
+        store.get(f"toy_tiny.digits@sha256:{cards[5].digest[:12]}")
     with pytest.raises(UnknownName, match="there are none"):
         Store(tmp_path / "nowhere").get("toy_tiny.digits")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName
+from zoo_core.errors import CardError, CorruptFile, DigestMismatch, DiskError, StoreError, UnknownName, UsageError
 from zoo_core.registry.card import (
     MAX_VERSION,
     Card,
@@ -133,12 +133,14 @@ class Store:
         fs.remove_file(versions[version])
 
     def get(self, name: str) -> Card:
-        """The card of `name`, its newest version, or of `name@version`.
+        """The card of `name`, its newest version, or of `name@version`; the registry knows digests.
 
-        Raises `UnknownName` with the nearest names, and `CardError` for a damaged manifest: an older version never stands
-        in for it.
+        Raises `UsageError` for `name@sha256:...`, `UnknownName` with the nearest names, and `CardError` for a damaged
+        manifest: an older version never stands in for it.
         """
         wanted = parse_reference(name)
+        if wanted.digest_prefix:
+            raise UsageError(f"{wanted}: a store looks checkpoints up by version", hint="ask the registry for a digest")
         versions = self._versions(wanted.name)
         if not versions:
             raise UnknownName("checkpoint", wanted.name, self._names(), where=str(self.root))
