@@ -9,29 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from store_content import CARD, NEW, OLD, found, whole
 
 from zoo_core.errors import CardError, DiskError, StoreError, UnknownName, UsageError
-from zoo_core.registry.card import Card, FileEntry, Metric
+from zoo_core.registry.card import FileEntry, Metric
 from zoo_core.registry.store import Store
 from zoo_core.storage import fs
 from zoo_core.storage.paths import home
 from zoo_core.testing.faults import NOBODY, installed
-
-CARD = Card(name="toy_tiny.digits", plugin="zoo-toy", model="zoo-toy/toy", files=())
-OLD = {"model.safetensors": [b"old" * 400], "vocabulary.json": [b"{}\n"]}
-NEW = {"model.safetensors": [b"new" * 300, b"end"], "vocabulary.json": [b"{}\n"]}
-
-
-def found(store: Store) -> dict[str, dict[str, bytes]]:
-    """All that the store holds, every byte verified; a damaged manifest is an error."""
-    assert store.damaged() == []
-    cards = store.cards()
-    assert [problem for card in cards for problem in store.verify(card)] == []
-    return {card.full_name: {entry.path: bytes(store.read(entry)) for entry in card.files} for card in cards}
-
-
-def whole(files: dict[str, list[bytes]]) -> dict[str, bytes]:
-    return {name: b"".join(chunks) for name, chunks in files.items()}
 
 
 def test_adding_gives_the_next_version_and_nothing_twice(tmp_path: Path) -> None:

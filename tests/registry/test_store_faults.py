@@ -11,28 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store_content import CARD, NEW, OLD, found, whole
 
 from zoo_core.registry.card import Card
 from zoo_core.registry.store import Store
 from zoo_core.storage import fs
 from zoo_core.testing.faults import FaultFS, Killed, Scenario, Tally, every_failure, every_kill, installed, race
 from zoo_core.testing.power import every_power_loss
-
-CARD = Card(name="toy_tiny.digits", plugin="zoo-toy", model="zoo-toy/toy", files=())
-OLD = {"model.safetensors": [b"old" * 400], "vocabulary.json": [b"{}\n"]}
-NEW = {"model.safetensors": [b"new" * 300, b"end"], "vocabulary.json": [b"{}\n"]}
-
-
-def found(store: Store) -> dict[str, dict[str, bytes]]:
-    """All that the store holds, every byte verified; a damaged manifest is an error."""
-    assert store.damaged() == []
-    cards = store.cards()
-    assert [problem for card in cards for problem in store.verify(card)] == []
-    return {card.full_name: {entry.path: bytes(store.read(entry)) for entry in card.files} for card in cards}
-
-
-def whole(files: dict[str, list[bytes]]) -> dict[str, bytes]:
-    return {name: b"".join(chunks) for name, chunks in files.items()}
 
 
 class Add(Scenario):
@@ -56,7 +41,7 @@ class Add(Scenario):
         try:
             there = found(self.store(folder))
         except AssertionError as problem:
-            return str(problem)[:200]
+            return f"damaged: {problem}"[:200]
         return "" if there == new or (there == old and not finished) else f"it holds {list(there)}"
 
 
@@ -107,14 +92,9 @@ def name(value: object) -> str:
     return type(value).__name__
 
 
-def demand(tally: Tally, what: str) -> None:
-    print(f"{what}: {tally}")
-    assert tally.clean, str(tally)
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
 def test_a_kill_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_path: Path) -> None:
-    demand(every_kill(scenario, tmp_path), f"kills of {name(scenario)}")
+    every_kill(scenario, tmp_path).require()
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["once", "persistent"])
@@ -123,13 +103,12 @@ def test_a_kill_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_pat
 def test_an_error_at_every_operation_leaves_no_trace(
     scenario: Scenario, error: int, persistent: bool, tmp_path: Path
 ) -> None:
-    tally = every_failure(scenario, tmp_path, error=error, persistent=persistent)
-    demand(tally, f"{errno.errorcode[error]} in {name(scenario)}")
+    every_failure(scenario, tmp_path, error=error, persistent=persistent).require()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
 def test_a_power_loss_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_path: Path) -> None:
-    demand(every_power_loss(scenario, tmp_path, samples=16), f"power losses in {name(scenario)}")
+    every_power_loss(scenario, tmp_path, samples=16).require()
 
 
 def test_a_power_loss_after_the_successor_of_a_dead_writer_is_done(tmp_path: Path) -> None:
@@ -142,7 +121,7 @@ def test_a_power_loss_after_the_successor_of_a_dead_writer_is_done(tmp_path: Pat
         tally = every_power_loss(AddFirst(), tmp_path / "loss", kill_at=kill_at, samples=4)
         total.tried += tally.tried
         total.bad += tally.bad
-    demand(total, f"power losses after a kill at one of {len(kills)} operations")
+    total.require()
 
 
 def test_the_harness_finds_stores_that_publish_first_or_do_not_sync(tmp_path: Path) -> None:
@@ -261,9 +240,9 @@ def test_a_file_system_without_links_holds_a_store(linkless: None, tmp_path: Pat
 @pytest.mark.parametrize("linkless", [errno.EOPNOTSUPP], indirect=True, ids=["EOPNOTSUPP"])
 @pytest.mark.parametrize("scenario", [Add(), AddFirst()], ids=name)
 def test_without_links_a_crash_leaves_old_or_new_as_well(linkless: None, scenario: Scenario, tmp_path: Path) -> None:
-    demand(every_kill(scenario, tmp_path / "kills"), f"kills of {name(scenario)}")
-    demand(every_failure(scenario, tmp_path / "errors", error=errno.EIO), f"EIO in {name(scenario)}")
-    demand(every_power_loss(scenario, tmp_path / "losses", samples=4), f"power losses in {name(scenario)}")
+    every_kill(scenario, tmp_path / "kills").require()
+    every_failure(scenario, tmp_path / "errors", error=errno.EIO).require()
+    every_power_loss(scenario, tmp_path / "losses", samples=4).require()
 
 
 LINKLESS = """

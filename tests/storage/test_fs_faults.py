@@ -10,7 +10,7 @@ import pytest
 
 from zoo_core.errors import DiskError
 from zoo_core.storage import fs
-from zoo_core.testing.faults import FaultFS, Scenario, Tally, every_failure, every_kill, installed, race
+from zoo_core.testing.faults import FaultFS, Scenario, every_failure, every_kill, installed, race
 from zoo_core.testing.power import every_power_loss
 
 OLD, NEW = b"old " * 1000, b"new " * 1500
@@ -173,14 +173,9 @@ def name(scenario: Scenario) -> str:
     return type(scenario).__name__
 
 
-def demand(tally: Tally, what: str) -> None:
-    print(f"{what}: {tally}")
-    assert tally.clean, str(tally)
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
 def test_a_kill_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_path: Path) -> None:
-    demand(every_kill(scenario, tmp_path), f"kills of {name(scenario)}")
+    every_kill(scenario, tmp_path).require()
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["once", "persistent"])
@@ -189,13 +184,12 @@ def test_a_kill_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_pat
 def test_an_error_at_every_operation_leaves_no_trace(
     scenario: Scenario, error: int, persistent: bool, tmp_path: Path
 ) -> None:
-    tally = every_failure(scenario, tmp_path, error=error, persistent=persistent)
-    demand(tally, f"{errno.errorcode[error]} in {name(scenario)}")
+    every_failure(scenario, tmp_path, error=error, persistent=persistent).require()
 
 
 @pytest.mark.parametrize("scenario", DURABLE, ids=name)
 def test_a_power_loss_at_every_operation_leaves_old_or_new(scenario: Scenario, tmp_path: Path) -> None:
-    demand(every_power_loss(scenario, tmp_path), f"power losses in {name(scenario)}")
+    every_power_loss(scenario, tmp_path).require()
 
 
 @pytest.mark.parametrize("kill_at", range(1, 12, 2))
@@ -203,7 +197,7 @@ def test_a_power_loss_at_every_operation_leaves_old_or_new(scenario: Scenario, t
 def test_a_power_loss_after_the_successor_of_a_dead_writer_is_done(
     scenario: Scenario, kill_at: int, tmp_path: Path
 ) -> None:
-    demand(every_power_loss(scenario, tmp_path, kill_at=kill_at, samples=8), f"power losses in {name(scenario)}")
+    every_power_loss(scenario, tmp_path, kill_at=kill_at, samples=8).require()
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,11 @@ class Tally:
         if problem:
             self.bad.append(f"{label}: {problem}")
 
+    def require(self) -> None:
+        """Raise `AssertionError`, saying what went wrong, unless something was tried and all of it held."""
+        if not self.clean:
+            raise AssertionError(str(self))
+
     def __str__(self) -> str:
         text = f"{self.tried} tried, {self.tried - len(self.bad)} ok"
         return "\n".join([text, *self.bad[:10]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import struct
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numbered_images import fill, number_of, png
 from PIL import Image as Pillow
 from zoo_vision.configs.data import Images, LabelledImages, Subset, TorchvisionSet
 from zoo_vision.datasets.readers import read_images, read_labelled_images
@@ -21,26 +21,6 @@ from zoo_vision.datasets.samples import Image, LabelledImage
 
 from zoo_core import DataError, UnknownName
 from zoo_core.data import SplitData
-
-
-def png(number: int) -> bytes:
-    """A 4×3 image that says its number in its first pixel."""
-    pixels = np.full((3, 4, 3), 128, np.uint8)
-    pixels[0, 0] = (number // 256, number % 256, 7)
-    buffer = io.BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def number_of(sample: Any) -> int:
-    return int(sample.image[0, 0, 0]) * 256 + int(sample.image[0, 0, 1])
-
-
-def fill(folder: Path, numbers: Sequence[int]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        (folder / f"{number:04}.png").write_bytes(png(number))
-    return folder
 
 
 def two_classes(root: Path, count: int = 200) -> Path:

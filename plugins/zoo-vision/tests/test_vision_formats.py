@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image as Pillow
+from numbered_images import fill, number_of, png
 from zoo_vision.configs.data import Images, LabelledImages, TorchvisionSet
 from zoo_vision.datasets.idx import dump_idx, parse_idx, read_idx
 from zoo_vision.datasets.readers import read_images, read_labelled_images
@@ -21,26 +20,6 @@ from zoo_vision.datasets.torchvision_sets import KNOWN, REFUSED, read_torchvisio
 
 from zoo_core import DataError, UnknownName
 from zoo_core.data import SplitData
-
-
-def png(number: int) -> bytes:
-    """A 4×3 image that says its number in its first pixel."""
-    pixels = np.full((3, 4, 3), 128, np.uint8)
-    pixels[0, 0] = (number // 256, number % 256, 7)
-    buffer = io.BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def number_of(sample: Any) -> int:
-    return int(sample.image[0, 0, 0]) * 256 + int(sample.image[0, 0, 1])
-
-
-def fill(folder: Path, numbers: Sequence[int]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        (folder / f"{number:04}.png").write_bytes(png(number))
-    return folder
 
 
 def numbers(data: SplitData) -> dict[str, list[int]]:
