@@ -94,7 +94,7 @@ def test_every_form_of_a_recording_gives_the_same_waveform(tmp_path: Path) -> No
         (torch.zeros(9, dtype=torch.int64), "int64 can't"),
         (torch.eye(20).to_sparse(), "a torch.sparse_coo tensor of torch.float32 on cpu can't be taken for samples"),
         (torch.empty(9, device="meta"), "on meta can't be taken"),
-        (torch._empty_affine_quantized([9], scale=1, zero_point=0, dtype=torch.quint8), "torch.quint8 on cpu can't"),
+        (torch.zeros(9).to_mkldnn(), "torch.float32 on cpu can't"),
     ],
 )
 def test_what_is_no_recording_is_named_by_its_number(item: object, message: str) -> None:
