@@ -42,7 +42,7 @@ class Augmentation:
         """One augmented image, uint8 (C, S, S), of an array (H, W, C). Raises `DataError` for what is no image."""
         image = self._crop(array, generator)
         if self.config.flip and generator.random() < self.config.flip:
-            image = image.flip(2)
+            image = image.flip(2)  # (C, S, S), left to right
         if not self._changes:
             return image
         draws = generator.random(len(self._changes))
@@ -70,7 +70,7 @@ class Augmentation:
     def _part(self, array: Pixels, generator: Generator) -> Tensor:
         require_image(array)
         # A tensor without memory tells the size, which is all that the draw depends on.
-        size = torch.empty((1, *array.shape[:2]), dtype=torch.uint8, device="meta")
+        size = torch.empty((1, *array.shape[:2]), dtype=torch.uint8, device="meta")  # (1, H, W)
         with _keyed(generator):
             box = self._box.make_params([size])
         top, left = box["top"], box["left"]
@@ -81,11 +81,12 @@ def _changes(config: AugmentConfig, preprocessor: ImagePreprocessor) -> list[tup
     """How probable each change is, and the change; the others are left out."""
     # What is not part of the image gets the mean: nothing, to the model.
     nothing = [round(255 * value) for value in preprocessor.mean]
-    blur = max(3, preprocessor.img_size // 10 | 1)
+    blur = max(3, preprocessor.img_size // 10 | 1)  # a tenth of the side (Chen et al., 2020, appendix A), made odd
     every: tuple[tuple[float, Callable[[], _Change]], ...] = (
         (float(config.policy == "randaugment"), lambda: v2.RandAugment(magnitude=config.magnitude, fill=nothing)),
         (float(config.policy == "trivialaugment"), lambda: v2.TrivialAugmentWide(fill=nothing)),
         (_SIMCLR_CHANCE if config.colour else 0.0, lambda: _jitter(config.colour, preprocessor.in_chans)),
+        # p=1: whether it happens is drawn from the sample's own stream.
         (config.grey if preprocessor.in_chans == 3 else 0.0, lambda: v2.RandomGrayscale(p=1.0)),
         (config.blur, lambda: v2.GaussianBlur(blur, sigma=(0.1, 2.0))),
         (config.erase, lambda: v2.RandomErasing(p=1.0, value=nothing)),

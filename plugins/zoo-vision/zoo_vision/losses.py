@@ -21,9 +21,11 @@ def nt_xent(config: NTXentConfig) -> Callable[[Tensor, Tensor], tuple[Tensor, Te
 
     def loss(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         views = F.normalize(torch.cat((first, second)).float())  # (2B, D)
-        cosines = views @ views.T / config.temperature
+        cosines = views @ views.T / config.temperature  # (2B, 2B): sim(z_i, z_k) / τ
+        # 1[k ≠ i] of the denominator: a view is no candidate for itself.
         cosines = cosines.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), float("-inf"))
-        partners = torch.arange(len(views), device=views.device).roll(len(first))
+        partners = torch.arange(len(views), device=views.device).roll(len(first))  # (2B,): i + B modulo 2B
+        # ℓ(i, j) = -log(exp(sim(z_i, z_j) / τ) / Σ_{k≠i} exp(sim(z_i, z_k) / τ)), summed over i.
         total = F.cross_entropy(cosines, partners, reduction="sum")
         return total, torch.full_like(total, len(views))
 

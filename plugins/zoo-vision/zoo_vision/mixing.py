@@ -28,23 +28,23 @@ def mix(images: Tensor, *, mixup: float, cutmix: float) -> Mixed:
         return Mixed(images, None, 1.0)
     cuts = bool(cutmix) and (not mixup or bool(torch.rand(()) < 0.5))
     alpha = cutmix if cuts else mixup
-    share = float(torch.distributions.Beta(alpha, alpha).sample())
-    partners = torch.randperm(len(images)).to(images.device)
+    share = float(torch.distributions.Beta(alpha, alpha).sample())  # λ ~ Beta(α, α)
+    partners = torch.randperm(len(images)).to(images.device)  # (B,); drawn on the CPU, so alike on every device
     others = images[partners]
     if not cuts:
-        return Mixed(torch.lerp(others, images, share), partners, share)
+        return Mixed(torch.lerp(others, images, share), partners, share)  # x̃ = λ x_i + (1 - λ) x_j
     side = images.shape[-1]
     rows, columns = cut_box(side, share)
     cut = images.clone()
     cut[..., rows, columns] = others[..., rows, columns]
     area = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return Mixed(cut, partners, 1 - area / side**2)
+    return Mixed(cut, partners, 1 - area / side**2)  # λ anew, from the box as the border cuts it
 
 
 def cut_box(side: int, share: float) -> tuple[slice, slice]:
     """Rows and columns of CutMix's box in an image of `side` pixels: its centre is uniform over the image, its edge is
     `side * sqrt(1 - share)`, and what lies outside the image is cut off (Yun et al., equation 2)."""
-    half = int(0.5 * side * (1 - share) ** 0.5)
+    half = int(0.5 * side * (1 - share) ** 0.5)  # r_w = r_h = S √(1 - λ), half of it
     centres = [int(torch.randint(side, ())) for _ in range(2)]
     rows, columns = (slice(max(centre - half, 0), min(centre + half, side)) for centre in centres)
     return rows, columns

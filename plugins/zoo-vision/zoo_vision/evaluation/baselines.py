@@ -42,7 +42,7 @@ def linear_pixels(
     shape = _common_shape(train, test)
     features = _features(train, shape)
     mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale < 1e-6] = 1.0
+    scale[scale < 1e-6] = 1.0  # a pixel that never changes is centred only
     features -= mean
     features /= scale
     if validation:

@@ -34,9 +34,9 @@ def attribute(model: nn.Module, images: Tensor, targets: Tensor | Sequence[int])
 
     `images` are normalised (B, C, S, S), `targets` (B,) class numbers; raises as `integrated_gradients`.
     """
-    heat = _smoothed(integrated_gradients(model, images, targets).float().abs().sum(1))
+    heat = _smoothed(integrated_gradients(model, images, targets).float().abs().sum(1))  # (B, S, S)
     # One pixel in a hundred may be white: a single bright one would leave the others dark.
-    top = torch.quantile(heat.flatten(1), 0.99, dim=1) if len(heat) else heat.new_zeros(0)
+    top = torch.quantile(heat.flatten(1), 0.99, dim=1) if len(heat) else heat.new_zeros(0)  # (B,)
     return _scaled(heat, torch.where(top > 0, top, heat.flatten(1).amax(1)))
 
 
@@ -61,6 +61,7 @@ def integrated_gradients(
             batch = images[start : start + _AT_ONCE].detach().clone().requires_grad_()
             target = chosen[start : start + _AT_ONCE].clone()
             _require_classes(model, batch, target)
+            # (x - x') ∫₀¹ ∂f(x' + α (x - x')) / ∂x dα; captum's x' of zeros is the mean image, once normalised.
             shares = IntegratedGradients(model).attribute(
                 batch, target=target, n_steps=steps, internal_batch_size=_AT_ONCE
             )
@@ -77,12 +78,12 @@ def attention_rollout(model: nn.Module, images: Tensor) -> Maps:
     flow = rolled_attention(model, images)
     prefix = int(transformer.num_prefix_tokens)
     # The head reads the class token, or the mean of the patches.
-    read = flow[:, 0] if prefix and transformer.global_pool == "token" else flow[:, prefix:].mean(1)
+    read = flow[:, 0] if prefix and transformer.global_pool == "token" else flow[:, prefix:].mean(1)  # (B, N)
     rows, columns = (
         side // patch for side, patch in zip(images.shape[2:], transformer.patch_embed.patch_size, strict=True)
     )
-    heat = read[:, prefix:].reshape(-1, 1, rows, columns)
-    heat = F.interpolate(heat, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    heat = read[:, prefix:].reshape(-1, 1, rows, columns)  # from (B, rows · columns)
+    heat = F.interpolate(heat, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]  # (B, S, S)
     # Residual connections give every patch something; what is above the least is what was looked at.
     heat = heat - heat.amin((1, 2), keepdim=True)
     return _scaled(heat, heat.amax((1, 2)))
@@ -101,9 +102,9 @@ def rolled_attention(model: nn.Module, images: Tensor) -> Tensor:
         for start in range(0, len(images), _AT_ONCE):
             maps.clear()
             transformer.forward_features(images[start : start + _AT_ONCE])
-            flow = torch.eye(maps[0].shape[-1], device=images.device).expand_as(maps[0])
+            flow = torch.eye(maps[0].shape[-1], device=images.device).expand_as(maps[0])  # (B, N, N)
             for attention in maps:
-                flow = (attention @ flow + flow) / 2
+                flow = (attention @ flow + flow) / 2  # ½ (A + I) times the blocks below
             parts.append(flow)
     return torch.cat(parts)
 
@@ -156,14 +157,14 @@ def _watched(transformer: Any, maps: list[Tensor]) -> Iterator[None]:
     """Append each block's attention (B, N, N), mean over heads, to `maps`, as long as the context lasts."""
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        maps.append(inputs[0].float().mean(1))
+        maps.append(inputs[0].float().mean(1))  # weights after the softmax: (B, heads, N, N) to (B, N, N)
 
     attentions = [block.attn for block in transformer.blocks]
     fused = [attention.fused_attn for attention in attentions]
     hooks = [attention.attn_drop.register_forward_pre_hook(keep) for attention in attentions]
     try:
         for attention in attentions:
-            attention.fused_attn = False
+            attention.fused_attn = False  # the fused kernel never has the weights in memory
         yield
     finally:
         for attention, before, hook in zip(attentions, fused, hooks, strict=True):
@@ -186,7 +187,7 @@ def _smoothed(heat: Tensor) -> Tensor:
     if side < 8:
         return heat
     sigma = max(0.6, side / 100)
-    blurred: Tensor = gaussian_blur(heat, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])
+    blurred: Tensor = gaussian_blur(heat, [2 * round(2 * sigma) + 1] * 2, [sigma, sigma])  # odd, about 2 σ to each side
     return blurred
 
 

@@ -101,10 +101,10 @@ def overlay(image: Pixels, heat: NDArray[np.floating[Any]]) -> Pixels:
         size = (ground.shape[1], ground.shape[0])
         heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
     steps = np.linspace(0, 1, len(_HEAT))
-    colours = np.stack([np.interp(heat, steps, _HEAT[:, channel]) for channel in range(3)], 2)
+    colours = np.stack([np.interp(heat, steps, _HEAT[:, channel]) for channel in range(3)], 2)  # (H, W, 3)
     # Half of the colour is taken out of the image, so that the map's colours speak.
-    ground = 0.5 * ground + 0.5 * (ground @ (0.299, 0.587, 0.114))[:, :, None]
-    share = 0.8 * np.sqrt(heat)[:, :, None]
+    ground = 0.5 * ground + 0.5 * (ground @ (0.299, 0.587, 0.114))[:, :, None]  # ITU-R 601 luminance
+    share = 0.8 * np.sqrt(heat)[:, :, None]  # (H, W, 1); the root lifts what is faint
     blended: Pixels = np.rint(ground * (1 - share) + colours * share).astype(np.uint8)
     return blended
 
@@ -199,6 +199,7 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text[:400].split("\n")[:3] if text else ():
         words = drawable(paragraph).split()
+        # As many words as fit, one at least.
         first = next((n for n in range(len(words), 1, -1) if font.getlength(" ".join(words[:n])) <= width), 1)
         parts = [" ".join(words[:first]), " ".join(words[first:])]
         lines += [shortened(part, width, font.getlength) for part in parts if part]
@@ -219,11 +220,11 @@ def _png(image: Image.Image) -> bytes:
 
 def _confusion_figure(counts: Confusion, shown: list[int], labels: list[str]) -> Figure:
     classes = len(labels)
-    cell = 0.52 if classes <= 12 else 0.42 if classes <= _FIGURES else 0.17
+    cell = 0.52 if classes <= 12 else 0.42 if classes <= _FIGURES else 0.17  # inches of a side
     side = max(cell * classes, 1.6)
     figure = new_figure(side, side, dpi=120)
     axes = figure.add_axes((0, 0, 1, 1))
-    totals = counts.rows[shown][:, None]
+    totals = counts.rows[shown][:, None]  # (C, 1)
     part = counts.part(shown)
     shares = np.divide(part, totals, out=np.zeros(part.shape), where=totals > 0)
     axes.imshow(_coloured(shares, totals[:, 0] == 0), interpolation="nearest")
@@ -278,7 +279,7 @@ def _name_classes(axes: Axes, labels: list[str], totals: NDArray[Any]) -> None:
     axes.set_xlabel("predicted", labelpad=6, **text_style(9.5))
     axes.set_ylabel("true", labelpad=6, **text_style(9.5))
     axes.tick_params(length=0, pad=4)
-    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)  # lines between cells
     axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=_NOTHING, linewidth=0.8 if classes <= _FIGURES else 0.4)
     axes.tick_params(which="minor", length=0)

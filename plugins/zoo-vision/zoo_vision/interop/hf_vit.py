@@ -104,13 +104,14 @@ def _native_preprocessor(files: Mapping[str, bytes], side: int, channels: int) -
         )
     share = 1.0 if squashed or shorter is None else side / shorter
     if not squashed and math.floor(side / share) != shorter:
-        share = math.nextafter(share, 0)
+        share = math.nextafter(share, 0)  # rounding must not cost floor(side / share) a pixel
     half = [0.5] * channels
     # Theirs normalise pixels times their factor, ours pixels over 255: the same with other statistics.
     factor = theirs.get("rescale_factor", 1 / 255)
     if type(factor) not in (int, float) or not 0 < factor <= 1:
         raise unsupported(where, "rescale_factor", 1 / 255, factor)
     scale = 1.0 if math.isclose(factor, 1 / 255) else 255 * factor
+    # (f x - m) / s = (x / 255 - m / 255f) / (s / 255f).
     mean, std = (_scaled(theirs.get(name, half), scale, f"{where}: {name}") for name in ("image_mean", "image_std"))
     settings = {"img_size": side, "in_chans": channels, "mean": mean, "std": std, "crop_pct": share}
     settings["crop_mode"] = "squash" if squashed else "center"

@@ -45,7 +45,7 @@ def in_timms_order(theirs: Mapping[str, Tensor], architecture: str) -> dict[str,
     if len(slots) != len(theirs):
         raise DataError(f"{architecture} has {len(slots)} tensors, the package {len(theirs)}")
     for (ours, slot), (name, tensor) in zip(slots.items(), theirs.items(), strict=True):
-        if ours.rpartition(".")[2] != name.rpartition(".")[2] or slot.shape != tensor.shape:
+        if ours.rpartition(".")[2] != name.rpartition(".")[2] or slot.shape != tensor.shape:  # weight, bias ...
             raise DataError(f"the package's {name[:80]} {tuple(tensor.shape)} is not {ours} {tuple(slot.shape)}")
     return dict(zip(slots, theirs.values(), strict=True))
 

@@ -170,6 +170,7 @@ class ResNetInterop(ComparedInterop):
         stages = [theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4]
         return {
             "layers": [len(stage) for stage in stages],
+            # bn3 ends a bottleneck, bn2 a basic block.
             "channels": [getattr(s[0], "bn3", s[0].bn2).num_features // s[0].expansion for s in stages],
             "block": {BasicBlock: "basic", Bottleneck: "bottleneck"}[type(stages[0][0])],
         }

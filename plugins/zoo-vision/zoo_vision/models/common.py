@@ -104,12 +104,13 @@ def _channels(tensor: Tensor, channels: int) -> Tensor:
     if tensor.shape[1] == 1:
         # The inverse of the sum below: every channel carries its share.
         return (tensor / channels).repeat(1, channels, 1, 1)
-    adapted: Tensor = adapt_input_conv(channels, tensor)
+    adapted: Tensor = adapt_input_conv(channels, tensor)  # RGB summed for 1 channel, else repeated times 3 / channels
     return adapted
 
 
 def _positions(tensor: Tensor, length: int) -> Tensor | None:
     """(1, prefix + N, D) as (1, prefix + M, D), where both grids are square and the prefix is the same."""
+    # Tokens before the patches: none; class; class and distillation; class and four registers (DINOv2).
     for prefix in (number for number in (0, 1, 2, 5) if number < min(tensor.shape[1], length)):
         old, new = math.isqrt(tensor.shape[1] - prefix), math.isqrt(length - prefix)
         if old * old == tensor.shape[1] - prefix and new * new == length - prefix:

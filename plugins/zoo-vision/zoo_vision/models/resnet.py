@@ -38,6 +38,7 @@ def network_of(config: ResNetConfig, classes: int) -> ResNet:
     )
     if config.stem == "small":
         network.conv1 = nn.Conv2d(config.in_chans, _STEM, 3, padding=1, bias=False)
+        # As timm draws its own convolutions.
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         network.maxpool = nn.Identity()
     built: ResNet = network

@@ -43,7 +43,7 @@ def layer_groups(model: nn.Module) -> LayerGroups:
     architecture: Any = model.encoder if prefix else model
     if not hasattr(architecture, "group_matcher"):
         return LayerGroups({})
-    numbers = group_parameters(architecture, architecture.group_matcher(coarse=False), reverse=True)
+    numbers = group_parameters(architecture, architecture.group_matcher(coarse=False), reverse=True)  # name → layer
     undecayed = architecture.no_weight_decay() if hasattr(architecture, "no_weight_decay") else set()
     named = [name for name, _ in architecture.named_parameters()]
     # A projection behind the encoder is its head.

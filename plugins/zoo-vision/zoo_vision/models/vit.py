@@ -72,7 +72,7 @@ class MaskedAutoencoder(nn.Module):
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         nn.init.normal_(self.mask_token, std=0.02)
-        positions = build_sincos2d_pos_embed([side, side], dim=width, interleave_sin_cos=True)
+        positions = build_sincos2d_pos_embed([side, side], dim=width, interleave_sin_cos=True)  # (N, W)
         self.decoder_positions: Tensor
         self.register_buffer("decoder_positions", positions.unsqueeze(0), persistent=False)
 
@@ -85,22 +85,22 @@ class MaskedAutoencoder(nn.Module):
             visible: how many.
         """
         codes = self.encode(images, order[:, :visible])  # (B, 1 + V, D)
-        codes = self.decoder["embed"](codes)
-        prefix, seen = codes[:, :1], codes[:, 1:]
-        hidden = self.mask_token.expand(len(images), order.shape[1] - visible, -1).to(seen.dtype)
-        back = order.argsort(1).unsqueeze(-1).expand(-1, -1, seen.shape[-1])
+        codes = self.decoder["embed"](codes)  # (B, 1 + V, W)
+        prefix, seen = codes[:, :1], codes[:, 1:]  # (B, 1, W), (B, V, W)
+        hidden = self.mask_token.expand(len(images), order.shape[1] - visible, -1).to(seen.dtype)  # (B, N - V, W)
+        back = order.argsort(1).unsqueeze(-1).expand(-1, -1, seen.shape[-1])  # (B, N, W), the inverse permutation
         tokens = torch.cat((seen, hidden), 1).gather(1, back) + self.decoder_positions  # (B, N, W)
-        tokens = self.decoder["blocks"](torch.cat((prefix, tokens), 1))
-        patches: Tensor = self.decoder["pixels"](self.decoder["norm"](tokens[:, 1:]))
+        tokens = self.decoder["blocks"](torch.cat((prefix, tokens), 1))  # (B, 1 + N, W); the class token has no position
+        patches: Tensor = self.decoder["pixels"](self.decoder["norm"](tokens[:, 1:]))  # (B, N, P)
         return patches
 
     def encode(self, images: Tensor, seen: Tensor) -> Tensor:
         """Codes (B, 1 + V, D) of the class token and of the patches `seen` (B, V) by their numbers."""
         encoder: Any = self.encoder
         patches = encoder.patch_embed(images) + encoder.pos_embed[:, 1:]  # (B, N, D)
-        patches = patches.gather(1, seen.unsqueeze(-1).expand(-1, -1, patches.shape[-1]))
-        first = (encoder.cls_token + encoder.pos_embed[:, :1]).expand(len(images), -1, -1)
-        tokens = encoder.blocks(torch.cat((first.to(patches.dtype), patches), 1))
+        patches = patches.gather(1, seen.unsqueeze(-1).expand(-1, -1, patches.shape[-1]))  # (B, V, D)
+        first = (encoder.cls_token + encoder.pos_embed[:, :1]).expand(len(images), -1, -1)  # (B, 1, D)
+        tokens = encoder.blocks(torch.cat((first.to(patches.dtype), patches), 1))  # (B, 1 + V, D)
         # One of the two norms is the identity, by the kind of pooling.
         codes: Tensor = encoder.fc_norm(encoder.norm(tokens))
         return codes
@@ -109,12 +109,14 @@ class MaskedAutoencoder(nn.Module):
         """Images (B, C, S, S) as patches (B, N, P), row by row; P runs over rows, columns and then channels."""
         batch, channels, side, _ = images.shape
         count, size = side // self.patch_size, self.patch_size
-        cut = images.reshape(batch, channels, count, size, count, size)
+        cut = images.reshape(batch, channels, count, size, count, size)  # (B, C, rows, p, columns, p)
+        # (B, rows, columns, p, p, C) to (B, N, P)
         return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, count * count, size * size * channels)
 
     def unpatchify(self, patches: Tensor, channels: int) -> Tensor:
         """The inverse of `patchify`."""
         batch, number, _ = patches.shape
         count, size = round(number**0.5), self.patch_size
-        cut = patches.reshape(batch, count, count, size, size, channels)
+        cut = patches.reshape(batch, count, count, size, size, channels)  # (B, rows, columns, p, p, C)
+        # (B, C, rows, p, columns, p) to (B, C, S, S)
         return cut.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, count * size, count * size)

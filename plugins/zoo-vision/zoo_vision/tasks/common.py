@@ -93,5 +93,5 @@ def first_of(sample: Any) -> Tensor:
 
 def as_images(tensor: Tensor) -> list[ImageArray]:
     """uint8 (C, S, S), or several views (V, C, S, S), as arrays (S, S, C)."""
-    views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)
+    views = tensor if tensor.ndim == 4 else tensor.unsqueeze(0)  # (V, C, S, S)
     return [view.permute(1, 2, 0).contiguous().cpu().numpy() for view in views]

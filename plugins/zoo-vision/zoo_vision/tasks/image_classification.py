@@ -41,17 +41,18 @@ class ImageClassification(ImageTask, Classification):
         """The chosen loss of a batch of images, mixed where the recipe says so, and how many are right."""
         images, labels = self.preprocessor.normalise(batch["images"]), batch["labels"]
         mixed = mixing.mix(images, mixup=self.config.mixup, cutmix=self.config.cutmix)
-        logits = modules["model"](mixed.images)
+        logits = modules["model"](mixed.images)  # (B, C)
         loss, weight = self.loss(logits.float(), labels)
         if mixed.partners is not None:
             other, _ = self.loss(logits.float(), labels[mixed.partners])
-            loss = mixed.share * loss + (1 - mixed.share) * other
+            loss = mixed.share * loss + (1 - mixed.share) * other  # λ ℓ(f(x̃), y_i) + (1 - λ) ℓ(f(x̃), y_j)
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> ImageResult:
         """Loss, its weight, the pairs of true and predicted class, and both classes of the images to show."""
         found = super().evaluate(modules, batch)
         examples = [
+            # A pair is one number, true * C + predicted.
             (as_images(batch["images"][place])[0], *divmod(found.confusion[place], len(self.labels)))
             for place in batch["shown"].nonzero().flatten().tolist()
         ]

@@ -62,6 +62,7 @@ class ImageContrastive(ImageTask):
     def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss sum, weight and number of views whose partner is the nearest, of views (B, 2, C, S, S)."""
         views = batch["images"]
+        # (2B, 128): all first views, then all second ones
         projected = model(self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
         first, second = projected.chunk(2)
         loss, weight = self.loss(first, second)
@@ -83,6 +84,6 @@ class TwoViews(ImageDataset):
 def _partners_found(projected: Tensor) -> Tensor:
     """How many of 2B projections have their partner, B places on, as the nearest of the others."""
     unit = nn.functional.normalize(projected.float())
-    cosines = (unit @ unit.T).fill_diagonal_(-2.0)
+    cosines = (unit @ unit.T).fill_diagonal_(-2.0)  # (2B, 2B); below any cosine: no view is its own nearest
     partners = torch.arange(len(unit), device=unit.device).roll(len(unit) // 2)
     return (cosines.argmax(1) == partners).sum()

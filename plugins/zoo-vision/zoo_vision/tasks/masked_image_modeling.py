@@ -91,7 +91,7 @@ class MaskedImageModeling(ImageTask):
             places = range(start, min(start + self.together, len(dataset)))
             batch = dataset.collate([dataset.sample(SampleKey(0, 0, place)) for place in places])
             target, hidden = self._target(self.preprocessor.normalise(batch["images"]), batch["order"])
-            values = target.gather(1, hidden)
+            values = target.gather(1, hidden)  # (B, M, P)
             found, counted = self.loss(torch.zeros_like(values), values)
             total, weight = total + float(found), weight + float(counted)
         return {"each patch's mean" if self.config.normalize_pixels else "mean": {"loss": total / weight}}
@@ -106,14 +106,14 @@ class MaskedImageModeling(ImageTask):
     def _reconstruct(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss sum and weight over hidden values, and all patches (B, N, P) as predicted."""
         images = self.preprocessor.normalise(batch["images"])
-        predicted = model(images, batch["order"], self._visible(self.config.mask_ratio)).float()
+        predicted = model(images, batch["order"], self._visible(self.config.mask_ratio)).float()  # (B, N, P)
         target, hidden = self._target(images, batch["order"])
-        loss, weight = self.loss(predicted.gather(1, hidden), target.gather(1, hidden))
+        loss, weight = self.loss(predicted.gather(1, hidden), target.gather(1, hidden))  # (B, M, P) both
         return loss, weight, predicted
 
     def _target(self, images: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
         """What to predict (B, N, P), and which rows of it are hidden, (B, M, P) for `gather`."""
-        target = self.model.patchify(images)
+        target = self.model.patchify(images)  # (B, N, P)
         if self.config.normalize_pixels:
             target = (target - target.mean(-1, keepdim=True)) / _deviation(target)
         hidden = order[:, self._visible(self.config.mask_ratio) :].unsqueeze(-1).expand(-1, -1, target.shape[-1])
@@ -130,10 +130,10 @@ class MaskedImageModeling(ImageTask):
             # The model predicts a patch less its mean and deviation, so these are given back from the original.
             made = made * _deviation(patches) + patches.mean(-1, keepdim=True)
         hidden = torch.zeros(order.shape, dtype=torch.bool, device=order.device)
-        hidden.scatter_(1, order[:, visible:], True)
-        whole = torch.where(hidden.unsqueeze(-1), made, patches)
+        hidden.scatter_(1, order[:, visible:], True)  # (B, N)
+        whole = torch.where(hidden.unsqueeze(-1), made, patches)  # (B, N, P)
         restored = self.preprocessor.denormalise(self.model.unpatchify(whole, images.shape[1]))
-        cover = self.model.unpatchify(hidden.unsqueeze(-1).expand_as(patches), images.shape[1])
+        cover = self.model.unpatchify(hidden.unsqueeze(-1).expand_as(patches), images.shape[1])  # (B, C, S, S)
         rows = []
         for image, covered, made_up in zip(images, cover, restored, strict=True):
             original = as_images(image)[0]
@@ -165,7 +165,7 @@ def _order(key: SampleKey, patches: int) -> Tensor:
 
 
 def _deviation(patches: Tensor) -> Tensor:
-    return (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+    return (patches.var(-1, keepdim=True) + 1e-6).sqrt()  # ε inside the root, as in the authors' code
 
 
 def _sheet(rows: Sequence[Sequence[ImageArray]]) -> bytes:
