@@ -90,7 +90,7 @@ class MaskedAutoencoder(nn.Module):
         hidden = self.mask_token.expand(len(images), order.shape[1] - visible, -1).to(seen.dtype)  # (B, N - V, W)
         back = order.argsort(1).unsqueeze(-1).expand(-1, -1, seen.shape[-1])  # (B, N, W), the inverse permutation
         tokens = torch.cat((seen, hidden), 1).gather(1, back) + self.decoder_positions  # (B, N, W)
-        tokens = self.decoder["blocks"](torch.cat((prefix, tokens), 1))  # (B, 1 + N, W); the class token has no position
+        tokens = self.decoder["blocks"](torch.cat((prefix, tokens), 1))  # (B, 1 + N, W): class token first
         patches: Tensor = self.decoder["pixels"](self.decoder["norm"](tokens[:, 1:]))  # (B, N, P)
         return patches
 
