@@ -7,8 +7,10 @@ from collections import Counter
 
 import pytest
 
-from zoo_core.data.options import SplitOptions
-from zoo_core.data.splits import class_notices, joined_groups, make_splits, split_by_hash
+from zoo_core.contract.schema import from_data, to_data
+from zoo_core.data.options import GroupColumn, SplitOptions
+from zoo_core.data.splits import class_notices, group_notices, joined_groups, make_splits, split_by_hash
+from zoo_core.errors import DataError
 
 UNITS = [f"sample {number}" for number in range(300)]
 LABELS = ["common"] * 240 + ["rare"] * 50 + ["few"] * 7 + ["three"] * 3
@@ -80,3 +82,19 @@ def test_classes_are_counted_and_those_that_a_split_lacks_are_named() -> None:
     many = class_notices({"train": [f"{number:02}" for number in range(20)], "test": []})
     assert many[0].endswith("11 1/0 and 8 more classes") and many[1].endswith("11 and 8 more")
     assert class_notices({}) == ()
+
+
+def test_groups_are_counted_and_those_that_given_splits_divide_are_told() -> None:
+    splits = {"train": ["a", "a", "b", ""], "validation": ["b"], "test": ["c", ""]}
+    assert group_notices(splits, "film", samples="rows", where="x.csv") == (
+        "split by film: 2 groups of 3 in train, 1 groups of 1 in validation, 1 groups of 1 in test",
+        "2 of 7 rows without a group: each is one by itself",
+        "groups that are in several of the given splits: 1 (first: b in train and validation)",
+    )
+    with pytest.raises(DataError, match=r"x\.csv: none of the rows has a group, as column 'film' is empty or no table"):
+        group_notices({"train": ["", ""]}, "film", samples="rows", where="x.csv")
+
+
+def test_a_setting_that_came_later_is_written_only_when_it_is_set() -> None:
+    assert to_data(GroupColumn()) == {} and to_data(GroupColumn(group_column="film")) == {"group_column": "film"}
+    assert from_data(GroupColumn, {}, where="x") == GroupColumn()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
+    from zoo_core.contract.config import WHEN_SET as WHEN_SET
     from zoo_core.contract.config import Alias as Alias
     from zoo_core.contract.config import Config as Config
     from zoo_core.contract.config import Constraint as Constraint

@@ -120,6 +120,10 @@ class Alias:
     name: str
 
 
+WHEN_SET: Mapping[str, bool] = {"when set": True}
+"""`field(default=..., metadata=WHEN_SET)`: written only where it isn't the default, so that files of before it keep their
+bytes."""
+
 AnyFloat = Annotated[float, "may be nan or infinite"]
 """A number that needn't be finite; written as the words `nan`, `inf` and `-inf`."""
 PositiveInt = Annotated[int, Interval(ge=1)]

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from zoo_core.contract.config import AnyFloat, Config, FieldError, aliases, check_bounds, type_hints
+from zoo_core.contract.config import WHEN_SET, AnyFloat, Config, FieldError, aliases, check_bounds, type_hints
 from zoo_core.contract.yamltext import Document, Place, dump_yaml, format_location, parse_scalar, parse_yaml
 from zoo_core.errors import PluginError, RecipeError, ZooError, nearest
 
@@ -71,7 +71,8 @@ def locate(where: str, path: Place = (), lines: Mapping[Place, int] | None = Non
 def to_data(value: Any) -> Any:
     """Dataclasses, mappings and tuples as dicts, lists and scalars that JSON and YAML can hold. Raises ValueError."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        written = (field for field in dataclasses.fields(value) if not _left_out(field, getattr(value, field.name)))
+        return {field.name: to_data(getattr(value, field.name)) for field in written}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("a mapping with keys that are not text is not plain data")
@@ -124,6 +125,14 @@ def parse_override(text: str) -> tuple[str, Any]:
         return path, parse_scalar(raw) if raw else ""
     except ValueError as wrong:
         raise RecipeError(f"{where}: {wrong}", hint=f"""'{path}="{raw}"' for the text""") from None
+
+
+def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a field that is written only when it is set isn't."""
+    if WHEN_SET.keys() - field.metadata.keys():
+        return False
+    made = field.default_factory
+    return bool(value == (field.default if made is dataclasses.MISSING else made()))
 
 
 def _step(here: Any, name: str, parents: Sequence[str], path: str) -> str | int:

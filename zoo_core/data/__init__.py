@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from zoo_core.data.labels import stated_class as stated_class
     from zoo_core.data.options import BadSamples as BadSamples
     from zoo_core.data.options import ClassNames as ClassNames
+    from zoo_core.data.options import GroupColumn as GroupColumn
     from zoo_core.data.options import HeldOut as HeldOut
     from zoo_core.data.options import SplitOptions as SplitOptions
     from zoo_core.data.options import SplitShares as SplitShares

@@ -4,9 +4,10 @@ are split. Free of torch and numpy."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Literal
 
-from zoo_core.contract.config import Config, Interval, MinLen, PositiveInt, ProperShare
+from zoo_core.contract.config import WHEN_SET, Config, Interval, MinLen, PositiveInt, ProperShare
 
 SPLIT_SETTINGS = ("split_rule", "split_seed", "validation_fraction", "test_fraction", "validation", "group_column")
 """Settings that say how splits are made."""
@@ -93,6 +94,13 @@ class SplitSource(SplitShares):
         self.require(
             "path", "no validation and test beside it, as path is split by itself", "" not in given or len(given) == 1
         )
+
+
+class GroupColumn(Config):
+    """Which samples no split may divide."""
+
+    group_column: str = field(default="", metadata=WHEN_SET)
+    """Column of tables with what a sample belongs to, like its source; no group is in two of the splits made here."""
 
 
 class ClassNames(Config):

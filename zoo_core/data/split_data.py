@@ -15,6 +15,7 @@ from zoo_core.data.splits import (
     SPLITS,
     WHOLE,
     class_notices,
+    group_notices,
     joined_groups,
     make_splits,
     sorted_labels,
@@ -117,13 +118,15 @@ class SplitReader(ABC):
     """What messages call samples."""
 
     def __init__(self, config: Any, name: str = "") -> None:
-        """`config` derives from `SplitOptions` and `BadSamples`; `name` is for messages, the first path by default."""
+        """`config` derives from `SplitOptions` and `BadSamples`, and may have a `group_column`; `name` is for messages, the
+        first path by default."""
         self.config = config
         self.name = name or next(iter(config.sources().values()))
         self.faults = Faults()
         """What can't be a sample goes here."""
         self.notices: list[str] = []
         """What there is to tell of what was found goes here."""
+        self.group_column: str = getattr(config, "group_column", "")
 
     @abstractmethod
     def find(self, path: str) -> Parts:
@@ -197,13 +200,15 @@ class SplitReader(ABC):
         if len(labels) == 1 and self.config.split_rule != "none":
             raise DataError(f"{self.name}: every label is {labels[0]!r}; two are needed to tell apart")
         splits = self._made(parts)
+        if self.group_column:
+            groups = {split: [one.group for one in splits[split]] for split in _in_order(splits)}
+            self.notices += group_notices(groups, self.group_column, samples=self.plural, where=self.name)
         if "train" in splits and isinstance(self.config, Subset):
             splits["train"] = draw_subset(
                 splits["train"], self.config, lambda one: self.key(one.sample), where=self.name
             )
         if labels:
-            order = sorted(splits, key=(*SPLITS, WHOLE).index)
-            self.notices += class_notices({split: self.strata(splits[split]) for split in order})
+            self.notices += class_notices({split: self.strata(splits[split]) for split in _in_order(splits)})
             self.notices += [*lookalikes(labels), *self._copies(every, together=len(parts) == 1)]
         samples = {split: [one.sample for one in rows] for split, rows in splits.items()}
         return SplitData(self.name, samples, self.content(parts), labels, notices=self.notices)
@@ -239,8 +244,20 @@ class SplitReader(ABC):
         test = 0.0 if parts.keys() - {UNSPLIT} else test
         places = make_splits(units, self.config, validation, test, labels=self.strata(whole), digests=ranks)
         made = {split: [whole[place] for place in numbers] for split, numbers in places.items()}
+        if self.group_column and any(groups):
+            self._refuse_few(made, len(set(units)))
         self.notices += self.told_of(made, groups)
         return {**made, **given}
+
+    def _refuse_few(self, made: Parts, units: int) -> None:
+        """Raise `DataError` for a split that no group came into, before anybody trains for it."""
+        if empty := next((split for split, rows in made.items() if not rows), ""):
+            told = f"by column {self.group_column!r} and their copies the {self.plural} are {units:,} groups"
+            without = "" if empty == "train" else f"data.{empty}_fraction=0 does without it"
+            raise DataError(
+                f"{self.name}: split {empty!r} is empty: {told}, for {len(made)} splits",
+                hint=without or "give more data",
+            )
 
     def _copies(self, every: Iterable[Listed], *, together: bool) -> tuple[str, ...]:
         """Notices of copies, and of copies that have different labels."""
@@ -248,3 +265,7 @@ class SplitReader(ABC):
         for one in every:
             found.setdefault(self.twin_key(one.sample), []).append((one.name, one.label))
         return listed_twice(found, together=together)
+
+
+def _in_order(splits: Iterable[str]) -> list[str]:
+    return sorted(splits, key=(*SPLITS, WHOLE).index)

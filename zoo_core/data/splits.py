@@ -126,6 +126,35 @@ def joined_groups(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
     return [root(name) for name in named]
 
 
+def group_notices(splits: Mapping[str, Sequence[str]], column: str, *, samples: str, where: str) -> tuple[str, ...]:
+    """How many groups each split has, from the group of each sample, and which groups are in several splits that were given.
+
+    Raises `DataError` where no sample has a group, `samples` being what they are called.
+    """
+    counts = {split: Counter(filter(None, groups)) for split, groups in splits.items()}
+    if not any(counts.values()):
+        raise DataError(
+            f"{where}: none of the {samples} has a group, as column {column!r} is empty or no table was read",
+            hint="name another column, or leave group_column out",
+        )
+    told = (f"{len(found):,} groups of {found.total():,} in {split}" for split, found in counts.items())
+    notices = [f"split by {printable(column)}: {', '.join(told)}"]
+    if alone := sum(groups.count("") for groups in splits.values()):
+        notices.append(
+            f"{alone:,} of {sum(map(len, splits.values())):,} {samples} without a group: each is one by itself"
+        )
+    homes = {
+        group: [split for split, found in counts.items() if group in found]
+        for found in counts.values()
+        for group in found
+    }
+    if crossing := {group: found for group, found in homes.items() if len(found) > 1}:
+        group, found = next(iter(crossing.items()))
+        first = f"first: {printable(group)} in {' and '.join(found)}"
+        notices.append(f"groups that are in several of the given splits: {len(crossing):,} ({first})")
+    return tuple(notices)
+
+
 def class_notices(splits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """How many samples of each class each split has, from their labels, and which classes a split lacks."""
     counts = {split: Counter(labels) for split, labels in splits.items()}

@@ -8,7 +8,7 @@ import pytest
 
 from zoo_core import DataError, Evaluation, UnknownName, Zoo, evaluate, open_zoo, train
 from zoo_core.cli import main
-from zoo_core.testing import finetune_recipe
+from zoo_core.testing import finetune_recipe, open_data
 
 ENDINGS = ("crew", "flight", "service", "delay", "seat")
 
@@ -154,3 +154,24 @@ def test_the_command_says_what_it_measured_and_keeps_files_in_the_home_folder(
     assert "bert_tiny.mine on zoo-nlp/labelled-text, split all, 4 samples" in shown.out
     assert "samples by class (all): positive 4" in shown.err
     assert (tmp_path / "person" / "kept" / "confusion.json").is_file() and not (tmp_path / "~").exists()
+
+
+def test_a_column_of_groups_is_chosen_by_word_and_kept_together(zoo: Zoo, tmp_path: Path) -> None:
+    found = [(f"{mood} number {n}", label, f"film {n // 4}") for n in range(40) for label, mood in MOODS.items()]
+    (tmp_path / "a.csv").write_text("text,label,film\n" + "".join(",".join(row) + "\n" for row in found))
+    tuned = ("bert_tiny.sentiment", "text-classification", str(tmp_path / "a.csv"))
+    recipe = finetune_recipe(*tuned, {"group": "film"}, [], zoo.host, zoo.registry)
+    data = open_data(recipe.data.provided, recipe.data.config, zoo.host)
+    homes = [{int(one.text.split()[2]) // 4 for one in data.samples(split)} for split in data.splits()]
+    assert sum(map(len, homes)) == 10 == len(set.union(*homes)) and all(homes)
+    assert "split by film: 8 groups of 64 in train, 1 groups of 8 in validation, 1 groups of 8 in test" in data.notices
+    few = finetune_recipe(*tuned, {"group": "label"}, [], zoo.host, zoo.registry)
+    with pytest.raises(
+        DataError, match="by column 'label' and their copies the rows are 2 groups, for 3 splits"
+    ) as caught:
+        open_data(few.data.provided, few.data.config, zoo.host)
+    assert caught.value.hint == "data.test_fraction=0 does without it"
+    absent = finetune_recipe(*tuned, {"group": "filn"}, [], zoo.host, zoo.registry)
+    with pytest.raises(DataError, match="no column 'filn'") as caught:
+        open_data(absent.data.provided, absent.data.config, zoo.host)
+    assert "film" in caught.value.hint

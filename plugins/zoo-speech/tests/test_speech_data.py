@@ -17,8 +17,10 @@ from zoo_speech.datasets.manifests import NAMES
 from zoo_speech.datasets.readers import read_labelled_recordings, read_recordings, read_transcribed_recordings
 from zoo_speech.datasets.samples import Clip, Recording
 
-from zoo_core import DataError, UnknownName
+from zoo_core import DataError, UnknownName, open_zoo
+from zoo_core.contract import to_data
 from zoo_core.data import SplitData, joined_groups
+from zoo_core.testing import finetune_recipe, open_data
 
 
 def sound(number: int) -> bytes:
@@ -410,3 +412,23 @@ def test_subsets_are_nested_seeded_and_leave_the_digest_alone(tmp_path: Path) ->
 def test_contradictory_settings_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_column_of_groups_takes_the_place_of_speakers(tmp_path: Path) -> None:
+    fill(tmp_path / "wav", range(40))
+    rows = [f"wav/{n:04}.wav,{('a', 'b')[n % 2]},s{n % 3},call {n // 4}" for n in range(40)]
+    (tmp_path / "all.csv").write_text("\n".join(["path,label,speaker,call", *rows]))
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    recipe = finetune_recipe(
+        "wav2vec2_nano.languages", "audio-classification", str(tmp_path / "all.csv"), {"group": "call"}, [],
+        zoo.host, zoo.registry,
+    )  # fmt: skip
+    data = open_data(recipe.data.provided, recipe.data.config, zoo.host)
+    calls = [{number // 4 for number in found} for found in numbers(data).values()]
+    assert sum(map(len, calls)) == 10 and all(calls)
+    assert "split by call: 8 groups of 32 in train, 1 groups of 4 in validation, 1 groups of 4 in test" in data.notices
+    plain = read_recordings(Recordings(path=str(tmp_path / "all.csv"), group_column="call", validation=0.2))
+    assert sum(len({number // 4 for number in found}) for found in numbers(plain).values()) == 10
+    assert "group_column" not in to_data(TranscribedRecordings(path="x"))
+    with pytest.raises(ValueError, match="group_column: expected none beside split: label"):
+        LabelledRecordings(path="x", split="label", group_column="call")

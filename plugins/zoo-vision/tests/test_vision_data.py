@@ -19,8 +19,9 @@ from zoo_vision.configs.data import Images, LabelledImages, Subset, TorchvisionS
 from zoo_vision.datasets.readers import read_images, read_labelled_images
 from zoo_vision.datasets.samples import Image, LabelledImage
 
-from zoo_core import DataError, UnknownName
+from zoo_core import DataError, UnknownName, open_zoo
 from zoo_core.data import SplitData
+from zoo_core.testing import finetune_recipe, open_data
 
 
 def two_classes(root: Path, count: int = 200) -> Path:
@@ -442,3 +443,33 @@ def test_a_share_is_held_out_by_content(tmp_path: Path) -> None:
 def test_contradictory_settings_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_column_of_groups_keeps_images_without_labels_together_too(tmp_path: Path) -> None:
+    path = messy(tmp_path)
+    data = read_images(Images(path=str(path), group_column="film", validation=0.2, bad="skip", max_bad=0.5))
+    films = [{number // 4 for number in found} for found in numbers(data).values()]
+    assert sum(map(len, films)) == 10 and all(films)
+    with pytest.raises(DataError, match="no column 'fim'") as caught:
+        read_images(Images(path=str(path), group_column="fim"))
+    assert "film" in caught.value.hint
+    fill(tmp_path / "folder", range(4))
+    with pytest.raises(
+        DataError, match="none of the images has a group, as column 'film' is empty or no table was read"
+    ):
+        read_images(Images(path=str(tmp_path / "folder"), group_column="film"))
+
+
+def test_a_recipe_asks_for_groups_of_images(tmp_path: Path) -> None:
+    fill(tmp_path, range(40))
+    rows = [f"{number:04}.png,{('a', 'b')[number % 2]},film {number // 4}" for number in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,film", *rows]))
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    recipe = finetune_recipe(
+        "resnet_nano.fashion", "image-classification", str(tmp_path / "table.csv"), {}, ["data.group_column=film"],
+        zoo.host, zoo.registry,
+    )  # fmt: skip
+    data = open_data(recipe.data.provided, recipe.data.config, zoo.host)
+    films = [{number // 4 for number in found} for found in numbers(data).values()]
+    assert recipe.data.config.split_rule == "stratified" and sum(map(len, films)) == 10 and all(films)
+    assert any(notice.startswith("split by film: 8 groups of 32 in train") for notice in data.notices)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from zoo_core.contract import Interval, MinLen, PositiveInt
-from zoo_core.data import BadSamples, ClassNames, SplitSource, SplitWhole, Subset, TableOptions
+from zoo_core.data import BadSamples, ClassNames, GroupColumn, SplitSource, SplitWhole, Subset, TableOptions
 
 
-class RecordedTables(BadSamples, TableOptions):
+class RecordedTables(BadSamples, TableOptions, GroupColumn):
     """Where tables have recordings."""
 
     audio_column: str = ""
@@ -41,7 +41,7 @@ class TranscribedRecordings(SplitSource, Subset, RecordedTables):
     """Language of all recordings that no column tells it of."""
     split: Literal["speaker", "recording"] = "speaker"
     """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `recording`: only copies
-    stay together."""
+    stay together. `group_column` takes its place."""
 
 
 class LabelledRecordings(SplitSource, ClassNames, Subset, RecordedTables):
@@ -56,7 +56,12 @@ class LabelledRecordings(SplitSource, ClassNames, Subset, RecordedTables):
     """Column with who speaks; found by its usual names if empty, and need not be there."""
     split: Literal["speaker", "label", "recording"] = "speaker"
     """`speaker`: no speaker is in two of the splits made here, where all speakers are known; `label`: no label is, for
-    voices that aren't trained on; `recording`: only copies stay together."""
+    voices that aren't trained on; `recording`: only copies stay together. `group_column` takes the place of `speaker`."""
+
+    def check(self) -> None:
+        """Labels that are for one split each leave nothing to group."""
+        super().check()
+        self.require("group_column", "none beside split: label", not self.group_column or self.split != "label")
 
 
 class NamedSpeech(Subset):

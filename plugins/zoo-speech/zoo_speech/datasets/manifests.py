@@ -64,10 +64,11 @@ def read_manifests(
         try:
             one = Recording(row.source, name=name, part=excerpt_of(row.values))
             _tell(one, row.values, row.classes, options.missing)
+            group = cell("group", row.values["group"]) if "group" in row.values else ""
         except (ValueError, DataError) as error:
             faults.add(row.where, getattr(error, "message", str(error)), getattr(error, "hint", ""))
         else:
-            yield Listed(one, name, one.label)
+            yield Listed(one, name, one.label, group)
 
 
 def columns_of(table: Path, columns: Mapping[str, str], options: TableOptions) -> dict[str, str]:

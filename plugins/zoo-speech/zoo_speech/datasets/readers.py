@@ -76,7 +76,8 @@ class RecordingReader(SplitReader):
 
     def tabled(self, tables: Sequence[Path]) -> Iterable[Listed]:
         """Recordings of tables."""
-        return read_manifests(tables, self.columns(), self.config.root, self.config, self.faults)
+        columns = {**self.columns(), "group": self.group_column}
+        return read_manifests(tables, columns, self.config.root, self.config, self.faults)
 
     def line(self, sample: Recording) -> str:
         """Its content, and what is known of it."""
@@ -131,7 +132,10 @@ class SpokenReader(RecordingReader):
     """Reads recordings whose speakers are known, or not, and splits them accordingly."""
 
     def groups(self, whole: Sequence[Listed]) -> list[str]:
-        """Speakers or labels; none where one isn't known, as who is sometimes named could be on both sides."""
+        """What the column of groups says, or else speakers or labels; none where one isn't known, as who is sometimes
+        named could be on both sides."""
+        if self.group_column:
+            return super().groups(whole)
         groups = [getattr(one.sample, self.config.split, "") for one in whole]
         unknown = groups.count("")
         if unknown and any(groups):
@@ -140,6 +144,8 @@ class SpokenReader(RecordingReader):
 
     def told_of(self, made: Parts, groups: Sequence[str]) -> tuple[str, ...]:
         """How many speakers each split has. Raises `DataError` for a split that nothing came into, before anybody trains for it."""
+        if self.group_column:
+            return ()
         by, names = self.config.split, set(filter(None, groups))
         if empty := next((split for split, rows in made.items() if not rows), ""):
             what, count = (by, len(names)) if names else ("recording", len(groups))

@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 from zoo_core.contract import MinLen
-from zoo_core.data import BadSamples, ClassNames, SplitShares, SplitSource, SplitWhole, Subset, TableOptions
+from zoo_core.data import (
+    BadSamples,
+    ClassNames,
+    GroupColumn,
+    SplitShares,
+    SplitSource,
+    SplitWhole,
+    Subset,
+    TableOptions,
+)
 
 __all__ = ["Images", "LabelledImages", "Subset", "TorchvisionSet"]
 
 
-class Images(SplitWhole, BadSamples, TableOptions):
+class Images(SplitWhole, BadSamples, TableOptions, GroupColumn):
     """Images without labels from the user's files. Relative paths start at the working folder."""
 
     path: Annotated[str, MinLen(1)]

@@ -30,9 +30,9 @@ def tabled_images(
     `path`, in .parquet `image` where there is one. Whole numbers as labels are turned into names by the table's own list of
     classes or by `names`. Raises `DataError`, naming table and row, for what is wrong with a table.
     """
-    asked = {"image": config.image_column}
+    asked = {"image": config.image_column, "group": config.group_column}
     if isinstance(config, LabelledImages):
-        asked |= {"label": config.label_column, **({"group": config.group_column} if config.group_column else {})}
+        asked |= {"label": config.label_column}
 
     def columns_of(table: Path) -> Mapping[str, str]:
         usual = ("image", "path") if suffix_of(table) == ".parquet" else ("path",)
@@ -40,17 +40,15 @@ def tabled_images(
 
     for row in media_rows(tables, columns_of, "image", config, faults, largest=MAX_IMAGE, noun="an image"):
         name = row.where if isinstance(row.source, bytes) else ""
-        if "label" not in asked:
-            image = Image(row.source, name=name)
-            yield Listed(image, image.name)
-            continue
         try:
-            label = stated_class(_label(row.values["label"]), row.classes or names, config.missing)
-            group = cell("group", row.values["group"]) if "group" in asked else ""
+            label = ""
+            if "label" in asked:
+                label = stated_class(_label(row.values["label"]), row.classes or names, config.missing)
+            group = cell("group", row.values["group"]) if config.group_column else ""
         except ValueError as error:
             faults.add(row.where, str(error))
         else:
-            image = LabelledImage(row.source, label, name=name)
+            image = LabelledImage(row.source, label, name=name) if "label" in asked else Image(row.source, name=name)
             yield Listed(image, image.name, label, group)
 
 
