@@ -69,7 +69,7 @@ def translation(images: Tensor) -> Tensor:
 
 def cutout(images: Tensor) -> Tensor:
     """Zero a square of half the side in each sample (B, C, S, S), less what of it lies outside."""
-    return images.masked_fill(_span(images, 2) & _span(images, 3), 0.0)
+    return images.masked_fill(_span(images, 2) & _span(images, 3), 0.0)  # (B, 1, S, 1) & (B, 1, 1, S)
 
 
 _POLICIES = {"colour": (brightness, saturation, contrast), "translation": (translation,), "cutout": (cutout,)}
@@ -87,7 +87,7 @@ def _moved(images: Tensor, dim: int) -> Tensor:
     steps = torch.randint(-furthest, furthest + 1, (len(images), 1), device=images.device)
     sources = torch.arange(side, device=images.device) - steps  # (B, S)
     # Wrapped round rather than clamped, each pixel is read once, and the gradient is the same bits in any order.
-    found = images.take_along_dim(_along(sources % side, dim), dim)
+    found = images.take_along_dim(_along(sources % side, dim), dim)  # (B, C, S, S)
     return found.masked_fill(_along((sources < 0) | (sources >= side), dim), 0.0)
 
 

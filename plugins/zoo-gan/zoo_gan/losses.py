@@ -32,7 +32,7 @@ def minimax(config: NoConfig) -> AdversarialLoss:
     """
     return _adversarial(
         "gan-minimax",
-        discriminator=lambda real, fake: -F.logsigmoid(real) - F.logsigmoid(-fake),
+        discriminator=lambda real, fake: -F.logsigmoid(real) - F.logsigmoid(-fake),  # 1 - σ(x) = σ(-x)
         generator=lambda real, fake: F.logsigmoid(-fake),
     )
 
@@ -46,7 +46,7 @@ def non_saturating(config: NonSaturatingConfig) -> AdversarialLoss:
     smoothing = config.label_smoothing
 
     def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-        called_real = (1.0 - smoothing) * F.logsigmoid(real) + smoothing * F.logsigmoid(-real)
+        called_real = (1.0 - smoothing) * F.logsigmoid(real) + smoothing * F.logsigmoid(-real)  # target 1 - s
         return -called_real - F.logsigmoid(-fake)
 
     return _adversarial(

@@ -51,8 +51,8 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, l
             f"gradient penalty between images of shapes {shapes}", hint="give as many of one as of other"
         )
     real = precise(real.detach())
-    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device).to(real.dtype)
-    between = torch.lerp(fake.detach().to(real.dtype), real, share)
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device).to(real.dtype)  # ε: (B, 1, ...)
+    between = torch.lerp(fake.detach().to(real.dtype), real, share)  # x̂ = ε x + (1 - ε) x̃
     return (_norms(_slopes(discriminator, between, labels)) - 1.0).square()
 
 
@@ -74,7 +74,7 @@ def path_length(generator: Generator, latents: Tensor, labels: Tensor | None, me
     images = precise(generator(latents, labels))  # (B, C, S, S)
     noise = torch.randn_like(images) / images.shape[2:].numel() ** 0.5
     products = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)[0]  # J^T y: (B, Z)
-    lengths = _norms(precise(products).flatten(1))
+    lengths = _norms(precise(products).flatten(1))  # (B,)
     return (lengths - mean.detach()).square(), lengths.detach()
 
 
@@ -89,7 +89,7 @@ def _slopes(discriminator: Discriminator, images: Tensor, labels: Tensor | None)
     """Gradient of each logit by its own image, flat: (B, C * S * S)."""
     images = precise(images.detach()).requires_grad_(True)
     logits = discriminator(images, labels)
-    return torch.autograd.grad(logits.sum(), images, create_graph=True)[0].flatten(1)
+    return torch.autograd.grad(logits.sum(), images, create_graph=True)[0].flatten(1)  # one pass for all
 
 
 def _norms(rows: Tensor) -> Tensor:

@@ -72,9 +72,10 @@ def between(first: Tensor, last: Tensor, count: int) -> Tensor:
     line latents would be shorter than any that the generator was trained on. Lengths go over evenly.
     """
     angle = torch.arccos((nn.functional.normalize(first, dim=0) @ nn.functional.normalize(last, dim=0)).clamp(-1, 1))
-    share = torch.linspace(0, 1, count)[:, None]
-    if float(angle.sin()) < 1e-4:
+    share = torch.linspace(0, 1, count)[:, None]  # μ: (count, 1)
+    if float(angle.sin()) < 1e-4:  # no arc where they are parallel, no single one where they are opposite
         return torch.lerp(first[None], last[None], share)
+    # slerp: (sin((1 - μ) Ω) q_1 + sin(μ Ω) q_2) / sin Ω, with Ω the angle between the two.
     return (((1 - share) * angle).sin() * first + (share * angle).sin() * last) / angle.sin()
 
 
@@ -124,13 +125,13 @@ def project(
             differences = torch.cat(
                 [_differences(_made(generator, part, label), target) for part in torch.split(drawn, 64)]
             )
-        order = differences.argsort()[:starts]
+        order = differences.argsort()[:starts]  # (starts,) of the 256
         latents = drawn[order].clone().requires_grad_(True)
         _descend(generator, target, latents, label, iterations)
         with torch.no_grad():
             after = (_made(generator, latents, label) - target).square().flatten(1).mean(1)
             before = (_made(generator, drawn[order[:1]], label) - target).square().mean()
-        best = int(after.nan_to_num(torch.inf).argmin())
+        best = int(after.nan_to_num(torch.inf).argmin())  # a descent that diverged is never the best
         found.append(Projection(latents.detach()[best].cpu(), label, float(before), float(after[best])))
     return min(found, key=lambda one: one.after)
 
@@ -140,7 +141,7 @@ def _descend(generator: Generator, target: Tensor, latents: Tensor, label: int |
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
     for _ in range(iterations):
         optimizer.zero_grad()
-        length = latents.square().mean(1)
+        length = latents.square().mean(1)  # ||z||² / Z, about 1 for N(0, I)
         loss = _differences(_made(generator, latents, label), target) + _SHELL * (length - 1).square()
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

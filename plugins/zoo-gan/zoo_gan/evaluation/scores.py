@@ -36,7 +36,7 @@ class FeatureExtractor:
 
     def features(self, images: Images) -> Tensor:
         """(B, D), on the CPU."""
-        small = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8)
+        small = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8)  # (B, C, 8, 8)
         return small.flatten(1).cpu()
 
     def classify(self, images: Images) -> list[str]:
@@ -111,7 +111,7 @@ def _torchmetrics(real: Tensor, made: Tensor) -> dict[str, float]:
         fid = FrechetInceptionDistance(feature=passed, sync_on_compute=False)
         for metric in (fid, kid):
             for features, is_real in ((real, True), (made, False)):
-                metric.update(features[:, :, None, None], real=is_real)
+                metric.update(features[:, :, None, None], real=is_real)  # (N, D, 1, 1) in place of images
         return {"fid": float(fid.compute()), "kid": float(kid.compute()[0])}
     finally:
         torch.set_rng_state(state)
@@ -136,8 +136,8 @@ def precision_and_recall(real: Tensor, made: Tensor) -> dict[str, float]:
 
 def _within(samples: Tensor, others: Tensor) -> float:
     """Share of `samples` that lie no farther from some other than that one's third neighbour does."""
-    radius = _distances(others, others).kthvalue(NEIGHBOURS + 1, dim=1).values
-    inside = (_distances(samples, others) <= radius[None]).any(1)
+    radius = _distances(others, others).kthvalue(NEIGHBOURS + 1, dim=1).values  # (M,); + 1: each is its own nearest
+    inside = (_distances(samples, others) <= radius[None]).any(1)  # (N,) of (N, M)
     return float(inside.float().mean())
 
 

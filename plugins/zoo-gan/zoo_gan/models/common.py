@@ -119,7 +119,7 @@ class Projection(nn.Module):
         """
         if self.embedding is None:
             return _without_labels(logits, labels)
-        products: Tensor = self.embedding(_checked(labels, logits)) * features
+        products: Tensor = self.embedding(_checked(labels, logits)) * features  # (B, F); its sum is yᵀV φ(x)
         return logits + products.sum(1)
 
 
@@ -169,7 +169,7 @@ def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
         grown = tensor.repeat_interleave(3, axis)
         return grown if shape[axis] == 3 else tensor.mean(axis, keepdim=True)
     if name == "discriminator.input.weight":
-        grown = tensor.repeat_interleave(3, axis) / 3
+        grown = tensor.repeat_interleave(3, axis) / 3  # three equal channels add up to the grey one
         return grown if shape[axis] == 3 else tensor.sum(axis, keepdim=True)
     return None
 

@@ -41,11 +41,11 @@ class Generator(nn.Module):
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         base, doublings = stages_of(config.image_size)
-        width = config.width << (doublings - 1)
+        width = config.width << (doublings - 1)  # at base × base, halved with every doubling of the size
         self.latents = LatentEmbedding(config.latent_dim, config.num_classes)
         bias = not config.normalise
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(self.latents.width, width, base, stride=base, bias=bias),
+            nn.ConvTranspose2d(self.latents.width, width, base, stride=base, bias=bias),  # (B, W, base, base)
             *_normalisation(width, config),
             nn.ReLU(),
         ]
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
             ]
             width *= 2
         self.body = nn.Sequential(*layers)
-        self.output = nn.Conv2d(width, 1, base, bias=False)
+        self.output = nn.Conv2d(width, 1, base, bias=False)  # over the whole map: (B, 1, 1, 1)
         self.projection = Projection(width, config.num_classes, std=_STD)
         normal_weights(self, _STD) if config.normalise else even_weights(self, slope=_SLOPE)
 

@@ -45,7 +45,7 @@ class Generator(nn.Module):
         widths = config.stage_widths
         base, _ = stages_of(config.image_size)
         self.latents = LatentEmbedding(config.latent_dim, config.num_classes)
-        self.basis = nn.Parameter(torch.randn(widths[0], base, base))
+        self.basis = nn.Parameter(torch.randn(widths[0], base, base))  # (W, base, base)
         self.modulation = nn.Linear(self.latents.width, widths[0], bias=False)
         nn.init.normal_(self.modulation.weight, std=1 / math.sqrt(self.latents.width))
         self.stages = Stages()
@@ -57,7 +57,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (B, C, S, S), in [-1, 1] in evaluation mode; a cut while training would stop the gradient."""
         scales = self.modulation(self.latents(latents, labels))  # (B, W)
-        images: Tensor = self.output(self.stages(self.basis * scales[:, :, None, None]))
+        images: Tensor = self.output(self.stages(self.basis * scales[:, :, None, None]))  # from (B, W, base, base)
         return images if self.training else images.clamp(-1, 1)
 
 
@@ -134,7 +134,7 @@ class Upsample(_Resampler):
         maps = self.mix(maps)
         width = maps.shape[1]
         with torch.autocast(maps.device.type, enabled=False):
-            kernel = 4 * self.kernel.expand(width, 1, 4, 4)
+            kernel = 4 * self.kernel.expand(width, 1, 4, 4)  # stride 2 leaves each output a quarter of the taps
             return F.conv_transpose2d(maps.to(self.kernel.dtype), kernel, stride=2, padding=1, groups=width)
 
 

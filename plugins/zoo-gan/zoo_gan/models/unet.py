@@ -47,7 +47,7 @@ class Generator(nn.Module):
         )
         self.up = nn.ModuleList()
         for number, place in enumerate(range(config.depth - 1, 0, -1)):
-            before = widths[place] if number == 0 else 2 * widths[place]
+            before = widths[place] if number == 0 else 2 * widths[place]  # the innermost map has none beside it
             self.up.append(_up(before, widths[place - 1], config.dropout if number < _WITH_DROPOUT else 0.0))
         self.output = nn.ConvTranspose2d(2 * widths[0], config.in_channels, 4, stride=2, padding=1)
         normal_weights(self, _STD)
@@ -60,9 +60,9 @@ class Generator(nn.Module):
         maps = [self.input(condition)]
         for layer in self.down:
             maps.append(layer(maps[-1]))
-        hidden = maps.pop()
+        hidden = maps.pop()  # the innermost: S / 2^depth a side
         for layer in self.up:
-            hidden = torch.cat((layer(hidden), maps.pop()), 1)
+            hidden = torch.cat((layer(hidden), maps.pop()), 1)  # (B, 2 W, H, H), half of it from `down`
         return self.output(hidden.relu()).tanh()  # type: ignore[no-any-return]
 
 
@@ -75,7 +75,7 @@ class Discriminator(nn.Module):
         self.shape = (config.in_channels, config.image_size, config.image_size)
         layers: list[nn.Module] = [nn.Conv2d(2 * config.in_channels, widths[0], 4, stride=2, padding=1)]
         for place in range(1, len(widths)):
-            stride = 2 if place < config.patch_layers else 1
+            stride = 2 if place < config.patch_layers else 1  # with patch_layers = 3 a logit sees 70 × 70 pixels
             layers += [
                 nn.LeakyReLU(_SLOPE),
                 nn.Conv2d(widths[place - 1], widths[place], 4, stride=stride, padding=1, bias=False),
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
             raise UsageError("the network judges images beside their condition, and none was given")
         check_samples(images, self.shape, "images")
         check_samples(condition, self.shape, "condition")
-        logits: Tensor = self.output(self.body(torch.cat((images, condition), 1))).flatten(1)
+        logits: Tensor = self.output(self.body(torch.cat((images, condition), 1))).flatten(1)  # (B, P) of (B, 1, h, w)
         return logits
 
 

@@ -87,6 +87,7 @@ class AdversarialTask(Task):
             if self.model.path_lengths is not None:
                 follow(self.model.path_lengths)
             return self._discriminate(discriminator, real, fake, given)
+        # Every k steps, k times as strong: lazy regularisation (Karras et al., CVPR 2020, section 3.1).
         strength = getattr(self.config, phase) * getattr(self.config, f"{phase}_every")
         return StepOutput(strength * self._penalty(phase, discriminator, real, fake, given).sum(), float(len(real)))
 
@@ -98,7 +99,7 @@ class AdversarialTask(Task):
         on_real, on_fake = discriminator(self.augmented(real), given), discriminator(self.augmented(fake), given)
         loss, weight = self.loss(on_real, on_fake, "discriminator")
         for name in PENALTIES:
-            if _is(self.config, name) and _every(self.config, name) == 1:
+            if _is(self.config, name) and _every(self.config, name) == 1:  # a lazy one has a phase of its own
                 penalties = self._penalty(name, discriminator, real, fake, given)
                 loss = loss + getattr(self.config, name) * penalties.sum()
         return StepOutput(loss, weight, {"real": on_real.detach().sum(), "fake": on_fake.detach().sum()})
@@ -117,7 +118,7 @@ class AdversarialTask(Task):
         assert known is not None  # made above
         penalties, lengths = regularisers.path_length(generator, self.latents(real), given, known[0])
         total = lengths.sum()
-        known[1:] += torch.stack((total, torch.full_like(total, len(real))))
+        known[1:] += torch.stack((total, torch.full_like(total, len(real))))  # [mean, sum, number]
         strength = self.config.path_length * self.config.path_length_every
         return StepOutput(strength * penalties.sum(), float(len(real)), {"length": total})
 
@@ -158,7 +159,7 @@ def follow(path_lengths: Tensor) -> None:
     several ranks it is the first's lengths that count, because the loop gives all of them its buffers.
     """
     mean, total, count = path_lengths.unbind()
-    moved = torch.lerp(mean, total / count, PATH_LENGTH_DECAY)
+    moved = torch.lerp(mean, total / count, PATH_LENGTH_DECAY)  # a ← 0.99 a + 0.01 mean length
     path_lengths.copy_(
         torch.stack((moved.where(moved.isfinite(), mean), torch.zeros_like(mean), torch.zeros_like(mean)))
     )

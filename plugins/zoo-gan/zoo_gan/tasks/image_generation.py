@@ -157,7 +157,7 @@ class ImageGeneration(AdversarialTask):
     def artifacts(self, modules: Mapping[str, nn.Module], result: GenerationResult) -> dict[str, bytes]:
         """`samples.png`: the same seeds in every evaluation, a column a class where there are classes."""
         columns = min(len(self.labels), 10) if self.labels else 8
-        count = columns * SHOWN // 8
+        count = columns * SHOWN // 8  # 8 rows
         classes = [number % columns for number in range(count)] if self.labels else None
         return {"samples.png": plots.grid(self.sample(range(count), classes), columns=columns)}
 
@@ -182,7 +182,7 @@ class ImageGeneration(AdversarialTask):
         frames = self._images(
             sampling.between(first, last, options.frames), classes * options.frames if classes else None
         )
-        there_and_back = [*frames, *frames[-2:0:-1]]
+        there_and_back = [*frames, *frames[-2:0:-1]]  # each end once, so that the loop rests at neither
         moving = plots.animation([plots.grid([frame]) for frame in there_and_back], milliseconds=100)
         return {
             **self._named(classes[0] if classes else None),

@@ -165,13 +165,13 @@ def condition_of(images: Tensor, kind: str) -> Tensor:
     """Grey levels or dark outlines of images (B, C, S, S) from -1 to 1, in the same shape and range."""
     if images.shape[1] == 3:
         weights = images.new_tensor(_LUMINANCE).view(1, 3, 1, 1)
-        grey = (images * weights).sum(1, keepdim=True)
+        grey = (images * weights).sum(1, keepdim=True)  # (B, 1, S, S)
     else:
         grey = images
     if kind == "grey":
         return grey.expand_as(images)
-    sobel = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
+    sobel = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4  # a step of 1 gives 1
     padded = nn.functional.pad(grey, (1, 1, 1, 1), mode="replicate")
-    slopes = nn.functional.conv2d(padded, torch.stack((sobel, sobel.T))[:, None])
+    slopes = nn.functional.conv2d(padded, torch.stack((sobel, sobel.T))[:, None])  # (B, 2, S, S): across and down
     edges = slopes.square().sum(1, keepdim=True).sqrt()
-    return (1 - 2 * edges.clamp(0, 1)).expand_as(images)
+    return (1 - 2 * edges.clamp(0, 1)).expand_as(images)  # 1 is white, -1 black

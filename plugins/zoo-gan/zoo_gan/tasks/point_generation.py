@@ -68,7 +68,7 @@ class PointGeneration(AdversarialTask):
         shape = _shape(real)
         seen = np.asarray(train, dtype=np.float64)
         random = np.random.Generator(np.random.Philox(0))
-        fitted = random.multivariate_normal(seen.mean(0), np.cov(seen.T), size=len(real))
+        fitted = random.multivariate_normal(seen.mean(0), np.cov(seen.T), size=len(real))  # (2,), (2, 2) to (N, 2)
         return {"real points": judge(shape, real), "one Gaussian": judge(shape, fitted)}
 
     def read(self, item: Any, number: int, options: SamplingOptions) -> int:
