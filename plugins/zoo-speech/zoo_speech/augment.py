@@ -57,7 +57,7 @@ class WaveAugmentation:
             return generator.standard_normal(frames, dtype=np.float32)
         noise = self.noises[int(generator.integers(len(self.noises)))]
         start = int(generator.integers(max(len(noise), 1)))
-        return np.resize(np.roll(noise, -start), frames)
+        return np.resize(np.roll(noise, -start), frames)  # resize repeats what is too short
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -84,7 +84,7 @@ def add_noise(samples: Samples, noise: Samples, ratio: float) -> Samples:
     signal_power, noise_power = (float(np.square(part, dtype=np.float64).sum()) for part in (samples, noise))
     if signal_power == 0.0 or noise_power == 0.0:
         return samples
-    scale = math.sqrt(signal_power / noise_power) * 10.0 ** (-ratio / 20.0)
+    scale = math.sqrt(signal_power / noise_power) * 10.0 ** (-ratio / 20.0)  # 10 log10(P / P_noise) = ratio
     return samples + np.float32(scale) * noise
 
 
@@ -103,7 +103,7 @@ def spec_augment(features: Tensor, config: SpecAugmentConfig, generator: Generat
     """
     frames, bands = features.shape
     longest = min(config.time_width, int(config.time_share * frames))
-    masked = torch.zeros(frames, bands, dtype=torch.bool)
+    masked = torch.zeros(frames, bands, dtype=torch.bool)  # (T, M)
     for _ in range(config.frequency_masks):
         masked[:, _stretch(bands, config.frequency_width, generator)] = True
     for _ in range(config.time_masks):
@@ -116,7 +116,7 @@ def spec_augment(features: Tensor, config: SpecAugmentConfig, generator: Generat
 def _stretched(lengths: Any, factor: float) -> Any:
     """Samples of recordings of so many, played `factor` times as fast."""
     ratio = _ratio(factor)
-    return -(-lengths * ratio.denominator // ratio.numerator)
+    return -(-lengths * ratio.denominator // ratio.numerator)  # ceil(N / factor)
 
 
 def _ratio(factor: float) -> Fraction:

@@ -45,6 +45,7 @@ def ctc(config: NoConfig) -> Loss:
         possible = alignable(lengths, targets, target_lengths)  # (B,)
         # A loss that is finite and unused, unlike one that is infinite and unused, has a gradient of zero.
         counted = target_lengths.where(possible, 0)
+        # (B,), of (T, B, C) as torch wants it.
         each = F.ctc_loss(
             precise(log_probs).transpose(0, 1), targets.long(), lengths, counted, blank=BLANK, reduction="none"
         )
@@ -59,6 +60,7 @@ def alignable(lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tenso
     lengths: (B,) frames. targets: (B, L). target_lengths: (B,).
     """
     repeats = targets[:, 1:] == targets[:, :-1]  # (B, L - 1)
+    # Padding may repeat too, and counts for nothing.
     repeats &= torch.arange(repeats.shape[1], device=targets.device) + 1 < target_lengths[:, None]
     return lengths >= target_lengths + repeats.sum(1)
 
@@ -140,7 +142,7 @@ def draw_distractors(steps: int, count: int, generator: np.random.Generator) -> 
     if steps < 2:
         return np.full((steps, count), -1, dtype=np.int64)
     drawn = generator.integers(steps - 1, size=(steps, count))
-    drawn += drawn >= np.arange(steps)[:, None]
+    drawn += drawn >= np.arange(steps)[:, None]  # skips the step itself
     return drawn
 
 
@@ -153,7 +155,7 @@ def additive_angular_margin(config: AdditiveAngularMarginConfig) -> Loss:
 
     cosines: (B, C) in [-1, 1]. labels: (B,) in [0, C). weight: B.
     """
-    turn, drop = math.cos(math.pi - config.margin), config.margin * math.sin(config.margin)
+    turn, drop = math.cos(math.pi - config.margin), config.margin * math.sin(config.margin)  # cos(π - m), m sin m
 
     def loss(cosines: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         _require_ndim("additive-angular-margin", "cosines (B, C)", cosines, 2)
@@ -166,8 +168,8 @@ def additive_angular_margin(config: AdditiveAngularMarginConfig) -> Loss:
         own = near.gather(1, labels[:, None])  # (B, 1)
         # The sine's slope is infinite where a recording lies on its class, so it is kept a little above 0.
         sine = (1.0 - own.square()).clamp_min(1e-7).sqrt()
-        wider = own * math.cos(config.margin) - sine * math.sin(config.margin)
-        judged = near.scatter(1, labels[:, None], wider.where(own > turn, own - drop))
+        wider = own * math.cos(config.margin) - sine * math.sin(config.margin)  # cos(t_y + m)
+        judged = near.scatter(1, labels[:, None], wider.where(own > turn, own - drop))  # (B, C)
         loss_sum = F.cross_entropy(config.scale * judged, labels, reduction="sum")
         return loss_sum, count(len(labels), loss_sum)
 
@@ -176,17 +178,18 @@ def additive_angular_margin(config: AdditiveAngularMarginConfig) -> Loss:
 
 def _contrast(predictions: Tensor, targets: Tensor, distractors: Tensor, temperature: float) -> Tensor:
     # All pairs, (M, M), take far less memory than the distractors' own vectors would, (M, K, D).
-    similarities = F.normalize(predictions, dim=1) @ F.normalize(targets, dim=1).T / temperature
+    similarities = F.normalize(predictions, dim=1) @ F.normalize(targets, dim=1).T / temperature  # (M, M)
     rows = distractors.clamp_min(0)
     vectors = torch.unique(targets.detach(), dim=0, return_inverse=True)[1]  # (M,): equal numbers for equal vectors
-    left_out = (distractors < 0) | (vectors[rows] == vectors[:, None])
-    positives = similarities.diagonal()
+    left_out = (distractors < 0) | (vectors[rows] == vectors[:, None])  # (M, K)
+    positives = similarities.diagonal()  # sim(c_t, q_t) / kappa: (M,)
     negatives = similarities.gather(1, rows).masked_fill(left_out, -torch.inf)  # (M, K)
+    # -ln(exp(s_t) / Σ_q exp(s_q)) = logsumexp(s) - s_t, of (M, 1 + K).
     return (torch.logsumexp(torch.cat([positives[:, None], negatives], dim=1), dim=1) - positives).sum()
 
 
 def _negative_entropy(probabilities: Tensor) -> Tensor:
-    return -_entropies(probabilities).sum() / probabilities.numel()
+    return -_entropies(probabilities).sum() / probabilities.numel()  # 1 / (G V) Σ_g -H(p_g)
 
 
 def _unused_share(probabilities: Tensor) -> Tensor:
@@ -214,7 +217,7 @@ def _require_sequences(
             f"{loss}: lengths, targets and target_lengths of shapes {shapes} for scores of shape {tuple(shape)}",
             hint="expected (B,), (B, L) and (B,), of one utterance at least",
         )
-    used = torch.arange(targets.shape[1], device=targets.device) < target_lengths[:, None]
+    used = torch.arange(targets.shape[1], device=targets.device) < target_lengths[:, None]  # (B, L)
     wrong = [
         ((lengths < shortest) | (lengths > frames)).any(),
         ((target_lengths < 0) | (target_lengths > targets.shape[1])).any(),

@@ -175,6 +175,7 @@ def wav_bytes(samples: npt.NDArray[Any], rate: int) -> bytes:
     """
     if samples.ndim != 1 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
         raise ValueError(f"expected one channel of finite floats, found {samples.dtype} {samples.shape}")
+    # -1 is -32768; 1 would be 32768, which 16 bits don't have.
     data = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype("<i2").tobytes()
     sizes = (16, 1, 1, rate, rate * 2, 2, 16)
     return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVEfmt ", *sizes, b"data", len(data)) + data
@@ -336,6 +337,7 @@ def _container(file: IO[bytes], kind: str) -> Iterator[Any]:
 def _stream_info(container: Any, told: bool) -> Info:
     """`told` is whether the length is the container's word: FFmpeg's guess is off by any factor where bit rates change."""
     stream = container.streams.audio[0]
+    # A stream's duration is in its time base, a container's in µs.
     length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1e6
     seconds = float(length) if told and length else None
     return Info(stream.codec_context.sample_rate, stream.codec_context.channels, None, seconds)
@@ -380,7 +382,7 @@ def scaled(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _ratio(source: int, target: int) -> tuple[int, int]:
     """The rates as small whole numbers: the filter has their product's size."""
-    near = Fraction(min(source, target), max(source, target)).limit_denominator(1_000)
+    near = Fraction(min(source, target), max(source, target)).limit_denominator(1_000)  # neither over 1,000
     small, large = near.numerator, near.denominator
     return (large, small) if source > target else (small, large)
 

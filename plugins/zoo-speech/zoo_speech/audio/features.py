@@ -73,6 +73,7 @@ def log_mel(samples: Tensor, lengths: Tensor | None = None, *, mels: int = 80) -
         # One by one they stay in a processor's cache, and none computes another's silence.
         parts = len(samples) if samples.device.type == "cpu" else 1
         pairs = zip(mirrored.tensor_split(parts), used.tensor_split(parts), strict=True)
+        # (B, M, T), row by row on the CPU
         values = torch.cat([_levels(_decades(rows, frames, mels), flags[:, None]) for rows, flags in pairs])
     return Features(values, lengths // _HOP)
 
@@ -119,8 +120,8 @@ def standardized(values: Tensor) -> Tensor:
 def _kaldi_rows(what: str, samples: Tensor, lengths: Tensor | None, rate: int, mels: int) -> list[Tensor]:
     """(T, M) of each row, computed one by one, which is as fast as together and pads nothing."""
     samples, lengths = _batch(what, samples, lengths)
-    width, hop = _window(rate), int(rate * 10 * 0.001)
-    size = 1 << (width - 1).bit_length()
+    width, hop = _window(rate), int(rate * 10 * 0.001)  # 25 and 10 ms, cut to whole samples
+    size = 1 << (width - 1).bit_length()  # the next power of two
     bands, rows = _kaldi_bands(mels, size, rate), []
     with torch.autocast(samples.device.type, enabled=False):
         povey = torch.hann_window(width, periodic=False, device=samples.device).pow(0.85)
@@ -130,10 +131,10 @@ def _kaldi_rows(what: str, samples: Tensor, lengths: Tensor | None, rate: int, m
                 windows = (2**15 * row[:length]).unfold(0, width, hop)  # (T, width)
                 windows = windows - windows.mean(1, keepdim=True)
                 emphasised = windows.clone()
-                emphasised[:, 1:] -= 0.97 * windows[:, :-1]
+                emphasised[:, 1:] -= 0.97 * windows[:, :-1]  # y_t = x_t - 0.97 x_(t-1)
                 emphasised[:, :1] -= 0.97 * windows[:, :1]  # the sample before the first is taken to be the first
-                spectrum = torch.fft.rfft(emphasised.mul_(povey), n=size)
-                found = _energies(spectrum, bands).clamp_min(_SMALLEST).log()
+                spectrum = torch.fft.rfft(emphasised.mul_(povey), n=size)  # (T, size / 2 + 1)
+                found = _energies(spectrum, bands).clamp_min(_SMALLEST).log()  # (T, M)
             rows.append(found)
     return rows
 
@@ -157,9 +158,9 @@ def mfcc_statistics(samples: NDArray[np.float32], rate: int) -> NDArray[np.float
         coefficients = kaldi.mfcc(
             2**15 * waveform, sample_frequency=rate, high_freq=min(8_000.0, rate / 2), dither=0.0
         ).T  # (13, T)
-        slopes = compute_deltas(coefficients[None])[0]
+        slopes = compute_deltas(coefficients[None])[0]  # (13, T)
         parts = [part for track in (coefficients, slopes) for part in (track.mean(1), track.std(1, correction=0))]
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).numpy()  # (52,)
 
 
 class _Bands(NamedTuple):
@@ -200,6 +201,7 @@ def _decades(mirrored: Tensor, frames: int, mels: int) -> Tensor:
     heard = min(frames, _sounding(mirrored) // _HOP + 1)  # windows that begin later are silent
     window = torch.hann_window(_FFT, device=mirrored.device)
     windows = mirrored.unfold(1, _FFT, _HOP)[:, :heard]  # (B, T, 400)
+    # (B, heard, M)
     energies = torch.cat(
         [_energies(torch.fft.rfft(part * window), _whisper_bands(mels)) for part in torch.split(windows, _TOGETHER, 1)],
         1,
@@ -209,14 +211,14 @@ def _decades(mirrored: Tensor, frames: int, mels: int) -> Tensor:
 
 def _levels(decades: Tensor, used: Tensor) -> Tensor:
     """Whisper's inputs of logarithms (B, M, T), of which the frames (B, 1, T) are in use."""
-    loudest = decades.masked_fill(~used, -torch.inf).amax((1, 2), keepdim=True)
+    loudest = decades.masked_fill(~used, -torch.inf).amax((1, 2), keepdim=True)  # (B, 1, 1)
     return ((decades.maximum(loudest - 8.0) + 4.0) / 4.0).masked_fill(~used, 0.0)
 
 
 def _energies(spectrum: Tensor, bands: tuple[_Bands, ...]) -> Tensor:
     """Power of the bands, (..., M), of a spectrum (..., bins)."""
     parts = torch.view_as_real(spectrum)
-    power = parts[..., 0].square().add_(parts[..., 1].square())
+    power = parts[..., 0].square().add_(parts[..., 1].square())  # re² + im², without the root of abs()
     return torch.cat(
         [power[..., first : first + len(weights)] @ weights.to(power.device) for first, weights in bands], -1
     )
@@ -234,12 +236,12 @@ def _mirrored(samples: Tensor, lengths: Tensor, size: int) -> Tensor:
 
     What lies beyond the mirror image at a row's end isn't set.
     """
-    last = (lengths - 1).clamp_min(0)[:, None]
-    period = (2 * last).clamp_min(1)
+    last = (lengths - 1).clamp_min(0)[:, None]  # (B, 1)
+    period = (2 * last).clamp_min(1)  # mirror images repeat after 2 (N - 1)
     steps = torch.arange(size, device=samples.device)
     after = lengths[:, None] + steps  # (B, size)
     places = torch.cat([(steps - size).expand_as(after), after], 1).remainder(period)
-    edges = samples.gather(1, places.minimum(period - places))
+    edges = samples.gather(1, places.minimum(period - places))  # (B, 2 size)
     mirrored = F.pad(samples, (size, size))
     mirrored[:, :size] = edges[:, :size]
     return mirrored.scatter_(1, size + after, edges[:, size:])
@@ -253,7 +255,7 @@ def _sounding(samples: Tensor) -> int:
     width = samples.shape[1]
     if samples.device.type != "cpu" or bool(samples[:, -SAMPLE_RATE:].any()):
         return width
-    whole = samples[:, : width - width % _HOP].reshape(len(samples), -1, _HOP)
+    whole = samples[:, : width - width % _HOP].reshape(len(samples), -1, _HOP)  # (B, T, 160)
     loud = whole.abs().amax((0, 2)).nonzero()
     return (int(loud[-1]) + 1) * _HOP if len(loud) else 0
 

@@ -16,8 +16,8 @@ def spans(frames: int, generator: Generator, *, probability: float, length: int,
     """
     if frames <= length or probability <= 0:
         return np.zeros(frames, dtype=np.bool_)
-    count = max(least, int(probability * frames + generator.random()))
+    count = max(least, int(probability * frames + generator.random()))  # rounds up as often as the fraction says
     starts = generator.choice(frames - length + 1, size=min(count, frames - length + 1), replace=False)
     hidden = np.zeros(frames, dtype=np.bool_)
-    hidden[(starts[:, None] + np.arange(length)).ravel()] = True
+    hidden[(starts[:, None] + np.arange(length)).ravel()] = True  # (spans, length)
     return hidden

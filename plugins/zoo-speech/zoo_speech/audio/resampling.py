@@ -58,7 +58,7 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
         return samples
     bank = _bank(source, target)
     samples = np.ascontiguousarray(samples, dtype=np.float32)
-    count = -(-len(samples) * target // source)
+    count = -(-len(samples) * target // source)  # ceil(N target / source)
     blocks = -(-count // bank.made)
     found = np.empty((blocks, bank.made), dtype=np.float32)
     for product in bank.products:
@@ -85,7 +85,7 @@ def _stretch(samples: Samples, start: int, length: int) -> Samples:
 @lru_cache(maxsize=16)
 def _bank(source: int, target: int) -> _Bank:
     phases, before = _filters(source, target)  # (target, K)
-    taps = int((phases != 0).sum(1).max())
+    taps = int((phases != 0).sum(1).max())  # of the longest phase
     # Blocks so long that a product's stretches don't overlap too much, and so many products that few taps are zero.
     periods = max(-(-4 * taps // source), -(-_NARROWEST // target))
     made = periods * target
@@ -112,5 +112,5 @@ def _filters(source: int, target: int) -> tuple[Samples, int]:
 
     with torch.device("cpu"), torch.inference_mode(False):  # whatever the state at the first call
         made = Resample(source, target)
-    phases: Samples = made.kernel[:, 0].numpy()
+    phases: Samples = made.kernel[:, 0].numpy()  # (target, 1, K) to (target, K)
     return np.where(np.abs(phases) < _NOTHING, np.float32(0), phases), int(made.width)

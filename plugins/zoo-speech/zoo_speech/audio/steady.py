@@ -28,7 +28,7 @@ def may_be_speech(samples: NDArray[np.float32], rate: int) -> bool:
     for start in range(0, len(samples) - size + 1, _TOGETHER * hop):
         stretch = samples[start : start + (_TOGETHER - 1) * hop + size].astype(np.float64)
         frames = np.lib.stride_tricks.sliding_window_view(stretch, size)[::hop]  # (F, size)
-        levels = 10 * np.log10(np.einsum("fs,fs->f", frames, frames) / size + _FLOOR)
+        levels = 10 * np.log10(np.einsum("fs,fs->f", frames, frames) / size + _FLOOR)  # (F,) decibels
         quiet, loud = np.percentile(levels, (5, 95))
         if loud - quiet >= CHANGE:
             return True

@@ -72,6 +72,7 @@ def _before_tag(file: IO[bytes], end: int) -> int:
         return start - _APE if _read(file, start - _APE, 8) == b"APETAGEX" else _if_there(file, start, b"", end)
     foot = _read(file, end - 10, 10)
     if re.fullmatch(rb"3DI[\x02-\x04].{2}[\0-\x7f]{4}", foot, re.DOTALL):
+        # Synchsafe: seven bits a byte. The size leaves out the header and the footer, 10 bytes each.
         length = sum(byte << shift for byte, shift in zip(foot[6:], (21, 14, 7, 0), strict=True))
         return _if_there(file, end - length - 20, b"ID3", end)
     return end
@@ -110,12 +111,13 @@ def frame_length(head: bytes) -> int:
     """Bytes of the frame of layer II or III with these first four bytes; 0 where they begin none."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return 0
+    # Version 3 is MPEG 1, 2 is MPEG 2, 0 is 2.5, 1 is reserved; layer 2 is II, 1 is III.
     version, layer, number, rate = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
     if version == 1 or layer not in (1, 2) or number in (0, 15) or rate == 3:
         return 0
     first = version == 3
     rates = _BIT_RATES[layer if first else 0]
-    slots = 144 if first or layer == 2 else 72
+    slots = 144 if first or layer == 2 else 72  # samples of a frame / 8
     return slots * rates[number - 1] * 1000 // (_RATES[rate] >> _HALVED[version]) + (head[2] >> 1 & 1)
 
 

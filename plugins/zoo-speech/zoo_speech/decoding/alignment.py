@@ -30,9 +30,9 @@ class FrameTiming(NamedTuple):
         """That of convolutions with `conv_kernel` and `conv_stride` over samples at `rate` Hz."""
         hop, field = 1, 1
         for kernel, stride in zip(architecture.conv_kernel, architecture.conv_stride, strict=True):
-            field += (kernel - 1) * hop
+            field += (kernel - 1) * hop  # samples that a frame hears
             hop *= stride
-        return cls(hop / rate, (field - hop) / 2 / rate)
+        return cls(hop / rate, (field - hop) / 2 / rate)  # a hop in the middle of the field
 
     def seconds(self, frame: int) -> float:
         """Where a frame begins, and the one before it ends."""
@@ -40,7 +40,7 @@ class FrameTiming(NamedTuple):
 
     def stretches(self, flags: NDArray[np.bool_]) -> list[tuple[float, float]]:
         """Seconds from and to, for each run of true ones among the frames (T,)."""
-        edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
+        edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()  # starts and ends by turns
         return [(self.seconds(first), self.seconds(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
@@ -63,7 +63,7 @@ def align(log_probs: Tensor, text: str, characters: Characters, clock: FrameTimi
     if not targets:
         silent = np.zeros(len(scores), np.int64)
         return Alignment([], silent, scores[:, 0].exp().numpy(), edges)
-    path, found = forced_align(scores[None], torch.tensor([targets]), blank=0)
+    path, found = forced_align(scores[None], torch.tensor([targets]), blank=0)  # (1, T) both
     spans = merge_tokens(path[0], found[0].exp(), blank=0)
     symbols = [
         Placed(characters.decode([span.token]), clock.seconds(span.start), clock.seconds(span.end)) for span in spans
@@ -94,7 +94,7 @@ def cross_attention(model: nn.Module, features: Tensor, prompt: Sequence[int], t
     attention, which gives no such weights, is another one for this single pass of the decoder.
     """
     whole = cast("Any", model)
-    rows = torch.tensor([[*prompt, *tokens]], device=features.device)
+    rows = torch.tensor([[*prompt, *tokens]], device=features.device)  # (1, P + n)
     encoded = whole.get_encoder()(features[None])
     with _eager(whole):
         output = whole(encoder_outputs=encoded, decoder_input_ids=rows, use_cache=False, output_attentions=True)

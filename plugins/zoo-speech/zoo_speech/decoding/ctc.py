@@ -134,7 +134,7 @@ class WordSearch:
         heard, lengths = log_probs.float().cpu(), lengths.cpu()
         if self._gap is not None:
             # Every word ends with a space, the last one in a frame of its own.
-            heard = F.pad(heard, (0, 0, 0, 1))
+            heard = F.pad(heard, (0, 0, 0, 1))  # (B, T + 1, C)
             end = torch.full((heard.shape[2],), _NEVER)
             end[self._gap] = 0.0
             heard[torch.arange(len(heard)), lengths] = end

@@ -54,9 +54,10 @@ class Decoder:
             if number == 1:
                 keys = heard.checksums()
             part = heard.of(rows) if number else heard
+            # The window's checksum has 32 bits; above them stands which temperature it is.
             draws = [torch.Generator().manual_seed(keys[row] + (number << 32)) for row in rows]
             for row, one in zip(rows, self._written(part, prompt[rows], most, temperature, draws), strict=True):
-                found[row] = max(found.get(row, one), one, key=self._trust)
+                found[row] = max(found.get(row, one), one, key=self._trust)  # of equals the earlier
             rows = [row for row in rows if not self._is_settled(found[row], silence[row])]
             if not rows:
                 break

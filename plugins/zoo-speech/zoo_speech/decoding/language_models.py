@@ -53,6 +53,7 @@ class CharacterModel:
             total, kinds = sum(counts.values()), len(counts)
             whole = total + kinds
             self._known[context] = (
+                # (c(h, w) + T(h) p(w | h')) / (c(h) + T(h)), T being the different continuations, h' the shorter h.
                 {symbol: (counts[symbol] + kinds * shorter[symbol]) / whole for symbol in shorter} if whole else shorter
             )
         return self._known[context]

@@ -208,7 +208,7 @@ class LongFormTranscriber:
         if not self._reader.config.multilingual or self._options.language or self._reader.names_language:
             return [(self._language, None)] * len(recordings)
         codes = list(self._reader.languages)
-        chances = first[:, list(self._reader.languages.values())].softmax(-1).max(-1)
+        chances = first[:, list(self._reader.languages.values())].softmax(-1).max(-1)  # among the languages alone
         found = [
             (codes[number], chance)
             for number, chance in zip(chances.indices.tolist(), chances.values.tolist(), strict=True)
@@ -220,7 +220,7 @@ class LongFormTranscriber:
 
     def _prompt(self, languages: Sequence[str], device: torch.device, *, timed: bool) -> Tensor:
         """(B, P)."""
-        none = None if self._reader.timestamps is None else self._reader.timestamps - 1
+        none = None if self._reader.timestamps is None else self._reader.timestamps - 1  # <|notimestamps|>
         rows = [self._reader.prompt_in(language) for language in languages]
         return torch.tensor([[one for one in row if not (timed and one == none)] for row in rows], device=device)
 

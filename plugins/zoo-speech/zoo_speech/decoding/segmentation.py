@@ -22,7 +22,7 @@ def split_at_silence(samples: Samples, most: int) -> list[Samples]:
 def quietest_frame(samples: Samples) -> int:
     """Where to end a piece of samples (N,): the middle of the quietest fifth of a second in its last third."""
     start, width = 2 * len(samples) // 3, max(1, min(3_200, len(samples) // 8))
-    energy = np.concatenate([[0.0], np.square(samples[start:], dtype=np.float64).cumsum()])
-    loudness = energy[width:] - energy[:-width]
+    energy = np.concatenate([[0.0], np.square(samples[start:], dtype=np.float64).cumsum()])  # running sums from 0
+    loudness = energy[width:] - energy[:-width]  # of each window of `width`
     # The last of the places that are equally quiet.
     return start + len(loudness) - 1 - int(loudness[::-1].argmin()) + width // 2

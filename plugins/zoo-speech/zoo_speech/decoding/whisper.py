@@ -55,19 +55,20 @@ class Rules:
             allowed[:, : self.timestamps] = -torch.inf
             allowed[:, self.timestamps + FIRST_TIMESTAMP + 1 :] = -torch.inf
         # A timestamp comes where all of them together are likelier than any one word (OpenAI's code, decoding.py).
-        stamps = allowed[:, self.timestamps :].logsumexp(-1) > allowed[:, : self.timestamps].amax(-1)
+        stamps = allowed[:, self.timestamps :].logsumexp(-1) > allowed[:, : self.timestamps].amax(-1)  # (R,)
         allowed[:, : self.timestamps].masked_fill_(stamps[:, None], -torch.inf)
         return allowed
 
     def _in_pairs(self, allowed: Tensor, written: Tensor, begin: int) -> None:
         """Timestamps come in pairs, save before the end, and don't fall: a segment's is followed by the next one's."""
         numbers = torch.arange(allowed.shape[1], device=allowed.device)
-        stamps = written >= begin
+        stamps = written >= begin  # (R, n)
         last = stamps[:, -1]
         before = stamps[:, -2] if written.shape[1] > 1 else torch.ones_like(last)
         latest = written.where(stamps, written.new_tensor(begin - 1)).amax(1)
         # The second of a pair may equal the first; nothing else is said in no time.
-        least = torch.where(last & ~before, latest, latest + 1)
+        least = torch.where(last & ~before, latest, latest + 1)  # (R,)
+        # Behind two timestamps comes no third; behind a single one its second, or the end; time never runs back.
         allowed.masked_fill_((last & before)[:, None] & (numbers >= begin), -torch.inf)
         allowed.masked_fill_((last & ~before)[:, None] & (numbers < self.eos_id), -torch.inf)
         allowed.masked_fill_((numbers >= begin) & (numbers < least[:, None]), -torch.inf)
@@ -174,7 +175,7 @@ def _one_by_one(
         scores = rules(heard.scores(tokens), written)
         token = choose(scores)
         # Among what the rules allow, as OpenAI's and Transformers' means are, which thresholds are meant for.
-        gained = scores.gather(1, token[:, None])[:, 0] - scores.logsumexp(-1)
+        gained = scores.gather(1, token[:, None])[:, 0] - scores.logsumexp(-1)  # (B,)
         totals += gained.masked_fill(ended, 0.0)
         counts += ~ended
         tokens = token.masked_fill(ended, rules.eos_id)[:, None]  # (B, 1)
@@ -198,21 +199,21 @@ def beam_search(heard: WhisperState, prompt: Tensor, rules: Rules, most: int, *,
     vocabulary = scores.shape[1]
     written = prompt.repeat_interleave(beams, 0)[:, :0]
     totals = torch.full((size, beams), _NEVER, device=prompt.device)
-    totals[:, 0] = 0.0
-    offsets = torch.arange(size, device=prompt.device)[:, None] * beams
+    totals[:, 0] = 0.0  # all beams start alike: only the first may be continued
+    offsets = torch.arange(size, device=prompt.device)[:, None] * beams  # (B, 1): first row of each window
     pools = [_Pool(beams) for _ in range(size)]
     for step in range(1, most + 1):
         log_probs = rules(scores.log_softmax(-1), written)
-        sums = (totals[:, :, None] + log_probs.view(size, beams, -1)).flatten(1)
+        sums = (totals[:, :, None] + log_probs.view(size, beams, -1)).flatten(1)  # (B, K V)
         best, places = sums.topk(2 * beams, dim=1)  # (B, 2 K): even if all beams end, as many go on
-        ids = places % vocabulary
+        ids = places % vocabulary  # (B, 2 K)
         rows = places // vocabulary + offsets
         ended = (ids == rules.eos_id) | (step == most)
         _collect(pools, written, rows[:, :beams], ids[:, :beams], best[:, :beams] / step, ended[:, :beams])
         if step == most:
             break
-        totals, kept = best.masked_fill(ended, _NEVER).topk(beams, dim=1)
-        chosen, tokens = rows.gather(1, kept).flatten(), ids.gather(1, kept).flatten()
+        totals, kept = best.masked_fill(ended, _NEVER).topk(beams, dim=1)  # (B, K)
+        chosen, tokens = rows.gather(1, kept).flatten(), ids.gather(1, kept).flatten()  # (B K,)
         written = torch.cat([written[chosen], tokens[:, None]], dim=1)
         for pool, hope in zip(pools, (totals[:, 0] / step).tolist(), strict=True):
             pool.close_unless(hope)
@@ -276,7 +277,7 @@ def stretches(tokens: Sequence[int], begin: int, seconds: float) -> tuple[list[S
     ends within a segment, it is read again from that segment's beginning.
     """
     stamps = [place for place, token in enumerate(tokens) if token >= begin]
-    cuts = [place for place in stamps if place and tokens[place - 1] >= begin]
+    cuts = [place for place in stamps if place and tokens[place - 1] >= begin]  # the second of each pair
     whole = bool(stamps) and stamps[-1] == len(tokens) - 1 and stamps[-1] not in cuts
     if not cuts:
         last = (tokens[stamps[-1]] - begin) * STEP if stamps else 0.0

@@ -94,12 +94,13 @@ def verification_metrics(scores: NDArray[np.float64], same: NDArray[np.bool_]) -
         return VerificationMetrics(*[math.nan] * len(VerificationMetrics._fields))
     alarms, hits, at = roc_curve(same, scores)
     misses = 1.0 - hits
+    # C(t) = P_target P_miss(t) + (1 - P_target) P_fa(t), over the cheaper of refusing all and accepting all.
     costs = (TARGET * misses + (1.0 - TARGET) * alarms) / min(TARGET, 1.0 - TARGET)
     cheapest = int(costs.argmin())
     # Along the curve misses fall and false alarms rise, so that their difference crosses 0 once.
     apart = misses - alarms
     after = int(np.argmax(apart <= 0))
-    share = apart[after - 1] / (apart[after - 1] - apart[after])
+    share = apart[after - 1] / (apart[after - 1] - apart[after])  # where the line between the two points crosses 0
     return VerificationMetrics(
         eer=float(alarms[after - 1] + share * (alarms[after] - alarms[after - 1])),
         min_dcf=float(costs[cheapest]),
@@ -111,6 +112,7 @@ def verification_metrics(scores: NDArray[np.float64], same: NDArray[np.bool_]) -
 
 def _pair(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """(2, P): the pairs i < j in order of j, then i, by their numbers."""
+    # The largest j with j (j - 1) / 2 <= n; the root may be off by one in large numbers.
     later = ((1.0 + np.sqrt(1.0 + 8.0 * numbers)) / 2.0).astype(np.int64)
     later -= later * (later - 1) // 2 > numbers
     later += later * (later + 1) // 2 <= numbers

@@ -110,7 +110,7 @@ class WaveformEncoder(Encoder):
 
     def pooled(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The mean over each recording's own frames."""
-        present = (torch.arange(values.shape[1], device=values.device) < lengths[:, None])[:, :, None]
+        present = (torch.arange(values.shape[1], device=values.device) < lengths[:, None])[:, :, None]  # (B, T, 1)
         return torch.where(present, values, 0.0).sum(1) / lengths[:, None]
 
     def view(self, samples: Samples, title: str) -> View:
@@ -148,7 +148,7 @@ class WindowEncoder(Encoder):
 
     def prepared(self, samples: Samples) -> Spectrogram:
         """Of as much as fits into the window."""
-        rows = torch.from_numpy(np.array(samples[: self.window.samples], dtype=np.float32))[None]
+        rows = torch.from_numpy(np.array(samples[: self.window.samples], dtype=np.float32))[None]  # (1, N)
         return Spectrogram(spectrograms(rows, torch.tensor([rows.shape[1]]), self.window)[0], rows.shape[1])
 
     def costs(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -163,7 +163,7 @@ class WindowEncoder(Encoder):
     def states(self, model: nn.Module, batch: Mapping[str, Any]) -> States:
         """Of the whole window; those of the recording are the first, one for two frames of the spectrogram."""
         values: Tensor = cast("Any", model).encoder(batch["input_features"]).last_hidden_state
-        lengths = (batch["lengths"] + 2 * HOP - 1) // (2 * HOP)
+        lengths = (batch["lengths"] + 2 * HOP - 1) // (2 * HOP)  # ceil(N / 320): the convolutions halve the frames
         return States(values, lengths.clamp(1, values.shape[1]))
 
     def pooled(self, values: Tensor, lengths: Tensor) -> Tensor:

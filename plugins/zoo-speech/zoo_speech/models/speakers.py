@@ -45,9 +45,9 @@ def statistics(states: Tensor, lengths: Tensor) -> Tensor:
 
     What lies behind them is never read. The model's `embedder` makes embeddings of them.
     """
-    present = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[:, :, None]
+    present = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[:, :, None]  # (B, T, 1)
     count = lengths[:, None]
     mean = torch.where(present, states, 0.0).sum(1) / count  # (B, H)
     centred = torch.where(present, states - mean[:, None], 0.0)
-    deviation = (centred.square().sum(1) / count).clamp_min(_STILL).sqrt()
+    deviation = (centred.square().sum(1) / count).clamp_min(_STILL).sqrt()  # (B, H)
     return torch.cat([mean, deviation], dim=1)

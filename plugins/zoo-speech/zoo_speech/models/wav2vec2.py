@@ -79,10 +79,10 @@ class NormOverRecordings(nn.GroupNorm):
         if self.lengths is None:
             return super().forward(values)
         present = (torch.arange(values.shape[2], device=values.device) < self.lengths[:, None])[:, None]  # (B, 1, T)
-        count = self.lengths[:, None, None]
-        mean = torch.where(present, values, 0.0).sum(2, keepdim=True, dtype=torch.float32) / count
+        count = self.lengths[:, None, None]  # (B, 1, 1)
+        mean = torch.where(present, values, 0.0).sum(2, keepdim=True, dtype=torch.float32) / count  # (B, C, 1)
         centred = torch.where(present, values - mean, 0.0)
-        scaled = centred * (centred.square().sum(2, keepdim=True) / count + self.eps).rsqrt()
+        scaled = centred * (centred.square().sum(2, keepdim=True) / count + self.eps).rsqrt()  # (x - μ) / √(σ² + ε)
         return (scaled * self.weight[:, None] + self.bias[:, None]).to(values.dtype)
 
 
@@ -120,12 +120,12 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     lengths = lengths.clamp(min=least)
     samples = nn.functional.pad(samples, (0, max(0, least - samples.shape[1])))
     size = frame_count(encoder.config, samples.shape[1])
-    counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)
+    counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)  # (B,)
     hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
-    present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+    present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]  # (B, N)
     first: Any = encoder.feature_extractor.conv_layers[0]
     if isinstance(norm := getattr(first, "layer_norm", None), NormOverRecordings):
-        norm.lengths = (lengths - first.conv.kernel_size[0]) // first.conv.stride[0] + 1
+        norm.lengths = (lengths - first.conv.kernel_size[0]) // first.conv.stride[0] + 1  # frames of this layer
     output = encoder(samples, attention_mask=present.long(), mask_time_indices=hidden)
     states = output.last_hidden_state
     if encoder.training and encoder.config.layerdrop:
@@ -138,7 +138,7 @@ def samples_of(architecture: Architecture, frames: int) -> int:
     """Samples of the shortest waveform that has so many frames."""
     samples = frames
     for kernel, stride in zip(reversed(architecture.conv_kernel), reversed(architecture.conv_stride), strict=True):
-        samples = (samples - 1) * stride + kernel
+        samples = (samples - 1) * stride + kernel  # the inverse of `frame_count`, backwards through the layers
     return samples
 
 

@@ -73,7 +73,7 @@ def architecture_of(config: WhisperConfig, head: Head) -> Architecture:
     """The same configuration in Transformers' words."""
     projection = {"num_labels": max(1, head.labels), "classifier_proj_size": PROJECTION}
     others = {
-        "max_source_positions": config.max_frames // 2,
+        "max_source_positions": config.max_frames // 2,  # the second convolution has stride 2
         "activation_dropout": 0.0,
         "attention_dropout": 0.0,
         "bos_token_id": config.eos_id,

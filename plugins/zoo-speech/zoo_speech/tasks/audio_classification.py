@@ -106,7 +106,7 @@ class AudioClassification(EncoderTask, Classification):
             self.logits(model, super(AudioClassification, self).batch_of(stretches[start : start + together]))
             for start in range(0, len(stretches), together)
         ]
-        of_each = torch.split(torch.cat(found), [len(parts) for parts in covered])
+        of_each = torch.split(torch.cat(found), [len(parts) for parts in covered])  # (stretches, labels) each
         return torch.stack([one.mean(0) for one in of_each])
 
 

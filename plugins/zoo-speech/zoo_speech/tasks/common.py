@@ -179,7 +179,7 @@ def cover_with_chunks(samples: Samples, longest: int) -> list[Samples]:
 
 def gaps_between(lengths: Any, longest: int) -> Any:
     """How many stretches more than one cover recordings of so many samples."""
-    return -(-np.maximum(0, lengths - longest) // longest)
+    return -(-np.maximum(0, lengths - longest) // longest)  # ceil(N / longest) - 1
 
 
 def padded_masks(masks: Sequence[NDArray[np.bool_]], size: int) -> Tensor:

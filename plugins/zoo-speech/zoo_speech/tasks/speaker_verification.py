@@ -136,7 +136,7 @@ class SpeakerVerification(EncoderTask):
     ) -> dict[str, Any]:
         answer: dict[str, Any] = {"embedding": (direction if options.normalize else vector).tolist()}
         for other in against:
-            answer["score"] = float(direction @ other)
+            answer["score"] = float(direction @ other)  # both of length 1: the cosine
             if options.threshold is not None:
                 answer["same"] = answer["score"] >= options.threshold
         return answer
@@ -151,7 +151,7 @@ class SpeakerVerification(EncoderTask):
         size = cast("Any", self.model).embedder.out_features
         drawn = torch.randn(voices, size, generator=torch.Generator().manual_seed(_DRAW))
         directions = nn.Linear(size, voices, bias=False, device="meta")
-        directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))
+        directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))  # (V, E), of length 1 about
         self.model.add_module("voices", directions)
 
     def _figures(self, result: VerificationResult) -> VerificationMetrics:

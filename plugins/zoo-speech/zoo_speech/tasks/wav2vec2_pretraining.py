@@ -109,9 +109,9 @@ class Wav2Vec2Pretraining(SpeechTask):
         hidden = batch["masks"]  # (B, T)
         # Linear layers, one frame at a time: only the hidden ones are needed.
         chosen = pair.dropout_features(frames.features)[hidden][None]  # (1, M, F)
-        quantised, _ = pair.quantizer(chosen, mask_time_indices=None)
+        quantised, _ = pair.quantizer(chosen, mask_time_indices=None)  # (1, M, codevector_dim)
         targets = pair.project_q(quantised.to(pair.project_q.weight.dtype))[0]  # (M, D)
-        logits = pair.quantizer.weight_proj(chosen[0]).float()
+        logits = pair.quantizer.weight_proj(chosen[0]).float()  # (M, G V)
         probabilities = logits.view(len(logits), pair.quantizer.num_groups, -1).softmax(-1)  # (M, G, V)
         predictions = pair.project_hid(frames.states[hidden])  # (M, D)
         loss, weight = self.loss(predictions, targets, batch["distractors"], probabilities)
@@ -122,14 +122,15 @@ class Wav2Vec2Pretraining(SpeechTask):
 @torch.no_grad()
 def _nearest(predictions: Tensor, targets: Tensor, distractors: Tensor) -> Tensor:
     """How often the target is nearer than all its distractors."""
+    # (M, M): row t, how near its prediction is to every target.
     near = nn.functional.normalize(predictions.float(), dim=1) @ nn.functional.normalize(targets.float(), dim=1).T
-    others = near.gather(1, distractors.clamp_min(0)).masked_fill(distractors < 0, -torch.inf)
+    others = near.gather(1, distractors.clamp_min(0)).masked_fill(distractors < 0, -torch.inf)  # (M, K)
     return (near.diagonal() > others.max(1).values).sum().float()
 
 
 def _perplexity(usage: Tensor) -> Tensor:
     """Codes in use of all codebooks, of probabilities (G, V)."""
-    found: Tensor = torch.special.entr(usage).sum(1).exp().sum()
+    found: Tensor = torch.special.entr(usage).sum(1).exp().sum()  # Σ_g exp H(p_g)
     return found
 
 
@@ -173,5 +174,5 @@ class UnlabelledChunks(Recordings):
             before += len(distractors)
         batch["distractors"] = torch.from_numpy(np.concatenate(rows))
         first, last, factor = self.config.temperature
-        batch["temperature"] = max(last, first * factor ** epochs[0])
+        batch["temperature"] = max(last, first * factor ** epochs[0])  # Gumbel softmax, annealed by the epoch
         return batch

@@ -181,6 +181,7 @@ class Recognition(Transcription):
     def _attended(self, example: _Example) -> bytes:
         """PNG of what the decoder attends to when it writes each token."""
         tokens = example.tokens[: cast("Any", self.model).config.max_target_positions - len(example.prompt)]
+        # (K, n, T) to (n, T)
         weights = cross_attention(self.model, example.features.to(self.device), example.prompt, tokens).mean(0)
         return plots.attention(
             example.features.numpy(),
@@ -251,6 +252,7 @@ class Utterances(Recordings):
         features = spectrograms(rows, torch.tensor([rows.shape[1]]), self.window)[0]  # (M, T)
         if self.config:
             used = max(1, rows.shape[1] // HOP)
+            # Whisper has (M, T), `spec_augment` (T, M); the silence behind the recording stays as it is.
             features[:, :used] = spec_augment(features[:, :used].T, self.config.spec_augment, generator).T
         seconds = rows.shape[1] / self.reader.sampling_rate if key.index in self.shown else 0.0
         return features, *self.targets[key.index], self.marked.get(key.index), seconds, is_silent(waveform)
@@ -263,8 +265,8 @@ class Utterances(Recordings):
         labels = torch.full((len(samples), longest), _IGNORED)
         for row, (prompt, tokens) in enumerate(zip(prompts, targets, strict=True)):
             whole = torch.tensor([*prompt, *tokens])
-            inputs[row, : len(whole) - 1] = whole[:-1]
-            labels[row, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]
+            inputs[row, : len(whole) - 1] = whole[:-1]  # each place predicts the next token
+            labels[row, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]  # none within the prompt
         return {
             "input_features": torch.stack(features),
             "decoder_input_ids": inputs,
