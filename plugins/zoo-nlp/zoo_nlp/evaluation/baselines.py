@@ -43,7 +43,7 @@ def tfidf_logistic_regression(
     )
     model = LogisticRegression(C=best, max_iter=1000).fit(features, given)
     seen = model.predict_proba(vectorizer.transform([sample.text for sample in test]))
-    probabilities = np.full((len(test), len(labels)), 1e-12)
+    probabilities = np.full((len(test), len(labels)), 1e-12)  # of a class that training lacks
     probabilities[:, model.classes_] = seen
     truth = np.array([labels.index(sample.label) for sample in test])
     losses = -np.log(np.maximum(probabilities[np.arange(len(test)), truth], 1e-12))

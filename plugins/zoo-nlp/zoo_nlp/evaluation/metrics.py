@@ -22,7 +22,7 @@ _OTHER_UNSPACED = regex.compile(rf"(?!\p{{Han}})[{_UNSPACED}]")
 
 def perplexity(loss: float) -> float:
     """exp of a mean loss in nats; infinite where that overflows."""
-    return math.exp(loss) if loss < 700 else math.inf
+    return math.exp(loss) if loss < 700 else math.inf  # doubles end near e^709
 
 
 def loss_and_perplexity(loss: float) -> dict[str, float]:

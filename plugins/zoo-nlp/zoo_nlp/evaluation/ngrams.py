@@ -22,7 +22,7 @@ def ngram_losses(train_ids: Integers, valid_ids: Integers, vocab_size: int) -> d
     if len(train_ids) < 3 or not len(valid_ids):
         raise DataError(f"too little text for n-grams: {len(train_ids)} and {len(valid_ids)} tokens")
     counts = np.bincount(train_ids, minlength=vocab_size)
-    unigram = np.log((counts + 1) / (len(train_ids) + vocab_size))
+    unigram = np.log((counts + 1) / (len(train_ids) + vocab_size))  # (V,)
     trigram = KneserNey(train_ids, vocab_size)
     return {
         "unigram": float(-unigram[valid_ids].mean()),
@@ -37,9 +37,10 @@ class KneserNey:
         """Count `ids` (N,), whose values are below `vocab_size`, which must be below 2 million."""
         ids = np.asarray(ids, dtype=np.int64)
         self.size = vocab_size
+        # A sequence is one number, its tokens the digits to base V, the oldest first.
         three = _Order((ids[:-2] * vocab_size + ids[1:-1]) * vocab_size + ids[2:], vocab_size)
         # Below the top, a sequence counts as often as it has different predecessors.
-        two = _Order(three.keys % vocab_size**2, vocab_size)
+        two = _Order(three.keys % vocab_size**2, vocab_size)  # the last two digits
         self.orders = [_Order(two.keys % vocab_size, vocab_size), two, three]
 
     def log_probabilities(self, ids: Integers) -> Floats:
@@ -59,12 +60,12 @@ class KneserNey:
 
     def _mixed(self, columns: Sequence[Integers]) -> Floats:
         """Probability of the last column after the others: each order adds to its discounted share the next lower one."""
-        probability = np.full(len(columns[-1]), 1 / self.size)
+        probability = np.full(len(columns[-1]), 1 / self.size)  # below the unigrams all tokens are alike
         key, scale = np.zeros_like(columns[-1]), 1
         for order, column in zip(self.orders, reversed(columns), strict=False):
-            key, scale = column * scale + key, scale * self.size
+            key, scale = column * scale + key, scale * self.size  # one more digit in front
             share, rest = order.look_up(key)
-            probability = share + rest * probability
+            probability = share + rest * probability  # p(w | h) = (c(h w) - D) / c(h) + γ(h) p(w | h')
         return probability
 
 
@@ -75,10 +76,10 @@ class _Order:
         """`grams` are the numbers of all sequences, (N,), equal ones for equal sequences."""
         self.keys, counts = np.unique(grams, return_counts=True)
         self.size = vocab_size
-        discounts = _discounts(counts)[np.minimum(counts, 3)]
+        discounts = _discounts(counts)[np.minimum(counts, 3)]  # D_1, D_2, D_3+ by count
         self.contexts, where = np.unique(self.keys // vocab_size, return_inverse=True)
         totals = np.bincount(where, weights=counts)
-        self.left = np.bincount(where, weights=discounts) / totals
+        self.left = np.bincount(where, weights=discounts) / totals  # γ(h)
         self.shares = (counts - discounts) / totals[where]
 
     def look_up(self, keys: Integers) -> tuple[Floats, Floats]:
@@ -95,7 +96,7 @@ def _discounts(counts: Integers) -> Floats:
     n1, n2, n3, n4 = (int((counts == number).sum()) for number in (1, 2, 3, 4))
     if not (n1 and n2 and n3 and n4):
         return np.array([0.0, 0.5, 0.75, 0.9])
-    y = n1 / (n1 + 2 * n2)
+    y = n1 / (n1 + 2 * n2)  # Y; D_n = n - (n + 1) Y n_(n+1) / n_n
     found = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
     sane: Floats = np.clip(found, [0.0, 0.05, 0.05, 0.05], [0.0, 0.95, 1.95, 2.95])
     return sane

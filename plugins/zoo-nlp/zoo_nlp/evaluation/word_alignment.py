@@ -32,22 +32,24 @@ def learn_dictionary(train: Sequence[TextPair], *, rounds: int) -> dict[str, str
     ]
     sources, targets = map(list, numbers_of)
     lengths = [(len(source), len(target)) for source, target in rows]
+    # Links (L,): every source word with every target word of its pair.
     left = np.concatenate([np.tile(source, len(target)) for source, target in rows])
     right = np.concatenate([np.repeat(target, len(source)) for source, target in rows])
+    # (L,): which target position a link belongs to, over all pairs
     places = np.repeat(
         np.arange(sum(n for _, n in lengths)), np.repeat([m for m, _ in lengths], [n for _, n in lengths])
     )
     # One number for each pair of words that ever meet; a link is one meeting.
     pairs, links = np.unique(left * len(targets) + right, return_inverse=True)
-    of_source = pairs // len(targets)
-    table = np.ones(len(pairs))
+    of_source = pairs // len(targets)  # (K,)
+    table = np.ones(len(pairs))  # t(target | source), even at first
     for _ in range(rounds):
-        weights = table[links]
-        weights /= np.bincount(places, weights=weights)[places]
+        weights = table[links]  # (L,)
+        weights /= np.bincount(places, weights=weights)[places]  # E: t(f | e) / Σ_e' t(f | e') over f's sentence
         counts = np.bincount(links, weights=weights, minlength=len(pairs))
-        table = counts / np.bincount(of_source, weights=counts)[of_source]
+        table = counts / np.bincount(of_source, weights=counts)[of_source]  # M: c(f, e) / Σ_f' c(f', e)
     best = np.lexsort((table, of_source))
-    last = best[np.append(np.diff(of_source[best]) > 0, True)]
+    last = best[np.append(np.diff(of_source[best]) > 0, True)]  # the likeliest, last of each source word
     chosen = {sources[of_source[pair]]: targets[pairs[pair] % len(targets)] for pair in last}
     chosen.pop("", None)
     return chosen

@@ -15,5 +15,5 @@ def fit_positions(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor |
     """
     if not name.endswith(_POSITIONS) or tensor.ndim != 2 or len(shape) != 2 or tensor.shape[1] != shape[1]:
         return None
-    repeats = -(-shape[0] // tensor.shape[0])
+    repeats = -(-shape[0] // tensor.shape[0])  # rounded up
     return tensor.repeat(repeats, 1)[: shape[0]].clone()

@@ -55,10 +55,10 @@ class LSTMClassifier(nn.Module):
         """Logits of token ids (B, T), padded on the right where the mask (B, T) is 0."""
         states, _ = self.lstm(self.embedding(input_ids))  # (B, T, H)
         if attention_mask is None:
-            last = states[:, -1]
+            last = states[:, -1]  # (B, H)
         else:
             # What comes after the last token can't reach its state, so this is exact and faster than packing.
-            place = (attention_mask.sum(1) - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, states.shape[2])
+            place = (attention_mask.sum(1) - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, states.shape[2])  # (B, 1, H)
             last = states.gather(1, place).squeeze(1)  # (B, H)
         return Classified(self.classifier(self.dropout(last)))
 

@@ -39,7 +39,7 @@ def architecture_of(config: MarianConfig, head: Head) -> Architecture:
 def sinusoids(length: int, width: int) -> Tensor:
     """(length, width) positions as Transformers' Marian computes them: all sines first, then all cosines."""
     columns = np.arange(width)
-    angles = np.arange(length)[:, None] / np.power(10000, 2 * (columns // 2) / width)[None, :]
+    angles = np.arange(length)[:, None] / np.power(10000, 2 * (columns // 2) / width)[None, :]  # (length, width)
     return torch.from_numpy(np.concatenate([np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])], axis=1)).float()
 
 

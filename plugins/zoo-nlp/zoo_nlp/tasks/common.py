@@ -71,9 +71,9 @@ def cut_notices(cut: int, total: int, what: str, limit: int) -> tuple[str, ...]:
 def pad(rows: Sequence[Ids], pad_id: int) -> tuple[Tensor, Tensor]:
     """Ids (B, T), filled up on the right, and the mask (B, T) that is 1 on real tokens; both int64."""
     lengths = np.asarray([len(row) for row in rows])
-    mask = np.arange(int(lengths.max())) < lengths[:, None]
+    mask = np.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
     ids = np.full(mask.shape, pad_id, dtype=np.int64)
-    ids[mask] = np.concatenate(rows)
+    ids[mask] = np.concatenate(rows)  # a mask is filled row by row, in the order of the rows
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
@@ -95,7 +95,7 @@ class PackedBlocks(Dataset):
         self.stride = stride
 
     def __len__(self) -> int:
-        return (len(self.flat) - self.length) // self.stride + 1
+        return (len(self.flat) - self.length) // self.stride + 1  # whole blocks only
 
     def sample(self, key: SampleKey) -> NDArray[np.int64]:
         """Ids (T,) of one block."""

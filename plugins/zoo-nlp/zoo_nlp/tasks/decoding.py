@@ -96,7 +96,7 @@ def generate(
 
     `start` (R, T) are the tokens that the rows begin with; row r ends after `steps[r]` tokens at the latest.
     """
-    tokens, seen = start, start
+    tokens, seen = start, start  # (R, T); `tokens` are the new ones, `seen` all
     draws = [np.random.Generator(np.random.Philox(key=[options.seed, row])) for row in range(len(writers))]
     for step in range(max(steps)):
         scores = forward(tokens)
@@ -145,20 +145,21 @@ def sample_next_token(scores: Tensor, seen: Tensor, uniform: Tensor, options: Te
     function, so a row's token depends on its own draw alone, on every device.
     """
     if options.repetition_penalty != 1.0:
-        known = scores.gather(1, seen)
+        known = scores.gather(1, seen)  # (R, T)
         factor = options.repetition_penalty
+        # A penalty above 1 lowers scores on both sides of 0, unlike the plain division of Keskar et al., CTRL, 2019.
         scores = scores.scatter(1, seen, torch.where(known > 0, known / factor, known * factor))
     if options.temperature == 0:
         return scores.argmax(-1)
     most = min(options.top_k or scores.shape[1], scores.shape[1])
     best, order = (scores / options.temperature).topk(most, dim=1)  # descending
-    shares = best.softmax(-1)
-    below = shares.cumsum(-1) - shares
+    shares = best.softmax(-1)  # (R, K), the likeliest first
+    below = shares.cumsum(-1) - shares  # (R, K): what the likelier ones have together
     # The likeliest token stays, whatever top_p; so do no more than are needed to reach it.
     kept = shares.masked_fill((below >= options.top_p) & (below > 0), 0.0)
-    heights = kept.cumsum(-1)
+    heights = kept.cumsum(-1)  # not normalised: the draw is scaled by the last one instead
     place = torch.searchsorted(heights, uniform.unsqueeze(1) * heights[:, -1:], right=True)
-    last = (kept > 0).sum(-1, keepdim=True) - 1
+    last = (kept > 0).sum(-1, keepdim=True) - 1  # rounding must not lead past the nucleus
     return order.gather(1, torch.minimum(place, last)).squeeze(1)
 
 
@@ -180,6 +181,6 @@ class EndOfRows:
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores (B * beams, V) with nothing but the end left where a row is full; `input_ids` begin with the start token."""
-        full = (input_ids.shape[1] - 1 >= self.limits).to(scores.device)
+        full = (input_ids.shape[1] - 1 >= self.limits).to(scores.device)  # (B * beams, 1)
         others = torch.arange(scores.shape[1], device=scores.device) != self.eos_id
         return scores.masked_fill(full & others, -torch.inf)

@@ -24,6 +24,6 @@ class FeatureExtraction(TextTask, Embedding):
         """(B, D), the mean over the real tokens of each text."""
         batch = self.batch_of(inputs)
         states = self.model(**batch).last_hidden_state.float()  # (B, T, D)
-        real = batch["attention_mask"].unsqueeze(-1)
+        real = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
         means: Tensor = (states * real).sum(1) / real.sum(1)
         return means

@@ -69,7 +69,7 @@ class FillMask(TextTask):
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """Loss of the hidden tokens, drawn anew in every step."""
         ids = batch["input_ids"]
-        scores, fates = torch.rand(2, *ids.shape, device=ids.device)
+        scores, fates = torch.rand(2, *ids.shape, device=ids.device)  # (B, T) each
         loss, _, masked = self._predict_masked(modules["model"], ids, scores, fates)
         return StepOutput(loss, (masked.targets != _IGNORED).sum())
 
@@ -91,7 +91,7 @@ class FillMask(TextTask):
         batch = self.batch_of([row for _, row in inputs])
         masks = batch["input_ids"] == self.mask_id
         logits = self.model(**batch, places=masks.flatten().nonzero().squeeze(1)).logits
-        best = logits.float().softmax(-1).topk(min(options.top_k, logits.shape[-1]))
+        best = logits.float().softmax(-1).topk(min(options.top_k, logits.shape[-1]))  # (M, K)
         found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         counts = masks.sum(1).tolist()
         return [self._filled(text, list(islice(found, count))) for (text, _), count in zip(inputs, counts, strict=True)]
@@ -181,7 +181,7 @@ class MaskedBlocks(FramedBlocks):
 
     def collate(self, samples: list[Any]) -> dict[str, Tensor]:
         """`input_ids`, `scores` and `fates`, each (B, T)."""
-        draws = torch.from_numpy(np.stack([draw for _, draw in samples], axis=1))
+        draws = torch.from_numpy(np.stack([draw for _, draw in samples], axis=1))  # (2, B, T)
         return {**super().collate([ids for ids, _ in samples]), "scores": draws[0], "fates": draws[1]}
 
 
@@ -195,13 +195,13 @@ def mask_tokens(
     """
     batch, length = ids.shape
     count = max(1, round(ratio * length))
-    ordinary = scores.masked_fill(torch.isin(ids, special), -1.0)
-    chosen = ordinary.topk(count, dim=1)
-    starts = torch.arange(batch, device=ids.device).unsqueeze(1) * length
+    ordinary = scores.masked_fill(torch.isin(ids, special), -1.0)  # below every draw
+    chosen = ordinary.topk(count, dim=1)  # (B, K)
+    starts = torch.arange(batch, device=ids.device).unsqueeze(1) * length  # (B, 1)
     places = (chosen.indices + starts).flatten()  # (M,)
     true, fate = ids.flatten()[places], fates.flatten()[places]
     # What is left of the fate above 0.8 is uniform again, and says which token replaces the true one.
     drawn = ((fate - _MASKED) / (_RANDOM - _MASKED) * vocab_size).long().clamp(0, vocab_size - 1)
     seen = torch.where(fate < _MASKED, mask_id, torch.where(fate < _RANDOM, drawn, true))
-    hidden = ids.flatten().scatter(0, places, seen).view_as(ids)
+    hidden = ids.flatten().scatter(0, places, seen).view_as(ids)  # (B, T)
     return Masked(hidden, places, true.masked_fill(chosen.values.flatten() < 0, _IGNORED))

@@ -138,7 +138,7 @@ class TextToText(TextTask):
             decoder_input_ids=batch["decoder_input_ids"],
             use_cache=False,
         ).logits.float()  # (B, T, V)
-        targets = batch["labels"].flatten()
+        targets = batch["labels"].flatten()  # (B T,)
         return F.cross_entropy(
             logits.flatten(0, 1), targets, ignore_index=_IGNORED, reduction="sum", label_smoothing=smoothing
         )
@@ -252,7 +252,7 @@ class Pairs(Dataset):
         ids, mask = pad([source for source, _, _ in samples], self.pad_id)
         targets, real = pad([target for _, target, _ in samples], self.pad_id)
         # The decoder starts from the padding token and reads what it should have written so far.
-        shifted = F.pad(targets[:, :-1], (1, 0), value=self.pad_id)
+        shifted = F.pad(targets[:, :-1], (1, 0), value=self.pad_id)  # (B, T)
         return {
             "input_ids": ids,
             "attention_mask": mask,

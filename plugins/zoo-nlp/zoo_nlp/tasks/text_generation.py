@@ -93,7 +93,7 @@ class TextGeneration(TextTask):
         return {"samples.txt": ("\n\n-----\n\n".join(parts) + "\n").encode()} if parts else {}
 
     def _loss(self, model: nn.Module, blocks: Tensor) -> tuple[Tensor, float]:
-        inputs, targets = blocks[:, :-1], blocks[:, 1:]
+        inputs, targets = blocks[:, :-1], blocks[:, 1:]  # (B, T) of (B, T + 1)
         logits = model(input_ids=inputs, use_cache=False).logits.float()  # (B, T, V)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"), float(targets.numel())
 
