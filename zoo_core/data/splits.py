@@ -50,7 +50,7 @@ def split_by_hash(digests: Iterable[bytes], validation: float, test: float) -> d
     wanted = {"train": True, "validation": validation > 0, "test": test > 0}
     places: dict[str, list[int]] = {split: [] for split in SPLITS if wanted[split]}
     for number, digest in enumerate(digests):
-        share = int.from_bytes(digest[:8], "big") / 2**64
+        share = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1]
         places["validation" if share < validation else "test" if share < validation + test else "train"].append(number)
     return places
 
@@ -115,7 +115,7 @@ def joined_groups(keys: Sequence[str], groups: Sequence[str]) -> list[str]:
 
     def root(name: str) -> str:
         while parent[name] != name:
-            parent[name] = parent[parent[name]]
+            parent[name] = parent[parent[name]]  # path halving
             name = parent[name]
         return name
 
@@ -207,6 +207,7 @@ def _stratified(
 
 def _cost(found: Sequence[tuple[str, int]], have: Mapping[str, int], want: Mapping[str, float]) -> float:
     """By how much the distance of a split grows if it gets a unit."""
+    # ((h + c - w)² - (h - w)²) / w = c (2 (h - w) + c) / w
     return sum(count * (2 * (have[label] - want[label]) + count) / want[label] for label, count in found)
 
 

@@ -31,7 +31,7 @@ def resamples(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     total = int(counts.sum())
     block = max(1, _BLOCK // len(counts))
     for start in range(0, RESAMPLES, block):
-        yield generator.multinomial(total, counts / total, size=min(block, RESAMPLES - start))
+        yield generator.multinomial(total, counts / total, size=min(block, RESAMPLES - start))  # (B, K)
 
 
 def percentiles(figures: Floats, figure: float) -> Interval | None:
@@ -56,7 +56,7 @@ def interval_of_sums(statistics: Floats, figure: Callable[[Floats], Floats]) -> 
     drawn = resamples(np.ones(len(statistics), dtype=np.int64))
     with np.errstate(divide="ignore", invalid="ignore"):
         whole = float(figure(statistics.sum(0, keepdims=True))[0])
-        return percentiles(np.concatenate([figure(counts @ statistics) for counts in drawn]), whole)
+        return percentiles(np.concatenate([figure(counts @ statistics) for counts in drawn]), whole)  # (B, N) @ (N, S)
 
 
 def interval_of_ratio(above: ArrayLike, below: ArrayLike) -> Interval | None:

@@ -54,7 +54,7 @@ def class_scores(confusion: Confusion) -> dict[str, float]:
     right = confusion.right.astype(np.float64)
     occurrences = confusion.rows + confusion.columns
     present = occurrences > 0
-    f1 = 2 * right[present] / occurrences[present]
+    f1 = 2 * right[present] / occurrences[present]  # 2 TP / (2 TP + FP + FN)
     return {
         "accuracy": float(right.sum() / max(confusion.total, 1)),
         "macro_f1": float(f1.mean()) if len(f1) else 0.0,
@@ -93,8 +93,8 @@ def _scores(
     counts: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
 ) -> tuple[Floats, Floats]:
     """Accuracy and macro-F1 (B,) of counts (B, K) of the cells at `true` and `predicted` (K,)."""
-    hits = np.where(true == predicted, counts, 0)
-    right = _by_class(hits, true, classes)
+    hits = np.where(true == predicted, counts, 0)  # (B, K)
+    right = _by_class(hits, true, classes)  # (B, C)
     occurrences = _by_class(counts, true, classes) + _by_class(counts, predicted, classes)
     present = occurrences > 0
     f1 = np.divide(2 * right, occurrences, out=np.zeros(occurrences.shape), where=present)
@@ -106,5 +106,5 @@ def _by_class(counts: NDArray[np.int64], numbers: NDArray[np.int64], classes: in
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     sums = np.zeros((len(counts), classes), dtype=np.int64)
-    sums[:, found] = np.add.reduceat(counts[:, order], starts, axis=1)
+    sums[:, found] = np.add.reduceat(counts[:, order], starts, axis=1)  # one sum for each run of equal numbers
     return sums

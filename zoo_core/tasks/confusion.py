@@ -60,7 +60,7 @@ class Confusion:
 
     def part(self, shown: Sequence[int]) -> NDArray[np.int64]:
         """The matrix (S, S) of these S classes, in their order."""
-        places = np.full(self.classes, -1)
+        places = np.full(self.classes, -1)  # (C,): row in the part, -1 outside
         places[list(shown)] = np.arange(len(shown))
         rows, columns = places[self.true], places[self.predicted]
         within = (rows >= 0) & (columns >= 0)
@@ -73,13 +73,13 @@ class Confusion:
         so many, and all where there are no more."""
         if self.classes <= most:
             return list(range(self.classes))
-        wrong = self.rows + self.columns - 2 * self.right
+        wrong = self.rows + self.columns - 2 * self.right  # (C,): FN + FP
         chosen: list[int] = sorted(np.argsort(-wrong, kind="stable")[:most].tolist())
         return chosen
 
     def _added_up(self, numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
         sums = np.zeros(self.classes, dtype=np.int64)
-        np.add.at(sums, numbers, counts)
+        np.add.at(sums, numbers, counts)  # `sums[numbers] +=` would count a repeated number once
         return sums
 
 

@@ -22,7 +22,7 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the parameters after optimizer step `step`; early on the average is short, so that it forgets the start."""
-        decay = min(self.decay, (1.0 + step) / (10.0 + step))
+        decay = min(self.decay, (1.0 + step) / (10.0 + step))  # as in TensorFlow's ExponentialMovingAverage
         torch._foreach_lerp_(self.copies, [p.detach() for p in self.parameters], 1.0 - decay)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -68,12 +68,12 @@ class PhaseMeter:
         """Sum what waits."""
         for names, figures in self._figures.items():
             rows = torch.stack([value.float() for row in figures for value in row]).view(len(figures), -1)
-            total = rows.sum(0, dtype=self.dtype)
+            total = rows.sum(0, dtype=self.dtype)  # (2 + metrics,)
             self.sums[names] = self.sums[names] + total if names in self.sums else total
         self._figures.clear()
         if self._updates:
             norms, finite = (torch.stack(column) for column in zip(*self._updates, strict=True))
-            found = torch.stack([norms.where(finite, 0.0).sum(), (~finite).sum().float()])
+            found = torch.stack([norms.where(finite, 0.0).sum(), (~finite).sum().float()])  # (2,)
             self.norms = found if self.norms is None else self.norms + found
             self._updates.clear()
 

@@ -83,7 +83,7 @@ def _depths(names: Sequence[str], layers: str | LayerGroups) -> dict[str, int]:
         if name in numbers:
             depths[name] = last - numbers[name] + 1
         else:
-            depths[name] = last + 2 if position < first_block else 0
+            depths[name] = last + 2 if position < first_block else 0  # below block 0, which is at last + 1
     return depths
 
 
@@ -132,6 +132,7 @@ class Update:
         # The model is on one device, so that the sorting of torch.nn.utils.get_total_norm is spared; NaN is not below.
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) / weight
         finite = norm < torch.inf
+        # Clipped, the mean gradient g / w becomes g / (w max(1, ||g / w|| / clip)).
         divisor = weight if self.clip_norm is None else weight * torch.clamp(norm / self.clip_norm, min=1.0)
         if self.fused:
             self._fused_step(divisor, finite)
@@ -280,7 +281,7 @@ def factor(schedule: Schedule, step: int, steps: int) -> float:
     """What the base learning rate is multiplied by at optimizer step `step` (from 0) of `steps`."""
     warmup = warmup_steps(schedule, steps)
     if step < warmup:
-        return (step + 1) / (warmup + 1)
+        return (step + 1) / (warmup + 1)  # not 0 at first, and 1 only behind the warm-up
     progress = (step - warmup) / max(1, steps - warmup)
     decayed = _SHAPES[schedule.name](min(1.0, progress), step, warmup)
     return schedule.final + (1.0 - schedule.final) * decayed

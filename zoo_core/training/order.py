@@ -166,7 +166,7 @@ def training_batches(
         for after, batch in plan.walk(cursor):
             asked.append((after, len(batch)))
             for micro in range(accumulation):
-                part = batch[micro * ranks + rank :: plan.parts]
+                part = batch[micro * ranks + rank :: plan.parts]  # dealt in turn to accumulation x ranks
                 yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
             at = after
 
@@ -215,6 +215,7 @@ def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None,
     while len(order) - start >= parts:
         window = order[start : start + most]
         if cost is not None:
+            # Cost of the first 1, 2, ... samples, each padded to the longest of them.
             padded = np.maximum.accumulate(lengths[window]) * np.arange(1, len(window) + 1)
             window = window[: max(parts, int(np.searchsorted(padded, cost, side="right")))]
         window = window[: len(window) - len(window) % parts]

@@ -90,7 +90,7 @@ def kind_of(file: IO[bytes], ending: str) -> str:
             raise Refused("not a recording but text", VALID)
         return "g722"
     if len(frame) == 2 and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0:
-        if frame[1] & 0xF6 == 0xF0:
+        if frame[1] & 0xF6 == 0xF0:  # ADTS: twelve bits of sync, layer 0
             return "aac"
         if frame[1] & 0x06 in (0x02, 0x04):  # layers III and II
             return "mp3"
@@ -111,7 +111,8 @@ def _after_tags(file: IO[bytes], length: int) -> bytes:
 
 
 def _tag_length(head: bytes) -> int:
-    footer = 10 if head[5] & 0x10 else 0
+    footer = 10 if head[5] & 0x10 else 0  # ID3v2.4
+    # Synchsafe: seven bits a byte.
     return 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)) + footer
 
 
@@ -160,13 +161,14 @@ def _chunk_is_cut(file: IO[bytes], size: int) -> bool:
             break
         name, length = struct.unpack(f"{order}4sI", head)
         if name == b"ds64":
-            long = int.from_bytes(file.read(16)[8:], "little")
+            long = int.from_bytes(file.read(16)[8:], "little")  # RF64: lengths of the file and of the sound
         elif name in (b"data", b"SSND"):
             if length == 0xFFFFFFFF and long:
                 length = long
             elif length >= 0x7FFF0000:  # written to a pipe: nobody knew the length
                 return False
             return bool(place + 8 + length > size)
+        # Chunks begin at even places.
         place += 8 + length + length % 2
         file.seek(place)
     return False
@@ -214,7 +216,8 @@ def _page_is_cut(file: IO[bytes], size: int) -> bool:
     file.seek(start)
     tail = file.read()
     place = tail.rfind(b"OggS")
-    table = tail[place + 27 : place + 27 + tail[place + 26]] if 0 <= place < len(tail) - 26 else b""
+    table = tail[place + 27 : place + 27 + tail[place + 26]] if 0 <= place < len(tail) - 26 else b""  # lacing values
+    # A page is a head of 27 bytes, its lacing values, and as many bytes as these add up to.
     return not table or place + 27 + len(table) + sum(table) > len(tail)
 
 
@@ -222,7 +225,9 @@ def tells_its_length(file: IO[bytes], kind: str) -> bool:
     """Whether the container's length is written in it, not guessed from its size and its first frame's bit rate."""
     head = file.read(4096) if kind == "matroska" else _after_tags(file, 512)
     file.seek(0)
+    # 44 89 is Matroska's Duration; Xing or Info heads the frame in which an MP3 states its length.
     told = {"mp4": True, "matroska": b"\x44\x89" in head, "mp3": b"Xing" in head[:64] or b"Info" in head[:64]}
+    # The last 36 bits before STREAMINFO's checksum are FLAC's number of samples, 0 where it is not known.
     return told.get(kind, kind == "flac" and int.from_bytes(head[21:26]) & 0xF_FFFF_FFFF > 0)
 
 
