@@ -157,7 +157,7 @@ def test_nothing_is_changed_by_it(shape: str, zoo: Zoo, tmp_path: Path) -> None:
         return [
             [(name, p.requires_grad, p.grad is None) for name, p in model.named_parameters()],
             [(name, part.training) for name, part in model.named_modules()],
-            [len(update.optimizer.state) for update in parts.updates.values()],
+            [len(update.optimizers[0].state) for update in parts.updates.values()],
             torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist(),
         ]  # fmt: skip
 

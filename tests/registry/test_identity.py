@@ -226,7 +226,7 @@ def test_a_remedy_can_be_written_on_the_command_line(tmp_path: Path) -> None:
         assert caught.value.hint == "use zoo-a/focal or zoo-b/focal"
         resolved = load_recipe(ambiguous, ["loss.name=zoo-b/focal", "lr=0.5"], host)
         assert resolved.loss is not None and resolved.loss.id == "zoo-b/focal"
-        assert resolved.optimizers["main"].config.lr == 0.5
+        assert resolved.optimizers["main"][0].optimizer.config.lr == 0.5
 
 
 CARELESS = {

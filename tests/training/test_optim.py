@@ -119,7 +119,7 @@ def test_a_non_finite_gradient_changes_neither_weights_nor_state(name: str, bad:
     update.step(torch.tensor(1.0))
 
     def tensors() -> dict[str, torch.Tensor]:
-        return optim.pack_optimizer(update.optimizer, "")[1] | {"": w.detach()}
+        return optim.pack_optimizer(update.optimizers[0], "")[1] | {"": w.detach()}
 
     before = {name: tensor.clone() for name, tensor in tensors().items()}
     w.grad = torch.tensor([[0.5, bad], [0.5, 0.5]])
@@ -173,8 +173,8 @@ def test_optimizer_state_survives_a_round_trip(name: str) -> None:
     go(one, first, 2)
     two, second = fresh()
     two.data.copy_(one.data)
-    tree, tensors = optim.pack_optimizer(first.optimizer, "")
-    optim.restore_optimizer(second.optimizer, json.loads(json.dumps(tree)), tensors)
+    tree, tensors = optim.pack_optimizer(first.optimizers[0], "")
+    optim.restore_optimizer(second.optimizers[0], json.loads(json.dumps(tree)), tensors)
     go(one, first, 3)
     go(two, second, 3)
     assert torch.equal(one, two)
@@ -197,9 +197,13 @@ def test_every_listed_optimizer_trains_a_shipped_model(name: str, tmp_path: Path
     torch.manual_seed(0)
     model = create_model("resnet_nano", num_classes=2, zoo=open_zoo({"ZOO_HOME": str(tmp_path)}))
     images, labels = torch.randn(8, 3, 28, 28), torch.arange(8) % 2
-    rate = {"sgd": 0.05, "adagrad": 0.05, "adafactor": 0.03}.get(name, 1e-3)
-    optimizer = build(name, dict(model.named_parameters()), lr=rate)
-    update, losses = Update(optimizer, clip_norm=1.0), []
+    rate = {"sgd": 0.05, "adagrad": 0.05, "adafactor": 0.03, "muon": 0.1}.get(name, 1e-3)
+    kinds: dict[bool, dict[str, nn.Parameter]] = {True: {}, False: {}}
+    dimensions = next(spec for spec in builtin.zoo_optimizers() if spec.name == name).dimensions
+    for place, parameter in model.named_parameters():
+        kinds[not dimensions or parameter.ndim in dimensions][place] = parameter
+    optimizers = [build(name, kinds[True], lr=rate)] + ([build("adamw", kinds[False], lr=1e-3)] if kinds[False] else [])
+    update, losses = Update(*optimizers, clip_norm=1.0), []
     for _ in range(12):
         loss = nn.functional.cross_entropy(model(images), labels, reduction="sum")
         loss.backward()

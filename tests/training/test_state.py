@@ -20,6 +20,7 @@ from zoo_toys.runs import STATEFUL, recipe, toy_zoo
 from zoo_core.api import load, resume, train
 from zoo_core.config.recipe import load_recipe
 from zoo_core.contract.events import SilentReporter
+from zoo_core.contract.specs import OptimizerSpec
 from zoo_core.errors import CorruptFile, NonFiniteLoss, PluginError, ResumeError, TrainingError
 from zoo_core.plugins import builtin
 from zoo_core.preflight.setup import prepare
@@ -92,14 +93,14 @@ def test_state_of_a_type_of_its_own_keeps_it(name: str, zoo: Zoo) -> None:
         for p in update.parameters:
             p.grad = torch.ones_like(p)
         update.step(torch.tensor(1.0))
-    tree, tensors = optim.pack_optimizer(updates[0].optimizer, "")
-    optim.restore_optimizer(updates[1].optimizer, tree, tensors)
-    again, others = optim.pack_optimizer(updates[1].optimizer, "")
+    tree, tensors = optim.pack_optimizer(updates[0].optimizers[0], "")
+    optim.restore_optimizer(updates[1].optimizers[0], tree, tensors)
+    again, others = optim.pack_optimizer(updates[1].optimizers[0], "")
     assert again == tree and tensors.keys() == others.keys()
     assert all(torch.equal(t, others[n]) and t.dtype == others[n].dtype for n, t in tensors.items())
-    updates[1].optimizer.param_groups[0]["names"][0] = "another"
+    updates[1].optimizers[0].param_groups[0]["names"][0] = "another"
     with pytest.raises(ResumeError, match="other parameters"):
-        optim.restore_optimizer(updates[1].optimizer, tree, tensors)
+        optim.restore_optimizer(updates[1].optimizers[0], tree, tensors)
 
 
 def first_format(folder: Path) -> None:
@@ -190,10 +191,12 @@ def test_a_changed_number_is_a_line_in_the_log(zoo: Zoo, tmp_path: Path) -> None
     assert len(said) == 1 and said[0].endswith("task.count")
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in builtin.zoo_optimizers()])
-def test_no_listed_optimizer_keeps_what_a_checkpoint_lacks(name: str, zoo: Zoo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", builtin.zoo_optimizers(), ids=lambda spec: spec.name)
+def test_no_listed_optimizer_keeps_what_a_checkpoint_lacks(spec: OptimizerSpec, zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("single", steps=3)
-    made["optimizer"] = {"name": name, "lr": 0.01}
+    made["optimizer"] = {"name": spec.name, "lr": 0.01}
+    if spec.dimensions:
+        made["optimizer"] = {"groups": [{"match": "*.bias", "name": "adamw"}, {"match": "*", **made["optimizer"]}]}
     train(made, folder=tmp_path / "run", zoo=zoo)
     log = (tmp_path / "run" / "log.txt").read_text()
     assert "finished" in log and "not in the checkpoints" not in log

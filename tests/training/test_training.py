@@ -292,7 +292,7 @@ def test_impossible_values_are_refused_before_anything_is_allocated(
 
 def test_short_override_keys_find_their_section(zoo: Zoo) -> None:
     resolved = load_recipe(recipe("single"), ["lr=0.5", "batch_size=8", "hidden=5", "warmup=3"], zoo.host)
-    assert (resolved.optimizers["main"].config.lr, resolved.training.batch_size) == (0.5, 8)
+    assert (resolved.optimizers["main"][0].optimizer.config.lr, resolved.training.batch_size) == (0.5, 8)
     assert resolved.model is not None and resolved.model.config().hidden == 5 and resolved.schedule.warmup == 3
     with pytest.raises(RecipeError, match=r"unknown key 'learning_rate'|unknown key 'btch_size'"):
         load_recipe(recipe("single"), ["btch_size=8"], zoo.host)

@@ -89,10 +89,23 @@ def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[s
 def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "training", Training
     yield "schedule", Schedule
-    for section in ("task", "data", "loss", "optimizer"):
-        if name := name_in(data, section) or (OPTIMIZER if section == "optimizer" else ""):
+    for section in ("task", "data", "loss"):
+        if name := name_in(data, section):
             yield section, host.find(section, name, own).config
+    for place, name in _optimizers(data):
+        yield place, host.find("optimizer", name, own).config
     if name := name_in(data, "model"):
         provided = host.find_model(name, own).provided
         yield "model", provided.config
         yield "preprocessor", provided.preprocessor_config
+
+
+def _optimizers(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Places and names of what trains the phases that have no optimizer of their own."""
+    section = data.get("optimizer")
+    groups = section.get("groups") if isinstance(section, Mapping) else None
+    if not isinstance(groups, list | tuple):
+        yield "optimizer", name_in(data, "optimizer") or OPTIMIZER
+        return
+    for number, group in enumerate(groups):
+        yield f"optimizer.groups.{number}", name_in({"group": group}, "group") or OPTIMIZER

@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo_core.config.keys import OPTIMIZER, name_in, present_key, rename, whole_key
 from zoo_core.config.settings import Schedule, Training
-from zoo_core.contract.schema import Place, dump_yaml, from_data, parse_override, parse_yaml, set_path, to_data
+from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
 from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
 from zoo_core.registry.card import valid_name
@@ -38,6 +38,19 @@ class Component:
     def to_data(self) -> dict[str, Any]:
         """As a recipe writes it."""
         return {"name": self.id, **to_data(self.config)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterGroup:
+    """The parameters that one optimizer trains, and with which settings."""
+
+    match: str
+    """Patterns of parameters' names, separated by `|`; empty for an optimizer that trains all of them."""
+    optimizer: Component
+
+    def to_data(self) -> dict[str, Any]:
+        """As a recipe writes it."""
+        return {"match": self.match, **self.optimizer.to_data()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +94,9 @@ class Recipe:
     preprocessor: Mapping[str, Any]
     """Settings of the preprocessor's fit, or those to change in the one that comes with `init`."""
     loss: Component | None
-    optimizers: Mapping[str, Component]
-    """By the word that phases use; `main` serves every phase that has none of its own."""
+    optimizers: Mapping[str, tuple[ParameterGroup, ...]]
+    """By the word that phases use; `main` serves every phase that has none of its own. A parameter is the first group's
+    whose patterns match."""
     schedule: Schedule
     training: Training
 
@@ -96,9 +110,9 @@ class Recipe:
         data["preprocessor"] = dict(self.preprocessor)
         if self.loss:
             data["loss"] = self.loss.to_data()
-        main = self.optimizers["main"].to_data()
-        data["optimizer"] = main
-        data["optimizers"] = {key: part.to_data() for key, part in self.optimizers.items() if key != "main"}
+        optimizers = {key: _grouped_data(groups) for key, groups in self.optimizers.items()}
+        data["optimizer"] = optimizers.pop("main")
+        data["optimizers"] = optimizers
         data["schedule"] = to_data(self.schedule)
         data["training"] = to_data(self.training)
         return data
@@ -125,6 +139,13 @@ class _Sections:
     optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Groups:
+    """The shape of an optimizer's section that holds groups and nothing else."""
+
+    groups: tuple[Mapping[str, Any], ...]
 
 
 def load_recipe(
@@ -223,11 +244,8 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     if data.provided.spec.kind not in task.provided.spec.data:
         wanted = " or ".join(task.provided.spec.data)
         raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {data.provided.spec.kind}")
-    main = part.component("optimizer", {"name": OPTIMIZER, **sections.optimizer}, ("optimizer",))
-    others = {
-        key: part.component("optimizer", {"name": OPTIMIZER, **value}, ("optimizers", key))
-        for key, value in sections.optimizers.items()
-    }
+    main = part.optimizer(sections.optimizer, ("optimizer",))
+    others = {key: part.optimizer(value, ("optimizers", key)) for key, value in sections.optimizers.items()}
     if model and sections.preprocessor:
         part.build(model.provided.preprocessor_config, sections.preprocessor, ("preprocessor",))
     return Recipe(
@@ -253,15 +271,35 @@ class _Parts:
     def __init__(self, where: str, lines: Mapping[Place, int], host: PluginHost, own: Sequence[str]) -> None:
         self.where, self.lines, self.host, self.own = where, lines, host, own
 
-    def build(self, cls: Any, values: Mapping[str, Any], place: tuple[str, ...]) -> Any:
+    def build(self, cls: Any, values: Mapping[str, Any], place: Place) -> Any:
         return from_data(cls, dict(values), where=self.where, lines=self.lines, path=place)
 
-    def component(self, kind: str, values: Mapping[str, Any], place: tuple[str, ...]) -> Component:
+    def component(self, kind: str, values: Mapping[str, Any], place: Place) -> Component:
         if not isinstance(values.get("name"), str):
-            raise RecipeError(f"{self.where}: {'.'.join(place)}: needs a name")
+            raise RecipeError(f"{locate(self.where, place, self.lines)}: needs a name")
         provided = self.host.find(kind, values["name"], self.own)
         rest = {key: value for key, value in values.items() if key != "name"}
         return Component(provided=provided, config=self.build(provided.config, rest, place))
+
+    def optimizer(self, values: Mapping[str, Any], place: Place) -> tuple[ParameterGroup, ...]:
+        """The groups of an optimizer's section: one of everything where it names an optimizer itself."""
+        if "groups" not in values:
+            chosen = self.component("optimizer", {"name": OPTIMIZER, **values}, place)
+            return (ParameterGroup(match="", optimizer=chosen),)
+        groups = self.build(_Groups, values, place).groups
+        if not groups:
+            raise RecipeError(f"{locate(self.where, (*place, 'groups'), self.lines)}: expected a group, found none")
+        return tuple(self._group(group, (*place, "groups", number)) for number, group in enumerate(groups))
+
+    def _group(self, values: Mapping[str, Any], place: Place) -> ParameterGroup:
+        match = values.get("match")
+        if not isinstance(match, str) or not all(pattern.strip() for pattern in match.split("|")):
+            raise RecipeError(
+                f"{locate(self.where, (*place, 'match'), self.lines)}: expected patterns of parameters' names, found {match!r}",
+                hint='for example "*.bias|*norm*", and "*" for all that are left',
+            )
+        rest = {"name": OPTIMIZER, **{key: value for key, value in values.items() if key != "match"}}
+        return ParameterGroup(match=match, optimizer=self.component("optimizer", rest, place))
 
     def architecture(self, values: Mapping[str, Any]) -> Architecture:
         named = self.host.find_model(values["name"], self.own)
@@ -285,6 +323,13 @@ class _Parts:
 _SECTIONS = {item.name for item in dataclasses.fields(_Sections)}
 
 
+def _grouped_data(groups: Sequence[ParameterGroup]) -> dict[str, Any]:
+    """What trains a phase, as a recipe writes it."""
+    if not groups[0].match:
+        return groups[0].optimizer.to_data()
+    return {"groups": [group.to_data() for group in groups]}
+
+
 def _plain(value: Any) -> Any:
     """A copy of plain data that overrides may change."""
     if isinstance(value, Mapping):
@@ -293,7 +338,10 @@ def _plain(value: Any) -> Any:
 
 
 def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
-    """Steps and epochs say the same thing in two ways: whoever sets one takes back the other."""
+    """What says the same thing in two ways: whoever sets steps or epochs takes back the other, and groups of optimizers take
+    back the one that was to train everything."""
+    if place == "optimizer.groups":
+        data["optimizer"] = {"groups": value}
     other = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
     if other and value is not None and isinstance(data.get("training"), dict):
         data["training"].pop(other, None)

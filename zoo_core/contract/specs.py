@@ -224,6 +224,8 @@ class TaskSpec(Spec):
 class OptimizerSpec(Spec):
     """An optimizer. `target(groups, config) -> torch.optim.Optimizer`; `config` has at least `lr` and `weight_decay`."""
 
+    dimensions: tuple[int, ...] = ()
+    """Numbers of dimensions of the tensors it can train, `(2,)` for one of matrices alone; empty for any."""
     paper: str = ""
     """Title, year and equation of the source."""
 

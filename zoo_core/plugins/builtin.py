@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, ProperShare
+from typing import Literal
+
+from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare
 from zoo_core.contract.hookspecs import hookimpl
 from zoo_core.contract.specs import LossSpec, OptimizerSpec
 
@@ -90,6 +92,24 @@ class AdafactorConfig(OptimizerConfig):
 
     lr: PositiveFloat = 1e-2
     """Peak learning rate relative to the size of the weights."""
+
+
+class MuonConfig(OptimizerConfig):
+    """Settings of `muon`."""
+
+    lr: PositiveFloat = 0.02
+    """Peak learning rate."""
+    weight_decay: NonNegativeFloat = 0.1
+    """Share of the weights, times the learning rate, that is taken off at each step."""
+    momentum: ProperShare = 0.95
+    """How slowly the average of the gradient forgets."""
+    nesterov: bool = True
+    """Whether to look ahead along the momentum."""
+    steps: PositiveInt = 5
+    """Newton-Schulz steps, which bring the momentum's singular values near 1."""
+    scale: Literal["original", "match-rms-adamw"] = "original"
+    """Factor on the rate by a matrix's shape: the root of rows over columns where that is above 1, or what makes updates as
+    large as those of AdamW, so that its rate and weight decay serve (Liu et al., 2025, arXiv:2502.16982)."""
 
 
 @hookimpl
@@ -187,5 +207,13 @@ def zoo_optimizers() -> list[OptimizerSpec]:
             target="zoo_core.training.optim:build_adafactor",
             config=AdafactorConfig,
             paper="Shazeer and Stern, 2018, arXiv:1804.04235",
+        ),
+        OptimizerSpec(
+            name="muon",
+            summary="momentum made orthogonal, for the matrices of hidden layers",
+            target="zoo_core.training.optim:build_muon",
+            config=MuonConfig,
+            dimensions=(2,),
+            paper="Jordan et al., 2024, Muon: an optimizer for hidden layers in neural networks",
         ),
     ]

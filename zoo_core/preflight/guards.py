@@ -10,6 +10,7 @@ from zoo_core.contract.task import Task
 from zoo_core.errors import NonFiniteLoss, TrainingError
 from zoo_core.preflight.snapshot import Snapshot
 from zoo_core.preflight.undeclared import Look, changed, look
+from zoo_core.training.optim import optimizers_by_word
 
 _WATCHED = 2
 """Steps after which what a task keeps is looked at: the first, and one more for what the first step made."""
@@ -58,7 +59,8 @@ class Guards:
             )
 
     def _look(self) -> Look:
-        optimizers = {f"optimizer {word}": update.optimizer for word, update in self.snapshot.updates.items()}
+        words = optimizers_by_word(self.snapshot.updates)
+        optimizers = {f"optimizer {word}": optimizer for word, optimizer in words.items()}
         return look({"task": self.task, **optimizers}, self._saved())
 
     def _saved(self) -> list[Tensor]:

@@ -24,6 +24,7 @@ from zoo_core.preflight import contracts
 from zoo_core.preflight.contracts import broken, calling
 from zoo_core.preflight.setup import RunComponents
 from zoo_core.preflight.undisturbed import undisturbed
+from zoo_core.preflight.updates import check_updates
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs
 from zoo_core.tasks.evaluate import gathered, micro_batch
@@ -78,7 +79,7 @@ def _check(
     with calling(recipe.data.id, "Data.digest"):
         contracts.check_digest(recipe.data.id, prepared.data_digest, prepared.data.digest())
     _check_splits(recipe, prepared)
-    _check_optimizers(recipe, prepared)
+    check_updates(recipe, task, prepared.updates)
     with undisturbed(name, {"task": task, **task.modules()}, hardware.device):
         _rebuild(prepared, host)
         seconds = _step(recipe, prepared, hardware)
@@ -105,21 +106,6 @@ def _check_splits(recipe: Recipe, prepared: RunComponents) -> None:
                 f"{recipe.task.id} needs at least {least} samples to measure on, the split {split} has {count}",
                 hint="give it more, or name other splits with training.evaluate_split and training.test_split",
             )
-
-
-def _check_optimizers(recipe: Recipe, prepared: RunComponents) -> None:
-    modules = prepared.task.modules()
-    for word, update in prepared.updates.items():
-        component = recipe.optimizers.get(word, recipe.optimizers["main"]).id
-        names = dict.fromkeys(n for phase in prepared.task.phases if phase.optimizer == word for n in phase.trains)
-        wanted = {id(p) for name in names for p in modules[name].parameters() if p.requires_grad}
-        held = [id(p) for group in update.optimizer.param_groups for p in group["params"]]
-        if len(held) != len(set(held)) or set(held) != wanted:
-            raise broken(
-                component, "the optimizer", f"the {len(wanted)} parameters it was given", f"{len(held)} others"
-            )
-        if any("lr" not in group for group in update.optimizer.param_groups):
-            raise broken(component, "the optimizer", "a learning rate in every group", "a group without lr")
 
 
 def _rebuild(prepared: RunComponents, host: PluginHost) -> None:

@@ -29,14 +29,14 @@ from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
 from zoo_core.preflight import contracts
 from zoo_core.preflight.contracts import calling
 from zoo_core.preflight.identity import Identity, as_first_named, files_digest, new_run
+from zoo_core.preflight.updates import build_updates
 from zoo_core.registry.card import Card, looks_like_path
 from zoo_core.registry.checkpoint import open_checkpoint
 from zoo_core.registry.registry import Registry
 from zoo_core.storage.environment import describe_computation
 from zoo_core.storage.tensors import widened
-from zoo_core.training import optim
 from zoo_core.training.hardware import Hardware
-from zoo_core.training.optim import LayerGroups, Update
+from zoo_core.training.optim import Update
 from zoo_core.training.order import TRIES, BatchPlan
 from zoo_core.training.randomness import key, reseed
 
@@ -160,7 +160,7 @@ def prepare(
         evaluation=evaluation,
         plan=plan,
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
-        updates=_updates(recipe, host, task, provided),
+        updates=build_updates(recipe, host, task, provided),
         frozen=frozen,
         published=published,
         notices=(
@@ -273,46 +273,3 @@ def _evaluation(recipe: Recipe, data: Data, task: Task) -> Dataset | None:
         return None
     samples = data.samples(split)
     return task.dataset(spread(samples, recipe.training.evaluate_samples), train=False)
-
-
-def _layers(host: PluginHost, task: Task, provided: RegisteredComponent) -> str | LayerGroups:
-    """How the model's parameters are grouped by layer, under the names that `_updates` gives them."""
-    if not provided.spec.layer_groups:
-        return str(provided.spec.layers)
-    found: LayerGroups = host.resolve(provided.spec.layer_groups, provided)(task.model)
-    known = {parameter: name for name, parameter in task.model.named_parameters()}
-    numbers, undecayed = {}, set()
-    for module, part in task.modules().items():
-        for name, parameter in part.named_parameters():
-            own = known.get(parameter, "")
-            if own in found.numbers:
-                numbers[f"{module}.{name}"] = found.numbers[own]
-            if own in found.undecayed:
-                undecayed.add(f"{module}.{name}")
-    return LayerGroups(numbers, frozenset(undecayed))
-
-
-def _updates(recipe: Recipe, host: PluginHost, task: Task, provided: RegisteredComponent) -> dict[str, Update]:
-    modules = task.modules()
-    layers = _layers(host, task, provided)
-    words = dict.fromkeys(phase.optimizer for phase in task.phases)
-    unknown = set(recipe.optimizers) - set(words) - {"main"}
-    if unknown:
-        raise RecipeError(f"optimizers.{min(unknown)}: the task has only {', '.join(words)}")
-    updates = {}
-    for word in words:
-        component = recipe.optimizers.get(word, recipe.optimizers["main"])
-        trained = dict.fromkeys(name for phase in task.phases if phase.optimizer == word for name in phase.trains)
-        named = [(f"{name}.{p}", value) for name in trained for p, value in modules[name].named_parameters()]
-        groups = optim.parameter_groups(
-            named,
-            lr=component.config.lr,
-            weight_decay=component.config.weight_decay,
-            layers=layers,
-            layer_decay=recipe.training.layer_decay,
-        )
-        if not groups:
-            raise DataError(f"optimizer {word}: every parameter is frozen", hint="freeze less")
-        optimizer = host.resolve(component.provided.spec.target, component.provided)(groups, component.config)
-        updates[word] = Update(optimizer, clip_norm=recipe.training.clip_norm)
-    return updates

@@ -45,17 +45,16 @@ class Snapshot:
         Raises `Unpackable` for an optimizer's state that a checkpoint can't hold.
         """
         tensors, rest = self.weights(), {}
-        for word, update in self.updates.items():
-            where = f"optimizer {word} ({type(update.optimizer).__qualname__}): state"
-            rest[word], found = optim.pack_optimizer(update.optimizer, where)
+        for word, optimizer in optim.optimizers_by_word(self.updates).items():
+            where = f"optimizer {word} ({type(optimizer).__qualname__}): state"
+            rest[word], found = optim.pack_optimizer(optimizer, where)
             tensors.update({f"optimizer.{word}.{name}": tensor for name, tensor in found.items()})
         return _apart(tensors), rest
 
     def optimizer_tensors(self) -> list[Tensor]:
         """The tensors of the optimizers' state, as they are and not copied."""
-        return [
-            t for update in self.updates.values() for t in optim.pack_optimizer(update.optimizer, "state")[1].values()
-        ]
+        optimizers = optim.optimizers_by_word(self.updates).values()
+        return [tensor for one in optimizers for tensor in optim.pack_optimizer(one, "state")[1].values()]
 
     def unsound(self) -> list[str]:
         """Names of the weights that hold values that are not finite and did not when the run was set up."""
@@ -79,17 +78,17 @@ class Snapshot:
                 own.copy_(tensors.get(f"module.{word}.{name}", own))
         if self.ema:
             self.ema.restore(_below(tensors, "ema."))
-        for word, update in self.updates.items():
+        for word, optimizer in optim.optimizers_by_word(self.updates).items():
             mine = _below(tensors, f"optimizer.{word}.")
             if facts.format == 1:
-                optim.restore_first_format(update.optimizer, mine, facts.optimizers[word])
+                optim.restore_first_format(optimizer, mine, facts.optimizers[word])
             else:
-                optim.restore_optimizer(update.optimizer, facts.optimizers[word], mine)
+                optim.restore_optimizer(optimizer, facts.optimizers[word], mine)
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
         """The weights that are evaluated and registered, an optimizer's own averages or the run's, and their statistics."""
-        optimizers = [update.optimizer for update in self.updates.values()]
+        optimizers = list(optim.optimizers_by_word(self.updates).values())
         averaged = self.ema is not None or any(map(optim.has_modes, optimizers))
         with (
             optim.evaluation_mode(optimizers),

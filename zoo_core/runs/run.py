@@ -267,8 +267,7 @@ class Run:
         metrics, skipped = self.loop.meter.take()
         self.skipped += skipped
         if self.hardware.is_main and metrics:
-            groups = [group for update in self.prepared.updates.values() for group in update.optimizer.param_groups]
-            metrics["lr"] = max(group["lr"] for group in groups)
+            metrics["lr"] = max(update.lr() for update in self.prepared.updates.values())
             self.files.record(step, "train", metrics, epoch=self.cursor.epoch)
             rate, planned = metrics["samples_per_second"], self.prepared.steps
             self.reporter.logged(step, planned, metrics, rate, (planned - step) * metrics["seconds_per_step"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -43,18 +43,22 @@ def parameter_groups(
     weight_decay: float,
     layers: str | LayerGroups = "",
     layer_decay: float = 1.0,
+    among: Collection[str] | None = None,
 ) -> Groups:
     """Groups by learning rate and decay.
 
     Biases and norms (tensors of fewer than two dimensions) get no weight decay. With `layer_decay` the rate falls by
     that factor per layer from the head down; `layers` is the expression whose first group is a block's number, or the
-    family's own grouping of these names.
+    family's own grouping of these names. Where an optimizer trains a part of them, `among` holds the names of that part;
+    a layer's number stays the one it has among all.
     """
     trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     depths = _depths([name for name, _ in trained], layers) if layer_decay < 1.0 else {}
     undecayed = layers.undecayed if isinstance(layers, LayerGroups) else frozenset()
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trained:
+        if among is not None and name not in among:
+            continue
         scale = layer_decay ** depths.get(name, 0)
         decay = weight_decay if parameter.ndim >= 2 and name not in undecayed else 0.0
         group = groups.setdefault(
@@ -97,25 +101,33 @@ class Norms(NamedTuple):
 
 
 class Update:
-    """One optimizer's update: gradient sums in, new weights out.
+    """One update of one optimizer or of several that share the parameters: gradient sums in, new weights out.
 
-    The gradient is scaled by one number that holds 1 / total weight, the clip factor and the finite check. A
-    non-finite gradient changes neither weights nor optimizer state. With a fused optimizer nothing is read back to the
-    host; the others need to know on the host whether to step.
+    The gradient is scaled by one number that holds 1 / total weight, the clip factor and the finite check; norm and clip
+    are those of all parameters together. A non-finite gradient changes neither weights nor optimizer state. With fused
+    optimizers nothing is read back to the host; the others need to know on the host whether to step.
     """
 
-    def __init__(self, optimizer: Optimizer, *, clip_norm: float | None) -> None:
-        self.optimizer = optimizer
+    def __init__(self, *optimizers: Optimizer, clip_norm: float | None) -> None:
+        self.optimizers = optimizers
         self.clip_norm = clip_norm
-        self.parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-        self.fused = isinstance(optimizer, FUSED) and all(group.get("fused") for group in optimizer.param_groups)
-        if has_modes(optimizer):
-            optimizer.train()  # type: ignore[attr-defined]
+        self.parameters = [p for optimizer in optimizers for p in parameters_of(optimizer)]
+        self._fused = [optimizer for optimizer in optimizers if _is_fused(optimizer)]
+        self._others = [optimizer for optimizer in optimizers if not _is_fused(optimizer)]
+        self._scaled = [p for optimizer in self._others for p in parameters_of(optimizer)]
+        for optimizer in optimizers:
+            if has_modes(optimizer):
+                optimizer.train()  # type: ignore[attr-defined]
 
     def set_lr(self, factor: float) -> None:
         """Scale every group's base rate."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+
+    def lr(self) -> float:
+        """The largest rate of any group."""
+        return float(max(group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups))
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -134,18 +146,40 @@ class Update:
         finite = norm < torch.inf
         # Clipped, the mean gradient g / w becomes g / (w max(1, ||g / w|| / clip)).
         divisor = weight if self.clip_norm is None else weight * torch.clamp(norm / self.clip_norm, min=1.0)
-        if self.fused:
-            self._fused_step(divisor, finite)
-        elif finite:
-            torch._foreach_div_(grads, divisor)
-            self.optimizer.step()
+        for optimizer in self._fused:
+            _fused_step(optimizer, divisor, finite)
+        if self._others and finite:
+            # Fused kernels divide their own gradients themselves.
+            if scaled := [p.grad for p in self._scaled if p.grad is not None]:
+                torch._foreach_div_(scaled, divisor)
+            for optimizer in self._others:
+                optimizer.step()
         return Norms(norm, finite)
 
-    def _fused_step(self, divisor: Tensor, finite: Tensor) -> None:
-        # The protocol of torch.amp.GradScaler: the kernel divides by grad_scale and leaves all alone on found_inf.
-        setattr(self.optimizer, "grad_scale", divisor)  # noqa: B010
-        setattr(self.optimizer, "found_inf", (~finite).to(torch.float32))  # noqa: B010
-        self.optimizer.step()
+
+def optimizers_by_word(updates: Mapping[str, Update]) -> dict[str, Optimizer]:
+    """Every optimizer by the word of its update, with a number behind it where that has several: `main`, or `main.0`."""
+    return {
+        word if len(update.optimizers) == 1 else f"{word}.{number}": optimizer
+        for word, update in updates.items()
+        for number, optimizer in enumerate(update.optimizers)
+    }
+
+
+def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
+    """What an optimizer trains, in its order."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _is_fused(optimizer: Optimizer) -> bool:
+    return isinstance(optimizer, FUSED) and all(group.get("fused") for group in optimizer.param_groups)
+
+
+def _fused_step(optimizer: Optimizer, divisor: Tensor, finite: Tensor) -> None:
+    # The protocol of torch.amp.GradScaler: the kernel divides by grad_scale and leaves all alone on found_inf.
+    setattr(optimizer, "grad_scale", divisor)  # noqa: B010
+    setattr(optimizer, "found_inf", (~finite).to(torch.float32))  # noqa: B010
+    optimizer.step()
 
 
 def build_sgd(groups: Groups, config: Any) -> Optimizer:
@@ -178,6 +212,19 @@ def build_adafactor(groups: Groups, config: Any) -> Optimizer:
     return torch.optim.Adafactor(groups, **asdict(config))
 
 
+def build_muon(groups: Groups, config: Any) -> Optimizer:
+    """Muon (Jordan et al., 2024): momentum, made orthogonal by five Newton-Schulz steps, for matrices."""
+    return torch.optim.Muon(
+        groups,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        ns_steps=config.steps,
+        adjust_lr_fn=config.scale.replace("-", "_"),
+    )
+
+
 def _can_fuse(groups: Groups) -> bool:
     kinds = {p.device.type for group in groups for p in group["params"]}
     return kinds <= {"cpu"} or kinds <= {"cuda"}
@@ -194,7 +241,7 @@ def restore_optimizer(optimizer: Optimizer, tree: Any, tensors: Mapping[str, Ten
 
     torch casts floating-point state to its parameter's type on the way in, so that is put back as it was saved.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = parameters_of(optimizer)
     device = parameters[0].device
     state = unpack(
         tree, [tensors[str(number)] for number in range(len(tensors))], lambda t, host: _put(t, host, device)
@@ -254,7 +301,7 @@ def evaluation_mode(optimizers: Iterable[Optimizer]) -> Iterator[None]:
     """The weights that an optimizer wants to be judged by, where it keeps others to train with (Defazio et al., 2024,
     arXiv:2405.15682, schedule-free); afterwards the weights are the same to the bit."""
     several = [optimizer for optimizer in optimizers if has_modes(optimizer)]
-    parameters = [p for optimizer in several for group in optimizer.param_groups for p in group["params"]]
+    parameters = [p for optimizer in several for p in parameters_of(optimizer)]
     kept = [p.detach().clone() for p in parameters]
     for optimizer in several:
         optimizer.eval()  # type: ignore[attr-defined]

@@ -28,15 +28,25 @@ def toy_zoo(root: Path, *others: EntryPoint) -> Zoo:
     return Zoo(host, Registry(host, store, catalogue=catalogue, folder=root))
 
 
-STATEFUL = (
-    ("batch-norm", "point-classification", "sgd"),
-    ("grouped", "point-classification", "grouped"),
-    ("schedule-free", "point-classification", "schedule-free"),
-    ("teacher", "mean-teacher", "adamw"),
+MUON = {
+    "groups": [
+        {"match": "*.bias|*norm*", "name": "adamw", "lr": 0.01, "weight_decay": 0.0},
+        {"match": "head.*", "name": "schedule-free", "lr": 0.01},
+        {"match": "*", "name": "muon", "lr": 0.02},
+    ]
+}
+"""Three optimizers in one phase: a fused one, one with modes of its own, one of matrices alone."""
+
+STATEFUL: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("batch-norm", "point-classification", {"name": "sgd"}),
+    ("grouped", "point-classification", {"name": "grouped"}),
+    ("schedule-free", "point-classification", {"name": "schedule-free"}),
+    ("muon", "point-classification", MUON),
+    ("teacher", "mean-teacher", {"name": "adamw"}),
 )
 """Shapes of runs with batch normalisation: their names, tasks and optimizers."""
 
-PACKAGED = tuple((name, "point-classification", f"zoo-packages/{name}") for name in packages.PACKAGED)
+PACKAGED = tuple((name, "point-classification", {"name": f"zoo-packages/{name}"}) for name in packages.PACKAGED)
 """The same with the optimizers of packages, which need not be installed."""
 
 PACKAGES = EntryPoint("zoo-packages", "zoo_toys.packages", "zoo.plugins")
@@ -70,15 +80,16 @@ def recipe(shape: str, **training: Any) -> dict[str, Any]:
                 "model": {"name": "mlp_tiny", "normalise": True},
                 "task": {"name": task},
                 "data": {"name": "points"},
-                "optimizer": {"name": optimizer},
+                "optimizer": optimizer,
             }
             for name, task, optimizer in (*STATEFUL, *PACKAGED)
         },
     }[shape]
     named = parts.get("optimizer", {})
+    defaults = {} if "groups" in named else {"lr": 0.01, "weight_decay": 0.01}
     return {
         "name": f"toy_tiny.{shape}",
         **{key: dict(value) for key, value in parts.items()},
-        "optimizer": {"lr": 0.01, "weight_decay": 0.01, **named},
+        "optimizer": {**defaults, **named},
         "training": {**TRAINING, **training},
     }
