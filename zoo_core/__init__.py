@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
     from zoo_core.contract.interop import Interop as Interop
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
+    from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
     from zoo_core.contract.specs import Head as Head
     from zoo_core.contract.specs import LossSpec as LossSpec
@@ -57,12 +58,12 @@ if TYPE_CHECKING:
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.errors import nearest as nearest
     from zoo_core.errors import printable as printable
+    from zoo_core.models.adapters import Adapter as Adapter
     from zoo_core.models.build import Adaptation as Adaptation
     from zoo_core.models.build import builder_for as builder_for
     from zoo_core.models.build import parameters_on_meta as parameters_on_meta
     from zoo_core.plugins.fetched import fetch_data as fetch_data
     from zoo_core.registry.card import Card as Card
-    from zoo_core.registry.card import Metric as Metric
     from zoo_core.registry.card import parse_card as parse_card
     from zoo_core.registry.card import valid_name as valid_name
     from zoo_core.registry.catalogue import find_catalogue as find_catalogue
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from zoo_core.registry.convert import import_packaged as import_packaged
     from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
     from zoo_core.registry.convert import read_state_dict as read_state_dict
+    from zoo_core.registry.records import Metric as Metric
     from zoo_core.registry.upkeep import collect_garbage as collect_garbage
     from zoo_core.registry.upkeep import remove as remove
     from zoo_core.registry.upkeep import set_alias as set_alias

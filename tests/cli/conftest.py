@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from zoo_core.cli import main
-from zoo_core.registry.card import Card, DataRecord, FileEntry, Metric
+from zoo_core.registry.card import Card
+from zoo_core.registry.records import DataRecord, FileEntry, Metric
 from zoo_core.registry.store import Store
 from zoo_core.storage.fs import digest_of
 from zoo_core.storage.paths import home

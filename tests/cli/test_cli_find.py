@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from zoo_core.cli.render import RichOutput
-from zoo_core.registry.card import Card, Metric
+from zoo_core.registry.card import Card
 from zoo_core.registry.catalogue import write_registry
+from zoo_core.registry.records import Metric
 from zoo_core.registry.store import Store
 from zoo_core.storage.fs import digest_of
 from zoo_core.storage.machine import remedy_of

@@ -88,7 +88,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
     assert host.find("loss", "cross-entropy") == host.find("loss", "zoo-core/cross-entropy")
     assert host.find("optimizer", "adamw").plugin == "zoo-core"
     assert host.packages() == {"zoo-core": "zoo_core"}
-    assert [len(host.all(kind)) for kind in KINDS] == [0, 0, 6, 0, 6]
+    assert [len(host.all(kind)) for kind in KINDS] == [0, 0, 6, 0, 6, 2]
 
 
 def test_every_target_of_the_core_resolves() -> None:
@@ -609,7 +609,7 @@ def test_nobody_watches_the_core_alone() -> None:
     host.notify("zoo_run_started", run=None)
     with pytest.raises(KeyError):
         host.notify("zoo_run_strated", run=None)
-    assert len(HOOKS) == 9 and len(OBSERVERS) == 4
+    assert len(HOOKS) == 10 and len(OBSERVERS) == 4
 
 
 def test_an_interrupt_passes_through_an_observer(site: Path) -> None:

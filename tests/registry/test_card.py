@@ -14,9 +14,6 @@ from zoo_core.errors import CardError, UsageError
 from zoo_core.registry.card import (
     CARD_SCHEMA,
     Card,
-    DataRecord,
-    FileEntry,
-    Metric,
     Reference,
     card_to_data,
     looks_like_path,
@@ -26,6 +23,7 @@ from zoo_core.registry.card import (
     valid_name,
 )
 from zoo_core.registry.catalogue import parse_registry
+from zoo_core.registry.records import DataRecord, FileEntry, Metric
 
 FUZZ = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 SHA = "0123456789abcdef" * 4
@@ -86,7 +84,7 @@ def test_defaults_are_left_out() -> None:
     metric = {"name": "a", "value": 0.5, "data": "b", "split": "c"}
     data = {**PLAIN, "data": {"name": "x", "digest": SHA}, "metrics": [metric]}
     card = parse_card(data, "c.yaml")
-    assert card_to_data(card) == {"schema_version": CARD_SCHEMA, **data}
+    assert card_to_data(card) == {"schema_version": 1, **data}
     assert (card.parameters, card.metrics[0].samples) == (0, 0)
 
 
@@ -388,7 +386,7 @@ def test_row_33_the_same_checkpoint_twice_counts_once_and_another_one_is_refused
         ("models: {}", "r.yaml:1: models: expected a list"),
         ("models:", "r.yaml:1: models: expected a list"),
         ("\nmodel: []", "r.yaml:2: model: unknown key"),
-        ("schema_version: 2\nmodel: []", "r.yaml:1: schema_version: written by a newer"),
+        ("schema_version: 3\nmodel: []", "r.yaml:1: schema_version: written by a newer"),
         ("models:\n- 1", "r.yaml:2: models[0]: expected a mapping"),
         (models({**PLAIN, "version": None}), "r.yaml:4: models[0].version: missing"),
     ],

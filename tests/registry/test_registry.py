@@ -20,9 +20,10 @@ from zoo_core.errors import (
     UnknownName,
     UsageError,
 )
-from zoo_core.registry.card import Card, FileEntry, card_to_data
+from zoo_core.registry.card import Card, card_to_data
 from zoo_core.registry.catalogue import write_registry
 from zoo_core.registry.layers import Damaged
+from zoo_core.registry.records import FileEntry
 from zoo_core.registry.registry import Registry, package_folders
 from zoo_core.registry.store import read_verified
 from zoo_core.storage import fs
@@ -373,7 +374,7 @@ def test_a_card_of_a_plugin_without_version_or_of_a_future_format_is_malformed(w
     assert "newer zoo-core" in world.registry.problems[0]
 
 
-@pytest.mark.parametrize("content", [b"models: [1]\n", b"\xff", b"a: &a [*a]", b"schema_version: 2"])
+@pytest.mark.parametrize("content", [b"models: [1]\n", b"\xff", b"a: &a [*a]", b"schema_version: 3"])
 def test_a_malformed_file_of_the_user_costs_only_itself(world: World, content: bytes) -> None:
     world.catalogued(card())
     (world.folder / "registry.yaml").write_bytes(content)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from zoo_core.errors import CardError, CorruptFile, DiskError
-from zoo_core.registry.card import Card, FileEntry
+from zoo_core.registry.card import Card
 from zoo_core.registry.catalogue import MAX_BYTES, find_catalogue, read_registry, write_registry
+from zoo_core.registry.records import FileEntry
 from zoo_core.storage import fs
 
 
@@ -45,10 +46,10 @@ def test_what_is_no_catalogue_is_not_written(tmp_path: Path) -> None:
 
 def test_row_36_a_catalogue_of_a_future_format_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
-    path.write_bytes(b"schema_version: 2\nnews: 1\n")
+    path.write_bytes(b"schema_version: 3\nnews: 1\n")
     with pytest.raises(CardError, match="newer zoo-core"):
         write_registry(path, [card()])
-    assert path.read_bytes() == b"schema_version: 2\nnews: 1\n"
+    assert path.read_bytes() == b"schema_version: 3\nnews: 1\n"
 
 
 def test_the_official_catalogue_is_found_and_valid() -> None:

@@ -12,7 +12,7 @@ import pytest
 from store_content import CARD, NEW, OLD, found, whole
 
 from zoo_core.errors import CardError, DiskError, StoreError, UnknownName, UsageError
-from zoo_core.registry.card import FileEntry, Metric
+from zoo_core.registry.records import FileEntry, Metric
 from zoo_core.registry.store import Store
 from zoo_core.storage import fs
 from zoo_core.storage.paths import home
@@ -159,7 +159,7 @@ BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
         json.dumps({**GOOD, "files": [{"path": "x", "sha256": "0" * 64, "size": -1}]}).encode(),
         "size",
     ),
-    "newer": (json.dumps({**GOOD, "schema_version": 2, "new": {}}).encode(), "newer zoo-core"),
+    "newer": (json.dumps({**GOOD, "schema_version": 3, "new": {}}).encode(), "newer zoo-core"),
 }
 
 
@@ -195,7 +195,7 @@ def test_a_store_of_the_future_can_be_read_but_not_added_to(tmp_path: Path) -> N
     card = store.add(CARD, OLD)
     folder = tmp_path / "manifests" / "newer"
     folder.mkdir()
-    (folder / "1.json").write_text(json.dumps({**GOOD, "name": "newer", "schema_version": 2, "new": {}}))
+    (folder / "1.json").write_text(json.dumps({**GOOD, "name": "newer", "schema_version": 3, "new": {}}))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(CardError, match=r"can be read but not added to.*newer zoo-core") as caught:
         store.add(CARD, NEW)

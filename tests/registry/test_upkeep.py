@@ -20,8 +20,9 @@ from zoo_core.cli.keep import alias
 from zoo_core.cli.session import Session
 from zoo_core.errors import CardError, StoreError, UnknownName, UsageError
 from zoo_core.registry.aliases import history, read_aliases, write_alias
-from zoo_core.registry.card import Card, FileEntry
+from zoo_core.registry.card import Card
 from zoo_core.registry.catalogue import write_registry
+from zoo_core.registry.records import FileEntry
 from zoo_core.registry.store import Store
 from zoo_core.registry.upkeep import alias_history, collect, remove_all
 from zoo_core.registry.zoo import Zoo

@@ -77,7 +77,7 @@ def test_what_fails_beside_a_run_changes_no_bit_of_it(zoo: Zoo, tmp_path: Path) 
 @pytest.mark.parametrize("baselines", [True, False])
 def test_a_job_names_what_is_to_be_made(baselines: bool, zoo: Zoo, tmp_path: Path) -> None:
     train(careless({}), folder=tmp_path / "run", zoo=zoo)
-    job = extras.job_for(tmp_path / "run", zoo.host, split="test", step=12, best_step=10, baselines=baselines)
+    job = extras.job_for(tmp_path / "run", zoo.registry, split="test", step=12, best_step=10, baselines=baselines)
     assert Job.read(json.dumps(asdict(job))) == job
     record = Record(Path(job.record))
     Work(replace(job, skip=(extras.PLOTS,))).run(record)
@@ -94,7 +94,7 @@ def test_plots_and_figures_are_named_by_split_and_by_the_step_that_was_kept(zoo:
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         assert [row["step"] for row in rows if kind in row] == [best]
         assert ("test/loss" in read_curves(folder / "metrics.jsonl")) == (kind == "test")
-        job = extras.job_for(folder, zoo.host, split=split, step=12, best_step=best, baselines=False)
+        job = extras.job_for(folder, zoo.registry, split=split, step=12, best_step=best, baselines=False)
         Work(replace(job, skip=(extras.RETROSPECT,))).run(Record(Path(job.record)))
         assert (folder / "artifacts" / f"{best:09d}-{split}-right.txt").is_file()
 
@@ -168,7 +168,7 @@ def test_a_process_that_dies_while_it_imports_is_quoted(
     zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = train(careless({"extras": "off"}), folder=tmp_path / "run", zoo=zoo)
-    job = extras.job_for(found.folder, zoo.host, split="test", step=12, best_step=10, baselines=True)
+    job = extras.job_for(found.folder, zoo.registry, split="test", step=12, best_step=10, baselines=True)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "torch.py").write_text("raise ImportError('libcudart.so.0: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path / "broken")

@@ -12,7 +12,8 @@ from zoo_toys.runs import recipe, toy_zoo
 from zoo_core.api import evaluate, train
 from zoo_core.cli.render import metric_rows
 from zoo_core.errors import CardError
-from zoo_core.registry.card import Card, Metric, card_to_data, parse_card
+from zoo_core.registry.card import Card, card_to_data, parse_card
+from zoo_core.registry.records import Metric
 from zoo_core.registry.verdicts import verdict, verdicts
 from zoo_core.tasks import bootstrap
 from zoo_core.tasks.classify import class_intervals, class_scores

@@ -13,10 +13,11 @@ from zoo_core.errors import StoreError, UsageError
 from zoo_core.registry.card import Card, looks_like_path
 from zoo_core.registry.checkpoint import card_folder, open_folder
 from zoo_core.registry.layers import STORE
+from zoo_core.registry.registry import Registry, absent_base
 from zoo_core.storage.hub import PREFIX
 from zoo_core.storage.paths import expanded
 
-SOUND, DAMAGED, ABSENT = "sound", "damaged", "not here"
+SOUND, DAMAGED, ABSENT, BASELESS = "sound", "damaged", "not here", "base not here"
 
 Row = dict[str, Any]
 """One checked checkpoint as `--json` prints it."""
@@ -34,13 +35,13 @@ def verify(arguments: Namespace, session: Session) -> Answer:
             for problem in row["problems"]:
                 output.line(f"{row['name']}: {problem}")
 
-    damaged = any(row["state"] == DAMAGED for row in rows)
+    damaged = any(row["state"] in (DAMAGED, BASELESS) for row in rows)
     return Answer(document=lambda: rows, show=show, exit_code=StoreError.exit_code if damaged else 0)
 
 
 def _named(name: str, session: Session) -> Row:
     if looks_like_path(name) and not session.registry.is_name(name):
-        return _folder(expanded(name.removeprefix("file:")))
+        return _folder(expanded(name.removeprefix("file:")), session.registry)
     entry = session.registry.lookup(name)
     return _row(entry.card, session.registry.verify(entry))
 
@@ -59,10 +60,10 @@ def _everything(session: Session) -> list[Row]:
     return rows
 
 
-def _folder(folder: Path) -> Row:
-    """A checkpoint folder; it needs no registry."""
+def _folder(folder: Path, registry: Registry) -> Row:
+    """A checkpoint folder; only the base of a delta is looked up."""
     checkpoint = open_folder(folder)
-    problems = []
+    problems = registry.verify_base(checkpoint.card)
     for file in checkpoint.card.files:
         try:
             checkpoint.read(file.path)
@@ -72,7 +73,7 @@ def _folder(folder: Path) -> Row:
 
 
 def _row(card: Card, problems: list[str]) -> Row:
-    state = DAMAGED if problems else SOUND
+    state = BASELESS if problems == [absent_base(card)] else DAMAGED if problems else SOUND
     return {"name": card.full_name, "state": state, "files": len(card.files), "problems": problems}
 
 

@@ -101,6 +101,7 @@ def checkpoint_row(entry: Entry, names: Names, registry: Registry) -> Row:
         "task": card.task,
         "modality": registry.modality(card),
         "parameters": card.parameters,
+        "own_parameters": card.adapter.parameters if card.adapter else card.parameters,
         "metrics": {metric.name: metric.value for metric in card.metrics},
         "summary": card.summary,
         "labels": list(card.labels),
@@ -138,6 +139,7 @@ def _architecture_row(provided: RegisteredComponent, name: str) -> Row:
         "task": ", ".join(spec.tasks),
         "modality": spec.modality,
         "parameters": None,
+        "own_parameters": None,
         "metrics": {},
         "summary": spec.summary,
         "labels": [],
@@ -176,7 +178,10 @@ def _full_name(row: Row) -> str:
 
 
 def _amount(row: Row) -> str:
-    return count(row["parameters"]) if row["parameters"] else ""
+    if not row["parameters"]:
+        return ""
+    own = row["own_parameters"]
+    return count(row["parameters"]) + (f" ({count(own)} own)" if own != row["parameters"] else "")
 
 
 def _first_metric(row: Row) -> str:

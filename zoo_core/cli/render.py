@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from zoo_core.contract.specs import TaskSpec
-    from zoo_core.registry.card import Metric
+    from zoo_core.registry.records import Metric
 
 NARROW = 8
 """Characters that a column needs, with the space before it, for its words to be read."""

@@ -16,9 +16,10 @@ from zoo_core.config.recipe import find_recipe, load_recipe, shipped_recipes
 from zoo_core.contract.schema import from_data, to_data
 from zoo_core.errors import RecipeError, UnknownName, ZooError, nearest
 from zoo_core.plugins.host import NamedModel, PluginHost, RegisteredComponent, model_name
-from zoo_core.registry.card import Card, Metric, card_to_data, looks_like_path
+from zoo_core.registry.card import Card, card_to_data, looks_like_path
 from zoo_core.registry.checkpoint import open_folder
 from zoo_core.registry.layers import Entry
+from zoo_core.registry.records import Metric
 from zoo_core.storage.paths import expanded
 
 
@@ -109,10 +110,13 @@ def _facts(entry: Entry, modality: str) -> dict[str, str]:
         "modality": modality,
         "labels": ", ".join(card.labels),
         "parameters": f"{card.parameters:,} ({count(card.parameters)})" if card.parameters else "",
+        "own parameters": f"{card.adapter.parameters:,}, the others are its base's" if card.adapter else "",
         "plugin": card.plugin,
         "license": card.license,
         "paper": card.paper,
         "parent": card.parent,
+        "base": card.base,
+        "adapter": _adapter(card),
         "data": f"{data.name} (sha256 {data.digest[:12]})" if data else "",
         "samples": samples,
         "data license": data.license if data else "",
@@ -124,6 +128,13 @@ def _facts(entry: Entry, modality: str) -> dict[str, str]:
         "not loadable": entry.why,
         "notes": card.notes,
     }
+
+
+def _adapter(card: Card) -> str:
+    if card.adapter is None:
+        return ""
+    settings = ", ".join(f"{name} {plain_value(value)}" for name, value in card.adapter.settings.items())
+    return f"{card.adapter.name}: {settings}" if settings else card.adapter.name
 
 
 def _by_split(card: Card) -> dict[tuple[str, str], list[Metric]]:
@@ -198,7 +209,7 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
         output.pairs({f"{title}.{key}": value for key, value in rows.items()})
 
 
-KINDS = ("task", "data", "loss", "optimizer")
+KINDS = ("task", "data", "loss", "optimizer", "adapter")
 
 _FACTS = ("kind", "loss", "source", "license", "paper")
 """Further fields of specs to show, where they have them."""

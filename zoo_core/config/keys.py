@@ -89,7 +89,7 @@ def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[s
 def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "training", Training
     yield "schedule", Schedule
-    for section in ("task", "data", "loss"):
+    for section in ("task", "data", "loss", "adapter"):
         if name := name_in(data, section):
             yield section, host.find(section, name, own).config
     for place, name in _optimizers(data):

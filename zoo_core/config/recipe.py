@@ -89,6 +89,8 @@ class Recipe:
     """Take `init`'s architecture and preprocessor with fresh weights: the control that shows what pretraining is worth."""
     init_overrides: Mapping[str, Any]
     """Architecture fields to change in the checkpoint's configuration, like dropout."""
+    adapter: Component | None
+    """How the difference to `init` is trained and stored; None where all weights are."""
     task: Component
     data: Component
     preprocessor: Mapping[str, Any]
@@ -105,6 +107,8 @@ class Recipe:
         model: Mapping[str, Any] = self.model.to_data() if self.model else self.init_overrides
         data: dict[str, Any] = {"name": self.name, "summary": self.summary, "init": self.init, "fresh": self.fresh}
         data["model"] = dict(model)
+        if self.adapter:
+            data["adapter"] = self.adapter.to_data()
         data["task"] = self.task.to_data()
         data["data"] = self.data.to_data()
         data["preprocessor"] = dict(self.preprocessor)
@@ -131,6 +135,7 @@ class _Sections:
     init: str = ""
     fresh: bool = False
     model: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Mapping[str, Any] = field(default_factory=dict)
     task: Mapping[str, Any]
     data: Mapping[str, Any]
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
@@ -233,6 +238,9 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         raise RecipeError(f"{where}: fresh: says what to do with init, which is empty", hint="leave it out")
     if model and sections.init:
         raise RecipeError(f"{where}: give either model.name or init, not both")
+    if sections.adapter and (not sections.init or sections.fresh):
+        hint = "give init, without fresh" if sections.fresh else "give init: NAME in place of model.name"
+        raise RecipeError(f"{where}: adapter: what it trains is a difference to a checkpoint", hint=hint)
     if model and not part.host.serves(model.provided, task.provided):
         tasks = ", ".join(model.provided.spec.tasks)
         raise RecipeError(
@@ -255,6 +263,7 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         init=sections.init,
         fresh=sections.fresh,
         init_overrides=dict(sections.model) if model is None else {},
+        adapter=part.component("adapter", sections.adapter, ("adapter",)) if sections.adapter else None,
         task=task,
         data=data,
         preprocessor=dict(sections.preprocessor),

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.schema import from_data as from_data
     from zoo_core.contract.schema import to_data as to_data
+    from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
     from zoo_core.contract.specs import Head as Head
     from zoo_core.contract.specs import LossSpec as LossSpec

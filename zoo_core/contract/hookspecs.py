@@ -27,7 +27,7 @@ from typing import Literal
 
 import pluggy
 
-from zoo_core.contract.specs import DataSpec, LossSpec, ModelSpec, OptimizerSpec, RunInfo, TaskSpec
+from zoo_core.contract.specs import AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, RunInfo, TaskSpec
 
 PROJECT = "zoo"
 
@@ -57,6 +57,10 @@ class Providers:
     @hookspec
     def zoo_optimizers(self) -> list[OptimizerSpec]:  # type: ignore[empty-body]
         """Optimizers beyond the core's own, for instance `[OptimizerSpec(name="lion", ...)]`."""
+
+    @hookspec
+    def zoo_adapters(self) -> list[AdapterSpec]:  # type: ignore[empty-body]
+        """Ways to train a small difference to a checkpoint, for instance `[AdapterSpec(name="ia3", ...)]`."""
 
 
 class Observers:

@@ -232,6 +232,16 @@ class OptimizerSpec(Spec):
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterSpec(Spec):
+    """A way to train a model as a small difference to a checkpoint. `target(config) -> zoo_core.Adapter`; a checkpoint that was
+    made with it holds the difference alone and needs the plugin whenever it is loaded."""
+
+    paper: str = ""
+    """Title, year and equation of the source."""
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What an observer learns of a run."""
 

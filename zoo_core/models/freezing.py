@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from torch import nn
 
@@ -33,6 +33,16 @@ def freeze(model: nn.Module, patterns: Sequence[str], head: tuple[str, ...] = ()
     for name in frozen & parameters.keys():
         parameters[name].requires_grad_(False)
     return frozenset(frozen)
+
+
+def freeze_all_but(model: nn.Module, trained: Collection[str]) -> frozenset[str]:
+    """Stop training every tensor that isn't named; returns the names of these, parameters and running statistics."""
+    parameters = dict(model.named_parameters())
+    names = [*parameters, *(name for name, _ in model.named_buffers())]
+    frozen = frozenset(name for name in names if name not in trained)
+    for name in frozen & parameters.keys():
+        parameters[name].requires_grad_(False)
+    return frozen
 
 
 def train_mode(modules: Iterable[nn.Module], model: nn.Module, frozen: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""The plugin module of the core's own losses and optimizers; free of torch like everybody's."""
+"""The plugin module of the core's own losses, optimizers and adapters; free of torch like everybody's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare
 from zoo_core.contract.hookspecs import hookimpl
-from zoo_core.contract.specs import LossSpec, OptimizerSpec
+from zoo_core.contract.specs import AdapterSpec, LossSpec, OptimizerSpec
 
 zoo_api = (2, 0)
 
@@ -112,6 +112,22 @@ class MuonConfig(OptimizerConfig):
     large as those of AdamW, so that its rate and weight decay serve (Liu et al., 2025, arXiv:2502.16982)."""
 
 
+class LoraConfig(Config):
+    """Settings of `lora`."""
+
+    targets: tuple[str, ...] = ("*",)
+    """Linear layers to adapt: their own words in the model, like `query`, or shell patterns of their whole names. By default
+    all of them outside the head."""
+    r: PositiveInt = 8
+    """Rank of the difference."""
+    alpha: PositiveFloat = 16.0
+    """The difference is multiplied by alpha / r."""
+
+    def check(self) -> None:
+        """There is something to adapt."""
+        self.require("targets", "at least one word", bool(self.targets))
+
+
 @hookimpl
 def zoo_losses() -> list[LossSpec]:
     """Losses that know nothing of what they are computed from, and penalties on the weights."""
@@ -215,5 +231,24 @@ def zoo_optimizers() -> list[OptimizerSpec]:
             config=MuonConfig,
             dimensions=(2,),
             paper="Jordan et al., 2024, Muon: an optimizer for hidden layers in neural networks",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_adapters() -> list[AdapterSpec]:
+    """Ways to store a fine-tuned model as a small difference."""
+    return [
+        AdapterSpec(
+            name="head",
+            summary="a head on a backbone that stays as it is",
+            target="zoo_core.models.adapters:HeadOnly",
+        ),
+        AdapterSpec(
+            name="lora",
+            summary="a product of two thin matrices added to the weights of linear layers",
+            target="zoo_core.models.adapters:Lora",
+            config=LoraConfig,
+            paper="Hu et al., 2021, eq. (3), arXiv:2106.09685",
         ),
     ]

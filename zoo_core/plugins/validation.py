@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from zoo_core.contract.hookspecs import PROJECT, Observers, Providers
-from zoo_core.contract.specs import HOOK_API, DataSpec, LossSpec, ModelSpec, OptimizerSpec, Spec, TaskSpec
+from zoo_core.contract.specs import HOOK_API, AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, Spec, TaskSpec
 from zoo_core.errors import PluginError, ZooError, nearest, printable
 from zoo_core.plugins.discovery import CORE, PluginRecord
 
@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, type[Spec]]] = {
     "loss": ("zoo_losses", LossSpec),
     "task": ("zoo_tasks", TaskSpec),
     "optimizer": ("zoo_optimizers", OptimizerSpec),
+    "adapter": ("zoo_adapters", AdapterSpec),
 }
 """What a plugin can bring: the hook that lists it and the type of what is listed."""
 

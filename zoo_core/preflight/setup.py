@@ -24,9 +24,10 @@ from zoo_core.data.sampling import spread
 from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.models import build as building
 from zoo_core.models.build import Adaptation
-from zoo_core.models.freezing import freeze
+from zoo_core.models.freezing import freeze, freeze_all_but
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
 from zoo_core.preflight import contracts
+from zoo_core.preflight.adapting import Adapted, adapt, demand_base
 from zoo_core.preflight.contracts import calling
 from zoo_core.preflight.identity import Identity, as_first_named, files_digest, new_run
 from zoo_core.preflight.updates import build_updates
@@ -75,6 +76,8 @@ class RunComponents:
     plan: BatchPlan
     steps: int
     updates: dict[str, Update]
+    adapted: Adapted | None
+    """How the model differs from the checkpoint that it is a delta on; None for a run that registers a whole model."""
     frozen: frozenset[str]
     """Names of the tensors that stay as they are."""
     published: frozenset[str]
@@ -90,6 +93,8 @@ def open_start(recipe: Recipe, host: PluginHost, registry: Registry, kept: str |
         return None
     # A newer version of the name, registered since, is another checkpoint.
     checkpoint = open_checkpoint((not looks_like_path(recipe.init) and kept) or recipe.init, registry)
+    if recipe.adapter:
+        demand_base(checkpoint, registry)
     return InitCheckpoint(
         reference=checkpoint.reference,
         card=checkpoint.card,
@@ -123,6 +128,8 @@ def prepare(
             host, provided, config, head, start.tensors, labels=labels, known_labels=start.card.labels
         )
     contracts.check_model(provided.id, model)
+    published = frozenset(building.weights(model))
+    adapted = adapt(recipe.adapter, host, model, adaptation, start, provided.spec) if start and adaptation else None
     model.to(hardware.device)
     hardware.broadcast(model)
     if recipe.training.gradient_checkpointing:
@@ -132,13 +139,14 @@ def prepare(
             )
         host.resolve(provided.spec.gradient_checkpointing, provided)(model)
     frozen = freeze(model, recipe.training.freeze, provided.spec.head)
+    if adapted:
+        frozen |= freeze_all_but(model, adapted.trained - frozen)
     context = TaskContext(
         model=model,
         preprocessor=preprocessor,
         labels=labels,
         fresh=lambda: building.build_fresh(host, provided, config, head),
     )
-    published = frozenset(building.weights(model))
     with calling(task_id, "Task.__init__"):
         task = build_task(recipe.task, recipe.loss, host, context)
     contracts.check_task(task_id, task)
@@ -161,6 +169,7 @@ def prepare(
         plan=plan,
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
         updates=build_updates(recipe, host, task, provided),
+        adapted=adapted,
         frozen=frozen,
         published=published,
         notices=(
@@ -177,6 +186,7 @@ def identity_of(
 ) -> Identity:
     """What a run is; `kept` is what the run says that it resumes, and `init` the checkpoint that it starts from."""
     plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, recipe.data.provided.plugin}
+    plugins |= {recipe.adapter.provided.plugin} if recipe.adapter else set()
     files = prepared.preprocessor.files() if prepared.preprocessor else {}
     earlier = files_digest(as_first_named(files, prepared.model_id.preprocessor_config))
     return Identity(

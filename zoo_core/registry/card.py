@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from zoo_core.contract.config import AnyFloat, Config, FieldError, Interval, Matches, NonNegativeInt
+from zoo_core.contract.config import Config, FieldError, Interval, Matches, NonNegativeInt
 from zoo_core.contract.schema import Document, Place, from_data, locate, to_data
 from zoo_core.errors import CardError, UsageError
-from zoo_core.registry.verdicts import Direction
+from zoo_core.registry.records import AdapterRecord, DataRecord, FileEntry, Metric
 
-CARD_SCHEMA = 1
-"""Version of the card's format that this zoo-core writes and reads up to."""
+CARD_SCHEMA = 2
+"""Version of the card's format that this zoo-core reads up to; it writes 1 where a card needs nothing of 2."""
 MAX_VERSION = 999_999_999
 """The highest version that a checkpoint may have: what a reference and a manifest's file name have room for."""
 WEIGHTS = "model.safetensors"
@@ -25,73 +25,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
+_SECOND = ("base", "adapter")
+"""Fields that the format has since its version 2."""
 
-
-Sha256 = Annotated[str, Matches(r"[0-9a-f]{64}", "64 lower-case hex digits")]
-_FileName = Annotated[
-    str, Matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a plain file name of letters, digits, '_', '.' and '-'")
-]
 _Distribution = Annotated[
     str, Matches(r"(?=.{1,100}$)[a-z0-9]+(-[a-z0-9]+)*", "a distribution's name in lower case, like zoo-example")
 ]
-
-
-class FileEntry(Config):
-    """One file of a checkpoint."""
-
-    path: _FileName
-    """File name, without any folder."""
-    sha256: Sha256
-    """Digest of the content, 64 lower-case hex digits; computed by the tool that wrote the file."""
-    size: NonNegativeInt
-    """Bytes."""
-
-
-class DataRecord(Config):
-    """The data that a checkpoint was trained on."""
-
-    name: str
-    """Name of the data set or of the user's folder."""
-    digest: Sha256
-    """sha256 over what was read, 64 lower-case hex digits."""
-    license: str = ""
-    """Licence of the data itself."""
-    licenses: Mapping[str, str] = field(default_factory=dict)
-    """Licence of each source, by its name, where the data comes from several."""
-    source: str = ""
-    """Where it comes from, in words."""
-    splits: Mapping[str, int] = field(default_factory=dict)
-    """Samples in each split."""
-
-
-class Metric(Config):
-    """One measured figure, with what it takes to measure it again."""
-
-    name: str
-    """Name of the metric, as the task gives it."""
-    value: AnyFloat
-    """The figure."""
-    data: str
-    """Name of the data set."""
-    split: str
-    """Split it was measured on."""
-    seed: int | None = None
-    """Seed of the run that gave it."""
-    samples: NonNegativeInt = 0
-    """Samples measured."""
-    baselines: Mapping[str, AnyFloat] = field(default_factory=dict)
-    """The same metric of baselines, by their names."""
-    measured_with: str = ""
-    """The checkpoint that it was measured with, `name@sha256:...`, or the features, where there are some: a figure in the
-    features of one network compares with no figure in those of another."""
-    interval: tuple[AnyFloat, AnyFloat] | None = None
-    """95 % bootstrap interval over the samples: its lower and its upper end; None where there is none."""
-    better: Direction = ""
-    """Whether less (`min`) or more (`max`) of it is better; empty on older cards, and where the task doesn't tell."""
-
-    def check(self) -> None:
-        """An interval ends after it starts."""
-        self.require("interval", "its lower end first", not self.interval or self.interval[0] <= self.interval[1])
 
 
 class Card(Config):
@@ -129,6 +68,10 @@ class Card(Config):
     """Number of parameters."""
     parent: str = ""
     """`name@sha256:<64 hex digits>` of the checkpoint it was derived from; empty when trained from scratch."""
+    base: str = ""
+    """The same of the checkpoint that the weights are a delta on, which `adapter` says how to merge; empty for whole weights."""
+    adapter: AdapterRecord | None = None
+    """How the delta and its base make the whole model; None for a checkpoint that holds all of it."""
     data: DataRecord | None = None
     """Training data."""
     recipe: Mapping[str, Any] | None = None
@@ -154,9 +97,20 @@ class Card(Config):
         lacking = sorted(set(self.preprocessor) - {entry.path for entry in self.files})
         if lacking:
             raise FieldError("preprocessor", f"{lacking[0]!r} is not among the files")
-        name, _, digest = self.parent.partition("@sha256:")
-        known = not self.parent or (valid_name(name) and _SHA256.fullmatch(digest) is not None)
-        self.require("parent", "name@sha256:<64 hex digits>", known)
+        for place, reference in (("parent", self.parent), ("base", self.base)):
+            self.require(place, "name@sha256:<64 hex digits>", not reference or is_pinned(reference))
+        self.require("adapter", "given together with base", bool(self.base) == (self.adapter is not None))
+
+    @property
+    def schema_version(self) -> int:
+        """The oldest format that can say what the card says."""
+        return 2 if any(getattr(self, name) for name in _SECOND) else 1
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Distributions that it takes to load the checkpoint, the model's first."""
+        named = [self.adapter.name.partition("/")[0]] if self.adapter else []
+        return tuple(dict.fromkeys([self.plugin, *named]))
 
     @property
     def full_name(self) -> str:
@@ -177,6 +131,10 @@ class Card(Config):
     def digest(self) -> str:
         """sha256 of the weights: what `name@sha256:...` and a child's `parent` refer to; empty where there are none."""
         return next((entry.sha256 for entry in self.files if entry.path == WEIGHTS), "")
+
+    def with_base(self, base: str, adapter: AdapterRecord, parameters: int) -> Card:
+        """The card of the same model whose weights are a delta with that many numbers."""
+        return dataclasses.replace(self, base=base, adapter=dataclasses.replace(adapter, parameters=parameters))
 
     def file(self, path: str) -> FileEntry:
         """The entry of the file called `path`. Raises `CardError` when there is none."""
@@ -232,7 +190,7 @@ class Reference:
 NAME_RULE = "lower-case letters, digits, '_' and '-', at most one '.' inside, at most 128 characters"
 """What makes a checkpoint's name, in words."""
 
-_IDENTITY = ("name", "plugin", "model", "config", "labels", "preprocessor")
+_IDENTITY = ("name", "plugin", "model", "config", "labels", "preprocessor", "base", "adapter")
 
 
 def parse_card(
@@ -281,12 +239,18 @@ def check_schema_version(
 
 def card_to_data(card: Card) -> dict[str, Any]:
     """The card as plain data that `parse_card` reads back equal; fields at their defaults are left out."""
-    return {"schema_version": CARD_SCHEMA, **_without_defaults(card)}
+    return {"schema_version": card.schema_version, **_without_defaults(card)}
 
 
 def valid_name(name: str) -> bool:
     """Whether `name` may name a checkpoint."""
     return len(name) <= 128 and _NAME.fullmatch(name) is not None
+
+
+def is_pinned(text: str) -> bool:
+    """Whether `text` is a name with the whole digest of its weights, `name@sha256:<64 hex digits>`."""
+    name, _, digest = text.partition("@sha256:")
+    return valid_name(name) and _SHA256.fullmatch(digest) is not None
 
 
 def parse_reference(text: str) -> Reference:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo_core.contract.schema import Document, dump_yaml, locate, parse_yaml
 from zoo_core.errors import CardError, DiskError, StoreError
-from zoo_core.registry.card import CARD_SCHEMA, Card, card_to_data, check_schema_version, natural_key, parse_registered
+from zoo_core.registry.card import Card, card_to_data, check_schema_version, natural_key, parse_registered
 from zoo_core.storage import fs
 
 CATALOGUE = "registry.yaml"
@@ -64,7 +64,8 @@ def write_registry(path: Path, cards: Iterable[Card]) -> None:
         {key: value for key, value in card_to_data(card).items() if key != "schema_version"} for card in unique.values()
     ]
     try:
-        text = (_HEADER + dump_yaml({"schema_version": CARD_SCHEMA, "models": models})).encode()
+        version = max((card.schema_version for card in unique.values()), default=1)
+        text = (_HEADER + dump_yaml({"schema_version": version, "models": models})).encode()
     except ValueError as failure:
         raise CardError(f"{path}: {failure}") from None
     if len(text) > MAX_BYTES:

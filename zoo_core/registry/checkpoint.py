@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_core.contract.schema import dump_yaml, parse_yaml
+from zoo_core.contract.schema import dump_yaml, parse_yaml, to_data
+from zoo_core.contract.schema import from_data as typed
 from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, UsageError
+from zoo_core.models import deltas
 from zoo_core.plugins.host import PluginHost
-from zoo_core.registry.card import WEIGHTS, Card, FileEntry, card_to_data, looks_like_path, parse_card
-from zoo_core.registry.registry import Registry
+from zoo_core.registry.card import WEIGHTS, Card, card_to_data, looks_like_path, parse_card
+from zoo_core.registry.layers import Entry
+from zoo_core.registry.records import AdapterRecord, FileEntry
+from zoo_core.registry.registry import DEEPEST, Registry
 from zoo_core.registry.store import read_verified
 from zoo_core.storage import fs, tensors
 from zoo_core.storage.paths import RECIPE, expanded
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo_core.contract.preprocessor import Preprocessor
+    from zoo_core.models.adapters import Adapter
 
 CARD = "card.yaml"
 """Name of the card in a checkpoint folder."""
@@ -31,6 +37,13 @@ class Checkpoint:
 
     card: Card
     read: Callable[[str], bytearray]
+    registry: Registry | None = None
+    """Where the base of a delta is looked up."""
+
+    @classmethod
+    def of(cls, entry: Entry, registry: Registry) -> Checkpoint:
+        """The checkpoint of an entry of the registry."""
+        return cls(card=entry.card, read=lambda path: registry.read(entry, path), registry=registry)
 
     @property
     def reference(self) -> str:
@@ -38,8 +51,24 @@ class Checkpoint:
         return f"{self.card.name}@sha256:{self.card.weights.sha256}"
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights; every byte is the one that was registered."""
-        return tensors.load(self.read(WEIGHTS), where=f"{self.card.full_name}: {WEIGHTS}")
+        """The weights, those of a delta merged with its base; every byte is the one that was registered.
+
+        Raises `UnknownName` where the base of a delta isn't here.
+        """
+        return self._tensors(DEEPEST)
+
+    def _tensors(self, depth: int) -> dict[str, Tensor]:
+        card = self.card
+        own = tensors.load(self.read(WEIGHTS), where=f"{card.full_name}: {WEIGHTS}")
+        if card.adapter is None:
+            return own
+        if self.registry is None:
+            raise UsageError(f"{card.full_name} is a delta on {card.base}", hint="open it by open_checkpoint")
+        if not depth:
+            raise CardError(f"{card.full_name}: more than {DEEPEST} deltas lie on one another")
+        base = tensors.widened(Checkpoint.of(self.registry.base_of(card), self.registry)._tensors(depth - 1))
+        laid_out = deltas.laid_out(base, card.adapter.renamed, card.adapter.dropped)
+        return adapter_of(card.adapter, self.registry.host).merge(laid_out, own)
 
     def preprocessor(self, host: PluginHost) -> Preprocessor | None:
         """The preprocessor that travels with the weights."""
@@ -50,13 +79,21 @@ class Checkpoint:
         return cls.from_files({name: bytes(self.read(name)) for name in self.card.preprocessor})
 
 
+def adapter_of(record: AdapterRecord, host: PluginHost) -> Adapter:
+    """The adapter that a card names, with its settings. Raises `MissingPlugin` where its plugin isn't here."""
+    provided = host.find("adapter", record.name)
+    config = typed(provided.config, dict(record.settings), where=f"adapter {record.name}", error=CardError)
+    adapter: Adapter = host.resolve(provided.spec.target, provided)(config)
+    return adapter
+
+
 def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
     """The checkpoint of a registry name, or of a folder that holds a card. A path works wherever a name does.
 
     Raises `UnknownName`, `AmbiguousName`, `MissingPlugin`; `CardError` or `CorruptFile` for a folder that isn't one.
     """
     if looks_like_path(name_or_path) and not registry.is_name(name_or_path):
-        return open_folder(expanded(name_or_path.removeprefix("file:")))
+        return open_folder(expanded(name_or_path.removeprefix("file:")), registry)
     try:
         entry = registry.find(name_or_path)
     except UnknownName as unknown:
@@ -64,11 +101,14 @@ def open_checkpoint(name_or_path: str, registry: Registry) -> Checkpoint:
             # Nothing is downloaded unless somebody says so.
             raise UsageError(f"{name_or_path} is not on this machine", hint=f"zoo import {name_or_path}") from unknown
         raise
-    return Checkpoint(card=entry.card, read=lambda path: registry.read(entry, path))
+    return Checkpoint.of(entry, registry)
 
 
-def open_folder(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder: a card and the files it lists. A run's folder answers with the checkpoint it made."""
+def open_folder(folder: Path, registry: Registry | None = None) -> Checkpoint:
+    """The checkpoint in a folder: a card and the files it lists. A run's folder answers with the checkpoint it made.
+
+    Tensors of a delta take the `registry` that has its base.
+    """
     place = card_folder(folder)
     if place is None and (folder / RECIPE).is_file():
         raise UsageError(f"{folder} is a run that isn't finished", hint=f"go on with it: zoo resume {folder}")
@@ -84,7 +124,7 @@ def open_folder(folder: Path) -> Checkpoint:
             raise StoreError(f"{path}: the card lists no file {name}")
         return read_verified(folder / name, entry)
 
-    return Checkpoint(card=card, read=read)
+    return Checkpoint(card=card, read=read, registry=registry)
 
 
 def card_folder(folder: Path) -> Path | None:
@@ -96,7 +136,9 @@ def pack(
     card: Card, weights: Mapping[str, Tensor], others: Mapping[str, bytes]
 ) -> tuple[Card, dict[str, Sequence[fs.Buffer]]]:
     """The files of a checkpoint and its card with their digests; `others` are the preprocessor's files."""
-    files: dict[str, Sequence[fs.Buffer]] = {WEIGHTS: tensors.dump(weights)}
+    # The digest of a delta's weights says what they are a delta on, too.
+    metadata = {"base": card.base, "adapter": json.dumps(to_data(card.adapter), sort_keys=True)} if card.base else None
+    files: dict[str, Sequence[fs.Buffer]] = {WEIGHTS: tensors.dump(weights, metadata)}
     files.update({name: [data] for name, data in others.items()})
     entries = tuple(
         FileEntry(path=name, sha256=fs.digest_of(*chunks), size=sum(memoryview(c).nbytes for c in chunks))

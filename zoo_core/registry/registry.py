@@ -12,12 +12,16 @@ from pathlib import Path
 from zoo_core.errors import AmbiguousName, DiskError, MissingPlugin, PluginError, StoreError, UnknownName, nearest
 from zoo_core.plugins.host import PluginHost
 from zoo_core.registry.aliases import read_aliases
-from zoo_core.registry.card import Card, FileEntry, Reference, natural_key, parse_reference
+from zoo_core.registry.card import Card, Reference, natural_key, parse_reference
 from zoo_core.registry.catalogue import CATALOGUE as CATALOGUE_FILE
 from zoo_core.registry.catalogue import find_catalogue, present, read_card, read_cards
 from zoo_core.registry.layers import CATALOGUE, PROJECT, STORE, Entry, Names
+from zoo_core.registry.records import FileEntry
 from zoo_core.registry.store import Store, problem_of, read_verified
 from zoo_core.storage import fs
+
+DEEPEST = 8
+"""Most deltas between a checkpoint and the whole model that it goes back to."""
 
 
 class Registry:
@@ -133,16 +137,24 @@ class Registry:
         Raises `MissingPlugin`, or `PluginError` with the reason, where the plugin that builds the model isn't active.
         """
         entry = self.lookup(name)
-        plugin = entry.card.plugin
-        record = next((record for record in self.host.records if record.name == plugin), None)
-        if plugin in self.host.packages():
+        idle = [plugin for plugin in entry.card.plugins if plugin not in self.host.packages()]
+        if not idle:
             return entry
+        record = next((record for record in self.host.records if record.name == idle[0]), None)
         if record is None:
-            raise MissingPlugin(plugin, entry.card.full_name)
+            raise MissingPlugin(idle[0], entry.card.full_name)
         raise PluginError(
-            f"{entry.card.full_name} needs {plugin}, which is {record.state}: {record.reason}",
+            f"{entry.card.full_name} needs {idle[0]}, which is {record.state}: {record.reason}",
             hint="see: zoo plugin list",
         )
+
+    def base_of(self, card: Card) -> Entry:
+        """The checkpoint that a delta needs, whatever it is called here. Raises `UnknownName` where there is none."""
+        entry = base_among(self.names().entries, card)
+        if entry is None:
+            hint = f"{card.full_name} is a delta on it: register it again, by zoo import FOLDER or from where it came"
+            raise UnknownName("checkpoint", card.base, [], hint=hint)
+        return entry
 
     def register(self, card: Card, files: Mapping[str, Sequence[fs.Buffer]]) -> Card:
         """Add a checkpoint to the user's store, under a version that its name has in no layer yet.
@@ -174,8 +186,20 @@ class Registry:
         return read_verified(self._shipped_file(entry, file), file)
 
     def verify(self, entry: Entry) -> list[str]:
-        """Hash every file of the checkpoint; gives one sentence for each that is missing or isn't what it was."""
-        return [problem for file in entry.card.files if (problem := self._problem_of(entry, file))]
+        """Hash every file of the checkpoint, and of the base of a delta; gives one sentence for each that is missing or isn't
+        what it was."""
+        own = [problem for file in entry.card.files if (problem := self._problem_of(entry, file))]
+        return [*own, *self.verify_base(entry.card)]
+
+    def verify_base(self, card: Card, depth: int = DEEPEST) -> list[str]:
+        """`verify` of what a delta is a delta on; nothing for a whole checkpoint."""
+        if not card.base:
+            return []
+        base = base_among(self.names().entries, card)
+        if base is None or not depth:
+            return [absent_base(card)]
+        own = [problem for file in base.card.files if (problem := self._problem_of(base, file))]
+        return [*own, *self.verify_base(base.card, depth - 1)]
 
     def _problem_of(self, entry: Entry, file: FileEntry) -> str:
         try:
@@ -243,14 +267,15 @@ class Registry:
                 same_name.append(replace(entry, packages=packages))
         ordered = sorted(by_name.items(), key=lambda item: (natural_key(item[0][0]), item[0][1] or 0))
         names = Names([entry for _, same_name in ordered for entry in same_name])
-        return [self._judged(entry, names.held(Reference(name=entry.card.name))) for entry in names.entries]
+        judged = [self._judged(entry, names.held(Reference(name=entry.card.name))) for entry in names.entries]
+        return [_with_base(entry, judged) if entry.card.base else entry for entry in judged]
 
     def _judged(self, entry: Entry, held: Sequence[Entry]) -> Entry:
         """The entry with what keeps it from being loaded; `held` are the entries that its name may mean."""
         first = next((one for one in held if one.card.full_name == entry.card.full_name), entry)
         differs = first is not entry and entry in held
         why = (
-            self._inactive(entry.card.plugin)
+            next(filter(None, map(self._inactive, entry.card.plugins)), "")
             or self._absent(entry)
             or (f"differs from the {entry.card.full_name} of {first.layer}" if differs else "")
         )
@@ -319,6 +344,34 @@ def package_folders(package: str) -> tuple[Path, ...]:
     except (ImportError, ValueError):
         return ()
     return tuple(Path(folder) for folder in (spec.submodule_search_locations or ())) if spec else ()
+
+
+def base_among(entries: Sequence[Entry], card: Card) -> Entry | None:
+    """The entry of a delta's base: of its digest, one that can be loaded and goes by the same name before any other."""
+    name, _, digest = card.base.partition("@sha256:")
+    found = [entry for entry in entries if digest and entry.card.digest == digest]
+    return max(found, key=lambda entry: (entry.available, entry.card.name == name), default=None)
+
+
+def absent_base(card: Card) -> str:
+    """What is wrong with a delta whose base is gone."""
+    return f"{card.full_name}: its base {card.base} is not on this machine"
+
+
+def _with_base(entry: Entry, entries: Sequence[Entry]) -> Entry:
+    """A delta with what keeps its base from being loaded."""
+    below = entry
+    for _ in range(DEEPEST):
+        if not (entry.available and below.card.base):
+            break
+        base = base_among(entries, below.card)
+        if base is None:
+            why = f"its base {below.card.base.partition('@')[0]} is not on this machine"
+            return replace(entry, available=False, why=why)
+        if not base.available:
+            return replace(entry, available=False, why=f"its base {base.card.full_name} can't be loaded: {base.why}")
+        below = base
+    return entry
 
 
 def _candidates(entry: Entry, file: FileEntry) -> list[Path]:

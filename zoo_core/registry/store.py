@@ -17,7 +17,6 @@ from zoo_core.errors import CardError, CorruptFile, DigestMismatch, DiskError, S
 from zoo_core.registry.card import (
     MAX_VERSION,
     Card,
-    FileEntry,
     card_to_data,
     check_schema_version,
     natural_key,
@@ -27,6 +26,7 @@ from zoo_core.registry.card import (
 )
 from zoo_core.registry.catalogue import names_in
 from zoo_core.registry.layers import Damaged
+from zoo_core.registry.records import FileEntry
 from zoo_core.storage import fs
 
 _MAX_MANIFEST = 4 << 20

@@ -107,7 +107,10 @@ def collect_garbage(*, dry_run: bool = False, grace: float = GRACE, zoo: Zoo | N
     registry = (zoo or open_zoo()).registry
     if registry.file_problems:
         raise StoreError(f"nothing is removed while a card can't be read: {registry.file_problems[0]}")
-    keep = frozenset(file.sha256 for entry in registry.cards() for file in entry.card.files)
+    cards = [entry.card for entry in registry.cards()]
+    # The base of a delta stays though its own card was removed by force: it may be registered again.
+    bases = {card.base.rpartition(":")[2] for card in cards if card.base}
+    keep = frozenset(file.sha256 for card in cards for file in card.files) | bases
     freed = collect(registry.store, keep, grace=grace, dry_run=dry_run)
     return Collected(objects=len(freed), size=sum(freed.values()))
 
@@ -129,7 +132,10 @@ def _users(reference: Reference, names: Names) -> list[str]:
     digests = {card.digest for card in cards if reference.matches(card)}
     others = {card.digest for card in cards if card.name == reference.name and not reference.matches(card)}
     parents = {f"{reference.name}@sha256:{digest}" for digest in digests - others}
-    users += [f"{card.full_name} was derived from it" for card in cards if card.parent in parents]
+    users += [f"{card.full_name} is a delta on it" for card in cards if card.base in parents]
+    users += [
+        f"{card.full_name} was derived from it" for card in cards if card.parent in parents and card.base not in parents
+    ]
     return users
 
 

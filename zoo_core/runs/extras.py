@@ -21,7 +21,7 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 from zoo_core.plugins.discovery import CORE
-from zoo_core.plugins.host import PluginHost
+from zoo_core.registry.registry import Registry
 from zoo_core.runs.record import Progress, Record
 from zoo_core.storage import children
 from zoo_core.storage.children import Tail
@@ -72,6 +72,8 @@ class Job:
     """Where it writes down what it does."""
     plugins: tuple[tuple[str, str, str, str], ...]
     """Name, version, module and location of every plugin of the run."""
+    places: tuple[str, str, str]
+    """The store, the catalogue and the folder whose checkpoints the run could ask for."""
     split: str
     """The split of the final figures; empty where the data has none to measure on."""
     step: int
@@ -90,7 +92,7 @@ class Job:
         """A job from its line of JSON."""
         values = json.loads(line)
         plugins = tuple((name, version, module, location) for name, version, module, location in values["plugins"])
-        return cls(**{**values, "plugins": plugins, "skip": tuple(values["skip"])})
+        return cls(**{**values, "plugins": plugins, "places": tuple(values["places"]), "skip": tuple(values["skip"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +115,18 @@ def baseline_name(name: str) -> str:
     return f"baseline {name}"
 
 
-def job_for(folder: Path, host: PluginHost, *, split: str, step: int, best_step: int, baselines: bool) -> Job:
-    """The job of a finished run, for the same plugins as this process has."""
-    active = [record for record in host.records if record.state == "active" and record.name != CORE]
+def job_for(folder: Path, registry: Registry, *, split: str, step: int, best_step: int, baselines: bool) -> Job:
+    """The job of a finished run, for the same plugins and checkpoints as this process has."""
+    active = [record for record in registry.host.records if record.state == "active" and record.name != CORE]
     return Job(
         folder=str(folder.absolute()),
         record=str(folder.absolute() / RECORD),
         plugins=tuple((record.name, record.version, record.module, record.location) for record in active),
+        places=(
+            str(registry.store.root.absolute()),
+            str(registry.catalogue.absolute()),
+            str(registry.folder.absolute()),
+        ),
         split=split,
         step=step,
         best_step=best_step,

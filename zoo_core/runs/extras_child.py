@@ -26,6 +26,8 @@ from zoo_core.models import build
 from zoo_core.plugins.discovery import Source
 from zoo_core.plugins.host import PluginHost
 from zoo_core.registry.checkpoint import open_folder
+from zoo_core.registry.registry import Registry
+from zoo_core.registry.store import Store
 from zoo_core.runs.extras import BASELINES, LOADING, PLOTS, RETROSPECT, Job, baseline_name
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.record import Record
@@ -63,7 +65,9 @@ class Work:
         self.recipe: Recipe = load_recipe(self.files.recipe, [], host)
         self.hardware = Hardware(self.recipe.training)
         self.data: Data = open_data(self.recipe.data.provided, self.recipe.data.config, host)
-        self.task = _task(self.recipe, self.files, host, self.hardware)
+        store, catalogue, folder = map(Path, job.places)
+        registry = Registry(host, Store(store), catalogue=catalogue, folder=folder)
+        self.task = _task(self.recipe, self.files, registry, self.hardware)
 
     def run(self, record: Record) -> None:
         """Everything that isn't to be skipped, one after the other."""
@@ -99,8 +103,8 @@ class Work:
         return len(self.files.keep_artifacts(self.job.step, self.task.run_artifacts(kept)))
 
 
-def _task(recipe: Recipe, files: RunFolder, host: PluginHost, hardware: Hardware) -> Task:
-    checkpoint = open_folder(files.path / "model")
+def _task(recipe: Recipe, files: RunFolder, registry: Registry, hardware: Hardware) -> Task:
+    checkpoint, host = open_folder(files.path / "model", registry), registry.host
     card = checkpoint.card
     provided = host.find("model", card.model)
     config = typed(provided.config, card.config, where=card.full_name)

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.errors import DiskError
-from zoo_core.plugins.host import PluginHost
 from zoo_core.preflight.claim import PENDING
 from zoo_core.registry.card import Card
 from zoo_core.registry.registry import Registry
@@ -35,7 +34,6 @@ def complete(
     card: Card,
     *,
     recipe: Recipe,
-    host: PluginHost,
     registry: Registry,
     files: RunFolder,
     split: str,
@@ -50,7 +48,7 @@ def complete(
     line for everything that is left out.
     """
     wants = recipe.training.baselines == "auto"
-    job = job_for(files.path, host, split=split, step=step, best_step=best_step, baselines=wants)
+    job = job_for(files.path, registry, split=split, step=step, best_step=best_step, baselines=wants)
     extras = _extras(recipe, job, stop)
     for problem in extras.problems:
         say(problem)

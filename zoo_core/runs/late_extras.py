@@ -40,7 +40,7 @@ def make_late(
     say(f"{card.full_name} is registered; what follows its registration is made now")
     with signal_handler() as stop:
         card, baselines = complete(
-            card, recipe=recipe, host=host, registry=registry, files=files, split=split, step=steps,
+            card, recipe=recipe, registry=registry, files=files, split=split, step=steps,
             best_step=best_step, stop=stop, say=say,
         )  # fmt: skip
     files.say("finished")

@@ -16,7 +16,8 @@ from zoo_core.data.options import SPLIT_SETTINGS
 from zoo_core.data.splits import WHOLE
 from zoo_core.errors import DataError, UnknownName, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
-from zoo_core.registry.card import Card, Metric
+from zoo_core.registry.card import Card
+from zoo_core.registry.records import Metric
 from zoo_core.tasks.baselines import left_out, measured_baselines, parts_seen
 from zoo_core.tasks.evaluate import artifacts, evaluate, intervals
 from zoo_core.training.hardware import Hardware

@@ -13,10 +13,12 @@ from zoo_core.contract.schema import to_data
 from zoo_core.contract.task import Task
 from zoo_core.errors import TrainingError
 from zoo_core.models import build
+from zoo_core.preflight.adapting import as_delta
 from zoo_core.preflight.claim import MODEL, PENDING
 from zoo_core.preflight.setup import RunComponents
-from zoo_core.registry.card import Card, DataRecord, Metric
+from zoo_core.registry.card import Card
 from zoo_core.registry.checkpoint import pack, rewrite_card, write_folder
+from zoo_core.registry.records import DataRecord, Metric
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs
 from zoo_core.storage.environment import describe_environment
@@ -79,12 +81,15 @@ def publish(
     """
     trained = build.weights(prepared.task.model)
     tensors = {name: tensor.cpu() for name, tensor in trained.items() if name in prepared.published}
+    metrics = _metrics(recipe, final, prepared.task)
+    card = _card(recipe, prepared, metrics, parent, training, final.notes)
+    if prepared.adapted:
+        card, tensors = as_delta(prepared.adapted, card, prepared.task.model, tensors, registry)
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise TrainingError(f"not registered: {broken[0]} holds values that are not finite")
     others = prepared.preprocessor.files() if prepared.preprocessor else {}
-    metrics = _metrics(recipe, final, prepared.task)
-    filled, files = pack(_card(recipe, prepared, metrics, parent, training, final.notes), tensors, others)
+    filled, files = pack(card, tensors, others)
     card = registry.register(filled, files)
     if not (folder / MODEL).exists():
         fs.write_file(folder / PENDING, b"")

@@ -220,7 +220,7 @@ class Run:
         baselines: Mapping[str, Mapping[str, float]] = {}
         if card is not None:
             card, baselines = complete(
-                card, recipe=self.recipe, host=self.host, registry=registry, files=self.files, split=final.split,
+                card, recipe=self.recipe, registry=registry, files=self.files, split=final.split,
                 step=self.first, best_step=step, stop=self.stop, say=self._message,
             )  # fmt: skip
         return RunResult(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core import DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core import AdapterSpec, DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
 from zoo_core.data import BadSamples
 
 zoo_api = (2, 0)
@@ -217,4 +217,13 @@ def zoo_optimizers() -> list[OptimizerSpec]:
             config="zoo_toys.optimizers:ToyOptimizerConfig",
         )
         for name, cls in OPTIMIZERS.items()
+    ]
+
+
+@hookimpl
+def zoo_adapters() -> list[AdapterSpec]:
+    """One that trains biases, and one that breaks its promise."""
+    return [
+        AdapterSpec(name="biases", summary="biases alone", target="zoo_toys.adapters:Biases"),
+        AdapterSpec(name="forgetful", summary="merges nothing", target="zoo_toys.adapters:Forgetful"),
     ]
