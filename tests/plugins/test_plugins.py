@@ -83,12 +83,12 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
     assert (core.state, core.api, core.module) == ("active", (2, 0), "zoo_core.plugins.builtin")
     assert core.version == importlib.metadata.version("zoo-core")
     assert [one.spec.name for one in host.all("optimizer")] == sorted(
-        ["sgd", "adam", "adamw", "rmsprop", "adagrad", "adafactor"]
+        ["sgd", "adam", "adamw", "muon", "rmsprop", "adagrad", "adafactor"]
     )
     assert host.find("loss", "cross-entropy") == host.find("loss", "zoo-core/cross-entropy")
     assert host.find("optimizer", "adamw").plugin == "zoo-core"
     assert host.packages() == {"zoo-core": "zoo_core"}
-    assert [len(host.all(kind)) for kind in KINDS] == [0, 0, 6, 0, 6, 2]
+    assert [len(host.all(kind)) for kind in KINDS] == [0, 0, 6, 0, 7, 2]
 
 
 def test_every_target_of_the_core_resolves() -> None:
