@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from zoo_core.data.labels import class_of, label_name, lookalikes
+from zoo_core.data.tables.labels import class_of, label_name, lookalikes
 
 
 def test_a_label_is_composed_and_bare() -> None:

@@ -122,6 +122,34 @@ def test_batches_are_bucketed_by_length_and_still_shuffled() -> None:
     assert means != sorted(means)
 
 
+def twice(seed: int, epoch: int) -> np.ndarray:
+    """An order that has the first four samples twice and then the others once."""
+    return np.array([*range(4), *range(4), *range(4 + epoch % 2, 20 + epoch % 2)]) % 20
+
+
+def test_an_order_of_its_own_is_kept_and_draws_of_one_sample_differ() -> None:
+    made = plan(order=twice)
+    assert np.concatenate(made.epoch(1)).tolist() == twice(3, 1).tolist() and len(made.epoch(0)) == 6
+    met = list(chain(*(chain(*step.micro_batches) for step in steps(6, order=twice))))
+    values = {index: [value for _, place, value in met if place == index] for index in range(20)}
+    assert all(len(set(found)) == len(found) == (2 if index < 4 else 1) for index, found in values.items())
+    assert values[0][0] == SampleKey(3, 0, 0).generator().random() != SampleKey(3, 0, 0, 1).generator().random()
+    whole = steps(12, order=twice)
+    for number in range(1, 12):
+        assert steps(12 - number, whole[number - 1].cursor, order=twice) == whole[number:]
+    shared = [steps(5, parts=4, rank=rank, ranks=2, order=twice) for rank in (0, 1)]
+    together = [sorted(chain(*a.micro_batches, *b.micro_batches)) for a, b in zip(*shared, strict=True)]
+    assert together == [sorted(step.micro_batches[0]) for step in whole[:5]]
+
+
+def test_an_order_of_its_own_is_bucketed_pool_by_pool() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 2000)
+    ascending = BatchPlan(2000, batch_size=10, seed=0, lengths=lengths, order=lambda seed, epoch: np.arange(2000))
+    batches = ascending.epoch(0)
+    assert [sorted(np.concatenate(batches[:64]).tolist())] == [list(range(640))]
+    assert all(np.ptp(lengths[batch]) < 20 for batch in batches)
+
+
 @pytest.mark.parametrize("settings", [{}, {"parts": 4}, {"batch_cost": 1600, "parts": 4}], ids=str)
 def test_chance_and_not_length_says_which_samples_an_epoch_leaves_out(settings: dict[str, int]) -> None:
     lengths = np.random.default_rng(3).permutation(103)

@@ -15,6 +15,8 @@ from typing import Any
 from zoo_core.config.keys import OPTIMIZER, name_in, present_key, rename, whole_key
 from zoo_core.config.settings import Schedule, Training
 from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
+from zoo_core.contract.specs import ANY
+from zoo_core.data.options import PART_KEYS
 from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
 from zoo_core.registry.card import valid_name
@@ -29,6 +31,8 @@ class Component:
     provided: RegisteredComponent
     config: Any
     """Instance of the spec's configuration dataclass."""
+    parts: tuple[Component, ...] = ()
+    """The data sets that the configuration of a data set names."""
 
     @property
     def id(self) -> str:
@@ -249,9 +253,9 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     if model:
         check_name(sections.name, model.provided, model.size, part.host)
     data = part.component("data", sections.data, ("data",))
-    if data.provided.spec.kind not in task.provided.spec.data:
+    if (kind := data_kind(data, where)) not in task.provided.spec.data:
         wanted = " or ".join(task.provided.spec.data)
-        raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {data.provided.spec.kind}")
+        raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {kind}")
     main = part.optimizer(sections.optimizer, ("optimizer",))
     others = {key: part.optimizer(value, ("optimizers", key)) for key, value in sections.optimizers.items()}
     if model and sections.preprocessor:
@@ -288,7 +292,27 @@ class _Parts:
             raise RecipeError(f"{locate(self.where, place, self.lines)}: needs a name")
         provided = self.host.find(kind, values["name"], self.own)
         rest = {key: value for key, value in values.items() if key != "name"}
-        return Component(provided=provided, config=self.build(provided.config, rest, place))
+        config = self.build(provided.config, rest, place)
+        if ANY not in getattr(provided.spec, "opens", ()):
+            return Component(provided=provided, config=config)
+        return self.joined(provided, config, place)
+
+    def joined(self, provided: RegisteredComponent, config: Any, place: Place) -> Component:
+        """A data set whose configuration names others, each resolved as a section of its own."""
+        parts, sections = [], []
+        for number, section in enumerate(config.parts):
+            rest = {key: value for key, value in section.items() if key not in PART_KEYS}
+            part = self.component("data", {"name": section["name"], **rest}, (*place, "parts", number))
+            if part.parts:
+                raise RecipeError(
+                    f"{locate(self.where, (*place, 'parts', number), self.lines)}: {part.id} is made of parts itself",
+                    hint="name its parts here",
+                )
+            parts.append(part)
+            sections.append({"name": part.id, "weight": section.get("weight", 1), **part.to_data()})
+        return Component(
+            provided=provided, config=dataclasses.replace(config, parts=tuple(sections)), parts=tuple(parts)
+        )
 
     def optimizer(self, values: Mapping[str, Any], place: Place) -> tuple[ParameterGroup, ...]:
         """The groups of an optimizer's section: one of everything where it names an optimizer itself."""
@@ -327,6 +351,15 @@ class _Parts:
             found = ", ".join(loss.provided.spec.inputs)
             raise RecipeError(f"{self.where}: loss {loss.id} takes ({found}); task {task.id} offers ({wanted})")
         return loss
+
+
+def data_kind(data: Component, where: str) -> str:
+    """What the samples of a data set are, by its spec or by its parts. Raises `RecipeError` for parts of several kinds."""
+    kinds = {part.provided.spec.kind: part.id for part in (data.parts or (data,))}
+    if data.provided.spec.kind or len(kinds) == 1:
+        return str(data.provided.spec.kind or next(iter(kinds)))
+    told = ", ".join(f"{part} is {kind}" for kind, part in kinds.items())
+    raise RecipeError(f"{where}: data.parts: expected data sets of one kind, found several: {told}")
 
 
 _SECTIONS = {item.name for item in dataclasses.fields(_Sections)}

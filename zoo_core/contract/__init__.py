@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from zoo_core.contract.config import present_names as present_names
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
+    from zoo_core.contract.data import DataContext as DataContext
     from zoo_core.contract.data import Dataset as Dataset
+    from zoo_core.contract.data import Portion as Portion
     from zoo_core.contract.data import SampleKey as SampleKey
     from zoo_core.contract.events import Reporter as Reporter
     from zoo_core.contract.events import SilentReporter as SilentReporter

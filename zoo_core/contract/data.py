@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from zoo_core.errors import UsageError
 
 Batch = Any
 """A tree of dicts, lists and tuples whose tensors the loop moves to the device."""
@@ -18,10 +20,21 @@ class SampleKey(NamedTuple):
     seed: int
     epoch: int
     index: int  # type: ignore[assignment]  # the field's word, although a tuple has a method of that name
+    draw: int = 0
+    """How often the epoch had the sample before, where it has some more than once."""
 
     def generator(self) -> np.random.Generator:
         """The sample's own random stream: the same on every machine, rank and worker."""
-        return np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) | self.index]))
+        words = [self.seed, (self.epoch << 40) | self.index]
+        # Draws start far apart in the stream, and the first where it always did.
+        return np.random.Generator(np.random.Philox(key=words, counter=self.draw << 192 if self.draw else None))
+
+
+class Portion(NamedTuple):
+    """A stretch of the training split, and how often an epoch has each of its samples."""
+
+    samples: int
+    weight: float
 
 
 class Data(ABC):
@@ -31,6 +44,9 @@ class Data(ABC):
     """Label names in the order of their numbers; empty where there are none."""
     notices: tuple[str, ...] = ()
     """What the user should know of what was read, like files that were left out; shown when a run starts."""
+    portions: tuple[Portion, ...] = ()
+    """The stretches that the training split consists of, in their order, where an epoch has some samples more often than
+    others: `round(weight * samples)` draws of each stretch, a function of seed and epoch alone."""
 
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
@@ -44,6 +60,25 @@ class Data(ABC):
     def digest(self) -> str:
         """sha256 over what was read, in hex: which data this was, for the card."""
 
+    def stream(self, split: str, cursor: tuple[int, int]) -> Iterator[Any]:
+        """Reserved: raw samples of a split from an epoch and a place in it on, for data that is never held whole. Raises
+        `UsageError` today."""
+        raise UsageError(
+            f"{type(self).__name__}: data can't be streamed yet", hint="read it with samples(split), which may be lazy"
+        )
+
+
+class DataContext(ABC):
+    """What the target of a `DataSpec` that `opens` other data sets is given to open them with."""
+
+    @abstractmethod
+    def open(self, name: str, settings: Mapping[str, Any]) -> Data:
+        """A data set by name with what a recipe may set of it, checked as there.
+
+        Its licence, its source and its digest go to the card. Raises `UnknownName` and `RecipeError` for what there isn't,
+        `DataError` for what can't be read, and `PluginError` for a name that the spec doesn't list.
+        """
+
 
 class Dataset(ABC):
     """Encoded samples, ready to be batched."""
@@ -53,6 +88,9 @@ class Dataset(ABC):
     notices: tuple[str, ...] = ()
     """What the user should know of the encoding, like samples that were cut; that of the training split is shown when a run
     starts, and stands on the card."""
+    origins: np.ndarray | None = None
+    """(N,) integers, the place of the raw sample that each one is made from or begins in; None where each is made from that
+    in the same place."""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -15,6 +15,9 @@ development: it may change until it is released."""
 SETTINGS = ("config", "preprocessor_config", "predict")
 """Fields of specs that hold a dataclass, or say where it is."""
 
+ANY = "*"
+"""Stands in `DataSpec.opens` for the data sets that a configuration names."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -158,10 +161,12 @@ class ModelSpec(Spec):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSpec(Spec):
     """A data set or a reader of the user's files: `target(config, **arguments) -> zoo_core.Data`, for one with `files` or `parts`
-    `target(config, prepared: zoo_core.data.PreparedFiles, **arguments)`."""
+    `target(config, prepared: zoo_core.data.PreparedFiles, **arguments)`, and with `context: zoo_core.contract.DataContext` as
+    the last before `arguments` for one that `opens` others."""
 
     kind: str
-    """What its samples are, for instance `labelled-text`; a task states the kind it takes."""
+    """What its samples are, for instance `labelled-text`; a task states the kind it takes. Empty for that of the parts
+    which its configuration names."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Fixed arguments of `target`, so that one function reads several data sets."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -171,6 +176,9 @@ class DataSpec(Spec):
     and prepares `files`; only when the user asks by name."""
     parts: tuple[str, ...] = ()
     """Data sets of the same plugin that it is made of, in place of files of its own."""
+    opens: tuple[str, ...] = ()
+    """Other data sets that `target` opens through its context; `("*",)` for those that its configuration names in `parts`,
+    a list of sections as that of a recipe, each with a `weight` beside."""
     license: str = ""
     """Licence of the data itself."""
     licenses: Mapping[str, str] = field(default_factory=dict)
@@ -183,6 +191,8 @@ class DataSpec(Spec):
         Spec.__post_init__(self)
         if bool(self.files) != bool(self.fetch) or (self.files and self.parts):
             raise ValueError(f"DataSpec {self.name!r}: expected files together with fetch, or parts, or none of them")
+        if not self.kind and self.opens != (ANY,):
+            raise ValueError(f"DataSpec {self.name!r}: expected a kind, or opens=({ANY!r},), whose parts have one")
 
 
 @documented

@@ -35,12 +35,11 @@ if TYPE_CHECKING:
     from zoo_core.data.images import ImageLimits as ImageLimits
     from zoo_core.data.images import image_header as image_header
     from zoo_core.data.images import read_image as read_image
-    from zoo_core.data.labels import stated as stated
-    from zoo_core.data.labels import stated_class as stated_class
     from zoo_core.data.options import BadSamples as BadSamples
     from zoo_core.data.options import ClassNames as ClassNames
     from zoo_core.data.options import GroupColumn as GroupColumn
     from zoo_core.data.options import HeldOut as HeldOut
+    from zoo_core.data.options import MixtureConfig as MixtureConfig
     from zoo_core.data.options import SplitOptions as SplitOptions
     from zoo_core.data.options import SplitShares as SplitShares
     from zoo_core.data.options import SplitSource as SplitSource
@@ -64,6 +63,8 @@ if TYPE_CHECKING:
     from zoo_core.data.splits import split_by_hash as split_by_hash
     from zoo_core.data.splits import split_of_file as split_of_file
     from zoo_core.data.splits import subset_by_hash as subset_by_hash
+    from zoo_core.data.tables.labels import stated as stated
+    from zoo_core.data.tables.labels import stated_class as stated_class
     from zoo_core.data.tables.lines import FREE_BYTES as FREE_BYTES
     from zoo_core.data.tables.lines import MAX_RATIO as MAX_RATIO
     from zoo_core.data.tables.lines import check_file as check_file

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo_core.data.labels import label_name
 from zoo_core.data.splits import folders_by_split
+from zoo_core.data.tables.labels import label_name
 from zoo_core.errors import DataError, printable
 from zoo_core.storage.kinds import HEAD
 from zoo_core.storage.paths import is_hidden, resolve_path

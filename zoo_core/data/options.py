@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from zoo_core.contract.config import WHEN_SET, Config, Interval, MinLen, PositiveInt, ProperShare
+from zoo_core.contract.config import WHEN_SET, Config, FieldError, Interval, MinLen, PositiveInt, ProperShare
 
 SPLIT_SETTINGS = ("split_rule", "split_seed", "validation_fraction", "test_fraction", "validation", "group_column")
 """Settings that say how splits are made."""
@@ -114,6 +114,36 @@ class ClassNames(Config):
         super().check()
         distinct = len(set(self.labels)) == len(self.labels) != 1
         self.require("labels", "at least two, all different", distinct)
+
+
+PART_KEYS = ("name", "weight")
+"""Keys of a part that aren't settings of the data set it names."""
+
+
+class MixtureConfig(Config):
+    """Data sets that are one: their splits are joined, part after part, and their training samples met by weight."""
+
+    parts: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)]
+    """Sections as the recipe's own: `name` and settings of a data set, all of one kind, and `weight`, how often an epoch
+    has each training sample of the part (1 by default): 2 has each twice, 0.5 half of them, drawn anew in each epoch."""
+    labels: tuple[str, ...] = ()
+    """All classes in the order of their numbers; empty where every part has the same ones, which are then in the order of
+    the first."""
+
+    def check(self) -> None:
+        """Each part has a name, and a weight that is a positive number."""
+        super().check()
+        for number, part in enumerate(self.parts):
+            if not isinstance(part.get("name"), str):
+                raise FieldError(
+                    "parts", f"expected the name of a data set, found {part.get('name')!r:.80}", (number, "name")
+                )
+            weight = part.get("weight", 1)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1000:
+                raise FieldError(
+                    "parts", f"expected a number above 0, at most 1,000, found {weight!r:.80}", (number, "weight")
+                )
+        self.require("labels", "all different", len(set(self.labels)) == len(self.labels))
 
 
 class Subset(Config):

@@ -1,11 +1,18 @@
-"""Chooses some of many samples so that they stand for all of them, in whatever order these are."""
+"""Chooses samples by their places: some that stand for all of them, and those that an epoch has more often than others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+Order = Callable[[int, int], np.ndarray]
+"""`(seed, epoch) -> (M,)` places of samples in the order in which an epoch has them, M being the same in each."""
+
+_PORTIONS = 1 << 192
+"""Where the random streams of portions are read, far from that of the order."""
 
 
 def spread_places(size: int, count: int) -> list[int]:
@@ -50,3 +57,33 @@ class Chosen(Sequence[Any]):
         if isinstance(index, slice):
             return Chosen(self.samples, self.places[index])
         return self.samples[self.places[index]]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The order of an epoch in which portions of the samples are met more or less often than once."""
+
+    portions: np.ndarray
+    """(N,) the portion of each sample, by its number."""
+    weights: tuple[float, ...]
+    """How often an epoch has each sample of a portion."""
+
+    def __call__(self, seed: int, epoch: int) -> np.ndarray:
+        """Places of samples, `round(weight * size)` of each portion, at least one, in an order drawn by seed and epoch."""
+        chosen = []
+        for number, weight in enumerate(self.weights):
+            random = np.random.Generator(np.random.Philox(key=[seed, epoch], counter=(number + 1) * _PORTIONS))
+            members = np.flatnonzero(self.portions == number)
+            chosen.append(repeated(members, max(1, round(weight * len(members))), random))
+        drawn = np.concatenate(chosen)
+        order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(len(drawn))
+        return drawn[order]
+
+
+def repeated(members: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` of the members: all of them as often as that goes, and a drawn part once more."""
+    if not len(members):
+        return members
+    whole, rest = divmod(count, len(members))
+    drawn = random.permutation(len(members))[:rest]
+    return np.concatenate([np.tile(members, whole), members[np.sort(drawn)]])

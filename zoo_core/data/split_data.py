@@ -9,7 +9,6 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from zoo_core.contract.data import Data
 from zoo_core.data.bad import Faults, listed_twice, settle_faults
-from zoo_core.data.labels import lookalikes
 from zoo_core.data.options import Subset
 from zoo_core.data.splits import (
     SPLITS,
@@ -21,6 +20,7 @@ from zoo_core.data.splits import (
     sorted_labels,
     subset_by_hash,
 )
+from zoo_core.data.tables.labels import lookalikes
 from zoo_core.errors import DataError, UnknownName
 
 S = TypeVar("S")

@@ -1,4 +1,4 @@
-"""The plugin module of the core's own losses, optimizers and adapters; free of torch like everybody's."""
+"""The plugin module of the core's own data, losses, optimizers and adapters; free of torch like everybody's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare
 from zoo_core.contract.hookspecs import hookimpl
-from zoo_core.contract.specs import AdapterSpec, LossSpec, OptimizerSpec
+from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec
 
 zoo_api = (2, 0)
 
@@ -126,6 +126,21 @@ class LoraConfig(Config):
     def check(self) -> None:
         """There is something to adapt."""
         self.require("targets", "at least one word", bool(self.targets))
+
+
+@hookimpl
+def zoo_data() -> list[DataSpec]:
+    """Data sets that consist of others."""
+    return [
+        DataSpec(
+            name="mixture",
+            summary="several data sets as one, each met as often as its weight says",
+            target="zoo_core.data.mixture:mix",
+            config="zoo_core.data.options:MixtureConfig",
+            kind="",
+            opens=(ANY,),
+        )
+    ]
 
 
 @hookimpl

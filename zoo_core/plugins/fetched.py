@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from zoo_core.contract.specs import ANY
 from zoo_core.data.fetch import Fetcher, PreparedFiles, data_root
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
 
 
 def fetched_parts(provided: RegisteredComponent, host: PluginHost) -> list[RegisteredComponent]:
-    """The data sets with files that one consists of: itself or its parts; none where there is nothing to fetch."""
-    parts = [host.find("data", f"{provided.plugin}/{part}") for part in provided.spec.parts]
-    return parts or [provided] * bool(provided.spec.files)
+    """The data sets with files that one consists of or opens by itself; none where there is nothing to fetch."""
+    opened = [host.find("data", name, [provided.plugin]) for name in provided.spec.opens if name != ANY]
+    return [*_parts(provided, host), *(part for one in opened for part in fetched_parts(one, host))]
 
 
 def fetch_data(provided: RegisteredComponent, host: PluginHost, fetcher: Fetcher) -> None:
@@ -22,5 +23,11 @@ def fetch_data(provided: RegisteredComponent, host: PluginHost, fetcher: Fetcher
 
 def prepared_files(provided: RegisteredComponent, host: PluginHost) -> list[PreparedFiles]:
     """What was fetched for a data set, for its reader; none where there is nothing to fetch. Raises `DataError`."""
-    parts = {part.spec.name: part.spec.files for part in fetched_parts(provided, host)}
+    parts = {part.spec.name: part.spec.files for part in _parts(provided, host)}
     return [PreparedFiles.find(provided.spec.name, parts, data_root(os.environ))] if parts else []
+
+
+def _parts(provided: RegisteredComponent, host: PluginHost) -> list[RegisteredComponent]:
+    """The data sets whose files its reader is given: itself or its parts."""
+    parts = [host.find("data", f"{provided.plugin}/{part}") for part in provided.spec.parts]
+    return parts or [provided] * bool(provided.spec.files)

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core.config.components import build_task, open_data
+from zoo_core.config.components import DataSource, build_task, open_with_sources
+from zoo_core.config.draws import order_of
 from zoo_core.config.finetune import changed_settings
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.config import present_names
@@ -20,7 +21,7 @@ from zoo_core.contract.schema import to_data
 from zoo_core.contract.specs import Head
 from zoo_core.contract.task import Task, TaskContext
 from zoo_core.data.bad import skips
-from zoo_core.data.sampling import spread
+from zoo_core.data.sampling import Order, spread
 from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.models import build as building
 from zoo_core.models.build import Adaptation
@@ -68,6 +69,8 @@ class RunComponents:
     data: Data
     data_digest: str
     """Which data this is, taken once: the files may change while the run goes on."""
+    sources: tuple[DataSource, ...]
+    """The data sets that it opened."""
     task: Task
     preprocessor: Preprocessor | None
     adaptation: Adaptation | None
@@ -107,7 +110,7 @@ def prepare(
     recipe: Recipe, host: PluginHost, hardware: Hardware, start: InitCheckpoint | None, kept: Mapping[str, bytes] | None
 ) -> RunComponents:
     """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
-    data, task_id = open_data(recipe.data.provided, recipe.data.config, host), recipe.task.id
+    (data, sources), task_id = open_with_sources(recipe.data.provided, recipe.data.config, host), recipe.task.id
     train = _training_samples(recipe.data.id, data)
     with calling(recipe.data.id, "Data.digest"):
         digest = data.digest()
@@ -152,7 +155,7 @@ def prepare(
     contracts.check_task(task_id, task)
     with calling(task_id, "Task.dataset"):
         dataset, evaluation = task.dataset(train, train=True), _evaluation(recipe, data, task)
-    plan = _plan(recipe, dataset, hardware)
+    plan = _plan(recipe, dataset, hardware, order_of(recipe.data.id, data, train, dataset))
     return RunComponents(
         model_id=provided,
         size=size,
@@ -161,6 +164,7 @@ def prepare(
         labels=labels,
         data=data,
         data_digest=digest,
+        sources=sources,
         task=task,
         preprocessor=preprocessor,
         adaptation=adaptation,
@@ -185,7 +189,8 @@ def identity_of(
     recipe: Recipe, prepared: RunComponents, hardware: Hardware, kept: Identity | None, init: str
 ) -> Identity:
     """What a run is; `kept` is what the run says that it resumes, and `init` the checkpoint that it starts from."""
-    plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, recipe.data.provided.plugin}
+    read = [recipe.data.provided.plugin, *(part.provided.plugin for part in recipe.data.parts)]
+    plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, *read}
     plugins |= {recipe.adapter.provided.plugin} if recipe.adapter else set()
     files = prepared.preprocessor.files() if prepared.preprocessor else {}
     earlier = files_digest(as_first_named(files, prepared.model_id.preprocessor_config))
@@ -261,7 +266,7 @@ def _preprocessor(
     return cls.fit(values, samples)
 
 
-def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> BatchPlan:
+def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware, order: Order | None) -> BatchPlan:
     training = recipe.training
     parts = training.accumulation * hardware.ranks
     if training.batch_size % parts:
@@ -274,6 +279,7 @@ def _plan(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> BatchPlan:
         seed=training.seed,
         parts=parts,
         tries=TRIES if skips(recipe.data.config) else 0,
+        order=order,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.components import DataSource
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.data import Data
 from zoo_core.contract.schema import to_data
@@ -113,16 +114,19 @@ def annotate(
     return amended
 
 
-def data_record(recipe_data: Any, data: Data, digest: str) -> DataRecord:
-    """Which data this was; `digest` was taken when it was read."""
+def data_record(recipe_data: Any, data: Data, digest: str, sources: Sequence[DataSource] = ()) -> DataRecord:
+    """Which data this was; `digest` was taken when it was read, and `sources` are what it opened."""
     spec = recipe_data.provided.spec
     splits = {split: len(data.samples(split)) for split in data.splits()}
+    licenses = {name: license for source in sources for name, license in source.spec.licenses.items()}
+    licenses |= {source.id: source.spec.license for source in sources if source.spec.license}
+    told = (f"{one.id}@sha256:{one.digest}{': ' if one.spec.source else ''}{one.spec.source}" for one in sources)
     return DataRecord(
         name=recipe_data.id,
         digest=digest,
         license=spec.license,
-        licenses=spec.licenses,
-        source=spec.source,
+        licenses={**spec.licenses, **licenses},
+        source="; ".join(filter(None, [spec.source, *told])),
         splits=splits,
     )
 
@@ -173,7 +177,7 @@ def _card(
         files=(),
         parameters=build.parameter_count(prepared.task.model, prepared.published),
         parent=parent,
-        data=data_record(recipe.data, prepared.data, prepared.data_digest),
+        data=data_record(recipe.data, prepared.data, prepared.data_digest, prepared.sources),
         recipe=recipe.to_data(),
         seed=recipe.training.seed,
         environment=describe_environment(),

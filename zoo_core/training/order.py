@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core.contract.data import Batch, Dataset, SampleKey
+from zoo_core.data.sampling import Order
 from zoo_core.errors import DataError
 from zoo_core.training.guard import Watchdog
 from zoo_core.training.workers import Asked, Bad, Collated, Drawn, Guarded, demand_workers, made_here, received
@@ -25,6 +26,8 @@ _POOL = 64
 
 TRIES = 8
 """Samples that are tried in the place of a bad one where bad ones are left out."""
+_BATCHES = 1 << 160
+"""Where the random stream of an epoch is read for the order of its batches, where its samples come in an order of their own."""
 _OTHERS = 1 << 128
 """Where the random stream of a key is read for what takes its sample's place: far from what the sample itself draws."""
 
@@ -54,8 +57,10 @@ class BatchPlan:
         batch_cost: int | None = None,
         parts: int = 1,
         tries: int = 0,
+        order: Order | None = None,
     ) -> None:
-        """`tries` is how many samples may be drawn in the place of a bad one before it ends the run."""
+        """`tries` is how many samples may be drawn in the place of a bad one before it ends the run; without an `order`
+        an epoch has each sample once, in one that chance says."""
         if size < 1:
             raise DataError("the training split is empty")
         if batch_size % parts:
@@ -67,10 +72,12 @@ class BatchPlan:
                 "batch_cost needs samples with lengths; this data set has none", hint="leave batch_cost out"
             )
         self.size = size
+        self.order = order
+        drawn = size if order is None else len(order(seed, 0))
         # A data set smaller than a batch is one batch, cut to what the micro-batches can share.
-        self.batch_size = batch_size if size >= batch_size else size - size % parts
+        self.batch_size = batch_size if drawn >= batch_size else drawn - drawn % parts
         if self.batch_size < 1:
-            raise DataError(f"{size} samples can't be dealt to {parts} micro-batches (accumulation x ranks)")
+            raise DataError(f"{drawn} samples can't be dealt to {parts} micro-batches (accumulation x ranks)")
         if batch_cost is not None and lengths is not None and (least := int(lengths.max()) * parts) > batch_cost:
             each = f" in each of {parts} micro-batches" if parts > 1 else ""
             raise DataError(
@@ -99,6 +106,8 @@ class BatchPlan:
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The global batches of an epoch, each an array of indices."""
+        if self.order is not None:
+            return self._ordered(self.order(self.seed, epoch), epoch)
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         unit = self.batch_size if self.batch_cost is None else self.parts
         # Chance says which samples fill no batch; were they cut off behind the sorting, it would always be the longest.
@@ -111,6 +120,21 @@ class BatchPlan:
             chunk = order[start : start + pool]
             batches += self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
         return [batches[i] for i in random.permutation(len(batches))]
+
+    def _ordered(self, order: np.ndarray, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch in its own order; where lengths are known, in that order pool by pool."""
+        unit = self.batch_size if self.batch_cost is None else self.parts
+        order = order[: len(order) - len(order) % unit]
+        if self.lengths is None:
+            return self._cut(order)
+        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=_BATCHES))
+        pool = self.batch_size * _POOL
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), pool):
+            chunk = order[start : start + pool]
+            found = self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
+            batches += [found[i] for i in random.permutation(len(found))]
+        return batches
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         if self.batch_cost is None:
@@ -162,12 +186,17 @@ def training_batches(
     asked: deque[tuple[Cursor, int]] = deque()
 
     def keys() -> Iterator[list[SampleKey]]:
-        at = cursor
+        at, draws = cursor, _Draws(plan, cursor) if plan.order else None
         for after, batch in plan.walk(cursor):
             asked.append((after, len(batch)))
+            earlier = draws.of(batch, at.epoch) if draws else None
             for micro in range(accumulation):
-                part = batch[micro * ranks + rank :: plan.parts]  # dealt in turn to accumulation x ranks
-                yield [SampleKey(plan.seed, at.epoch, index) for index in part.tolist()]
+                own = slice(micro * ranks + rank, None, plan.parts)  # dealt in turn to accumulation x ranks
+                places = batch[own].tolist()
+                if earlier is None:
+                    yield [SampleKey(plan.seed, at.epoch, index) for index in places]
+                else:
+                    yield [SampleKey(plan.seed, at.epoch, *drawn) for drawn in zip(places, earlier[own], strict=True)]
             at = after
 
     loader = _loader(dataset, plan.others, keys(), workers=workers, pin=pin, timeout=timeout)
@@ -222,6 +251,26 @@ def _packed(order: np.ndarray, lengths: np.ndarray, most: int, cost: int | None,
         batches.append(window)
         start += len(window)
     return batches
+
+
+class _Draws:
+    """How often an epoch has had each sample, where its order may have some more than once."""
+
+    def __init__(self, plan: BatchPlan, cursor: Cursor) -> None:
+        """As it is at the cursor."""
+        self.epoch, self.seen = cursor.epoch, Counter[int]()
+        for batch in plan.epoch(cursor.epoch)[: cursor.batch]:
+            self.of(batch, cursor.epoch)
+
+    def of(self, batch: np.ndarray, epoch: int) -> list[int]:
+        """For each sample of a global batch how many draws of it came before."""
+        if epoch != self.epoch:
+            self.epoch, self.seen = epoch, Counter()
+        earlier = []
+        for place in batch.tolist():
+            earlier.append(self.seen[place])
+            self.seen[place] += 1
+        return earlier
 
 
 class _Keyed(TorchDataset[Any]):

@@ -233,13 +233,13 @@ def test_a_tokenizer_without_a_mask_cannot_fill() -> None:
 
 def test_packed_blocks_predict_every_token_but_the_first_and_the_tail() -> None:
     flat = np.arange(100, dtype=np.uint16)
-    dataset = PackedBlocks(flat, length=17, stride=16)
+    dataset = PackedBlocks([flat], length=17, stride=16)
     blocks = whole(dataset)["input_ids"]
     assert blocks.shape == (6, 17) and blocks.dtype == torch.int64
     assert blocks[:, 1:].flatten().tolist() == list(range(1, 97))
-    assert whole(PackedBlocks(flat[:10], length=17, stride=16))["input_ids"].shape == (1, 10)
+    assert whole(PackedBlocks([flat[:10]], length=17, stride=16))["input_ids"].shape == (1, 10)
     with pytest.raises(DataError, match="texts are empty"):
-        PackedBlocks(flat[:1], length=17, stride=16)
+        PackedBlocks([flat[:1]], length=17, stride=16)
 
 
 def test_blocks_of_a_language_model_share_one_token() -> None:

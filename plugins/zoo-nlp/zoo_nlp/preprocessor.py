@@ -158,9 +158,13 @@ class TextPreprocessor(Preprocessor):
 
     def pack(self, texts: Sequence[str]) -> Ids:
         """All texts in one flat array, each followed by the token that ends a document."""
+        rows = self.ended(texts)
+        return np.concatenate(rows) if rows else np.empty(0, dtype=self._dtype)
+
+    def ended(self, texts: Sequence[str]) -> list[Ids]:
+        """Each text with the token that ends a document."""
         end = self.separator_id()
-        parts = [np.asarray([*ids, end], dtype=self._dtype) for ids in self._ids(texts)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=self._dtype)
+        return [np.asarray([*ids, end], dtype=self._dtype) for ids in self._ids(texts)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, without special tokens."""

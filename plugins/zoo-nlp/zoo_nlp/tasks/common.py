@@ -86,13 +86,15 @@ class PackedBlocks(Dataset):
     truncated = 0
     """Samples that were cut: none, as texts are packed whole."""
 
-    def __init__(self, flat: Ids, *, length: int, stride: int) -> None:
-        """Raises `DataError` where there is no text."""
-        if len(flat) < 2:
+    def __init__(self, rows: Sequence[Ids], *, length: int, stride: int) -> None:
+        """`rows` are the ids of each text. Raises `DataError` where there is no text."""
+        ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+        if not len(ends) or ends[-1] < 2:
             raise DataError("the texts are empty")
-        self.flat = flat
-        self.length = min(length, len(flat))
+        self.flat = np.concatenate(rows)
+        self.length = min(length, len(self.flat))
         self.stride = stride
+        self.origins = np.searchsorted(ends, np.arange(len(self)) * stride, side="right")
 
     def __len__(self) -> int:
         return (len(self.flat) - self.length) // self.stride + 1  # whole blocks only

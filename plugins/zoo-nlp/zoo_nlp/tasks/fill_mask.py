@@ -62,9 +62,9 @@ class FillMask(TextTask):
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> PackedBlocks:
         """Blocks of the model's length, documents joined by the separator. Raises `DataError` for what isn't text."""
-        flat = self.preprocessor.pack(texts_of(samples))
+        rows = self.preprocessor.ended(texts_of(samples))
         kind = FramedBlocks if train else MaskedBlocks
-        return kind(flat, length=self.limit, before=self.preprocessor.before, after=self.preprocessor.after)
+        return kind(rows, length=self.limit, before=self.preprocessor.before, after=self.preprocessor.after)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """Loss of the hidden tokens, drawn anew in every step."""
@@ -159,10 +159,10 @@ class FillMask(TextTask):
 class FramedBlocks(PackedBlocks):
     """Packed blocks that each start and end as a single text does, so that `[CLS]` is learned too."""
 
-    def __init__(self, flat: Ids, *, length: int, before: list[int], after: list[int]) -> None:
+    def __init__(self, rows: Sequence[Ids], *, length: int, before: list[int], after: list[int]) -> None:
         """Raises `DataError` where there is no text."""
         inner = length - len(before) - len(after)
-        super().__init__(flat, length=inner, stride=inner)
+        super().__init__(rows, length=inner, stride=inner)
         self.before, self.after = np.asarray(before, dtype=np.int64), np.asarray(after, dtype=np.int64)
 
     def sample(self, key: SampleKey) -> NDArray[np.int64]:

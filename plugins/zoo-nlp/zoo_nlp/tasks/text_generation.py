@@ -36,8 +36,8 @@ class TextGeneration(TextTask):
 
         Documents are joined by the token that ends them. Raises `DataError` for what isn't text.
         """
-        flat = self.preprocessor.pack(texts_of(samples))
-        return PackedBlocks(flat, length=self.limit + 1, stride=self.limit)
+        rows = self.preprocessor.ended(texts_of(samples))
+        return PackedBlocks(rows, length=self.limit + 1, stride=self.limit)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
         """Loss of every token but a block's first."""
