@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo_core.api import train as train
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.recipe import load_recipe as load_recipe
-    from zoo_core.config.recipe import shipped_recipes as shipped_recipes
+    from zoo_core.config.shipped import shipped_recipes as shipped_recipes
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
     from zoo_core.contract.data import Dataset as Dataset
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import NoConfig as NoConfig
     from zoo_core.contract.specs import OptimizerSpec as OptimizerSpec
     from zoo_core.contract.specs import RunInfo as RunInfo
+    from zoo_core.contract.specs import SamplerSpec as SamplerSpec
     from zoo_core.contract.specs import TaskSpec as TaskSpec
     from zoo_core.contract.task import Phase as Phase
     from zoo_core.contract.task import StepOutput as StepOutput

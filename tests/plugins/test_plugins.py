@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core.config.recipe import find_recipe, shipped_recipes
+from zoo_core.config.shipped import find_recipe, shipped_recipes
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName
 from zoo_core.plugins import validation as trial
 from zoo_core.plugins.discovery import GROUP, Source, installed, normalise
@@ -95,6 +95,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
         "task": 0,
         "optimizer": 7,
         "adapter": 2,
+        "sampler": 2,
     }
 
 
@@ -616,7 +617,7 @@ def test_nobody_watches_the_core_alone() -> None:
     host.notify("zoo_run_started", run=None)
     with pytest.raises(KeyError):
         host.notify("zoo_run_strated", run=None)
-    assert len(HOOKS) == 10 and len(OBSERVERS) == 4
+    assert len(HOOKS) == len(KINDS) + 4 and len(OBSERVERS) == 4
 
 
 def test_an_interrupt_passes_through_an_observer(site: Path) -> None:

@@ -67,7 +67,8 @@ PROBE = """
 import json, sys
 from zoo_core.errors import ZooError
 from zoo_core import list_models, load, open_zoo
-from zoo_core.config.recipe import load_recipe, shipped_recipes
+from zoo_core.config.recipe import load_recipe
+from zoo_core.config.shipped import shipped_recipes
 
 def attempt(ask):
     try:

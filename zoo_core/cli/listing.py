@@ -55,7 +55,7 @@ def search(arguments: Namespace, session: Session) -> Answer:
 
 def list_recipes(arguments: Namespace, session: Session) -> Answer:
     """The recipes that plugins ship, with the first comment of the file or its summary."""
-    from zoo_core.config.recipe import shipped_recipes
+    from zoo_core.config.shipped import shipped_recipes
     from zoo_core.contract.schema import parse_yaml
     from zoo_core.errors import RecipeError
     from zoo_core.storage import fs

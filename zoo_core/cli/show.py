@@ -12,7 +12,8 @@ from typing import Any
 from zoo_core.cli.listing import architecture_rows, left_out
 from zoo_core.cli.render import Output, count, measured_with, metric_rows, plain_value, question, size
 from zoo_core.cli.session import Answer, Session
-from zoo_core.config.recipe import find_recipe, load_recipe, shipped_recipes
+from zoo_core.config.recipe import load_recipe
+from zoo_core.config.shipped import find_recipe, shipped_recipes
 from zoo_core.contract.schema import from_data, to_data
 from zoo_core.errors import RecipeError, UnknownName, ZooError, nearest
 from zoo_core.plugins.host import NamedModel, PluginHost, RegisteredComponent, model_name
@@ -209,7 +210,7 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
         output.pairs({f"{title}.{key}": value for key, value in rows.items()})
 
 
-KINDS = ("task", "data", "loss", "optimizer", "adapter")
+KINDS = ("task", "data", "loss", "optimizer", "adapter", "sampler")
 
 _FACTS = ("kind", "loss", "source", "license", "paper")
 """Further fields of specs to show, where they have them."""

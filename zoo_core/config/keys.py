@@ -16,6 +16,9 @@ from zoo_core.plugins.host import PluginHost
 OPTIMIZER = "zoo-core/adamw"
 """The optimizer of a recipe that names none."""
 
+SAMPLER = "zoo-core/shuffled"
+"""The sampler of a recipe that names none."""
+
 
 def name_in(data: Mapping[str, Any], section: str) -> str:
     """The name that a section gives, empty for none."""
@@ -89,7 +92,7 @@ def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[s
 def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "training", Training
     yield "schedule", Schedule
-    for section in ("task", "data", "loss", "adapter"):
+    for section in ("task", "data", "loss", "adapter", "sampler"):
         if name := name_in(data, section):
             yield section, host.find(section, name, own).config
     for place, name in _optimizers(data):

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.config.keys import OPTIMIZER, name_in, present_key, rename, whole_key
+from zoo_core.config.keys import OPTIMIZER, SAMPLER, name_in, present_key, rename, whole_key
 from zoo_core.config.settings import Schedule, Training
+from zoo_core.config.shipped import find_recipe, recipes_by_id
 from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
 from zoo_core.contract.specs import ANY
 from zoo_core.data.options import PART_KEYS
-from zoo_core.errors import AmbiguousName, RecipeError, UnknownName, ZooError
+from zoo_core.errors import RecipeError, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
 from zoo_core.registry.card import valid_name
 from zoo_core.storage import fs
-from zoo_core.storage.paths import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +98,8 @@ class Recipe:
     preprocessor: Mapping[str, Any]
     """Settings of the preprocessor's fit, or those to change in the one that comes with `init`."""
     loss: Component | None
+    sampler: Component | None
+    """What says which samples an epoch has and in what order; None for each of them once, shuffled."""
     optimizers: Mapping[str, tuple[ParameterGroup, ...]]
     """By the word that phases use; `main` serves every phase that has none of its own. A parameter is the first group's
     whose patterns match."""
@@ -118,6 +118,8 @@ class Recipe:
         data["preprocessor"] = dict(self.preprocessor)
         if self.loss:
             data["loss"] = self.loss.to_data()
+        if self.sampler:
+            data["sampler"] = self.sampler.to_data()
         optimizers = {key: _grouped_data(groups) for key, groups in self.optimizers.items()}
         data["optimizer"] = optimizers.pop("main")
         data["optimizers"] = optimizers
@@ -144,6 +146,7 @@ class _Sections:
     data: Mapping[str, Any]
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
     loss: Mapping[str, Any] = field(default_factory=dict)
+    sampler: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -170,7 +173,7 @@ def load_recipe(
         data, where, lines = _plain(source), "recipe", dict[Place, int]()
     else:
         path = find_recipe(str(source), host)
-        shipper = tuple(name.partition("/")[0] for name, known in _by_id(host).items() if known == path)
+        shipper = tuple(name.partition("/")[0] for name, known in recipes_by_id(host).items() if known == path)
         document = parse_yaml(fs.read_bytes(path, limit=1 << 20), where=str(path), error=RecipeError)
         data, where, lines = document.data, document.where, dict(document.lines)
     if not isinstance(data, dict):
@@ -185,39 +188,6 @@ def load_recipe(
         lines = {k: v for k, v in lines.items() if k != tuple(place.split("."))}
     part = _Parts(where, lines, host, _own(data, host, shipper))
     return _resolve(from_data(_Sections, data, where=where, lines=lines), where, part)
-
-
-def find_recipe(name: str, host: PluginHost) -> Path:
-    """The file of a recipe: a path, or the name of one that a plugin ships, with the plugin in front where two ship it."""
-    shipped = shipped_recipes(host)
-    if path := shipped.get(name) or _by_id(host).get(name):
-        return path
-    path = expanded(name)
-    if path.suffix in (".yaml", ".yml") or path.parent != Path():
-        if not path.is_file():
-            raise RecipeError(f"no recipe file {name}", hint="a recipe is a YAML file or a name from: zoo recipes")
-        return path
-    if same := [full for full in shipped if full.endswith(f"/{name}")]:
-        raise AmbiguousName(f"recipe {name!r} is shipped by {len(same)} plugins", hint=f"use {' or '.join(same)}")
-    raise UnknownName("recipe", name, shipped)
-
-
-def shipped_recipes(host: PluginHost) -> dict[str, Path]:
-    """Recipes that active plugins ship in their `recipes` folder, by name; as `plugin/name` where two ship the same."""
-    found = _by_id(host)
-    counts = Counter(path.stem for path in found.values())
-    return {path.stem if counts[path.stem] == 1 else name: path for name, path in found.items()}
-
-
-def _by_id(host: PluginHost) -> dict[str, Path]:
-    """Recipes that active plugins ship, as `plugin/name`, in the order of their names."""
-    found = {}
-    for plugin, package in host.packages().items():
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for path in (Path(folder) / "recipes").glob("*.yaml"):
-                found[f"{plugin}/{path.stem}"] = path
-    return dict(sorted(found.items()))
 
 
 def _own(data: Mapping[str, Any], host: PluginHost, shipper: tuple[str, ...]) -> tuple[str, ...]:
@@ -272,6 +242,7 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         data=data,
         preprocessor=dict(sections.preprocessor),
         loss=part.loss(sections.loss, task),
+        sampler=part.sampler(sections.sampler),
         optimizers={"main": main, **others},
         schedule=part.build(Schedule, sections.schedule, ("schedule",)),
         training=part.build(Training, sections.training, ("training",)),
@@ -339,6 +310,10 @@ class _Parts:
         rest = {key: value for key, value in values.items() if key != "name"}
         self.build(named.provided.config, {**named.values, **rest}, ("model",))
         return Architecture(provided=named.provided, size=named.size, values=named.values, overrides=rest)
+
+    def sampler(self, values: Mapping[str, Any]) -> Component | None:
+        chosen = self.component("sampler", {"name": SAMPLER, **values}, ("sampler",))
+        return None if chosen.id == SAMPLER else chosen
 
     def loss(self, values: Mapping[str, Any], task: Component) -> Component | None:
         spec = task.provided.spec

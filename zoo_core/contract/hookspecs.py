@@ -27,7 +27,16 @@ from typing import Literal
 
 import pluggy
 
-from zoo_core.contract.specs import AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, RunInfo, TaskSpec
+from zoo_core.contract.specs import (
+    AdapterSpec,
+    DataSpec,
+    LossSpec,
+    ModelSpec,
+    OptimizerSpec,
+    RunInfo,
+    SamplerSpec,
+    TaskSpec,
+)
 
 PROJECT = "zoo"
 
@@ -61,6 +70,10 @@ class Providers:
     @hookspec
     def zoo_adapters(self) -> list[AdapterSpec]:  # type: ignore[empty-body]
         """Ways to train a small difference to a checkpoint, for instance `[AdapterSpec(name="ia3", ...)]`."""
+
+    @hookspec
+    def zoo_samplers(self) -> list[SamplerSpec]:  # type: ignore[empty-body]
+        """Orders of an epoch's samples, for instance `[SamplerSpec(name="balanced", ...)]`."""
 
 
 class Observers:

@@ -242,6 +242,20 @@ class OptimizerSpec(Spec):
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SamplerSpec(Spec):
+    """Which samples an epoch has, and in what order. `target(labels, lengths, seed, epoch, config) -> indices`, all of numpy.
+
+    `labels` are (N,) integers, the class of each training sample, or None where samples have none; `lengths` (N,) integers,
+    what each costs, 1 where nobody says. It gives (N,) integers below N, the same for the same arguments: a sample may come several
+    times or not at all. Batches hold neighbours, among 64 batches by length where lengths are known.
+    """
+
+    paper: str = ""
+    """Title, year and equation of the source."""
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterSpec(Spec):
     """A way to train a model as a small difference to a checkpoint. `target(config) -> zoo_core.Adapter`; a checkpoint that was
     made with it holds the difference alone and needs the plugin whenever it is loaded."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo_core.errors import DataError
+
 Order = Callable[[int, int], np.ndarray]
 """`(seed, epoch) -> (M,)` places of samples in the order in which an epoch has them, M being the same in each."""
 
@@ -78,6 +80,30 @@ class Weighted:
         drawn = np.concatenate(chosen)
         order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(len(drawn))
         return drawn[order]
+
+
+def shuffled(labels: np.ndarray | None, lengths: np.ndarray, seed: int, epoch: int, config: Any) -> np.ndarray:
+    """Each sample once."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(len(lengths))
+
+
+def balanced(labels: np.ndarray | None, lengths: np.ndarray, seed: int, epoch: int, config: Any) -> np.ndarray:
+    """As many draws as there are samples, of class j a share p_j = n_j^q / sum_i n_i^q, q being `config.exponent`.
+
+    Kang et al., 2020, eq. (1). Draws of a class go round its samples, each time all of them, and the last time a part.
+    """
+    if labels is None:
+        raise DataError("balanced: samples without labels can't be balanced", hint="leave sampler out")
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    powers = counts.astype(np.float64) ** config.exponent
+    exact = len(labels) * powers / powers.sum()
+    draws = np.floor(exact).astype(np.int64)
+    # What rounding down leaves goes to the classes that lost most by it, the first of them first.
+    left = len(labels) - int(draws.sum())
+    draws[np.argsort(draws - exact, kind="stable")[:left]] += 1
+    random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    chosen = [repeated(np.flatnonzero(classes == j), int(count), random) for j, count in enumerate(draws)]
+    return random.permutation(np.concatenate(chosen))
 
 
 def repeated(members: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""The plugin module of the core's own data, losses, optimizers and adapters; free of torch like everybody's."""
+"""The plugin module of the core's own data, losses, optimizers, samplers and adapters; free of torch like everybody's."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare
+from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare, Share
 from zoo_core.contract.hookspecs import hookimpl
-from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec
+from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec, SamplerSpec
 
 zoo_api = (2, 0)
 
@@ -126,6 +126,14 @@ class LoraConfig(Config):
     def check(self) -> None:
         """There is something to adapt."""
         self.require("targets", "at least one word", bool(self.targets))
+
+
+class BalancedConfig(Config):
+    """Settings of `balanced`."""
+
+    exponent: Share = 0.0
+    """A class of n samples has a share of the draws that goes with n to this power: 0 for equal shares, 0.5 for the square
+    root, 1 for the shares that the data has."""
 
 
 @hookimpl
@@ -265,5 +273,24 @@ def zoo_adapters() -> list[AdapterSpec]:
             target="zoo_core.models.adapters:Lora",
             config=LoraConfig,
             paper="Hu et al., 2021, eq. (3), arXiv:2106.09685",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_samplers() -> list[SamplerSpec]:
+    """Each sample once, which is what a recipe without a sampler has, and classes by shares of their own."""
+    return [
+        SamplerSpec(
+            name="shuffled",
+            summary="each sample once, in an order that seed and epoch draw; what a recipe has that names none",
+            target="zoo_core.data.sampling:shuffled",
+        ),
+        SamplerSpec(
+            name="balanced",
+            summary="classes with equal shares, or nearer to them than in the data, however many samples each has",
+            target="zoo_core.data.sampling:balanced",
+            config=BalancedConfig,
+            paper="Kang et al., 2020, eq. (1), arXiv:1910.09217",
         ),
     ]

@@ -16,7 +16,17 @@ from typing import Any, NamedTuple
 import pluggy
 
 from zoo_core.contract.hookspecs import PROJECT, Observers, Providers
-from zoo_core.contract.specs import HOOK_API, AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, Spec, TaskSpec
+from zoo_core.contract.specs import (
+    HOOK_API,
+    AdapterSpec,
+    DataSpec,
+    LossSpec,
+    ModelSpec,
+    OptimizerSpec,
+    SamplerSpec,
+    Spec,
+    TaskSpec,
+)
 from zoo_core.errors import PluginError, ZooError, nearest, printable
 from zoo_core.plugins.discovery import CORE, PluginRecord
 
@@ -27,6 +37,7 @@ KINDS: dict[str, tuple[str, type[Spec]]] = {
     "task": ("zoo_tasks", TaskSpec),
     "optimizer": ("zoo_optimizers", OptimizerSpec),
     "adapter": ("zoo_adapters", AdapterSpec),
+    "sampler": ("zoo_samplers", SamplerSpec),
 }
 """What a plugin can bring: the hook that lists it and the type of what is listed."""
 

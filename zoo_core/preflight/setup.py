@@ -155,7 +155,7 @@ def prepare(
     contracts.check_task(task_id, task)
     with calling(task_id, "Task.dataset"):
         dataset, evaluation = task.dataset(train, train=True), _evaluation(recipe, data, task)
-    plan = _plan(recipe, dataset, hardware, order_of(recipe.data.id, data, train, dataset))
+    plan = _plan(recipe, dataset, hardware, order_of(recipe, host, data, train, dataset))
     return RunComponents(
         model_id=provided,
         size=size,
