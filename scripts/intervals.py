@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo_core import Card, DataError, Metric, load, open_zoo, read_registry, write_registry
+from zoo_core.contract import as_task
 from zoo_core.tasks import interval_of_share
 from zoo_core.testing import Direction, Hardware, Training, evaluate, intervals, rows_to_measure
 
@@ -38,13 +39,14 @@ def measured(card: Card) -> Intervals:
     rows = rows_to_measure(
         card, loaded.provided_task, card.data.name, open_zoo().host, split=split, columns={}, settings={}
     )
-    dataset = loaded.task.dataset(rows.data.samples(split), train=False)
-    found = evaluate(loaded.task, dataset, hardware=Hardware(Training(steps=1)), batch_size=BATCH)
+    task = as_task(card.task, loaded.task)
+    dataset = task.dataset(rows.data.samples(split), train=False)
+    found = evaluate(task, dataset, hardware=Hardware(Training(steps=1)), batch_size=BATCH)
     for metric in card.metrics:
         value = found.metrics[metric.name]
         if not math.isclose(value, metric.value, abs_tol=CLOSE):
             raise DataError(f"{card.full_name}: {metric.name} {metric.value} on its card, {value} now")
-    return {name: (low, high) for name, (low, high) in (intervals(loaded.task, found).value or {}).items()}
+    return {name: (low, high) for name, (low, high) in (intervals(task, found).value or {}).items()}
 
 
 def with_intervals(metric: Metric, known: Intervals, better: Direction) -> Metric:
@@ -66,7 +68,7 @@ def main() -> int:
     written = []
     for card in cards:
         known = measured(card) if card.name in names else {}
-        task = load(card.name).task
+        task = as_task(card.task, load(card.name).task)
         metrics = tuple(with_intervals(metric, known, task.better(metric.name)) for metric in card.metrics)
         written.append(replace(card, metrics=metrics))
         print(

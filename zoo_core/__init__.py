@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.hookspecs import hookimpl as hookimpl
     from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
     from zoo_core.contract.interop import Interop as Interop
+    from zoo_core.contract.predictor import TaskContext as TaskContext
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from zoo_core.contract.task import Phase as Phase
     from zoo_core.contract.task import StepOutput as StepOutput
     from zoo_core.contract.task import Task as Task
-    from zoo_core.contract.task import TaskContext as TaskContext
     from zoo_core.data.fetch import Fetcher as Fetcher
     from zoo_core.data.fetch import data_root as data_root
     from zoo_core.data.tables.rows import read_lines as read_lines

@@ -13,8 +13,8 @@ from zoo_core.config.arguments import demand_data, demand_labels, named
 from zoo_core.config.finetune import configured_task
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.config.settings import Training
+from zoo_core.contract.answers import answer_each
 from zoo_core.contract.config import present_names
-from zoo_core.contract.predictor import answer_each
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import Head, TaskSpec
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo_core.contract.events import Reporter
+    from zoo_core.contract.predictor import Predictor
     from zoo_core.contract.preprocessor import Preprocessor
-    from zoo_core.contract.task import Task
     from zoo_core.models.build import Adaptation
     from zoo_core.runs.measure import Evaluation
     from zoo_core.runs.result import RunResult
@@ -134,7 +134,7 @@ class Loaded:
     model: nn.Module
     preprocessor: Preprocessor | None
     labels: tuple[str, ...]
-    task: Task
+    task: Predictor
     provided_task: RegisteredComponent
     adaptation: Adaptation
 
@@ -184,7 +184,8 @@ def load(
     import torch
 
     from zoo_core.config.components import build_task
-    from zoo_core.contract.task import Predictor, TaskContext
+    from zoo_core.contract.predictor import TaskContext
+    from zoo_core.contract.task import Task
     from zoo_core.models import build
 
     zoo = _zoo(zoo)
@@ -219,7 +220,7 @@ def load(
     )
     component, loss = configured_task(card, task_provided, zoo.host)
     built = build_task(component, loss, zoo.host, context)
-    if adaptation.initialised and not isinstance(built, Predictor):
+    if adaptation.initialised and isinstance(built, Task):
         raise headless
     # What learns nothing has no head of its own, and what the architecture holds besides takes no part in an answer.
     build.forbid(model, adaptation.initialised)
@@ -300,12 +301,14 @@ def evaluate(
 
     Baselines learn from what the model was trained on, where that can be had.
     """
+    from zoo_core.contract.task import as_task
     from zoo_core.runs.measure import measure, rows_to_measure
     from zoo_core.training.hardware import Hardware
 
     zoo = _zoo(zoo)
     demand_data(data)
     loaded = load(name_or_path, zoo=zoo)
+    task = as_task(loaded.task_spec.name, loaded.task)
     named = {"columns": columns or {}, "settings": settings or {}}
     rows = rows_to_measure(loaded.card, loaded.provided_task, data, zoo.host, split=split, **named)
     hardware = Hardware(Training(steps=1))
@@ -313,7 +316,7 @@ def evaluate(
     if loaded.labels and set(rows.data.labels) - set(loaded.labels):
         strange = ", ".join(sorted(set(rows.data.labels) - set(loaded.labels)))
         raise DataError(f"{rows.id} has labels that {loaded.name} doesn't know: {strange}", hint="fine-tune it first")
-    return measure(loaded.task, rows, hardware, batch_size=batch_size)
+    return measure(task, rows, hardware, batch_size=batch_size)
 
 
 def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:

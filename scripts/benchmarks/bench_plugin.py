@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, DataSpec, Head, ModelSpec, Phase, SampleKey, StepOutput, Task, TaskSpec, hookimpl
-from zoo_core.contract import EvaluationResult
+from zoo_core.contract import At, EvaluationResult
 
 zoo_api = (2, 0)
 
@@ -132,7 +132,7 @@ class _Unevaluated(Task):
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
         return VectorSet(len(samples))
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> EvaluationResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> EvaluationResult:
         raise NotImplementedError
 
     def summarize(self, result: Any) -> dict[str, float]:
@@ -142,7 +142,7 @@ class _Unevaluated(Task):
 class Classification(_Unevaluated):
     """One phase, the core's cross-entropy."""
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Cross-entropy of the vectors' classes."""
         return StepOutput(*self.loss(modules["model"](batch["vectors"]), batch["labels"]))
 
@@ -159,7 +159,7 @@ class Generation(_Unevaluated):
         """Children of the checkpoint's one module."""
         return dict(self.model.named_children())
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """The loss of the network whose turn it is."""
         generator, discriminator, real = modules["generator"], modules["discriminator"], batch["vectors"]
         if phase == "generate":

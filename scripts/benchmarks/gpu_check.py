@@ -34,7 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core import Recipe, Zoo, load_recipe, open_zoo, train
-from zoo_core.contract import SilentReporter, move
+from zoo_core.contract import At, SilentReporter, move
 from zoo_core.data import fs
 from zoo_core.testing import (
     Cursor,
@@ -203,7 +203,7 @@ def flops_per_token(resolved: Recipe, zoo: Zoo) -> float:
     batch = {name: tensor[:1] for name, tensor in move(next(steps).micro_batches[0], hardware.device).items()}
     # The counter knows matrix products everywhere, fused attention only on some devices.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        output = prepared.task.step("train", prepared.task.modules(), batch)
+        output = prepared.task.step("train", prepared.task.modules(), batch, At())
         output.loss_sum.backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops()) / float(output.weight)
 

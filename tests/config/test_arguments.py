@@ -11,7 +11,7 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import create_model, evaluate, load, train
 from zoo_core.config.recipe import load_recipe
-from zoo_core.contract.predictor import answer_each
+from zoo_core.contract.answers import answer_each
 from zoo_core.errors import PluginError, UsageError
 from zoo_core.registry.zoo import Zoo
 

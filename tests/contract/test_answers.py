@@ -15,7 +15,7 @@ from PIL import Image
 
 from zoo_core import load
 from zoo_core.cli import main
-from zoo_core.contract.predictor import Unreadable, answer_each, is_failure
+from zoo_core.contract.answers import Unreadable, answer_each, is_failure
 from zoo_core.errors import DataError, PluginError, UsageError
 
 asked: list[int] = []

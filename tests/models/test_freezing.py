@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo_core import Phase
 from zoo_core.errors import RecipeError
 from zoo_core.models.freezing import freeze, train_mode
 
@@ -27,8 +31,13 @@ def state(model: nn.Module) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
 
 
+def trained(model: nn.Module) -> Any:
+    """What of a task says which modules are trained."""
+    return SimpleNamespace(model=model, modules=lambda: {"model": model}, phases=(Phase(name="train"),))
+
+
 def trained_on(model: nn.Module, frozen: frozenset[str]) -> None:
-    train_mode([model], model, frozen)
+    train_mode(trained(model), frozen)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     for _ in range(3):
         model(torch.randn(8, 4)).square().sum().backward()
@@ -79,7 +88,7 @@ class Whole(nn.Module):
 
 def test_a_buffer_beside_trained_parts_puts_none_of_them_in_evaluation_mode() -> None:
     model = Whole()
-    train_mode([model], model, freeze(model, ("backbone",), ("decoder.",)))
+    train_mode(trained(model), freeze(model, ("backbone",), ("decoder.",)))
     assert model.training and all(part.training for part in model.decoder.modules())
     assert not model.encoder.block[1].training and not model.encoder.plain.training
     assert model.encoder.training and model.encoder.head.training
@@ -89,7 +98,7 @@ def test_a_module_with_statistics_of_its_own_leaves_the_mode_of_the_parts_below_
     model = nn.Sequential(nn.Dropout(0.5))
     model.register_buffer("statistics", torch.zeros(2))
     model.register_parameter("scale", nn.Parameter(torch.ones(2)))
-    train_mode([model], model, freeze(model, ("scale", "*")))
+    train_mode(trained(model), freeze(model, ("scale", "*")))
     assert not model.training and model[0].training
 
 

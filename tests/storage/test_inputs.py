@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zoo_core.cli.artifacts import OVERVIEW, ArtifactWriter, keep_artifacts
-from zoo_core.contract.predictor import File
+from zoo_core.contract.answers import File
 from zoo_core.errors import DataError
 from zoo_core.storage.paths import expand, list_files, resolve_path
 

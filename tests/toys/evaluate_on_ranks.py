@@ -16,6 +16,7 @@ from zoo_core.api import evaluate as evaluate_by_name
 from zoo_core.api import train
 from zoo_core.config.recipe import load_recipe
 from zoo_core.config.settings import Training
+from zoo_core.contract import At
 from zoo_core.preflight.setup import prepare
 from zoo_core.tasks.evaluate import evaluate
 from zoo_core.training.hardware import Hardware, destroy_process_group
@@ -33,10 +34,10 @@ class Ordered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def evaluate(self, modules: Any, batch: Any) -> Any:
+    def evaluate(self, modules: Any, batch: Any, at: At) -> Any:
         """What the task gives, and a number of each sample."""
         numbers = batch["points"][:, 0] if "points" in batch else batch["frames"].sum((1, 2))
-        found = self.task.evaluate(modules, batch)
+        found = self.task.evaluate(modules, batch, At())
         numbered = make_dataclass("Numbered", ["numbers"], bases=(type(found),), frozen=True, kw_only=True)
         return numbered(**vars(found), numbers=numbers.tolist())
 

@@ -15,6 +15,7 @@ from zoo_toys import parts
 from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import train
+from zoo_core.contract import At
 from zoo_core.training import state
 from zoo_core.training.hardware import destroy_process_group
 from zoo_core.training.signals import Interrupted
@@ -30,16 +31,16 @@ class Watched(parts.Classification):
     """How often it was asked for a step: once before the first one of the run."""
     signalled = 0.0
 
-    def step(self, phase: str, modules: Any, batch: Any) -> Any:
+    def step(self, phase: str, modules: Any, batch: Any, at: At) -> Any:
         """The usual step."""
         Watched.signal_soon()
-        return super().step(phase, modules, batch)
+        return super().step(phase, modules, batch, at)
 
-    def evaluate(self, modules: Any, batch: Any) -> Any:
+    def evaluate(self, modules: Any, batch: Any, at: At) -> Any:
         """The usual evaluation, half a second later."""
         if Watched.signalled:
             time.sleep(0.5)
-        return super().evaluate(modules, batch)
+        return super().evaluate(modules, batch, at)
 
     @classmethod
     def signal_soon(cls) -> None:

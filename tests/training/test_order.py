@@ -16,6 +16,7 @@ from zoo_toys.runs import recipe, toy_zoo
 from zoo_core.api import train
 from zoo_core.config.recipe import load_recipe
 from zoo_core.config.settings import Training
+from zoo_core.contract import At
 from zoo_core.contract.data import Dataset, SampleKey
 from zoo_core.errors import DataError
 from zoo_core.tasks.evaluate import micro_batch
@@ -236,9 +237,9 @@ def test_every_evaluation_of_a_run_keeps_to_the_cap_of_a_micro_batch(
     shapes = []
     evaluate = Transcription.evaluate
 
-    def watched(self: Transcription, modules: Any, batch: Mapping[str, Tensor]) -> Any:
+    def watched(self: Transcription, modules: Any, batch: Mapping[str, Tensor], at: At) -> Any:
         shapes.append(tuple(batch["frames"].shape[:2]))
-        return evaluate(self, modules, batch)
+        return evaluate(self, modules, batch, at)
 
     monkeypatch.setattr(Transcription, "evaluate", watched)
     zoo = toy_zoo(tmp_path / "home")

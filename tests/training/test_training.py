@@ -17,6 +17,7 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import load, train
 from zoo_core.config.recipe import load_recipe
+from zoo_core.contract import At
 from zoo_core.errors import NonFiniteLoss, RecipeError, ResumeError, UsageError
 from zoo_core.preflight.setup import prepare
 from zoo_core.registry.catalogue import write_registry
@@ -111,7 +112,7 @@ def test_each_phase_changes_its_own_modules_only(zoo: Zoo) -> None:
         update.set_lr(1.0)
     for number, phase in enumerate(parts.task.phases):
         before = {name: tensor.clone() for name, tensor in parts.task.model.state_dict().items()}
-        loop._phase(0, number, phase, batch)
+        loop._phase(number, phase, batch, At(0, 1))
         changed = {n.split(".")[0] for n, t in parts.task.model.state_dict().items() if not torch.equal(t, before[n])}
         assert changed == set(phase.trains)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_core.contract.predictor import File, Prediction, is_failure
+from zoo_core.contract.answers import File, Prediction, is_failure
 from zoo_core.storage import fs
 
 OVERVIEW = 64

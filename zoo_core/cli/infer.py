@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from zoo_core.cli.render import EMPTY, Output, escaped_json, measured_with, metric_rows, number
 from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.train import parse_columns
-from zoo_core.contract.predictor import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
+from zoo_core.contract.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
 from zoo_core.contract.schema import from_data, parse_override
 from zoo_core.data.tables.lines import MAX_LINE
 from zoo_core.errors import DataError, UsageError

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from zoo_core.config.recipe import Component
 from zoo_core.contract.data import Data, DataContext
+from zoo_core.contract.predictor import Predictor, TaskContext
 from zoo_core.contract.schema import from_data
 from zoo_core.contract.specs import ANY, DataSpec
-from zoo_core.contract.task import Task, TaskContext
 from zoo_core.errors import PluginError
 from zoo_core.plugins.fetched import prepared_files
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
@@ -65,8 +65,8 @@ class _Context(DataContext):
         return self.host.find("data", name, [self.own.plugin]).id
 
 
-def build_task(component: Component, loss: Component | None, host: PluginHost, context: TaskContext) -> Task:
-    """The task of a recipe around a model."""
+def build_task(component: Component, loss: Component | None, host: PluginHost, context: TaskContext) -> Predictor:
+    """The task of a recipe around a model, or what only answers."""
     if loss:
         context.loss = host.resolve(loss.provided.spec.target, loss.provided)(loss.config)
     return host.resolve(component.provided.spec.target, component.provided)(component.config, context)  # type: ignore[no-any-return]

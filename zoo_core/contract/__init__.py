@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
+    from zoo_core.contract.answers import File as File
     from zoo_core.contract.config import WHEN_SET as WHEN_SET
     from zoo_core.contract.config import Alias as Alias
     from zoo_core.contract.config import Config as Config
@@ -56,9 +57,12 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import read_object as read_object
     from zoo_core.contract.interop import stored_settings as stored_settings
     from zoo_core.contract.interop import unsupported as unsupported
-    from zoo_core.contract.panics import panics_as as panics_as
-    from zoo_core.contract.patterns import refuse_slow as refuse_slow
-    from zoo_core.contract.predictor import File as File
+    from zoo_core.contract.libraries import panics_as as panics_as
+    from zoo_core.contract.libraries import refuse_slow as refuse_slow
+    from zoo_core.contract.predictor import Loss as Loss
+    from zoo_core.contract.predictor import Predictor as Predictor
+    from zoo_core.contract.predictor import TaskContext as TaskContext
+    from zoo_core.contract.predictor import inference_mode as inference_mode
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.schema import from_data as from_data
     from zoo_core.contract.schema import to_data as to_data
@@ -72,15 +76,13 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import RunInfo as RunInfo
     from zoo_core.contract.specs import SamplerSpec as SamplerSpec
     from zoo_core.contract.specs import TaskSpec as TaskSpec
+    from zoo_core.contract.task import At as At
     from zoo_core.contract.task import Baseline as Baseline
     from zoo_core.contract.task import EvaluationResult as EvaluationResult
-    from zoo_core.contract.task import Loss as Loss
     from zoo_core.contract.task import Phase as Phase
-    from zoo_core.contract.task import Predictor as Predictor
     from zoo_core.contract.task import StepOutput as StepOutput
     from zoo_core.contract.task import Task as Task
-    from zoo_core.contract.task import TaskContext as TaskContext
-    from zoo_core.contract.task import inference_mode as inference_mode
+    from zoo_core.contract.task import as_task as as_task
     from zoo_core.contract.task import move as move
     from zoo_core.contract.yamltext import parse_yaml as parse_yaml
     from zoo_core.storage.budgets import LAYERS as LAYERS

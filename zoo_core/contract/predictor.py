@@ -1,85 +1,126 @@
-"""Answers for many inputs, of which one that can't be answered costs no other its answer."""
+"""What answers with a model: a model, what reads its inputs, and nothing of learning."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from zoo_core.errors import DataError, PluginError
+import torch
+from torch import Tensor, nn
 
-BATCH = 32
-"""Inputs that are answered together."""
+from zoo_core.contract.preprocessor import Preprocessor
+from zoo_core.errors import UsageError
 
-Prediction = dict[str, Any]
-Predict = Callable[[Sequence[Any]], list[Prediction]]
-"""A task's answers for some inputs."""
-
-_OWN_PLACE = re.compile(r"(?:input|sample) 1\b")
-
-
-class File(NamedTuple):
-    """A file in a prediction: the command line keeps it in a folder and shows its path."""
-
-    suffix: str
-    """`.png`, for instance."""
-    data: bytes
+Loss = Callable[..., tuple[Tensor, Tensor]]
+"""`(*inputs) -> (loss_sum, weight)`, both 0-d; inputs as declared by the `LossSpec`."""
 
 
-class Unreadable(NamedTuple):
-    """An input that is bad before anybody looks at it, like a line that isn't UTF-8."""
-
-    item: str
-    """What to call it."""
-    error: DataError
+def no_loss(*inputs: Any) -> tuple[Tensor, Tensor]:
+    """The loss of a task whose spec names none. Raises `UsageError`."""
+    raise UsageError("this task has no loss of its own", hint="name a default in its TaskSpec, or one in the recipe")
 
 
-def answer_each(predict: Predict, items: Iterable[Any], *, batch: int = BATCH) -> Iterator[tuple[Any, Prediction]]:
-    """Each input with its answer, in order and as soon as each batch is known.
+@dataclass(kw_only=True)
+class TaskContext:
+    """What a predictor or a task is built from."""
 
-    An input that can't be answered gets `error`, which names its place among all inputs from 1, and `hint` in place of an
-    answer. Whatever `predict` raises that isn't a `DataError` is raised.
+    model: nn.Module
+    """The model of the checkpoint; a GAN's has `generator` and `discriminator` as children."""
+    preprocessor: Preprocessor | None
+    labels: tuple[str, ...] = ()
+    loss: Loss = no_loss
+    """The loss that the recipe chose, or the task's default; one that raises where the spec names none."""
+    fresh: Callable[[], nn.Module] | None = None
+    """Builds the same architecture with weights of its own, drawn from torch's global generator: what an untrained
+    model reaches can stand beside a figure."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Predictor(ABC):
+    """Answers raw inputs with a model. It knows nothing of learning; `Task` adds that.
+
+    A subclass defines `answer`, and `read` where an input isn't what the model takes as it comes.
     """
-    waiting, place = iter(items), 0
-    while chunk := list(islice(waiting, batch)):
-        sound = [(place + number, item) for number, item in enumerate(chunk) if not isinstance(item, Unreadable)]
-        answers = dict(_answered(predict, sound)) if sound else {}
-        for number, item in enumerate(chunk, start=place):
-            if isinstance(item, Unreadable):
-                yield item.item, failure(number, item.error)
-            else:
-                yield item, answers[number]
-        place += len(chunk)
+
+    model_type: ClassVar[type] = nn.Module
+    """The class of models that it is for."""
+    preprocessor_type: ClassVar[type | None] = None
+    """The class of preprocessors that read its inputs; None for any, or for none at all."""
+    needs: ClassVar[str] = ""
+    """What to do about a model or a preprocessor of another class."""
+    remedy: ClassVar[str] = ""
+    """What to train instead, where somebody asks to train what only answers."""
+    together: int = 32
+    """Inputs that a prediction computes at a time."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        """Raises `UsageError` for a model or a preprocessor of another class than it is for."""
+        for wanted, found in ((self.model_type, context.model), (self.preprocessor_type, context.preprocessor)):
+            if wanted and not isinstance(found, wanted):
+                kind = type(found).__name__ if found is not None else "none"
+                raise UsageError(f"{type(self).__name__}: expected {wanted.__name__}, found {kind}", hint=self.needs)
+        self.config = config
+        self.model = context.model
+        self.preprocessor = context.preprocessor
+        self.labels = context.labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules by name."""
+        return {"model": self.model}
+
+    def predict(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """Answers for raw inputs, in order: JSON-able but for `File`s; `options` is the spec's `predict` dataclass.
+
+        Raises `DataError` naming an input that can't be answered.
+        """
+        return self.answered(inputs, options, lambda some: self.answer(some, options))
+
+    def answered(
+        self, inputs: Sequence[Any], options: Any, answer: Callable[[list[Any]], list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """Each raw input read, and `together` of them answered in evaluation mode and without gradients."""
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(inputs), self.together):
+            numbered = enumerate(inputs[start : start + self.together], start)
+            prepared = [self.read(item, number, options) for number, item in numbered]
+            with inference_mode(self.model):
+                answers += answer(prepared)
+        return answers
+
+    def read(self, item: Any, number: int, options: Any) -> Any:
+        """The raw input at place `number`, from 0, as `answer` takes it. Raises `DataError` naming it as input 1, 2, ..."""
+        return item
+
+    @abstractmethod
+    def answer(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
+        """Answers for inputs that were read, as many as are computed together."""
+
+    def stream(self, item: Any, options: Any) -> Iterator[str]:
+        """The answer for one raw input piece by piece; what can't stream yields it whole."""
+        yield str(self.predict([item], options)[0])
+
+    def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+        """Files that show the answers of one prediction together, like a grid of images."""
+        return {}
 
 
-def is_failure(answer: Prediction) -> bool:
-    """Whether `answer_each` gave this for an input that could not be answered."""
-    return "error" in answer
-
-
-def _answered(predict: Predict, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Prediction]]:
-    """Answers by place. Where a batch is refused, its halves are asked, down to the inputs that are to blame."""
+@contextmanager
+def inference_mode(*modules: nn.Module) -> Iterator[None]:
+    """The modules in evaluation mode and without gradients, and each part back in its own mode afterwards."""
+    trained = [part for module in modules for part in module.modules() if part.training]
+    for module in modules:
+        module.eval()
     try:
-        answers = predict([item for _, item in items])
-    except DataError as error:
-        if len(items) == 1:
-            yield items[0][0], failure(items[0][0], error)
-            return
-        for part in (items[: len(items) // 2], items[len(items) // 2 :]):
-            yield from _answered(predict, part)
-        return
-    except SystemExit as left:
-        raise PluginError(
-            f"the task's predict called sys.exit({left.code!r})", hint="report it to its authors"
-        ) from left
-    if len(answers) != len(items):
-        raise PluginError(f"the task's predict gave {len(answers)} answers for {len(items)} inputs")
-    yield from zip((place for place, _ in items), answers, strict=True)
-
-
-def failure(place: int, error: DataError) -> Prediction:
-    """The error of one input with its place, from 0, among all of them; asked alone, a task calls it the first."""
-    own = _OWN_PLACE.match(error.message)
-    rest = error.message[own.end() :] if own else f": {error.message}"
-    return {"error": f"input {place + 1}{rest}", "hint": error.hint}
+        with torch.no_grad():
+            yield
+    finally:
+        for part in trained:
+            part.training = True

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from torch import nn
 
+from zoo_core.contract.task import Task
 from zoo_core.errors import RecipeError
 
 BACKBONE = "backbone"
@@ -45,15 +46,20 @@ def freeze_all_but(model: nn.Module, trained: Collection[str]) -> frozenset[str]
     return frozen
 
 
-def train_mode(modules: Iterable[nn.Module], model: nn.Module, frozen: frozenset[str]) -> None:
-    """Put the modules in training mode, but for those that would update frozen running statistics of their own.
+def train_mode(task: Task, frozen: frozenset[str]) -> None:
+    """Put a task's modules in training mode, but for those that no phase trains, like a teacher, and for those that would
+    update frozen running statistics of their own.
 
     A module's mode is its own: the parts below it keep theirs. One whose parts are still trained stays in training mode,
     since a buffer that it holds beside them (position numbers, say) is no running statistic.
     """
-    for module in modules:
-        module.train()
-    for prefix, part in model.named_modules():
+    modules = task.modules()
+    trained = {name for phase in task.phases for name in phase.trains}
+    for module in modules.values():
+        module.eval()
+    for name in modules.keys() & trained:
+        modules[name].train()
+    for prefix, part in task.model.named_modules():
         below = f"{prefix}.".lstrip(".")
         if not any(below + name in frozen for name, _ in part.named_buffers(recurse=False)):
             continue

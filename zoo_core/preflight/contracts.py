@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.contract.predictor import File
-from zoo_core.contract.task import EvaluationResult, StepOutput, Task
+from zoo_core.contract.answers import File
+from zoo_core.contract.predictor import Predictor
+from zoo_core.contract.task import EvaluationResult, StepOutput, Task, as_task
 from zoo_core.errors import PluginError, RecipeError, ZooError
 from zoo_core.training.guard import problem_of
 
@@ -68,21 +69,24 @@ def check_model(component: str, model: Any) -> None:
         )
 
 
-def check_task(component: str, task: Any) -> None:
-    """A task has its model, phases whose modules there are, and a monitor with a direction."""
-    if not isinstance(task, Task):
+def checked_task(component: str, task: Any) -> Task:
+    """A task that has its model, phases whose modules there are, and a monitor with a direction. Raises `UsageError` for what
+    only answers."""
+    if not isinstance(task, Predictor):
         raise broken(component, "the target of its spec", "a Task", _kind(task))
     if not isinstance(getattr(task, "model", None), nn.Module):
         raise broken(component, "Task.__init__", "a call of super().__init__(config, context)", "no model")
+    found = as_task(component, task)
     with calling(component, "Task.modules"):
-        modules = task.modules()
-    for phase in task.phases:
+        modules = found.modules()
+    for phase in found.phases:
         for name in phase.trains:
             if name not in modules:
                 raise broken(component, f"phase {phase.name}", f"modules among {', '.join(modules)}", repr(name))
-    monitor = task.monitor
+    monitor = found.monitor
     if not (isinstance(monitor, tuple) and len(monitor) == 2 and monitor[1] in ("min", "max")):
         raise broken(component, "Task.monitor", "the name of a metric, and min or max", repr(monitor)[:80])
+    return found
 
 
 def check_step(component: str, phase: str, output: Any) -> None:

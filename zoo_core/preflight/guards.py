@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -37,12 +38,12 @@ class Guards:
             return
         self.snapshot.take()
         after = self._look()
-        lost, numbers = changed(self._before, after)
+        lost, numbers = (self._undeclared(places) for places in changed(self._before, after))
         if lost:
             raise TrainingError(
                 f"step {step} changed {', '.join(lost[:5])}, which no training checkpoint holds, so no resume would be exact",
-                hint="keep a module among those of Task.modules() and a tensor as a persistent buffer of the model; "
-                "draw from torch's global generator, which is keyed by step; leave what one step needs in local variables",
+                hint="name it in Task.state(), or a module in Task.modules() (docs/plugins.md); draw from torch's global "
+                "generator, which is keyed by step; leave what one step needs in local variables",
             )
         if numbers and not self._warned:
             self._warned = True
@@ -57,6 +58,11 @@ class Guards:
                 f"step {step}: {', '.join(unsound[:3])} holds values that are not finite, so it was not saved{stands}",
                 hint="lower optimizer.lr, or look for the layer that overflows",
             )
+
+    def _undeclared(self, places: Sequence[str]) -> list[str]:
+        """The places less what `Task.state` names."""
+        known = re.compile("|".join(rf"task\.{re.escape(name)}(?!\w)" for name in self.task.state()) or r"(?!)")
+        return [place for place in places if not known.match(place)]
 
     def _look(self) -> Look:
         words = optimizers_by_word(self.snapshot.updates)

@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zoo_core.config.recipe import Recipe
+from zoo_core.contract.predictor import inference_mode
 from zoo_core.contract.schema import from_data as typed
-from zoo_core.contract.task import EvaluationResult, Task, inference_mode, move
+from zoo_core.contract.task import At, EvaluationResult, Task, move
 from zoo_core.errors import DataError, DiskError, PluginError, StoreError, UsageError
 from zoo_core.models import build
 from zoo_core.models.freezing import train_mode
@@ -141,8 +144,8 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
     modules = task.modules()
     trainable = {n: [p for p in module.parameters() if p.requires_grad] for n, module in modules.items()}
     known = {id(p) for module in modules.values() for p in module.parameters()}
-    train_mode(modules.values(), task.model, prepared.frozen)
-    began = time.perf_counter()
+    train_mode(task, prepared.frozen)
+    began, at = time.perf_counter(), At(0, prepared.steps)
     for number, phase in enumerate(task.phases):
         for module, parameters in trainable.items():
             for parameter in parameters:
@@ -150,12 +153,18 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
                 parameter.grad = None
         reseed(key(recipe.training.seed, 0, number, 0, hardware.rank), hardware.device)
         with calling(name, f"Task.step in phase {phase.name}"), _checked_loss(recipe, task), hardware.autocast():
-            output = task.step(phase.name, modules, batch)
+            output = task.step(phase.name, modules, batch, at)
         contracts.check_step(name, phase.name, output)
         with calling(name, f"the backward pass of phase {phase.name}"):
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
         if all(p.grad is None for module in phase.trains for p in trainable[module]):
             raise broken(name, f"Task.step in phase {phase.name}", "a loss of what it trains", "no gradient there")
+        with calling(name, f"Task.before_update in phase {phase.name}"):
+            task.before_update(phase.name, modules, at)
+        with calling(name, f"Task.after_update in phase {phase.name}"), torch.no_grad():
+            task.after_update(
+                phase.name, modules, at._replace(finite=torch.ones((), dtype=torch.bool, device=hardware.device))
+            )
     if {id(p) for module in modules.values() for p in module.parameters()} - known:
         raise broken(prepared.model_id.id, "forward", "the parameters that it was built with", "new ones")
     return time.perf_counter() - began
@@ -205,7 +214,7 @@ def _evaluate(recipe: Recipe, prepared: RunComponents, hardware: Hardware, stop:
                 return
             reseed(key(0, number, 0), hardware.device)
             with calling(name, "Task.evaluate"), hardware.autocast():
-                found = task.evaluate(modules, move(batch, hardware.device))
+                found = task.evaluate(modules, move(batch, hardware.device), At(0, prepared.steps, micro=number))
             contracts.check_evaluated(name, found)
             results.append(found)
             seen += size

@@ -15,11 +15,12 @@ from zoo_core.config.finetune import changed_settings
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.config import present_names
 from zoo_core.contract.data import Data, Dataset
+from zoo_core.contract.predictor import TaskContext
 from zoo_core.contract.preprocessor import Preprocessor
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
 from zoo_core.contract.specs import Head
-from zoo_core.contract.task import Task, TaskContext
+from zoo_core.contract.task import Task, modules_outside
 from zoo_core.data.bad import skips
 from zoo_core.data.sampling import Order, spread
 from zoo_core.errors import DataError, RecipeError, UsageError
@@ -151,8 +152,10 @@ def prepare(
         fresh=lambda: building.build_fresh(host, provided, config, head),
     )
     with calling(task_id, "Task.__init__"):
-        task = build_task(recipe.task, recipe.loss, host, context)
-    contracts.check_task(task_id, task)
+        built = build_task(recipe.task, recipe.loss, host, context)
+    task = contracts.checked_task(task_id, built)
+    for module in modules_outside(task).values():
+        hardware.broadcast(module.to(hardware.device))
     with calling(task_id, "Task.dataset"):
         dataset, evaluation = task.dataset(train, train=True), _evaluation(recipe, data, task)
     plan = _plan(recipe, dataset, hardware, order_of(recipe, host, data, train, dataset))

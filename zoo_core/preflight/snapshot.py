@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.contract.task import Task
+from zoo_core.contract.task import Task, modules_outside
 from zoo_core.models import build
 from zoo_core.preflight.statistics import Statistics
 from zoo_core.training import optim
 from zoo_core.training.ema import Ema
 from zoo_core.training.optim import Update
+from zoo_core.training.packing import pack, unpack
 from zoo_core.training.state import TrainerState
 
 
@@ -22,10 +23,8 @@ class Snapshot:
     """What is saved of a run, part by part."""
 
     def __init__(self, task: Task, ema: Ema | None, updates: Mapping[str, Update], statistics: Statistics) -> None:
-        self.model, self.ema, self.updates, self.statistics = task.model, ema, updates, statistics
-        inside = {id(part) for part in task.model.modules()}
-        self.beside = {name: module for name, module in task.modules().items() if id(module) not in inside}
-        """Modules that the task keeps beside the model, like a teacher."""
+        self.task, self.model, self.ema, self.updates, self.statistics = task, task.model, ema, updates, statistics
+        self.beside = modules_outside(task)
         # A mask may hold infinities by design.
         self._exempt: frozenset[str] = frozenset()
         self._exempt = frozenset(self.unsound())
@@ -39,17 +38,20 @@ class Snapshot:
             tensors.update({f"module.{word}.{name}": tensor for name, tensor in build.weights(module).items()})
         return tensors
 
-    def take(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Every tensor by a name that says which part it belongs to, and the rest of the optimizers' state by optimizer.
+    def take(self) -> tuple[dict[str, Tensor], dict[str, Any], Any]:
+        """Every tensor by a name that says which part it belongs to, and the rest of the optimizers' state, by optimizer, and
+        of the task's.
 
-        Raises `Unpackable` for an optimizer's state that a checkpoint can't hold.
+        Raises `Unpackable` for state that a checkpoint can't hold.
         """
         tensors, rest = self.weights(), {}
         for word, optimizer in optim.optimizers_by_word(self.updates).items():
             where = f"optimizer {word} ({type(optimizer).__qualname__}): state"
             rest[word], found = optim.pack_optimizer(optimizer, where)
             tensors.update({f"optimizer.{word}.{name}": tensor for name, tensor in found.items()})
-        return _apart(tensors), rest
+        tree, own = pack(dict(self.task.state()), "Task.state()")
+        tensors.update({f"task.{number}": tensor for number, tensor in enumerate(own)})
+        return _apart(tensors), rest, tree
 
     def optimizer_tensors(self) -> list[Tensor]:
         """The tensors of the optimizers' state, as they are and not copied."""
@@ -76,6 +78,13 @@ class Snapshot:
             for name, own in build.weights(module).items():
                 # Format 1 left them out.
                 own.copy_(tensors.get(f"module.{word}.{name}", own))
+        mine = _below(tensors, "task.")
+        kept = unpack(
+            facts.task, [mine[str(number)] for number in range(len(mine))],
+            lambda tensor, host: tensor.clone() if host else tensor.to(self.task.device),
+        )  # fmt: skip
+        if kept:
+            self.task.load_state(kept)
         if self.ema:
             self.ema.restore(_below(tensors, "ema."))
         for word, optimizer in optim.optimizers_by_word(self.updates).items():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo_core.config.settings import Training
-from zoo_core.contract.task import move
+from zoo_core.contract.task import At, move
 from zoo_core.models.freezing import train_mode
 from zoo_core.preflight.setup import RunComponents
 from zoo_core.training.hardware import Hardware
@@ -84,7 +84,7 @@ class Statistics:
         modules, prepared, hardware = self.task.modules(), self.prepared, self.hardware
         modes = [(part, part.training) for module in modules.values() for part in module.modules()]
         momenta = [norm.momentum for norm in self.norms]
-        train_mode(modules.values(), self.task.model, prepared.frozen)
+        train_mode(self.task, prepared.frozen)
         for norm in self.norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
@@ -95,13 +95,14 @@ class Statistics:
         try:
             for number, done in enumerate(islice(batches, STEPS)):
                 for micro, batch in enumerate(done.micro_batches):
+                    at = At(number, prepared.steps, done.epoch, micro)
                     for place, phase in enumerate(self.task.phases):
                         reseed(
                             key(self.training.seed, _MEASURING, number, micro, place, hardware.rank), hardware.device
                         )
                         # With gradients, for a phase may take some of its own; nothing is propagated to a parameter.
                         with hardware.autocast(), self._sound():
-                            self.task.step(phase.name, modules, move(batch, hardware.device))
+                            self.task.step(phase.name, modules, move(batch, hardware.device), at)
         finally:
             for norm, momentum in zip(self.norms, momenta, strict=True):
                 norm.momentum = momentum

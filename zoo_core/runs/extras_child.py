@@ -18,9 +18,10 @@ import torch
 from zoo_core.config.components import build_task, open_data
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.contract.data import Data
+from zoo_core.contract.predictor import TaskContext, inference_mode
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import Head
-from zoo_core.contract.task import Baseline, Task, TaskContext, inference_mode
+from zoo_core.contract.task import Baseline, Task, as_task
 from zoo_core.data.sampling import spread
 from zoo_core.models import build
 from zoo_core.plugins.discovery import Source
@@ -119,7 +120,7 @@ def _task(recipe: Recipe, files: RunFolder, registry: Registry, hardware: Hardwa
         labels=labels,
         fresh=lambda: build.build_fresh(host, provided, config, head),
     )
-    return build_task(recipe.task, recipe.loss, host, context)
+    return as_task(recipe.task.id, build_task(recipe.task, recipe.loss, host, context))
 
 
 def _make(record: Record, name: str, skip: Collection[str], call: Callable[[], Any]) -> None:

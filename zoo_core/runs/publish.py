@@ -11,7 +11,7 @@ from zoo_core.config.components import DataSource
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.data import Data
 from zoo_core.contract.schema import to_data
-from zoo_core.contract.task import Task
+from zoo_core.contract.task import At, Task
 from zoo_core.errors import TrainingError
 from zoo_core.models import build
 from zoo_core.preflight.adapting import as_delta
@@ -57,7 +57,7 @@ def measure_final(
     dataset = prepared.task.dataset(prepared.data.samples(split), train=False)
     found = evaluate(
         prepared.task, dataset, hardware=hardware, batch_size=size, batch_cost=cost, timeout=recipe.training.timeout,
-        check=check,
+        check=check, at=At(prepared.steps, prepared.steps),
     )  # fmt: skip
     final = FinalMetrics(split=split, metrics=found.metrics, samples=found.samples)
     if not hardware.is_main:

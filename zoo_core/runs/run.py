@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.events import Reporter, SilentReporter
 from zoo_core.contract.specs import RunInfo
+from zoo_core.contract.task import At
 from zoo_core.errors import NonFiniteLoss, ResumeError
 from zoo_core.models import build
 from zoo_core.plugins.host import PluginHost, model_name
@@ -290,6 +291,7 @@ class Run:
             found = evaluate(
                 prepared.task, prepared.evaluation, hardware=self.hardware, batch_size=batch_size,
                 batch_cost=batch_cost, workers=training.workers, timeout=training.timeout, check=self._check,
+                at=At(step, prepared.steps, self.cursor.epoch),
             )  # fmt: skip
             self.evaluation_pending = False
             made = artifacts(prepared.task, found, seconds=training.extras_timeout) if self.hardware.is_main else None
@@ -311,7 +313,7 @@ class Run:
         self.saved = step
         assert self.identity is not None
         if self.hardware.is_main:
-            tensors, optimizers = self.snapshot.take()
+            tensors, optimizers, task = self.snapshot.take()
             seconds, cpu_seconds = self.clock.read()
             facts = TrainerState(
                 step=step,
@@ -326,6 +328,7 @@ class Run:
                 data=self.prepared.data_digest,
                 recipe=self.recipe.to_data(),
                 optimizers=optimizers,
+                task=task,
                 versions=dict(self.identity.environment),
                 seconds=seconds,
                 cpu_seconds=cpu_seconds,

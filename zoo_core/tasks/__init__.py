@@ -30,14 +30,20 @@ if TYPE_CHECKING:
     from zoo_core.tasks.drawing import new_figure as new_figure
     from zoo_core.tasks.drawing import shortened as shortened
     from zoo_core.tasks.drawing import text_style as text_style
-    from zoo_core.tasks.embedding import Embedding as Embedding
-    from zoo_core.tasks.heads import Classification as Classification
-    from zoo_core.tasks.heads import MultiLabel as MultiLabel
-    from zoo_core.tasks.heads import Regression as Regression
+    from zoo_core.tasks.embedding import EmbeddingPredictor as EmbeddingPredictor
+    from zoo_core.tasks.encoded import EncodedDataset as EncodedDataset
+    from zoo_core.tasks.encoded import collated as collated
+    from zoo_core.tasks.heads import ClassificationTask as ClassificationTask
+    from zoo_core.tasks.heads import HeadPredictor as HeadPredictor
+    from zoo_core.tasks.heads import MultiLabelPredictor as MultiLabelPredictor
+    from zoo_core.tasks.heads import RegressionPredictor as RegressionPredictor
+    from zoo_core.tasks.heads import RegressionTask as RegressionTask
     from zoo_core.tasks.losses import count as count
     from zoo_core.tasks.losses import cross_entropy as cross_entropy
     from zoo_core.tasks.losses import precise as precise
+    from zoo_core.tasks.regress import regression_scores as regression_scores
     from zoo_core.tasks.results import ClassResult as ClassResult
     from zoo_core.tasks.results import LossResult as LossResult
+    from zoo_core.tasks.results import ValueResult as ValueResult
 
 __getattr__, __dir__, __all__ = names_of(__name__, __file__)

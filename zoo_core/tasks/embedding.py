@@ -1,4 +1,4 @@
-"""Tasks whose answer is a vector for each input."""
+"""What answers with a vector for each input."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core.contract.task import Predictor
+from zoo_core.contract.predictor import Predictor
 
 
-class Embedding(Predictor):
-    """Embeds inputs; nothing is trained."""
+class EmbeddingPredictor(Predictor):
+    """Embeds inputs."""
 
     @abstractmethod
     def vectors(self, inputs: Sequence[Any]) -> Tensor:

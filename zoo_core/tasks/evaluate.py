@@ -10,13 +10,15 @@ from torch import Tensor
 
 from zoo_core.config.settings import Training
 from zoo_core.contract.data import Dataset
-from zoo_core.contract.task import Evaluated, EvaluationResult, Task, inference_mode, move
+from zoo_core.contract.predictor import inference_mode
+from zoo_core.contract.task import At, Evaluated, EvaluationResult, Task, move
 from zoo_core.errors import DataError
 from zoo_core.training.guard import Attempt, attempt
 from zoo_core.training.hardware import Hardware, Sum
 from zoo_core.training.order import PATIENCE, evaluation_batches, evaluation_plan
 from zoo_core.training.randomness import key, reseed
 
+_NOWHERE = At()
 _PATIENCE = 120.0
 """Seconds that the intervals of an evaluation may take."""
 
@@ -37,12 +39,14 @@ def evaluate(
     workers: int = 0,
     timeout: float = PATIENCE,
     check: Callable[[], None] = lambda: None,
+    at: At = _NOWHERE,
 ) -> Evaluated:
     """Metrics of a task on a data set, without gradients and with the modules in evaluation mode.
 
     Random draws are keyed by the batch, and what the batches leave comes together in their order, so two evaluations of
     the same weights agree to the bit, and those on several ranks agree with one but for the rounding of sums. Metrics
-    are the main rank's. `check` is called after each batch, equally often on all ranks, and may raise.
+    are the main rank's. `check` is called after each batch, equally often on all ranks, and may raise. `at` is where the
+    run stands, if there is one.
     """
     if len(dataset) == 0:
         raise DataError("the evaluation split is empty")
@@ -65,7 +69,7 @@ def evaluate(
                 batch = next(batches)
                 reseed(key(0, number, 0), hardware.device)
                 with hardware.autocast():
-                    found = task.evaluate(modules, move(batch, hardware.device))
+                    found = task.evaluate(modules, move(batch, hardware.device), at._replace(micro=number))
                 parts.add(number, found)
             check()
         whole = parts.whole(hardware)

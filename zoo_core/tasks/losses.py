@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo_core.contract.predictor import Loss
 from zoo_core.contract.specs import NoConfig
-from zoo_core.contract.task import Loss
 from zoo_core.errors import TrainingError
 from zoo_core.plugins.builtin import CrossEntropyConfig, PenaltyConfig
 

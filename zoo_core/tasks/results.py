@@ -26,6 +26,16 @@ class LossResult(EvaluationResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValueResult(LossResult):
+    """A regression's loss, and the numbers of each sample."""
+
+    found: list[Any]
+    """A row of numbers for each sample."""
+    true: list[Any]
+    """The same of what they should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassResult(LossResult):
     """A classifier's loss, and what it took for what."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo_core.config.settings import Schedule, Training
 from zoo_core.contract.data import Batch
-from zoo_core.contract.task import Phase, Task, move
+from zoo_core.contract.task import At, Phase, Task, move
 from zoo_core.models.freezing import train_mode
 from zoo_core.training.ema import Ema
 from zoo_core.training.hardware import Hardware
@@ -29,6 +29,10 @@ class StepResult:
     """Steps done, from 1."""
     done: GlobalBatch
     """What the step consumed."""
+
+
+_AFTER = -1
+"""Takes the place of the micro-batch among the words that key what `Task.after_update` draws."""
 
 
 class Loop:
@@ -62,6 +66,10 @@ class Loop:
         self._trained = {name: [p for p in m.parameters() if p.requires_grad] for name, m in self.modules.items()}
         self._trainable: dict[str, bool] = dict.fromkeys(self.modules, True)
         self._factor: float | None = None
+        kind = type(task)
+        # Looked up once: what a task doesn't define costs a step nothing.
+        self._before_update = kind.before_update is not Task.before_update
+        self._after_update = kind.after_update is not Task.after_update
         kept = task.model.state_dict().keys()
         self._buffers = [buffer for name, buffer in task.model.named_buffers() if name in kept]
         # Where no update may be skipped the run ends before such buffers are saved, and needs no copies.
@@ -69,7 +77,7 @@ class Loop:
 
     def run(self, batches: Iterator[GlobalBatch], start: int, after_step: Callable[[StepResult], bool]) -> int:
         """Train from step `start` (from 0) until the planned steps are done or `after_step` says to stop."""
-        train_mode(self.modules.values(), self.task.model, self.frozen)
+        train_mode(self.task, self.frozen)
         self.meter.restart()
         step = start
         while step < self.steps:
@@ -89,25 +97,26 @@ class Loop:
             for update in self.updates.values():
                 update.set_lr(rate)
         micro_batches = [move(batch, self.hardware.device) for batch in done.micro_batches]
+        at = At(step, self.steps, done.epoch)
         for number, phase in enumerate(self.task.phases):
             if step % phase.every == 0:
-                self._phase(step, number, phase, micro_batches)
+                self._phase(number, phase, micro_batches, at)
         if self.ema:
             self.ema.update(step)
         self.meter.samples += done.samples
         self.meter.steps += 1
 
-    def _phase(self, step: int, number: int, phase: Phase, micro_batches: list[Batch]) -> None:
+    def _phase(self, number: int, phase: Phase, micro_batches: list[Batch], at: At) -> None:
         update, meter = self.updates[phase.optimizer], self.meter.phases[phase.name]
         modules = self.modules if phase.double_backward else self.compiled
         self._set_trainable(phase.trains)
         before = [buffer.clone() for buffer in self._guarded]
         total: Tensor | None = None
         for micro, batch in enumerate(micro_batches):
-            words = (self.training.seed, step, number, micro, self.hardware.rank)
+            words = (self.training.seed, at.step, number, micro, self.hardware.rank)
             reseed(key(*words), self.hardware.device)
             with self.hardware.autocast():
-                output = self.task.step(phase.name, modules, batch)
+                output = self.task.step(phase.name, modules, batch, at._replace(micro=micro) if micro else at)
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
             weight = self._weight(output.weight)
             meter.add(output, weight)
@@ -116,11 +125,18 @@ class Loop:
             total = weight if total is None else total + weight
         assert total is not None
         trained = [p for name in phase.trains for p in self._trained[name]]
-        norms = update.step(self.hardware.reduce_gradients(phase.name, trained, total))
+        total = self.hardware.reduce_gradients(phase.name, trained, total)
+        if self._before_update:
+            self.task.before_update(phase.name, self.modules, at)
+        norms = update.step(total)
         update.zero_grad()
         meter.add_update(norms.norm, norms.finite)
         for buffer, kept in zip(self._guarded, before, strict=True):
             buffer.copy_(torch.where(norms.finite, buffer, kept))
+        if self._after_update:
+            reseed(key(self.training.seed, at.step, number, _AFTER), self.hardware.device)
+            with torch.no_grad():
+                self.task.after_update(phase.name, self.modules, at._replace(finite=norms.finite))
         if self.hardware.ranks > 1:
             self._share_buffers()
 

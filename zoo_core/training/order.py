@@ -158,6 +158,8 @@ class GlobalBatch(NamedTuple):
 
     cursor: Cursor
     """Where the data stands after it."""
+    epoch: int
+    """The epoch that it is of; the cursor may stand at the next one."""
     micro_batches: list[Batch]
     samples: int
     """Samples of the global batch, over all ranks."""
@@ -183,12 +185,12 @@ def training_batches(
     """
     accumulation = plan.parts // ranks
     # The loader reads ahead of the steps by as much as its workers like; what it has asked for waits here.
-    asked: deque[tuple[Cursor, int]] = deque()
+    asked: deque[tuple[Cursor, int, int]] = deque()
 
     def keys() -> Iterator[list[SampleKey]]:
         at, draws = cursor, _Draws(plan, cursor) if plan.order else None
         for after, batch in plan.walk(cursor):
-            asked.append((after, len(batch)))
+            asked.append((after, at.epoch, len(batch)))
             earlier = draws.of(batch, at.epoch) if draws else None
             for micro in range(accumulation):
                 own = slice(micro * ranks + rank, None, plan.parts)  # dealt in turn to accumulation x ranks
@@ -202,9 +204,9 @@ def training_batches(
     loader = _loader(dataset, plan.others, keys(), workers=workers, pin=pin, timeout=timeout)
     while True:
         drawn = [next(loader) for _ in range(accumulation)]
-        after, samples = asked.popleft()
+        after, epoch, samples = asked.popleft()
         yield GlobalBatch(
-            after, [batch.samples for batch in drawn], samples, [bad for batch in drawn for bad in batch.bad]
+            after, epoch, [batch.samples for batch in drawn], samples, [bad for batch in drawn for bad in batch.bad]
         )
 
 

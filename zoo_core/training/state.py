@@ -13,9 +13,9 @@ from torch import Tensor
 from zoo_core.errors import CorruptFile, ResumeError, StoreError
 from zoo_core.storage import fs, tensors
 
-FORMAT = 3
-"""Version of the layout that is written. Older ones are read: 1 held of an optimizer only what belongs to one parameter, and 2
-had other names for two keys. A newer one is refused."""
+FORMAT = 4
+"""Version of the layout that is written. Older ones are read: 1 held of an optimizer only what belongs to one parameter, 2 had
+other names for two keys, and 3 no state of a task. A newer one is refused."""
 _NAMES = {"worse": "evals_since_best", "owes_evaluation": "evaluation_pending"}
 """Keys of older layouts: read, never written."""
 
@@ -55,6 +55,8 @@ class TrainerState:
     cpu_seconds: float = 0.0
     bad: list[Any] = field(default_factory=list)
     """Training samples found bad so far: place in the split, what is wrong, hint."""
+    task: Any = None
+    """What `Task.state` gave, less its tensors, as `packing` writes it."""
     format: int = FORMAT
     """Version of the layout."""
 

@@ -16,7 +16,7 @@ from zoo_gan.tasks.adversarial import AdversarialTask, follow, phases_of
 from zoo_gan.tasks.point_generation import PointGeneration
 
 from zoo_core import UsageError, Zoo, load, load_recipe, open_zoo, train
-from zoo_core.contract import NoConfig, TaskContext
+from zoo_core.contract import At, NoConfig, TaskContext
 from zoo_core.testing import Cursor, Hardware, Interrupted, Loop, final_digest, prepare, state, training_batches
 
 PLANE: dict[str, Any] = {
@@ -107,7 +107,7 @@ def test_accumulation_does_not_change_where_the_generator_goes(zoo: Zoo, monkeyp
         for other in found[1:]:
             torch.testing.assert_close(other[name], tensor, atol=1e-6, rtol=1e-6)
     mean, waiting, count = found[0]["path_lengths"].tolist()
-    assert mean > 0 and waiting > 0 and count == 32  # of steps 0 and 2 in the mean, of step 4 still waiting
+    assert mean > 0 and waiting == count == 0  # all are in the mean
 
 
 # ------------------------------------------------------------------------------------------------------------ mean
@@ -144,17 +144,17 @@ def test_the_mean_follows_a_linear_generator_as_worked_by_hand(monkeypatch: pyte
     length = 3 * math.sqrt(2)  # ||J^T (1, 1)||; the root of a point's pixels is 1
     known: list[float] = []
     for expected in (0.0, 0.01, 0.0199):  # 0.0199 = 0.99 * 0.01 + 0.01
-        task.step("discriminate", task.modules(), batch)
         assert model.path_lengths is not None
         known.append(model.path_lengths[0].item())
         assert model.path_lengths[1:].tolist() == [0.0, 0.0]
-        first = task.step("path_length", task.modules(), batch)
-        second = task.step("path_length", task.modules(), batch)
+        first = task.step("path_length", task.modules(), batch, At())
+        second = task.step("path_length", task.modules(), batch, At())
         # 0.5 * 4, for five samples, of which each is measured against the mean of before the update.
         loss = 2 * 5 * (length * (1 - expected)) ** 2
         assert [first.loss_sum.item(), second.loss_sum.item()] == pytest.approx([loss, loss], rel=1e-5)
         assert first.weight == 5 and first.metrics["length"].item() == pytest.approx(5 * length)
         assert model.path_lengths.tolist() == pytest.approx([known[-1], 10 * length, 10])
+        task.after_update("path_length", task.modules(), At())
     assert known == pytest.approx([0.0, 0.01 * length, 0.0199 * length])
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_was_stopped_between_phases_goes_on_with_its_mean(
     assert calls[-2:] == ["generate", "path_length"]
     _, saved, _ = state.newest(tmp_path / "broken" / "checkpoints")
     mean, waiting, count = saved["model.path_lengths"].tolist()
-    assert mean > 0 and waiting > 0 and count == 32
+    assert mean > 0 and waiting == count == 0
     train(PLANE, folder=tmp_path / "broken", resume=True, zoo=zoo)
     assert final_digest(tmp_path / "broken") == final_digest(tmp_path / "whole")
 

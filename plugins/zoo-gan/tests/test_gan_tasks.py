@@ -32,7 +32,7 @@ from zoo_core import (
     open_zoo,
     train,
 )
-from zoo_core.contract import File
+from zoo_core.contract import At, File
 from zoo_core.testing import Cursor, Hardware, Interrupted, Loop, final_digest, prepare, training_batches
 
 PLANE: dict[str, Any] = {
@@ -111,7 +111,7 @@ def test_a_phase_gives_gradients_to_its_own_network_only(zoo: Zoo, phase: str) -
     for name, module in modules.items():
         module.requires_grad_(name in chosen.trains)
     batch = parts.train.collate([parts.train.sample(key) for key in _keys(8)])
-    parts.task.step(phase, modules, batch).loss_sum.backward()  # type: ignore[no-untyped-call]
+    parts.task.step(phase, modules, batch, At()).loss_sum.backward()  # type: ignore[no-untyped-call]
     touched = {name for name, module in modules.items() for p in module.parameters() if p.grad is not None}
     assert touched == set(chosen.trains)
 

@@ -43,7 +43,7 @@ from zoo_core import (
     open_checkpoint,
     open_zoo,
 )
-from zoo_core.contract import FieldRules
+from zoo_core.contract import FieldRules, as_task
 from zoo_core.testing import write_folder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "movie", "the", "a"]
@@ -137,7 +137,7 @@ def test_a_classifier_answers_as_its_kind_of_problem_asks(
 def test_what_isnt_trained_here_says_so_and_what_to_do(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
     ours = imported(written(tmp_path / "theirs", tokenizer, num_labels=1, problem_type="regression"), zoo)
     with pytest.raises(UsageError, match=r"text-regression has nothing to train[^\n]*\n.*--task text-classification"):
-        ours.task.dataset([], train=True)
+        as_task(ours.task_spec.name, ours.task)
 
 
 def test_an_unknown_kind_of_problem_is_refused(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:

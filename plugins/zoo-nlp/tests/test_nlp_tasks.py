@@ -28,7 +28,7 @@ from zoo_nlp.tasks.text_classification import TextClassification
 from zoo_nlp.tasks.text_generation import TextGeneration
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Dataset, Head, SampleKey, Task, TaskContext
+from zoo_core.contract import At, Dataset, Head, SampleKey, Task, TaskContext, as_task
 from zoo_core.tasks import Confusion, class_scores, cross_entropy, figures_of
 from zoo_core.testing import CrossEntropyConfig, RegisteredComponent, gathered
 
@@ -98,7 +98,7 @@ def train(task: Task, samples: Sequence[Any], steps: int, rate: float = 1e-2) ->
     losses = []
     for step in range(steps):
         torch.manual_seed(step)
-        output = task.step("train", task.modules(), batch)
+        output = task.step("train", task.modules(), batch, At())
         loss = output.loss_sum / output.weight
         optimizer.zero_grad()
         loss.backward()
@@ -115,7 +115,7 @@ def evaluate(task: Task, samples: Sequence[Any], batch_size: int) -> tuple[dict[
     for start in range(0, len(dataset), batch_size):
         batch = dataset.collate([dataset.sample(key) for key in keys(dataset)[start : start + batch_size]])
         with torch.no_grad():
-            found.append(task.evaluate(task.modules(), batch))
+            found.append(task.evaluate(task.modules(), batch, At()))
     result = gathered(found)
     return task.summarize(result), result
 
@@ -156,7 +156,7 @@ def test_masks_are_drawn_in_each_step_from_torchs_generator() -> None:
     losses = []
     for seed in (1, 2, 1):
         torch.manual_seed(seed)
-        losses.append(float(task.step("train", task.modules(), batch).loss_sum.detach()))
+        losses.append(float(task.step("train", task.modules(), batch, At()).loss_sum.detach()))
     assert losses[0] == losses[2] != losses[1]
 
 
@@ -412,7 +412,7 @@ def test_a_classification_step_is_a_sum_over_texts() -> None:
     task = classification("bert")
     batch = whole(task.dataset(LABELLED, train=True))
     task.model.eval()
-    output = task.step("train", task.modules(), batch)
+    output = task.step("train", task.modules(), batch, At())
     logits = task.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     expected = F.cross_entropy(logits, torch.tensor([0] * 4 + [1] * 4), reduction="sum")
     assert float(output.loss_sum.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
@@ -517,13 +517,13 @@ def test_a_translation_batch_teaches_every_target_token_once() -> None:
     assert [[i for i in row if i != -100] for row in batch["labels"].tolist()] == ids
     shifted = [[0, *row[:-1]] for row in ids]
     assert [row[: len(ids[n])] for n, row in enumerate(batch["decoder_input_ids"].tolist())] == shifted
-    assert float(task.step("train", task.modules(), batch).weight) == sum(map(len, ids))
+    assert float(task.step("train", task.modules(), batch, At()).weight) == sum(map(len, ids))
 
 
 def test_label_smoothing_changes_training_and_not_evaluation() -> None:
     plain, smooth = translation(), translation(label_smoothing=0.1)
     batch = whole(plain.dataset(PAIRS, train=True))
-    losses = [float(task.step("train", task.modules(), batch).loss_sum.detach()) for task in (plain, smooth)]
+    losses = [float(task.step("train", task.modules(), batch, At()).loss_sum.detach()) for task in (plain, smooth)]
     assert losses[0] != losses[1]
     assert evaluate(plain, PAIRS, 8)[0]["loss"] == pytest.approx(evaluate(smooth, PAIRS, 8)[0]["loss"])
 
@@ -637,15 +637,9 @@ def test_embeddings_are_means_over_real_tokens() -> None:
 
 def test_embeddings_are_not_trained() -> None:
     task = embedder()
-    for call in (
-        lambda: task.dataset(TEXTS, train=True),
-        lambda: task.step("train", {}, None),
-        lambda: task.evaluate({}, None),
-        lambda: task.summarize({}),
-    ):
-        with pytest.raises(UsageError, match="nothing to train") as caught:
-            call()
-        assert "fill-mask" in caught.value.hint
+    with pytest.raises(UsageError, match="feature-extraction has nothing to train") as caught:
+        as_task("feature-extraction", task)
+    assert "fill-mask" in caught.value.hint
 
 
 # Baselines

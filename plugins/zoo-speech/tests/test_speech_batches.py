@@ -21,7 +21,7 @@ from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_speech.tasks.whisper_recognition import Recognition
 
-from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.contract import At, Head, NoConfig, SampleKey, TaskContext
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import BatchPlan, CrossEntropyConfig, Cursor, evaluation_batches, training_batches
 
@@ -75,7 +75,7 @@ def test_losses_do_not_depend_on_buckets(make: Any) -> None:
     for size in (1, 5, 24):
         batches = evaluation_batches(dataset, batch_size=size, rank=0, ranks=1, workers=0)
         with torch.no_grad():
-            found = [task.step("train", task.modules(), batch) for batch in batches]
+            found = [task.step("train", task.modules(), batch, At()) for batch in batches]
         sums.append((sum(float(one.loss_sum) for one in found), sum(float(one.weight) for one in found)))
     assert len({weight for _, weight in sums}) == 1 and sums[0][1] > 50
     assert [loss for loss, _ in sums] == pytest.approx([sums[0][0]] * 3, rel=1e-5)
@@ -112,7 +112,7 @@ def test_lengths_of_pretraining_are_those_that_are_collated(crop: float) -> None
     for index in range(20):
         batch = dataset.collate([dataset.sample(SampleKey(0, 0, index))])
         assert batch["samples"].shape[1] == dataset.lengths[index] and int(batch["masks"].sum()) >= 30
-        assert float(task.step("train", task.modules(), batch).weight) >= 30
+        assert float(task.step("train", task.modules(), batch, At()).weight) >= 30
 
 
 def test_a_cap_bounds_what_evaluations_collate() -> None:

@@ -140,7 +140,7 @@ def test_a_trained_classifier_opens_there(classifier: Any, zoo: Zoo, tmp_path: P
     loaded: Any = load("whisper_tiny_en.classes", zoo=zoo)
     sounds = [tone("middle", 3), noise(0.7, 1)]
     with torch.no_grad():
-        found = loaded.task.logits(loaded.model, loaded.task.batch_of(sounds))
+        found = loaded.task.logits({"model": loaded.model}, loaded.task.batch_of(sounds))
     assert torch.allclose(logits_of(theirs.eval(), tmp_path / "out", sounds), found, atol=1e-3)
 
 

@@ -40,7 +40,7 @@ from zoo_speech.tasks.speaker_verification import SpeakerVerification
 from zoo_transformers import checkpoint_activations
 
 from zoo_core import CorruptFile, DataError, UsageError, load, open_zoo
-from zoo_core.contract import File, ForeignCheckpoint, Head, SampleKey, TaskContext
+from zoo_core.contract import At, File, ForeignCheckpoint, Head, SampleKey, TaskContext
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig
 
@@ -122,7 +122,7 @@ def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(fami
     logits = []
     for parts in stretches:
         with torch.no_grad():
-            logits.append(task.logits(task.model.eval(), task.batch_of(parts)).mean(0))
+            logits.append(task.logits({"model": task.model.eval()}, task.batch_of(parts)).mean(0))
     answers = task.predict(sounds, OPTIONS[CLASSES])
     for answer, expected in zip(answers, logits, strict=True):
         probabilities = dict(zip(LABELS, expected.softmax(-1).tolist(), strict=True))
@@ -134,7 +134,7 @@ def test_a_classifier_hears_all_of_a_recording_in_evaluations_as_in_answers(fami
     dataset = task.dataset(samples, train=False)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, at)) for at in range(5)])
     with torch.no_grad():
-        found = task.evaluate(task.modules(), batch)
+        found = task.evaluate(task.modules(), batch, At())
     due = [-np.log(answer["scores"][sample.label]) for answer, sample in zip(answers, samples, strict=True)]
     assert float(found.loss) == pytest.approx(sum(due), abs=1e-4) and int(found.weight) == 5
     told = [
@@ -166,8 +166,8 @@ def test_a_batch_costs_what_its_recordings_cost_alone(family: str, name: str) ->
     drawn = [dataset.sample(SampleKey(0, 0, number)) for number in range(5)]
     modules = task.modules()
     with torch.no_grad():
-        whole = task.step("train", modules, dataset.collate(drawn))
-        parts = [task.step("train", modules, dataset.collate([one])) for one in drawn]
+        whole = task.step("train", modules, dataset.collate(drawn), At())
+        parts = [task.step("train", modules, dataset.collate([one]), At()) for one in drawn]
     assert float(whole.loss_sum) == pytest.approx(sum(float(part.loss_sum) for part in parts), rel=1e-5)
     assert int(whole.weight) == 5
 
@@ -183,7 +183,7 @@ def test_a_classifier_of_waveforms_averages_the_frames_of_the_recording() -> Non
     with torch.no_grad():
         states = wav2vec2.frames_of(model.wav2vec2, standard, torch.tensor([16_000]), None).states
         expected = model.classifier(model.projector(states).mean(1))
-        found = task.logits(model, task.batch_of([sound, noise(1.4, 1)]))
+        found = task.logits({"model": model}, task.batch_of([sound, noise(1.4, 1)]))
     assert torch.allclose(found[:1], expected, atol=1e-5) and found.shape == (2, 3)
 
 
@@ -287,7 +287,7 @@ def test_activations_may_be_computed_again(name: str) -> None:
         if again:
             checkpoint_activations(task.model)
         task.model.train().zero_grad()
-        task.step("train", task.modules(), batch).loss_sum.backward()
+        task.step("train", task.modules(), batch, At()).loss_sum.backward()
         gradients.append({n: p.grad.clone() for n, p in task.model.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys() and "encoder.conv1.weight" in gradients[0]
     assert all(torch.allclose(gradients[0][name], grad, atol=1e-5) for name, grad in gradients[1].items())
@@ -332,7 +332,7 @@ def test_their_classifiers_give_the_same_logits_here(tmp_path: Path) -> None:
     loaded: Any = load("whisper_tiny_en.theirs", zoo=zoo)
     batch = EncoderTask.batch_of(loaded.task, SOUNDS)
     with torch.no_grad():
-        found = loaded.task.logits(loaded.model, batch)
+        found = loaded.task.logits({"model": loaded.model}, batch)
         assert torch.equal(found, theirs(batch["input_features"]).logits)
     assert torch.allclose(found, logits_of(theirs, tmp_path / "theirs", SOUNDS), atol=1e-3)
     assert float((found[0] - found[1]).abs().max()) > 0.05

@@ -17,7 +17,7 @@ from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.feature_extraction import FeatureExtraction
 
 from zoo_core import DataError, UsageError, load, open_zoo, train
-from zoo_core.contract import File, Head, TaskContext
+from zoo_core.contract import File, Head, TaskContext, as_task
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32, "position_kernel": 8,
@@ -62,7 +62,7 @@ def test_what_cannot_be_embedded_is_refused(task: FeatureExtraction) -> None:
     with pytest.raises(DataError, match=r"input 1: none\.wav: no such file"):
         task.predict(["none.wav"], EmbeddingOptions())
     with pytest.raises(UsageError, match="nothing to train"):
-        task.dataset([], train=True)
+        as_task("speech-feature-extraction", task)
     with pytest.raises(UsageError, match="expected SpeechPreprocessor"):
         FeatureExtraction(None, TaskContext(model=torch.nn.Linear(1, 1), preprocessor=None))
 

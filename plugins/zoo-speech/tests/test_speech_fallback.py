@@ -24,7 +24,7 @@ from zoo_speech.preprocessor import WhisperReader
 from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core import UnknownName, UsageError
-from zoo_core.contract import Head, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import At, Head, SampleKey, TaskContext, inference_mode
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig
 
@@ -143,7 +143,7 @@ def test_an_evaluation_writes_as_predictions_do() -> None:
         dataset = task.dataset(samples, train=False)
         batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
         with inference_mode(task.model):
-            found = task.evaluate(task.modules(), batch).found
+            found = task.evaluate(task.modules(), batch, At()).found
         assert found == [answer["text"] for answer in answered(task, samples, **settings)] and found[1] == ""
 
 

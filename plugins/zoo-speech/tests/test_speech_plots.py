@@ -43,7 +43,7 @@ from zoo_speech.visualization import plots
 from zoo_speech.visualization.plots import attention, recordings, side_by_side
 
 from zoo_core import DataError
-from zoo_core.contract import File, Head, NoConfig, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import At, File, Head, NoConfig, SampleKey, TaskContext, inference_mode
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig, gathered
 
@@ -315,7 +315,9 @@ def evaluated(task: Any, *batches: list[int]) -> dict[str, bytes]:
     dataset = task.dataset(SPOKEN, train=False)
     drawn = [dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in batch]) for batch in batches]
     with inference_mode(task.model):
-        files: dict[str, bytes] = task.artifacts({}, gathered(task.evaluate(task.modules(), batch) for batch in drawn))
+        files: dict[str, bytes] = task.artifacts(
+            {}, gathered(task.evaluate(task.modules(), batch, At()) for batch in drawn)
+        )
     return files
 
 
@@ -329,7 +331,7 @@ def test_an_evaluation_by_frames_shows_alignments() -> None:
     short = Recording(Waveform(noise(0.1), 16_000), text="hello world")  # four frames
     dataset = task.dataset([short], train=False)
     with inference_mode(task.model):
-        result = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]))
+        result = task.evaluate(task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, 0))]), At())
     assert decoded(task.artifacts({}, result)["alignment.png"]).shape[0] < decoded(whole["alignment.png"]).shape[0]
 
 

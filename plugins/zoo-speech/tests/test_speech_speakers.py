@@ -31,7 +31,7 @@ from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
 from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, load, open_zoo, train
-from zoo_core.contract import Head, SampleKey, TaskContext
+from zoo_core.contract import At, Head, SampleKey, TaskContext
 from zoo_core.data import PreparedFiles, fs, tensors
 from zoo_core.tasks import figures_of
 from zoo_core.testing import PluginHost, gathered, open_data, parameter_count
@@ -148,8 +148,8 @@ def test_a_padded_batch_gives_what_recordings_give_alone() -> None:
     drawn = [dataset.sample(SampleKey(0, 0, number)) for number in range(4)]
     modules = {"model": task.model}
     with torch.no_grad():
-        whole = task.step("train", modules, dataset.collate(drawn))
-        parts = [task.step("train", modules, dataset.collate([one])) for one in drawn]
+        whole = task.step("train", modules, dataset.collate(drawn), At())
+        parts = [task.step("train", modules, dataset.collate([one]), At()) for one in drawn]
     assert float(whole.loss_sum) == pytest.approx(sum(float(part.loss_sum) for part in parts), rel=1e-5)
 
 
@@ -165,7 +165,7 @@ def test_voices_of_an_evaluation_needn_t_be_known_and_figures_do_not_depend_on_t
         for places in order:
             batch = strangers.collate([strangers.sample(SampleKey(0, 0, place)) for place in places])
             with torch.no_grad():
-                found.append(task.evaluate(modules, batch))
+                found.append(task.evaluate(modules, batch, At()))
         figures.append(task.summarize(gathered(found)))
         assert task.artifacts(modules, gathered(found))["thresholds.txt"].count(b"\n") == 2
     assert figures[0] == pytest.approx(figures[1]) and set(figures[0]) == {"eer", "min_dcf", "auc"}

@@ -30,7 +30,7 @@ from zoo_speech.tasks.wav2vec2_pretraining import Wav2Vec2Pretraining
 from zoo_transformers import checkpoint_activations
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.contract import At, Head, NoConfig, SampleKey, TaskContext
 from zoo_core.tasks import cross_entropy, figures_of
 from zoo_core.testing import CrossEntropyConfig, gathered
 
@@ -86,7 +86,7 @@ def summed(task: Any, samples: list[Any], *, train: bool, together: bool) -> tup
     batches = [drawn] if together else [[one] for one in drawn]
     task.model.eval()  # the quantizer draws nothing then
     with torch.no_grad():
-        outputs = [task.step("train", {"model": task.model}, dataset.collate(batch)) for batch in batches]
+        outputs = [task.step("train", {"model": task.model}, dataset.collate(batch), At()) for batch in batches]
     return sum(float(output.loss_sum) for output in outputs), sum(float(output.weight) for output in outputs)
 
 
@@ -170,7 +170,7 @@ def test_pretraining_learns_and_reaches_every_parameter(layout: str) -> None:
     task.model.train()
     dataset = task.dataset(SPOKEN, train=True)
     batch = dataset.collate([dataset.sample(key) for key in keys(3)])
-    output = task.step("train", {"model": task.model}, batch)
+    output = task.step("train", {"model": task.model}, batch, At())
     output.loss_sum.backward()  # type: ignore[no-untyped-call]
     assert [name for name, parameter in task.model.named_parameters() if parameter.grad is None] == []
     assert set(output.metrics) == {"accuracy", "codes"}
@@ -187,7 +187,7 @@ def test_codes_in_use_do_not_depend_on_how_recordings_are_put_together() -> None
     for size in (1, 3):
         batches = [dataset.collate(drawn[start : start + size]) for start in range(0, 3, size)]
         with torch.no_grad():
-            found = [task.evaluate(task.modules(), batch) for batch in batches]
+            found = [task.evaluate(task.modules(), batch, At()) for batch in batches]
         figures.append(task.summarize(gathered(found)))
     assert figures[0] == pytest.approx(figures[1], rel=1e-5) and 2 < figures[0]["codes"] <= 16
 
@@ -202,7 +202,7 @@ def test_blocks_that_are_left_out_have_a_gradient_of_zero() -> None:
     for drop in (0.0, 1.0):
         task.model.zero_grad()
         encoder.config.layerdrop = drop
-        output = task.step("train", {"model": task.model.train()}, batch)
+        output = task.step("train", {"model": task.model.train()}, batch, At())
         output.loss_sum.backward()  # type: ignore[no-untyped-call]
         losses.append(float(output.loss_sum.detach()))
         left_out = [weight.grad is not None and not weight.grad.any() for weight in encoder.encoder.layers.parameters()]
@@ -218,7 +218,7 @@ def test_computing_activations_again_changes_no_gradient_of_the_base_layout() ->
             checkpoint_activations(task.model)  # type: ignore[arg-type]
         dataset = task.dataset(SPOKEN, train=False)
         batch = dataset.collate([dataset.sample(key) for key in keys(3)])
-        task.step("train", {"model": task.model.train()}, batch).loss_sum.backward()  # type: ignore[no-untyped-call]
+        task.step("train", {"model": task.model.train()}, batch, At()).loss_sum.backward()  # type: ignore[no-untyped-call]
         gradients.append([parameter.grad for parameter in task.model.parameters() if parameter.grad is not None])
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True)) and len(gradients[0]) > 20
 
@@ -229,7 +229,7 @@ def test_transcripts_without_a_path_are_counted() -> None:
     dataset = task.dataset(samples, train=True)
     found = []
     for index in range(2):
-        output = task.step("train", task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, index))]))
+        output = task.step("train", task.modules(), dataset.collate([dataset.sample(SampleKey(0, 0, index))]), At())
         found.append((float(output.weight), float(output.metrics["left_out"])))
     assert found == [(11.0, 0.0), (0.0, 17.0)]
 
@@ -239,7 +239,7 @@ def test_figures_and_baselines_of_recognition() -> None:
     task.model.eval()
     dataset = task.dataset(SPOKEN, train=False)
     with torch.no_grad():
-        result = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]))
+        result = task.evaluate({"model": task.model}, dataset.collate([dataset.sample(key) for key in keys(3)]), At())
     assert result.expected == ["hello world", "ab", "who is it"]
     assert set(task.summarize(result)) == {"wer", "cer", "loss"}
     assert set(task.intervals(replace(result, found=["hello world", "x", "who it"]))) == {"wer", "cer"}

@@ -30,7 +30,7 @@ from zoo_speech.preprocessor import SpeechReader, WhisperReader
 from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core import DataError, UnknownName, UsageError
-from zoo_core.contract import File, Head, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import At, File, Head, SampleKey, TaskContext, inference_mode
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig
 
@@ -235,7 +235,7 @@ def test_a_batch_asks_for_the_text_and_its_end_and_not_for_the_prompt() -> None:
         [START, NO_TIMES, *ids[0], EOS, EOS],
         [START, NO_TIMES, *ids[1]],
     ]
-    output = task.step("train", task.modules(), batch)
+    output = task.step("train", task.modules(), batch, At())
     labels = batch["labels"]
     expected = task.model(
         input_features=batch["input_features"], decoder_input_ids=batch["decoder_input_ids"], labels=labels
@@ -269,7 +269,7 @@ def test_an_evaluation_writes_what_it_is_asked_for() -> None:
     dataset = task.dataset(samples, train=False)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, index)) for index in range(3)])
     with inference_mode(task.model):
-        result = task.evaluate(task.modules(), batch)
+        result = task.evaluate(task.modules(), batch, At())
     assert result.expected == ["One, two!", "four"] and len(result.found) == 2
     answers = task.predict([samples[0], samples[2]], RecognitionOptions())
     assert [answer["text"] for answer in answers] == result.found  # the encoder's part is used twice

@@ -22,7 +22,7 @@ from zoo_speech.tasks.ctc_recognition import CTCRecognition
 from zoo_speech.tasks.whisper_recognition import Recognition
 
 from zoo_core import ArchMismatch, DataError
-from zoo_core.contract import Head, NoConfig, SampleKey, TaskContext
+from zoo_core.contract import At, Head, NoConfig, SampleKey, TaskContext
 from zoo_core.tasks import cross_entropy
 from zoo_core.testing import CrossEntropyConfig
 
@@ -80,7 +80,7 @@ def test_a_batch_of_recordings_shorter_than_a_frame_is_trained_on(samples: int) 
     task.model.train()
     dataset = task.dataset([spoken(samples)], train=True)
     batch = dataset.collate([dataset.sample(SampleKey(0, 0, 0))])
-    assert torch.isfinite(task.step("train", {"model": task.model}, batch).loss_sum)
+    assert torch.isfinite(task.step("train", {"model": task.model}, batch, At()).loss_sum)
 
 
 def test_a_shorter_window_keeps_the_first_positions() -> None:

@@ -25,7 +25,7 @@ from transformers.utils import logging
 from zoo_vision.interop.fields import PIXELS, PRETRAINED, VIT
 
 from zoo_core import Loaded, UsageError, Zoo, ZooError, export_folder, import_folder, load, open_zoo
-from zoo_core.contract import FieldRules
+from zoo_core.contract import FieldRules, as_task
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +156,7 @@ def test_fields_that_nobody_knows_are_named_on_the_card(zoo: Zoo, tmp_path: Path
 def test_what_isnt_trained_here_says_so_and_what_to_do(zoo: Zoo, tmp_path: Path) -> None:
     ours = imported(written(tmp_path / "theirs", {"num_labels": 1, "problem_type": "regression"}), zoo)
     with pytest.raises(UsageError, match=r"image-regression has nothing to train[^\n]*\n.*--task image-classification"):
-        ours.task.dataset([], train=True)
+        as_task(ours.task_spec.name, ours.task)
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ class Majority(Task):
     def dataset(self, samples, *, train):
         return Encoded(samples, self.labels)
 
-    def step(self, phase, modules, batch):
+    def step(self, phase, modules, batch, at):
         return StepOutput(F.cross_entropy(modules["model"](batch["x"]), batch["y"], reduction="sum"), len(batch["y"]))
 
-    def evaluate(self, modules, batch):
+    def evaluate(self, modules, batch, at):
         right = modules["model"](batch["x"]).argmax(1) == batch["y"]
         return Counted(right=right.sum(), count=torch.tensor(len(right)))
 

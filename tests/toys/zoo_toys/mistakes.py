@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core.contract import At
 
 zoo_api = (2, 0)
 
@@ -229,8 +230,8 @@ def task(config: Mistaken, context: Any) -> Any:
             split = "train" if train else next(splits, "")
             return (Hanging if wrong == f"{split}-hangs" else PointSet)(samples, self.labels, 0.0)
 
-        def step(self, phase: str, modules: Mapping[str, Any], batch: Any) -> Any:
-            found = super().step(phase, modules, batch)
+        def step(self, phase: str, modules: Mapping[str, Any], batch: Any, at: At) -> Any:
+            found = super().step(phase, modules, batch, at)
             return {
                 "step-list": lambda: [found.loss_sum],
                 "step-tensor": lambda: found.loss_sum,
@@ -243,8 +244,8 @@ def task(config: Mistaken, context: Any) -> Any:
                 "step-raises": lambda: found.nothing,
             }.get(wrong, lambda: found)()
 
-        def evaluate(self, modules: Mapping[str, Any], batch: Any) -> Any:
-            found = super().evaluate(modules, batch)
+        def evaluate(self, modules: Mapping[str, Any], batch: Any, at: At) -> Any:
+            found = super().evaluate(modules, batch, at)
             if wrong == "evaluate-floats":
                 return replace(found, loss=float(found.loss))
             return None if wrong == "evaluate-none" else found

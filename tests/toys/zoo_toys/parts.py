@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, Head, Phase, Preprocessor, SampleKey, StepOutput, Task, TaskContext
-from zoo_core.contract import EvaluationResult
+from zoo_core.contract import At, EvaluationResult, Loss
 from zoo_core.errors import DataError
 from zoo_core.tasks import LossResult, interval_of_share, known_intervals
 
@@ -186,13 +186,13 @@ class Classification(Task):
         """With noise for training, without for evaluation."""
         return PointSet(samples, self.labels, 0.05 if train else 0.0)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Cross-entropy."""
         logits = modules["model"](batch["points"])
         loss, weight = self.loss(logits, batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Answered:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> Answered:
         """Sums and lists."""
         logits = modules["model"](batch["points"])
         loss, weight = self.loss(logits, batch["labels"])
@@ -255,7 +255,7 @@ class Generation(Task):
         """Labels are not looked at."""
         return PointSet(samples, ("inner", "outer"), 0.0, self.model.latent)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """The critic's loss, its gradient penalty (Mescheder et al., 2018, R1), or the generator's loss."""
         generator, discriminator = modules["generator"], modules["discriminator"]
         real = batch["points"]
@@ -270,7 +270,7 @@ class Generation(Task):
         loss, weight = self.loss(discriminator(real), discriminator(fake.detach()))
         return StepOutput(loss, weight, {"real": discriminator(real).detach().sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Drawn:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> Drawn:
         """Distance of the drawn points' mean radius from the data's."""
         fake = modules["generator"](batch["latent"])
         sums = torch.stack([fake.norm(dim=-1).sum(), batch["points"].norm(dim=-1).sum()])
@@ -364,14 +364,19 @@ class Transcription(Task):
             scores, batch["symbols"], batch["lengths"], batch["counts"], reduction="sum", zero_infinity=True
         )
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Summed loss over symbols."""
         return StepOutput(self._loss(batch), batch["counts"].sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> LossResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> LossResult:
         """Sums."""
         return LossResult(loss=self._loss(batch), weight=batch["counts"].sum())
 
     def summarize(self, result: LossResult) -> dict[str, float]:
         """Loss per symbol."""
         return {"loss": float(result.loss / result.weight)}
+
+
+def squared(config: Any) -> Loss:
+    """Squared errors, summed; the weight is the number of samples."""
+    return lambda found, true: ((found - true).square().sum(), torch.tensor(float(len(true))))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core import AdapterSpec, DataSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core import AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
 from zoo_core.data import BadSamples
 
 zoo_api = (2, 0)
 
 STATEFUL = {
     "mean-teacher": "MeanTeacher",
+    "remembers": "Remembers",
     "undeclared": "Undeclared",
     "queue": "Queue",
     "late": "Late",
@@ -24,6 +25,9 @@ STATEFUL = {
     "infinite": "Infinite",
 }
 """Tasks that keep state, or misbehave, by name."""
+
+SKETCHES = {"point-kinds": "PointKinds", "point-teacher": "PointTeacher", "point-radius": "PointRadius"}
+"""Tasks as an author writes them, by name."""
 
 OPTIMIZERS = {
     "grouped": "Grouped",
@@ -110,7 +114,7 @@ def zoo_models() -> list[ModelSpec]:
             config=MlpConfig,
             modality="points",
             sizes={"tiny": {}, "wide": {"hidden": 64}},
-            tasks=("point-classification", "careless", *STATEFUL),
+            tasks=("point-classification", "careless", *STATEFUL, *SKETCHES),
             head=("head.",),
             backbone="body.",
             layers=r"blocks\.(\d+)\.",
@@ -203,6 +207,26 @@ def zoo_tasks() -> list[TaskSpec]:
             )
             for name, cls in STATEFUL.items()
         ),
+        *(
+            TaskSpec(
+                name=name,
+                summary="an author's task",
+                target=f"zoo_toys.sketches:{cls}",
+                data=("points",),
+                labelled=True,
+                loss="squared" if name == "point-radius" else "cross-entropy",
+                loss_inputs=("found", "true") if name == "point-radius" else ("logits", "labels"),
+            )
+            for name, cls in SKETCHES.items()
+        ),
+    ]
+
+
+@hookimpl
+def zoo_losses() -> list[LossSpec]:
+    """Of numbers."""
+    return [
+        LossSpec(name="squared", summary="squared error", target="zoo_toys.parts:squared", inputs=("found", "true"))
     ]
 
 

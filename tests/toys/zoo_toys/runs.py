@@ -43,6 +43,8 @@ STATEFUL: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("schedule-free", "point-classification", {"name": "schedule-free"}),
     ("muon", "point-classification", MUON),
     ("teacher", "mean-teacher", {"name": "adamw"}),
+    ("remembers", "remembers", {"name": "adamw"}),
+    ("sketched", "point-teacher", {"name": "adamw"}),
 )
 """Shapes of runs with batch normalisation: their names, tasks and optimizers."""
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import StepOutput, TaskContext
+from zoo_core.contract import At
 from zoo_toys.parts import Classification
 
 
@@ -23,7 +24,8 @@ def follow(teacher: nn.Module, model: nn.Module) -> None:
 
 
 class MeanTeacher(Classification):
-    """A student that is drawn to a teacher, which follows it (Tarvainen and Valpola, 2017, arXiv:1703.01780)."""
+    """A student that is drawn to a teacher, which follows it after every update (Tarvainen and Valpola, 2017,
+    arXiv:1703.01780, section 2)."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         super().__init__(config, context)
@@ -34,14 +36,51 @@ class MeanTeacher(Classification):
         """The teacher is declared."""
         return {"model": self.model, "teacher": self.teacher}
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Cross-entropy and the distance from the teacher's answers."""
-        output = super().step(phase, modules, batch)
+        output = super().step(phase, modules, batch, at)
         with torch.no_grad():
-            follow(self.teacher, self.model)
             wanted = self.teacher(batch["points"])
         drawn = (modules["model"](batch["points"]) - wanted).square().sum()
         return output._replace(loss_sum=output.loss_sum + drawn)
+
+    def after_update(self, phase: str, modules: Mapping[str, nn.Module], at: At) -> None:
+        """The teacher follows."""
+        follow(self.teacher, self.model)
+
+
+class Remembers(Classification):
+    """Keeps a queue, a count, a list and a generator, and says so."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.queue = torch.zeros(4, 2)
+        self.count, self.seen = 0, [0.0]
+        self.dice = torch.Generator().manual_seed(1)
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        return {"queue": self.queue, "count": self.count, "seen": self.seen, "dice": self.dice.get_state()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The generator takes its state back; the rest are attributes."""
+        rest = dict(state)
+        self.dice.set_state(rest.pop("dice"))
+        super().load_state(rest)
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
+        """Cross-entropy, and a pull towards what is in the queue."""
+        output = super().step(phase, modules, batch, at)
+        logits = modules["model"](batch["points"])
+        pull = (logits.mean(0) - self.queue.mean(0)).square().sum() * (1 + 0.1 * self.seen[-1])
+        return output._replace(loss_sum=output.loss_sum + pull)
+
+    def after_update(self, phase: str, modules: Mapping[str, nn.Module], at: At) -> None:
+        """The newest row, by chance."""
+        self.count += 1
+        self.seen.append(float(torch.rand((), generator=self.dice)))
+        weight = next(modules["model"].parameters()).detach().flatten()[:2]
+        self.queue = torch.cat([self.queue[1:], weight[None] * self.count])
 
 
 class Undeclared(MeanTeacher):
@@ -58,10 +97,10 @@ class _Leaky(Classification):
     def change(self, logits: Tensor) -> None:
         """What is forgotten."""
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Cross-entropy."""
         self.change(modules["model"](batch["points"]).detach())
-        return super().step(phase, modules, batch)
+        return super().step(phase, modules, batch, at)
 
 
 class Queue(_Leaky):
@@ -153,10 +192,10 @@ class Busy(_Leaky):
         self.model.calls = getattr(self.model, "calls", 0) + 1
         self.newest = logits
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any) -> Any:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> Any:
         """The same once more."""
         self.change(modules["model"](batch["points"]))
-        return super().evaluate(modules, batch)
+        return super().evaluate(modules, batch, at)
 
 
 class Iterating(_Leaky):
@@ -182,9 +221,9 @@ class Sometimes(Classification):
 
     steps = 0
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Accuracy, and every other time the number of samples."""
-        output = super().step(phase, modules, batch)
+        output = super().step(phase, modules, batch, at)
         self.steps += 1
         more = {"ones": output.metrics["accuracy"] * 0 + output.weight} if self.steps % 2 else {}
         return output._replace(metrics={**output.metrics, **more})
@@ -195,8 +234,8 @@ class Infinite(Classification):
 
     steps = 0
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
         """Cross-entropy, and infinity added to it."""
-        output = super().step(phase, modules, batch)
+        output = super().step(phase, modules, batch, at)
         self.steps += 1
         return output._replace(loss_sum=output.loss_sum + torch.inf) if self.steps == 4 else output

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, Loss, Phase, StepOutput, Task, TaskContext
+from zoo_core.contract import At, Batch, Loss, Phase, StepOutput, Task, TaskContext
 from zoo_gan import regularisers
 from zoo_gan.augment import add_noise, augment, policy_names
 from zoo_gan.configs.tasks import AdversarialConfig
@@ -70,13 +70,10 @@ class AdversarialTask(Task):
         """What the generator minimises beside its adversarial loss, summed over samples; None for nothing."""
         return None
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """One of the updates: `discriminate`, a lazy regulariser by its name, `generate` or `path_length`."""
         generator, discriminator = modules["generator"], modules["discriminator"]
         real, given = self.real_samples(batch), self.condition(batch)
-        if self.config.clip:
-            # After every update comes a forward pass, so clipping before one is clipping after the other.
-            regularisers.clip_weights(discriminator.parameters(), self.config.clip)
         if phase == "path_length":
             return self._regularise_paths(generator, real, given)
         if phase == "generate":
@@ -84,12 +81,19 @@ class AdversarialTask(Task):
         with torch.no_grad():
             fake = self.generate(generator, batch, real)
         if phase == "discriminate":
-            if self.model.path_lengths is not None:
-                follow(self.model.path_lengths)
             return self._discriminate(discriminator, real, fake, given)
         # Every k steps, k times as strong: lazy regularisation (Karras et al., CVPR 2020, section 3.1).
         strength = getattr(self.config, phase) * getattr(self.config, f"{phase}_every")
         return StepOutput(strength * self._penalty(phase, discriminator, real, fake, given).sum(), float(len(real)))
+
+    def after_update(self, phase: str, modules: Mapping[str, nn.Module], at: At) -> None:
+        """Clip the discriminator's weights where the recipe says so (Arjovsky et al., Wasserstein GAN, 2017, algorithm 1), and
+        move the mean of path lengths towards those of the update."""
+        if phase == "path_length":
+            assert self.model.path_lengths is not None  # made in __init__
+            follow(self.model.path_lengths)
+        elif phase != "generate" and self.config.clip:
+            regularisers.clip_weights(modules["discriminator"].parameters(), self.config.clip)
 
     def latents(self, real: Tensor) -> Tensor:
         """As many latents (B, Z) as there are real samples, drawn from torch's global generator."""
@@ -136,7 +140,7 @@ class AdversarialTask(Task):
 
 def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:
     """The updates of a step: the discriminator's, its lazy regularisers', the generator's every `critics` steps, and
-    that of its path lengths, whose mean the next `discriminate` moves."""
+    that of its path lengths."""
     eager = [name for name in PENALTIES if _is(config, name) and _every(config, name) == 1]
     lazy = [name for name in PENALTIES if _is(config, name) and _every(config, name) > 1]
     of_critic: Mapping[str, Any] = {"trains": ("discriminator",), "optimizer": "discriminator"}
@@ -152,11 +156,10 @@ def phases_of(config: AdversarialConfig) -> tuple[Phase, ...]:
 
 @torch.no_grad()
 def follow(path_lengths: Tensor) -> None:
-    """Move the running mean towards the lengths that wait, and forget them; `path_lengths` is the pair's, (3,).
+    """Move the running mean towards the lengths of an update, and forget them; `path_lengths` is the pair's, (3,).
 
-    The loop calls a step once a micro-batch, so they wait until the next step, whose first micro-batch comes here: a
-    whole update is measured against one mean. Where nothing waits (0 / 0), or what isn't finite, the mean stays. Of
-    several ranks it is the first's lengths that count, because the loop gives all of them its buffers.
+    Where there are none (0 / 0), as of an update that was left out, or they aren't finite, the mean stays. Of several ranks
+    it is the first's lengths that count, because the loop gives all of them its buffers.
     """
     mean, total, count = path_lengths.unbind()
     moved = torch.lerp(mean, total / count, PATH_LENGTH_DECAY)  # a ← 0.99 a + 0.01 mean length

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core import DataError, UnknownName, UsageError
-from zoo_core.contract import Baseline, Batch, Dataset, EvaluationResult, File, SampleKey, TaskContext, inference_mode
+from zoo_core.contract import (
+    At,
+    Baseline,
+    Batch,
+    Dataset,
+    EvaluationResult,
+    File,
+    SampleKey,
+    TaskContext,
+    inference_mode,
+)
 from zoo_core.data import even_places, expanded, spread
 from zoo_core.tasks import interval_of_share, known_intervals, label_numbers
 from zoo_gan import sampling
@@ -84,7 +94,7 @@ class ImageGeneration(AdversarialTask):
         """(B, C, S, S) from -1 to 1."""
         return self.preprocessor.normalise(batch["images"])
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> GenerationResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> GenerationResult:
         """Features of the real images and of as many generated ones, and which of these show the class asked for."""
         labels = batch.get("labels")
         real = list(self.judge.features(batch["images"]))

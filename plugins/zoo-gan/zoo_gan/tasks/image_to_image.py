@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, Dataset, EvaluationResult, File, SampleKey, TaskContext
+from zoo_core.contract import At, Batch, Dataset, EvaluationResult, File, SampleKey, TaskContext
 from zoo_core.data import even_places
 from zoo_gan.configs.tasks import TranslationConfig, TranslationOptions
 from zoo_gan.evaluation import scores
@@ -79,7 +79,7 @@ class ImageToImage(AdversarialTask):
         """The mean absolute difference of each pair times its strength, summed over pairs: equation 3."""
         return self.config.l1 * (made.float() - real).abs().flatten(1).mean(1).sum()
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranslationResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> TranslationResult:
         """Sums over images of both differences, and the images to show."""
         real, condition = self.real_samples(batch), self.condition(batch)
         made = modules["generator"](condition, None).float().clamp(-1, 1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import DataError, UsageError
-from zoo_core.contract import Batch, Dataset, EvaluationResult, SampleKey, TaskContext
+from zoo_core.contract import At, Batch, Dataset, EvaluationResult, SampleKey, TaskContext
 from zoo_gan.configs.tasks import AdversarialConfig, SamplingOptions
 from zoo_gan.datasets.points import judge
 from zoo_gan.sampling import seed_of, seeded_latents
@@ -53,7 +53,7 @@ class PointGeneration(AdversarialTask):
         points: Tensor = batch["points"]
         return points
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> PointResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> PointResult:
         """As many generated points as there are real ones."""
         made = modules["generator"](batch["latents"], None)
         return PointResult(made=(made * SCALE).tolist(), real=(batch["points"] * SCALE).tolist())

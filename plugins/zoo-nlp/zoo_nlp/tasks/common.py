@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo_core import DataError
-from zoo_core.contract import Batch, Dataset, SampleKey, Task, TaskContext
+from zoo_core.contract import Batch, Dataset, Predictor, SampleKey, Task, TaskContext
 from zoo_nlp.datasets.samples import text_of
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
 
 
-class TextTask(Task):
-    """A task whose model reads token ids."""
+class TextPredictor(Predictor):
+    """Answers with a model that reads token ids."""
 
     preprocessor_type = TextPreprocessor
     preprocessor: TextPreprocessor
@@ -29,13 +29,13 @@ class TextTask(Task):
         self.limit = min(self.preprocessor.max_length, longest or self.preprocessor.max_length)
         """Most tokens of a sample: what the tokenizer was set to, or less where the model has fewer positions."""
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Ids of texts as the model reads them, cut to its length."""
         return self.preprocessor.encode(texts, self.limit)
 
     def read(self, item: Any, number: int, options: Any) -> Any:
         """Ids (T,) of a raw input. Raises `DataError` for one longer than the model reads, unless it may be cut."""
-        tokens = self.encode([text_of(item, number)])
+        tokens = self.tokenize([text_of(item, number)])
         if len(tokens.cut()) and not options.truncate:
             raise too_long(number, int(tokens.whole[0]), self.limit)
         return tokens.row(0)
@@ -45,9 +45,14 @@ class TextTask(Task):
         ids, mask = pad(inputs, self.preprocessor.special_id("pad"))
         return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
 
-    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """What the model gives for each label of each text, (B, C)."""
-        return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits  # type: ignore[no-any-return]
+        found = modules["model"](input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        return found.logits  # type: ignore[no-any-return]
+
+
+class TextTask(TextPredictor, Task):
+    """A task whose model reads token ids."""
 
 
 def texts_of(samples: Sequence[Any]) -> list[str]:

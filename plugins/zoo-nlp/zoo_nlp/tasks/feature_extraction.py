@@ -9,15 +9,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo_core.tasks import Embedding
+from zoo_core.tasks import EmbeddingPredictor
 from zoo_nlp.preprocessor import Ids
-from zoo_nlp.tasks.common import TextTask
+from zoo_nlp.tasks.common import TextPredictor
 
 
-class FeatureExtraction(TextTask, Embedding):
+class FeatureExtraction(TextPredictor, EmbeddingPredictor):
     """Embeds texts."""
 
-    name = "feature-extraction"
     remedy = "pretrain with fill-mask; its checkpoints serve feature-extraction too"
 
     def vectors(self, inputs: Sequence[Ids]) -> Tensor:

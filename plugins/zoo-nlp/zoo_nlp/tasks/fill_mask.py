@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import At, Batch, SampleKey, StepOutput, TaskContext
 from zoo_core.tasks import LossResult
 from zoo_nlp.configs.models import FillMaskConfig, FillMaskOptions
 from zoo_nlp.datasets.samples import text_of
@@ -66,14 +66,14 @@ class FillMask(TextTask):
         kind = FramedBlocks if train else MaskedBlocks
         return kind(rows, length=self.limit, before=self.preprocessor.before, after=self.preprocessor.after)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Loss of the hidden tokens, drawn anew in every step."""
         ids = batch["input_ids"]
         scores, fates = torch.rand(2, *ids.shape, device=ids.device)  # (B, T) each
         loss, _, masked = self._predict_masked(modules["model"], ids, scores, fates)
         return StepOutput(loss, (masked.targets != _IGNORED).sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> MaskedResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> MaskedResult:
         """Sums over the hidden tokens, which are the same in every evaluation."""
         loss, logits, masked = self._predict_masked(
             modules["model"], batch["input_ids"], batch["scores"], batch["fates"]

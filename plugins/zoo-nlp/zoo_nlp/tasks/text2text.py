@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, StepOutput
+from zoo_core.contract import At, Baseline, Batch, Dataset, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
 from zoo_nlp.datasets.samples import TextPair
@@ -64,16 +64,16 @@ class TextToText(TextTask):
         for number, sample in enumerate(samples):
             if not isinstance(sample, TextPair):
                 raise DataError(f"sample {number + 1}: expected a pair of texts, found {type(sample).__name__}")
-        sources, targets = (self.encode([getattr(pair, side) for pair in samples]) for side in ("source", "target"))
+        sources, targets = (self.tokenize([getattr(pair, side) for pair in samples]) for side in ("source", "target"))
         generated = 0 if train else min(self.config.generate_samples, len(samples))
         return Pairs(samples, sources, targets, self.preprocessor.special_id("pad"), generated)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Smoothed loss of every target token."""
         loss = self._loss(modules["model"], batch, self.config.label_smoothing)
         return StepOutput(loss, (batch["labels"] != _IGNORED).sum())
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> WrittenResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> WrittenResult:
         """Sum of the losses without smoothing, and what the model writes for the chosen samples."""
         model = modules["model"]
         chosen = [row for row, pair in enumerate(batch["pairs"]) if pair]
@@ -127,7 +127,7 @@ class TextToText(TextTask):
         parts = [f"source:   {source}\nexpected: {due}\nfound:    {found}\n" for source, due, found in rows]
         return {"samples.txt": "\n".join(parts).encode()} if parts else {}
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Ids of texts, ended and cut to the model's length."""
         return self.preprocessor.encode_ended(texts, self.limit)
 

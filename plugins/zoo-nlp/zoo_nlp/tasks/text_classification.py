@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core import DataError
 from zoo_core.contract import Baseline, Dataset, SampleKey
-from zoo_core.tasks import Classification, ClassResult, label_numbers
+from zoo_core.tasks import ClassificationTask, ClassResult, label_numbers
 from zoo_nlp.datasets.samples import LabelledText
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad, texts_of
@@ -21,7 +21,7 @@ _LABELS = 500
 """Labels of a confusion matrix that are written down at most."""
 
 
-class TextClassification(TextTask, Classification):
+class TextClassification(TextTask, ClassificationTask):
     """The classifier's task."""
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledTexts:
@@ -30,7 +30,7 @@ class TextClassification(TextTask, Classification):
             if not isinstance(sample, LabelledText):
                 raise DataError(f"sample {number + 1}: expected a labelled text, found {type(sample).__name__}")
         labels = label_numbers([sample.label for sample in samples], self.labels)
-        return LabelledTexts(self.encode(texts_of(samples)), labels, self.preprocessor.special_id("pad"))
+        return LabelledTexts(self.tokenize(texts_of(samples)), labels, self.preprocessor.special_id("pad"))
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """The most frequent label, and logistic regression on TF-IDF."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_core.contract import Batch, StepOutput
+from zoo_core.contract import At, Batch, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_nlp.configs.models import TextGenerationConfig, TextGenerationOptions
 from zoo_nlp.datasets.samples import text_of
@@ -39,12 +39,12 @@ class TextGeneration(TextTask):
         rows = self.preprocessor.ended(texts_of(samples))
         return PackedBlocks(rows, length=self.limit + 1, stride=self.limit)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Loss of every token but a block's first."""
         loss, weight = self._loss(modules["model"], batch["input_ids"])
         return StepOutput(loss, weight)
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> LossResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> LossResult:
         """Sum of the losses and number of predicted tokens."""
         loss, weight = self._loss(modules["model"], batch["input_ids"])
         return LossResult(loss=loss, weight=torch.tensor(weight, device=loss.device))

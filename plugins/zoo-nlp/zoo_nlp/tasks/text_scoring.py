@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from zoo_core.tasks import MultiLabel, Regression
-from zoo_nlp.tasks.common import TextTask
+from zoo_core.tasks import MultiLabelPredictor, RegressionPredictor
+from zoo_nlp.tasks.common import TextPredictor
 
 _REMEDY = "zoo finetune with --task text-classification gives it a head for one label"
 
 
-class TextMultiLabel(TextTask, MultiLabel):
+class TextMultiLabel(TextPredictor, MultiLabelPredictor):
     """Every label has a probability of its own."""
 
-    name = "text-multi-label"
     remedy = _REMEDY
 
 
-class TextRegression(TextTask, Regression):
+class TextRegression(TextPredictor, RegressionPredictor):
     """The outputs are the answer."""
 
-    name = "text-regression"
     remedy = _REMEDY

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.contract import Baseline, Batch, Dataset, SampleKey, TaskContext
-from zoo_core.tasks import Classification, label_numbers
+from zoo_core.tasks import ClassificationTask, label_numbers
 from zoo_speech.audio.steady import may_be_speech
 from zoo_speech.audio.timed import View
 from zoo_speech.augment import WaveAugmentation
@@ -34,7 +34,7 @@ from zoo_speech.tasks.common import (
 _HINT = "classification learns from labelled speech"
 
 
-class AudioClassification(EncoderTask, Classification):
+class AudioClassification(EncoderTask, ClassificationTask):
     """The task; a stretch's states are projected and averaged, as its encoder's family does it, and then classified.
 
     Training hears one stretch of a recording. Otherwise all of it is heard, and the logits of its stretches are averaged.
@@ -92,18 +92,18 @@ class AudioClassification(EncoderTask, Classification):
         """Whole recordings, of which as many stretches are computed at once as recordings are answered."""
         return {"waveforms": waveforms, "together": self.together}
 
-    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, labels) float32: of stretches, or of whole recordings the mean over the stretches that cover each."""
         if "waveforms" not in batch:
-            whole = cast("Any", model)
-            states, lengths = self.encoder.states(model, batch)
+            whole = cast("Any", modules["model"])
+            states, lengths = self.encoder.states(whole, batch)
             projected = whole.projector(states)  # (B, T, P)
             logits: Tensor = whole.classifier(self.encoder.pooled(projected, lengths)).float()
             return logits
         covered = [cover_with_chunks(samples, self.longest) for samples in batch["waveforms"]]
         stretches, together = list(chain(*covered)), batch.get("together", len(covered))
         found = [
-            self.logits(model, super(AudioClassification, self).batch_of(stretches[start : start + together]))
+            self.logits(modules, super(AudioClassification, self).batch_of(stretches[start : start + together]))
             for start in range(0, len(stretches), together)
         ]
         of_each = torch.split(torch.cat(found), [len(parts) for parts in covered])  # (stretches, labels) each

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from zoo_core import DataError
-from zoo_core.contract import Batch, Dataset, File, SampleKey, Task, TaskContext
+from zoo_core.contract import Batch, Dataset, File, Predictor, SampleKey, Task, TaskContext
 from zoo_core.data import even_places
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.audio.timed import Segment, View
@@ -29,8 +29,8 @@ _PEAK = 0.9
 """Of full scale: the loudest sample of what is kept to be heard."""
 
 
-class SpeechTask(Task):
-    """A task on a model that hears."""
+class SpeechPredictor(Predictor):
+    """Answers with a model that hears."""
 
     together = 8
     preprocessor_type: ClassVar[type] = SpeechPreprocessor
@@ -39,6 +39,10 @@ class SpeechTask(Task):
     def read(self, item: Any, number: int, options: Any) -> Any:
         """The waveform (N,) of a raw input. Raises `DataError` for what is no recording."""
         return self.preprocessor.waveform(item, number)
+
+
+class SpeechTask(SpeechPredictor, Task):
+    """A task on a model that hears."""
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`heard.png` and `heard_1.wav` on: what the model is given of up to 4 recordings in the first epoch."""
@@ -53,22 +57,26 @@ class SpeechTask(Task):
         return View(samples=dataset.waveform(key.index, key.generator()), rate=self.preprocessor.sampling_rate)
 
 
-class EncoderTask(SpeechTask):
-    """A task on what an encoder of any family makes of recordings."""
+class EncoderPredictor(SpeechPredictor):
+    """Answers with what an encoder of any family makes of recordings."""
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without a speech reader, or with one that no encoder has."""
         super().__init__(config, context)
         self.encoder = encoder_of(context.model, self.preprocessor)
 
-    def view(self, dataset: Any, key: SampleKey) -> View:
-        """The stretch that the encoder is given, under its name."""
-        return self.encoder.view(dataset.chunk(key), dataset.title(key.index))
-
     def batch_of(self, waveforms: Sequence[Samples]) -> Batch:
         """What the encoder is asked with, on its device."""
         batch = self.encoder.collate([self.encoder.prepared(samples) for samples in waveforms])
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+
+class EncoderTask(EncoderPredictor, SpeechTask):
+    """A task on what an encoder of any family makes of recordings."""
+
+    def view(self, dataset: Any, key: SampleKey) -> View:
+        """The stretch that the encoder is given, under its name."""
+        return self.encoder.view(dataset.chunk(key), dataset.title(key.index))
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import At, Batch, SampleKey, StepOutput, TaskContext
 from zoo_core.data import even_places
 from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import Alignment, Segment, Track, View
@@ -56,13 +56,13 @@ class CTCRecognition(Transcription):
         augmentation = WaveAugmentation(self.config.augment) if train else None
         return Utterances(samples, self.preprocessor, augmentation, self.config if train else None, frames)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The loss of every transcript, and the symbols of those that have no path and are left out of it."""
         log_probs, lengths = self._heard(modules["model"], batch)
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])
         return StepOutput(loss, weight, {"left_out": batch["target_lengths"].sum() - weight})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranscriptResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> TranscriptResult:
         """Sum of the losses, and the likeliest path's text beside the transcript; all of the recordings to show."""
         log_probs, lengths = self._heard(modules["model"], batch)
         loss, weight = self.loss(log_probs, lengths, batch["targets"], batch["target_lengths"])

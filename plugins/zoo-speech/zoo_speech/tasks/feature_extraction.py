@@ -12,16 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import File, Predictor
+from zoo_core.contract import File
 from zoo_speech.configs.tasks import EmbeddingOptions
 from zoo_speech.preprocessor import Samples
-from zoo_speech.tasks.common import EncoderTask
+from zoo_speech.tasks.common import EncoderPredictor
 
 
-class FeatureExtraction(EncoderTask, Predictor):
+class FeatureExtraction(EncoderPredictor):
     """Embeds recordings; nothing is trained."""
 
-    name = "speech-feature-extraction"
     remedy = "train an encoder for any other task; its checkpoints serve speech-feature-extraction too"
 
     def read(self, item: Any, number: int, options: EmbeddingOptions) -> Samples:

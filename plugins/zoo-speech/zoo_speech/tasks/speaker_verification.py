@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core import DataError
-from zoo_core.contract import Baseline, Batch, EvaluationResult, SampleKey, StepOutput, TaskContext, inference_mode
+from zoo_core.contract import At, Baseline, Batch, EvaluationResult, SampleKey, StepOutput, TaskContext, inference_mode
 from zoo_core.data import expanded, sorted_labels
 from zoo_core.tasks import label_numbers
 from zoo_speech.augment import WaveAugmentation
@@ -72,7 +72,7 @@ class SpeakerVerification(EncoderTask):
         self._give_directions(len(dataset.known))
         return dataset
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The loss of every recording, and how often its own voice is nearest."""
         embeddings = self.embeddings(modules["model"], batch)
         directions = cast("Any", modules["model"]).voices.weight
@@ -81,7 +81,7 @@ class SpeakerVerification(EncoderTask):
         loss, weight = self.loss(cosines, batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (cosines.argmax(-1) == batch["labels"]).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> VerificationResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> VerificationResult:
         """The embedding of each recording, its number in the split, its voice and its language."""
         embeddings = self.embeddings(modules["model"], batch).cpu().numpy()
         heard = zip(batch["places"], embeddings, batch["voices"], batch["languages"], strict=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import UsageError
-from zoo_core.contract import Batch, SampleKey, StepOutput
+from zoo_core.contract import At, Batch, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import View
@@ -63,12 +63,15 @@ class Wav2Vec2Pretraining(SpeechTask):
             max(self.preprocessor.sampling_rate // 2, least),
         )
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The loss of every hidden frame, how often the true one is nearest, and the codes in use in the batch."""
+        first, last, factor = self.config.temperature
+        # Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017: the draws harden while the epochs pass.
+        cast("Any", modules["model"]).quantizer.temperature = max(last, first * factor**at.epoch)
         loss, weight, right, usage = self._judged(modules["model"], batch)
         return StepOutput(loss, weight, {"accuracy": right, "codes": _perplexity(usage / weight) * weight})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> CodesResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> CodesResult:
         """Sums over hidden frames: of the losses, of true frames found, and of the codes' probabilities (G, V)."""
         loss, weight, right, usage = self._judged(modules["model"], batch)
         return CodesResult(loss=loss, weight=weight, right=right, usage=usage)
@@ -96,7 +99,7 @@ class Wav2Vec2Pretraining(SpeechTask):
 
     def view(self, dataset: Any, key: SampleKey) -> View:
         """A standardised stretch, and what is hidden of it."""
-        waveform, hidden, _, _ = dataset.sample(key)
+        waveform, hidden, _ = dataset.sample(key)
         rate = self.preprocessor.sampling_rate
         stretches = FrameTiming.of(cast("Any", self.model).config, rate).stretches(hidden)
         return View(samples=waveform, rate=rate, hidden=stretches)
@@ -104,7 +107,6 @@ class Wav2Vec2Pretraining(SpeechTask):
     def _judged(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Sum of the losses, hidden frames, how many of these are nearest to their own, and their codes (G, V), as a sum."""
         pair = cast("Any", model)
-        pair.quantizer.temperature = float(batch["temperature"])
         frames = frames_of(pair.wav2vec2, batch["samples"], batch["lengths"], batch["masks"])
         hidden = batch["masks"]  # (B, T)
         # Linear layers, one frame at a time: only the hidden ones are needed.
@@ -150,8 +152,8 @@ class UnlabelledChunks(Recordings):
         self.longest = round(self.config.crop_seconds * self.reader.sampling_rate)
         self.lengths = np.maximum(np.minimum(self.lengths, self.longest), self.shortest)
 
-    def sample(self, key: SampleKey) -> tuple[Any, Any, Any, int]:
-        """A waveform (N,), which of its frames (T,) are hidden, the distractors (M, K) of these, and the epoch."""
+    def sample(self, key: SampleKey) -> tuple[Any, Any, Any]:
+        """A waveform (N,), which of its frames (T,) are hidden, and the distractors (M, K) of these."""
         generator = key.generator()
         waveform = self.waveform(key.index, generator)
         waveform = random_crop(waveform, self.longest, generator)
@@ -161,11 +163,11 @@ class UnlabelledChunks(Recordings):
         probability, length = self.config.mask_probability, self.config.mask_length
         hidden = spans(self.frames(len(waveform)), generator, probability=probability, length=length)
         distractors = draw_distractors(int(hidden.sum()), self.config.distractors, generator)
-        return cast("SpeechReader", self.reader).standardised(waveform), hidden, distractors, key.epoch
+        return cast("SpeechReader", self.reader).standardised(waveform), hidden, distractors
 
     def collate(self, samples: list[Any]) -> Batch:
-        """`samples` (B, N), `lengths` (B,), `masks` (B, T), `distractors` (M, K) by rows of all, `temperature`."""
-        waveforms, hidden, drawn, epochs = zip(*samples, strict=True)
+        """`samples` (B, N), `lengths` (B,), `masks` (B, T), `distractors` (M, K) by rows of all."""
+        waveforms, hidden, drawn = zip(*samples, strict=True)
         batch: dict[str, Any] = padded(waveforms)
         batch["masks"] = padded_masks(hidden, self.frames(batch["samples"].shape[1]))
         before, rows = 0, []
@@ -173,6 +175,4 @@ class UnlabelledChunks(Recordings):
             rows.append(np.where(distractors < 0, -1, distractors + before))
             before += len(distractors)
         batch["distractors"] = torch.from_numpy(np.concatenate(rows))
-        first, last, factor = self.config.temperature
-        batch["temperature"] = max(last, first * factor ** epochs[0])  # Gumbel softmax, annealed by the epoch
         return batch

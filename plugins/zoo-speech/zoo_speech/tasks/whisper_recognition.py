@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import DataError
-from zoo_core.contract import Batch, File, SampleKey, StepOutput, TaskContext
+from zoo_core.contract import At, Batch, File, SampleKey, StepOutput, TaskContext
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation, spec_augment
 from zoo_speech.configs.tasks import RecognitionConfig, RecognitionOptions
@@ -78,12 +78,12 @@ class Recognition(Transcription):
             0 if train else min(self.config.generate_samples or len(samples), len(samples)),
         )
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Loss of every token behind the prompt, the end included."""
         loss, weight, _ = self._loss(modules["model"], batch)
         return StepOutput(loss, weight)
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> TranscriptResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> TranscriptResult:
         """Sum of the losses, and what the model writes for the chosen recordings, beside references; all of one to show."""
         loss, weight, encoded = self._loss(modules["model"], batch)
         chosen = [row for row, text in enumerate(batch["texts"]) if text is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core.contract import Batch, Dataset, SampleKey, Task
+from zoo_core.contract import Batch, Dataset, Predictor, SampleKey, Task
 from zoo_core.data import even_places, pixels_of
 from zoo_vision.augment import Augmentation
 from zoo_vision.images import plots
@@ -28,8 +28,8 @@ EXPLAINED = 8
 ImageArray = NDArray[np.uint8]
 
 
-class ImageTask(Task):
-    """A task whose model reads images."""
+class ImagePredictor(Predictor):
+    """Answers with a model that reads images."""
 
     preprocessor: ImagePreprocessor
     preprocessor_type = ImagePreprocessor
@@ -42,9 +42,13 @@ class ImageTask(Task):
         """`images` (B, C, S, S), uint8."""
         return {"images": torch.stack(list(inputs)).to(self.device)}
 
-    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """What a model makes of a batch of images: a number for each label, or an embedding, (B, C)."""
-        return model(self.preprocessor.normalise(batch["images"]))  # type: ignore[no-any-return]
+        return modules["model"](self.preprocessor.normalise(batch["images"]))  # type: ignore[no-any-return]
+
+
+class ImageTask(ImagePredictor, Task):
+    """A task whose model reads images."""
 
     def input_artifacts(self, dataset: Dataset) -> dict[str, bytes]:
         """`inputs.png`: what the model is given in the first epoch, after augmentation."""

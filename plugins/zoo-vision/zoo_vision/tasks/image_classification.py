@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo_core.contract import Baseline, Batch, File, SampleKey, StepOutput
-from zoo_core.tasks import Classification, ClassResult, label_numbers
+from zoo_core.contract import At, Baseline, Batch, File, SampleKey, StepOutput
+from zoo_core.tasks import ClassificationTask, ClassResult, label_numbers
 from zoo_vision import mixing
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import ClassificationOptions
@@ -28,7 +28,7 @@ class ImageResult(ClassResult):
     """Images to show, each with its true and its predicted class."""
 
 
-class ImageClassification(ImageTask, Classification):
+class ImageClassification(ImageTask, ClassificationTask):
     """The classifier's task."""
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledImages:
@@ -37,7 +37,7 @@ class ImageClassification(ImageTask, Classification):
         labels = label_numbers([sample.label for sample in samples], self.labels)
         return LabelledImages(samples=samples, preprocessor=self.preprocessor, augmentation=augmentation, labels=labels)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The chosen loss of a batch of images, mixed where the recipe says so, and how many are right."""
         images, labels = self.preprocessor.normalise(batch["images"]), batch["labels"]
         mixed = mixing.mix(images, mixup=self.config.mixup, cutmix=self.config.cutmix)
@@ -48,9 +48,9 @@ class ImageClassification(ImageTask, Classification):
             loss = mixed.share * loss + (1 - mixed.share) * other  # λ ℓ(f(x̃), y_i) + (1 - λ) ℓ(f(x̃), y_j)
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == labels).sum()})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> ImageResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> ImageResult:
         """Loss, its weight, the pairs of true and predicted class, and both classes of the images to show."""
-        found = super().evaluate(modules, batch)
+        found = super().evaluate(modules, batch, at)
         examples = [
             # A pair is one number, true * C + predicted.
             (as_images(batch["images"][place])[0], *divmod(found.confusion[place], len(self.labels)))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.contract import Batch, SampleKey, StepOutput
+from zoo_core.contract import At, Batch, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
@@ -40,12 +40,12 @@ class ImageContrastive(ImageTask):
         augmentation = Augmentation(self.config.augment, self.preprocessor)
         return TwoViews(samples=samples, preprocessor=self.preprocessor, augmentation=augmentation)
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The chosen loss of a batch of pairs, and how many views find their partner first."""
         loss, weight, found = self._compare(modules["model"], batch)
         return StepOutput(loss, weight, {"accuracy": found})
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> PairResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> PairResult:
         """Sums of the loss, of its weight and of the views that find their partner among the batch's."""
         loss, weight, found = self._compare(modules["model"], batch)
         return PairResult(loss=loss, weight=torch.as_tensor(weight), found=found)
@@ -56,7 +56,7 @@ class ImageContrastive(ImageTask):
 
     def answer(self, inputs: Sequence[Tensor], options: Any) -> list[dict[str, Any]]:
         """The encoder's embedding of each image, as `image-feature-extraction` gives it."""
-        vectors = nn.functional.normalize(self.logits(self.model.encoder, self.batch_of(inputs)).float())
+        vectors = nn.functional.normalize(self.logits({"model": self.model.encoder}, self.batch_of(inputs)).float())
         return [{"embedding": vector} for vector in vectors.tolist()]
 
     def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo_core.tasks import Embedding
-from zoo_vision.tasks.common import ImageTask
+from zoo_core.tasks import EmbeddingPredictor
+from zoo_vision.tasks.common import ImagePredictor
 
 
-class ImageFeatureExtraction(ImageTask, Embedding):
+class ImageFeatureExtraction(ImagePredictor, EmbeddingPredictor):
     """Embeds images."""
 
-    name = "image-feature-extraction"
     remedy = "pretrain with masked-image-modeling or image-contrastive; their checkpoints serve this task too"
 
     def vectors(self, inputs: Sequence[Tensor]) -> Tensor:
         """(B, D)."""
-        return self.logits(self.model, self.batch_of(inputs)).float()
+        return self.logits(self.modules(), self.batch_of(inputs)).float()

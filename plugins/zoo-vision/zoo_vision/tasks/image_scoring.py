@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from zoo_core.tasks import MultiLabel, Regression
-from zoo_vision.tasks.common import ImageTask
+from zoo_core.tasks import MultiLabelPredictor, RegressionPredictor
+from zoo_vision.tasks.common import ImagePredictor
 
 _REMEDY = "zoo finetune with --task image-classification gives it a head for one label"
 
 
-class ImageMultiLabel(ImageTask, MultiLabel):
+class ImageMultiLabel(ImagePredictor, MultiLabelPredictor):
     """Every label has a probability of its own."""
 
-    name = "image-multi-label"
     remedy = _REMEDY
 
 
-class ImageRegression(ImageTask, Regression):
+class ImageRegression(ImagePredictor, RegressionPredictor):
     """The outputs are the answer."""
 
-    name = "image-regression"
     remedy = _REMEDY

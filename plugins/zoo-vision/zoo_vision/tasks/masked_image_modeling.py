@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.contract import Batch, File, SampleKey, StepOutput
+from zoo_core.contract import At, Batch, File, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import MaskedOptions
@@ -54,12 +54,12 @@ class MaskedImageModeling(ImageTask):
             samples=samples, preprocessor=self.preprocessor, augmentation=augmentation, patches=self.patches
         )
 
-    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch) -> StepOutput:
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The chosen loss over the values of the hidden patches."""
         loss, weight, _ = self._reconstruct(modules["model"], batch)
         return StepOutput(loss, weight)
 
-    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch) -> ReconstructionResult:
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> ReconstructionResult:
         """Loss, its weight, and the images to show: as they are, as they were seen, and reconstructed."""
         loss, weight, predicted = self._reconstruct(modules["model"], batch)
         visible = self._visible(self.config.mask_ratio)

@@ -1,13 +1,14 @@
-"""Regular expressions of other people's files: only those whose time grows modestly with a string are run."""
+"""What other people's files do to native libraries: expressions that would run for ever, and panics that nobody catches."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from zoo_core.errors import CorruptFile, UsageError
+from zoo_core.errors import CorruptFile, UsageError, ZooError
 
 MOST = 2_000
 """Characters of a pattern."""
@@ -61,3 +62,16 @@ def _patterns(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for inner in value:
             yield from _patterns(inner)
+
+
+@contextmanager
+def panics_as(error: Callable[[str], ZooError], what: str) -> Iterator[None]:
+    """Raise `error("what: reason")` where a library written in Rust gives up inside: by a panic, whose class has no
+    public name and which no `except Exception` catches, or by a bare `Exception`."""
+    try:
+        yield
+    except BaseException as failure:
+        if type(failure) is not Exception and type(failure).__module__ != "pyo3_runtime":
+            raise
+        reason = (str(failure).splitlines() or ["no reason given"])[0][:200]
+        raise error(f"{what}: its library failed: {reason}") from None

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from zoo_core.contract.panics import panics_as
-from zoo_core.contract.patterns import is_quick, refuse_slow
+from zoo_core.contract.libraries import is_quick, panics_as, refuse_slow
 from zoo_core.errors import CorruptFile, UsageError
 
 QUICK = [
