@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import train
@@ -64,3 +65,16 @@ def test_evaluations_of_fewer_batches_than_ranks_give_the_figures_of_one_process
     assert ours.keys() == theirs.keys() and len(ours) == 14
     for name, figures in theirs.items():
         assert ours[name] == pytest.approx(figures, rel=1e-6), name
+
+
+def test_what_ranks_learn_with_dropout_is_what_one_learns(tmp_path: Path) -> None:
+    """Weights after four steps of plain gradient descent: dropout, a mean teacher, a loss over the batch."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    for folder, with_ranks in (("several", launcher), ("alone", ())):
+        done = run_toys("dealt_on_ranks.py", str(tmp_path / folder), launcher=with_ranks)
+        assert done.returncode == 0, done.stderr[-3000:]
+    for task in ("point-kinds", "point-teacher", "pairs"):
+        found = [state.newest(tmp_path / folder / task / "checkpoints")[1] for folder in ("several", "alone")]
+        assert found[0].keys() == found[1].keys()
+        for name, tensor in found[0].items():
+            torch.testing.assert_close(tensor, found[1][name], rtol=2e-6, atol=2e-7, msg=f"{task}: {name}")

@@ -36,6 +36,14 @@ class Phase:
     """Runs on steps divisible by it; lazy regularisation is a number here."""
     double_backward: bool = False
     """Whether the step differentiates a gradient; such a phase gets the modules uncompiled."""
+    batch_wide: bool = False
+    """Whether the loss is over the whole batch, all micro-batches and ranks, as a contrastive one's: `Task.embed` is then
+    called for each micro-batch and `Task.step` once an update, with the rows of all of them."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what excludes itself."""
+        if self.batch_wide and self.double_backward:
+            raise ValueError(f"phase {self.name}: batch_wide and double_backward can't go together")
 
 
 class At(NamedTuple):
@@ -114,6 +122,14 @@ class Task(Predictor):
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Forward pass and loss of one micro-batch. Random draws use torch's global generators, keyed by the loop."""
 
+    def embed(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> Mapping[str, Tensor]:
+        """In a `batch_wide` phase: one micro-batch as rows (B, ...) by name, one for each sample.
+
+        `step` gets the rows of the whole batch in its order. Those of floating point carry the gradient back; others, like
+        labels, ride along.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a batch_wide phase and defines no embed")
+
     @abstractmethod
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> EvaluationResult:
         """What one evaluation batch leaves; `at.micro` is the number of the batch."""
@@ -167,6 +183,12 @@ class Task(Predictor):
     def better(self, metric: str) -> Literal["", "min", "max"]:
         """Whether less or more of a metric is better; empty where the task doesn't tell."""
         return {**self.directions, self.monitor[0]: self.monitor[1]}.get(metric, "")
+
+
+def output_of(task: Task, phase: Phase, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
+    """A step on one micro-batch as if it were the whole batch."""
+    rows = task.embed(phase.name, modules, batch, at) if phase.batch_wide else batch
+    return task.step(phase.name, modules, rows, at)
 
 
 def modules_outside(task: Task) -> dict[str, nn.Module]:

@@ -83,6 +83,8 @@ def checked_task(component: str, task: Any) -> Task:
         for name in phase.trains:
             if name not in modules:
                 raise broken(component, f"phase {phase.name}", f"modules among {', '.join(modules)}", repr(name))
+        if phase.batch_wide and type(found).embed is Task.embed:
+            raise broken(component, f"phase {phase.name}", "embed, as it is batch_wide", "none")
     monitor = found.monitor
     if not (isinstance(monitor, tuple) and len(monitor) == 2 and monitor[1] in ("min", "max")):
         raise broken(component, "Task.monitor", "the name of a metric, and min or max", repr(monitor)[:80])

@@ -8,17 +8,18 @@ changed by it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.predictor import inference_mode
 from zoo_core.contract.schema import from_data as typed
-from zoo_core.contract.task import At, EvaluationResult, Task, move
+from zoo_core.contract.task import At, EvaluationResult, Task, move, output_of
 from zoo_core.errors import DataError, DiskError, PluginError, StoreError, UsageError
 from zoo_core.models import build
 from zoo_core.models.freezing import train_mode
@@ -34,7 +35,7 @@ from zoo_core.tasks.evaluate import gathered, micro_batch
 from zoo_core.training.guard import TimeUp, time_limit
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.order import Cursor, evaluation_batches, training_batches
-from zoo_core.training.randomness import key, reseed
+from zoo_core.training.randomness import RowDraws, key, reseed
 from zoo_core.training.signals import Stop
 from zoo_core.training.workers import demand_workers
 
@@ -140,7 +141,10 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
         timeout=recipe.training.timeout,
     )  # fmt: skip
     with calling(name, "Dataset.sample and Dataset.collate"):
-        batch = move(next(stream).micro_batches[0], hardware.device)
+        first = next(stream)
+    batch, parts = move(first.micro_batches[0], hardware.device), prepared.plan.parts
+    mode = RowDraws(first.samples // parts, hardware.rank, parts)
+    by_row = parts > 1 and not recipe.training.compile
     modules = task.modules()
     trainable = {n: [p for p in module.parameters() if p.requires_grad] for n, module in modules.items()}
     known = {id(p) for module in modules.values() for p in module.parameters()}
@@ -152,8 +156,12 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
                 parameter.requires_grad_(module in phase.trains)
                 parameter.grad = None
         reseed(key(recipe.training.seed, 0, number, 0, hardware.rank), hardware.device)
-        with calling(name, f"Task.step in phase {phase.name}"), _checked_loss(recipe, task), hardware.autocast():
-            output = task.step(phase.name, modules, batch, at)
+        method = "embed and step" if phase.batch_wide else "step"
+        with (
+            calling(name, f"Task.{method} in phase {phase.name}"), _checked_loss(recipe, task), hardware.autocast(),
+            mode if by_row else nullcontext(),
+        ):  # fmt: skip
+            output = output_of(task, phase, modules, batch, at)
         contracts.check_step(name, phase.name, output)
         with calling(name, f"the backward pass of phase {phase.name}"):
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
@@ -167,7 +175,21 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
             )
     if {id(p) for module in modules.values() for p in module.parameters()} - known:
         raise broken(prepared.model_id.id, "forward", "the parameters that it was built with", "new ones")
+    prepared.notices += _of_parts(task, mode.others, first.samples, parts, recipe.training.compile)
     return time.perf_counter() - began
+
+
+def _of_parts(task: Task, others: Collection[str], samples: int, parts: int, compiled: bool) -> tuple[str, ...]:
+    """What of a step depends on how a batch is dealt to micro-batches and ranks, where it is dealt."""
+    if parts == 1:
+        return ()
+    dealt = f"{parts} micro-batches of {samples // parts}"
+    drawn = "all draws, as the model is compiled" if compiled else ", ".join(sorted(others))
+    norms = any(isinstance(m, _BatchNorm) and m.training for part in task.modules().values() for m in part.modules())
+    return (
+        *((f"draws that depend on the batch being dealt to {dealt}: {drawn}",) if drawn else ()),
+        *((f"batch normalisation: its statistics are of {dealt}, not of the batch of {samples}",) if norms else ()),
+    )
 
 
 @contextmanager

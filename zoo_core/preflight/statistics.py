@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo_core.config.settings import Training
-from zoo_core.contract.task import At, move
+from zoo_core.contract.task import At, move, output_of
 from zoo_core.models.freezing import train_mode
 from zoo_core.preflight.setup import RunComponents
 from zoo_core.training.hardware import Hardware
@@ -102,7 +102,7 @@ class Statistics:
                         )
                         # With gradients, for a phase may take some of its own; nothing is propagated to a parameter.
                         with hardware.autocast(), self._sound():
-                            self.task.step(phase.name, modules, move(batch, hardware.device), at)
+                            output_of(self.task, phase, modules, move(batch, hardware.device), at)
         finally:
             for norm, momentum in zip(self.norms, momenta, strict=True):
                 norm.momentum = momentum

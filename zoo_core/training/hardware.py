@@ -161,6 +161,26 @@ class Hardware:
             whole[name] = [item for number in sorted(parts) for item in parts[number]]
         return whole
 
+    def rows(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The rows of all micro-batches of all ranks, by name and in the order of the batch, of which this rank's are `parts`,
+        as many as every rank has, with (B, ...) each. This rank's own are the tensors given, so that they get gradients."""
+        whole = {}
+        for name in sorted(parts[0]):
+            dealt: list[Tensor] = []
+            for part in parts:
+                dealt += self._of_each_rank(part[name])
+            # A batch is dealt in turn: its sample r is row r // len(dealt) of part r % len(dealt).
+            whole[name] = torch.stack(dealt, 1).flatten(0, 1) if len(dealt) > 1 else dealt[0]
+        return whole
+
+    def _of_each_rank(self, tensor: Tensor) -> list[Tensor]:
+        if self.ranks == 1:
+            return [tensor]
+        found = [torch.empty_like(tensor.detach(), memory_format=torch.contiguous_format) for _ in range(self.ranks)]
+        dist.all_gather(found, tensor.detach().contiguous())
+        found[self.rank] = tensor
+        return found
+
     def from_main(self, work: Callable[[], Given]) -> Given:
         """What `work` gives on the main rank, for every rank; it is done nowhere else. Where it raises, all raise."""
         if self.ranks == 1:

@@ -26,7 +26,12 @@ STATEFUL = {
 }
 """Tasks that keep state, or misbehave, by name."""
 
-SKETCHES = {"point-kinds": "PointKinds", "point-teacher": "PointTeacher", "point-radius": "PointRadius"}
+SKETCHES = {
+    "point-kinds": "PointKinds",
+    "point-teacher": "PointTeacher",
+    "point-radius": "PointRadius",
+    "pairs": "Pairs",
+}
 """Tasks as an author writes them, by name."""
 
 OPTIMIZERS = {

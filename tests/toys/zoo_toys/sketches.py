@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core import TaskContext
-from zoo_core.contract import At, SampleKey
-from zoo_core.tasks import ClassificationTask, RegressionTask
+from zoo_core.contract import At, Phase, SampleKey, StepOutput
+from zoo_core.tasks import ClassificationTask, LossResult, RegressionTask
 
 
 class PointKinds(ClassificationTask):
@@ -60,3 +60,36 @@ class PointTeacher(PointKinds):
         """The mean of all students so far."""
         for slow, fast in zip(modules["teacher"].parameters(), modules["model"].parameters(), strict=True):
             slow.lerp_(fast, 1 / (at.step + 1))
+
+
+class Pairs(PointKinds):
+    """A loss over the batch: a point and its mirror image are to be nearest, at a temperature that is learned."""
+
+    phases = (Phase(name="train", batch_wide=True),)
+    monitor = ("loss", "min")
+
+    def embed(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> dict[str, Tensor]:
+        """Both, (B, D), and the labels, which ride along."""
+        points = batch["points"]
+        return {"one": modules["model"](points), "two": modules["model"](points.flip(1)), "labels": batch["labels"]}
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], rows: Any, at: At) -> StepOutput:
+        """InfoNCE (van den Oord et al., 2018, equation 4) of all pairs; the temperature is a parameter of the model."""
+        scale = modules["model"].get_parameter("head.bias")[0].exp()
+        logits = scale * rows["one"] @ rows["two"].T  # (B, B)
+        truth = torch.arange(len(logits), device=logits.device)
+        assert len(rows["labels"]) == len(logits)
+        return StepOutput(nn.functional.cross_entropy(logits, truth, reduction="sum"), float(len(logits)))
+
+    def evaluate(self, modules: Mapping[str, nn.Module], batch: Any, at: At) -> LossResult:
+        """The same among the rows of an evaluation's batch."""
+        found = self.step("train", modules, self.embed("train", modules, batch, at), at)
+        return LossResult(loss=found.loss_sum, weight=torch.tensor(found.weight))
+
+    def summarize(self, result: Any) -> dict[str, float]:
+        """Mean loss."""
+        return {"loss": result.mean_loss}
+
+    def intervals(self, result: Any) -> Mapping[str, tuple[float, float]]:
+        """None."""
+        return {}

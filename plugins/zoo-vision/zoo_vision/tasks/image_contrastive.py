@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.contract import At, Batch, SampleKey, StepOutput
+from zoo_core.contract import At, Batch, Phase, SampleKey, StepOutput
 from zoo_core.tasks import LossResult
 from zoo_vision.augment import Augmentation
 from zoo_vision.models.common import Contrastive
@@ -30,6 +30,7 @@ class PairResult(LossResult):
 class ImageContrastive(ImageTask):
     """SimCLR's task."""
 
+    phases = (Phase(name="train", batch_wide=True),)
     monitor = ("loss", "min")
     model: Contrastive
     model_type = Contrastive
@@ -40,15 +41,23 @@ class ImageContrastive(ImageTask):
         augmentation = Augmentation(self.config.augment, self.preprocessor)
         return TwoViews(samples=samples, preprocessor=self.preprocessor, augmentation=augmentation)
 
+    def embed(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> dict[str, Tensor]:
+        """The `first` and the `second` view of each image, projected, (B, D)."""
+        views = batch["images"]  # (B, 2, C, S, S)
+        # (2B, D): all first views, then all second ones
+        projected = modules["model"](self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
+        return dict(zip(("first", "second"), projected.chunk(2), strict=True))
+
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
-        """The chosen loss of a batch of pairs, and how many views find their partner first."""
-        loss, weight, found = self._compare(modules["model"], batch)
+        """The chosen loss of pairs among all of the batch, and how many views find their partner first."""
+        loss, weight = self.loss(batch["first"], batch["second"])
+        found = _partners_found(torch.cat((batch["first"], batch["second"])).detach())
         return StepOutput(loss, weight, {"accuracy": found})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> PairResult:
         """Sums of the loss, of its weight and of the views that find their partner among the batch's."""
-        loss, weight, found = self._compare(modules["model"], batch)
-        return PairResult(loss=loss, weight=torch.as_tensor(weight), found=found)
+        loss, weight, found = self.step("train", modules, self.embed("train", modules, batch, at), at)
+        return PairResult(loss=loss, weight=torch.as_tensor(weight), found=found["accuracy"])
 
     def summarize(self, result: PairResult) -> dict[str, float]:
         """Mean loss, and the share of views that find their partner."""
@@ -58,15 +67,6 @@ class ImageContrastive(ImageTask):
         """The encoder's embedding of each image, as `image-feature-extraction` gives it."""
         vectors = nn.functional.normalize(self.logits({"model": self.model.encoder}, self.batch_of(inputs)).float())
         return [{"embedding": vector} for vector in vectors.tolist()]
-
-    def _compare(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss sum, weight and number of views whose partner is the nearest, of views (B, 2, C, S, S)."""
-        views = batch["images"]
-        # (2B, 128): all first views, then all second ones
-        projected = model(self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
-        first, second = projected.chunk(2)
-        loss, weight = self.loss(first, second)
-        return loss, weight, _partners_found(projected.detach())
 
 
 @dataclass(kw_only=True, eq=False)
