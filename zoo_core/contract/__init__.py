@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.task import Task as Task
     from zoo_core.contract.task import as_task as as_task
     from zoo_core.contract.task import move as move
+    from zoo_core.contract.task import output_of as output_of
     from zoo_core.contract.yamltext import parse_yaml as parse_yaml
     from zoo_core.storage.budgets import LAYERS as LAYERS
     from zoo_core.storage.budgets import SIZE as SIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -143,8 +143,9 @@ def test_what_is_hidden_is_a_function_of_the_key() -> None:
     for row, (start, end) in enumerate(pairwise(rows)):
         mine = batch["distractors"][start:end]
         assert int(mine.min()) >= start and int(mine.max()) < end, f"recording {row} has another's frames"
-    assert batch["temperature"] == 2.0
-    assert dataset.collate([dataset.sample(SampleKey(0, 3, 0))])["temperature"] == pytest.approx(2.0 * 0.95**3)
+    for epoch, expected in ((0, 2.0), (3, 2.0 * 0.95**3), (1000, 0.5)):
+        task.step("train", task.modules(), batch, At(epoch=epoch))
+        assert cast("Any", task.model).quantizer.temperature == pytest.approx(expected)
 
 
 def test_hidden_frames_are_not_seen() -> None:

@@ -28,7 +28,7 @@ from zoo_vision.tasks.image_contrastive import ImageContrastive
 from zoo_vision.tasks.masked_image_modeling import MaskedImageModeling
 
 from zoo_core import DataError, RecipeError, UsageError, Zoo, create_model, evaluate, load, load_recipe, open_zoo, train
-from zoo_core.contract import File, SampleKey, TaskContext
+from zoo_core.contract import At, File, SampleKey, TaskContext, output_of
 from zoo_core.tasks import ClassResult
 from zoo_core.testing import Cursor, Hardware, Interrupted, final_digest, prepare, training_batches, weights
 
@@ -122,7 +122,7 @@ def test_nt_xent_is_least_where_views_agree() -> None:
 def test_the_masked_loss_runs_over_hidden_patches_only(zoo: Zoo) -> None:
     chosen = autoencoder(zoo, mask_ratio=0.75)
     batch = batch_of(chosen.dataset(samples(), train=False))
-    output = chosen.step("train", chosen.modules(), batch)
+    output = output_of(chosen, chosen.phases[0], chosen.modules(), batch, At())
     images = chosen.preprocessor.normalise(batch["images"])
     target = chosen.model.patchify(images)
     target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
@@ -154,8 +154,8 @@ def test_accumulation_does_not_change_the_sum_of_a_classifier_or_an_autoencoder(
         dataset = chosen.dataset(samples(), train=False)
         rows = [dataset.sample(SampleKey(0, 0, i)) for i in range(12)]
         chosen.model.eval()
-        whole = chosen.step("train", chosen.modules(), dataset.collate(rows))
-        halves = [chosen.step("train", chosen.modules(), dataset.collate(rows[i : i + 6])) for i in (0, 6)]
+        whole = chosen.step("train", chosen.modules(), dataset.collate(rows), At())
+        halves = [chosen.step("train", chosen.modules(), dataset.collate(rows[i : i + 6]), At()) for i in (0, 6)]
         assert sum(float(part.loss_sum.detach()) for part in halves) == pytest.approx(
             float(whole.loss_sum.detach()), rel=1e-5
         )
@@ -194,8 +194,8 @@ def test_two_views_differ_and_evaluation_repeats_itself(zoo: Zoo) -> None:
     batch = batch_of(dataset)
     chosen.model.eval()
     with torch.no_grad():
-        found = chosen.evaluate(chosen.modules(), batch)
-        again = chosen.evaluate(chosen.modules(), batch_of(chosen.dataset(samples(), train=False)))
+        found = chosen.evaluate(chosen.modules(), batch, At())
+        again = chosen.evaluate(chosen.modules(), batch_of(chosen.dataset(samples(), train=False)), At())
     assert float(found.loss) == float(again.loss) and float(found.weight) == 24
     metrics = chosen.summarize(found)
     assert set(metrics) == {"loss", "accuracy"} and 0 <= metrics["accuracy"] <= 1
@@ -207,7 +207,9 @@ def test_views_are_paired_with_their_own_image(zoo: Zoo) -> None:
         configs.ContrastiveConfig(augment=configs.AugmentConfig()), loss=nt_xent(configs.NTXentConfig()),
     )  # fmt: skip
     # Without augmentation both views are the same image, so every partner is the nearest of the others.
-    output = chosen.step("train", chosen.modules(), batch_of(chosen.dataset(samples(6), train=True)))
+    output = output_of(
+        chosen, chosen.phases[0], chosen.modules(), batch_of(chosen.dataset(samples(6), train=True)), At()
+    )
     assert float(output.metrics["accuracy"]) == 12 == float(output.weight)
 
 
@@ -252,7 +254,7 @@ def test_a_mixed_step_blends_the_losses_of_both_labels(zoo: Zoo) -> None:
     chosen.model.eval()
     batch = batch_of(chosen.dataset(samples(), train=False))
     torch.manual_seed(5)
-    output = chosen.step("train", chosen.modules(), batch)
+    output = output_of(chosen, chosen.phases[0], chosen.modules(), batch, At())
     torch.manual_seed(5)
     mixed = mixing.mix(chosen.preprocessor.normalise(batch["images"]), mixup=1.0, cutmix=0.0)
     logits = chosen.model(mixed.images)
@@ -508,6 +510,6 @@ def test_images_that_were_left_out_are_named_in_the_log_and_on_the_card(zoo: Zoo
 def test_unlabelled_images_have_no_labels_to_look_at(zoo: Zoo) -> None:
     bare = [Image(sample.image) for sample in samples()]
     output = autoencoder(zoo).step(
-        "train", autoencoder(zoo).modules(), batch_of(autoencoder(zoo).dataset(bare, train=True))
+        "train", autoencoder(zoo).modules(), batch_of(autoencoder(zoo).dataset(bare, train=True)), At()
     )
     assert torch.isfinite(output.loss_sum)
