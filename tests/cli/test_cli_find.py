@@ -279,7 +279,13 @@ def test_no_control_character_of_a_card_reaches_a_terminal(zoo: Zoo, tmp_path: P
 
 
 def test_show_explains_every_kind_of_component_and_recipes(zoo: Zoo) -> None:
-    for name, kind in {"majority": "task", "coins": "data", "l1": "loss", "adamw": "optimizer"}.items():
+    for name, kind in {
+        "majority": "task",
+        "coins": "data",
+        "l1": "loss",
+        "adamw": "optimizer",
+        "cosine": "schedule",
+    }.items():
         found = zoo("show", name, "--json").data
         assert found[0]["name"] == name and found[0]["is a"] == kind and "settings" in found[0]
     assert [found["is a"] for found in zoo("show", "coins", "--json").data] == ["data", "recipe"]

@@ -94,6 +94,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
         "loss": 6,
         "task": 0,
         "optimizer": 7,
+        "schedule": 6,
         "adapter": 2,
         "sampler": 2,
     }

@@ -138,7 +138,7 @@ def trained(shape: str, zoo: Zoo, folder: Path, *, checked: bool) -> dict[str, t
         parts.task,
         updates=parts.updates,
         training=resolved.training,
-        schedule=resolved.schedule,
+        schedule=parts.schedule,
         steps=parts.steps,
         hardware=hardware,
     )

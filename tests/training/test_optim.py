@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from zoo_core import create_model, open_zoo
-from zoo_core.config.settings import Schedule
 from zoo_core.errors import RecipeError
 from zoo_core.plugins import builtin
 from zoo_core.training import optim
-from zoo_core.training import optim as schedule
 from zoo_core.training.optim import Update
 
 
@@ -178,18 +176,6 @@ def test_optimizer_state_survives_a_round_trip(name: str) -> None:
     go(one, first, 3)
     go(two, second, 3)
     assert torch.equal(one, two)
-
-
-def test_schedules_by_hand() -> None:
-    def at(step: int, **settings: object) -> float:
-        return schedule.factor(Schedule(**settings), step, 100)  # type: ignore[arg-type]
-
-    assert [at(s, name="linear", warmup=4) for s in (0, 3, 4, 52)] == pytest.approx([0.2, 0.8, 1.0, 0.5])
-    assert [at(s, name="cosine", warmup=0) for s in (0, 50, 100)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-9)
-    assert [at(s, name="cosine", warmup=0, final=0.1) for s in (50, 100)] == pytest.approx([0.55, 0.1])
-    assert [at(s, name="constant", warmup=0.1) for s in (0, 10, 99)] == pytest.approx([1 / 11, 1.0, 1.0])
-    assert [at(s, name="inverse-sqrt", warmup=25) for s in (25, 100)] == pytest.approx([1.0, 0.5])
-    assert schedule.warmup_steps(Schedule(warmup=0.06), 100) == 6
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in builtin.zoo_optimizers()])

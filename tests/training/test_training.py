@@ -49,7 +49,7 @@ def trained(zoo: Zoo, shape: str, *, steps: int = 6, **settings: Any) -> dict[st
         parts.task,
         updates=parts.updates,
         training=resolved.training,
-        schedule=resolved.schedule,
+        schedule=parts.schedule,
         steps=parts.steps,
         hardware=hardware,
     )
@@ -102,7 +102,7 @@ def test_each_phase_changes_its_own_modules_only(zoo: Zoo) -> None:
         parts.task,
         updates=parts.updates,
         training=resolved.training,
-        schedule=resolved.schedule,
+        schedule=parts.schedule,
         steps=4,
         hardware=Hardware(resolved.training),
     )
@@ -280,7 +280,7 @@ def test_mixed_precision_trains_nearly_the_same(zoo: Zoo) -> None:
         ("training.stpes", "2", "steps"),
         ("training.mixed_precision", "fp16", "bf16"),
         ("model.hiden", "2", "hidden"),
-        ("schedule.name", "polynomial", "linear"),
+        ("schedule.final", "2", "schedule.final: expected"),
     ],
 )
 def test_impossible_values_are_refused_before_anything_is_allocated(
@@ -294,7 +294,7 @@ def test_impossible_values_are_refused_before_anything_is_allocated(
 def test_short_override_keys_find_their_section(zoo: Zoo) -> None:
     resolved = load_recipe(recipe("single"), ["lr=0.5", "batch_size=8", "hidden=5", "warmup=3"], zoo.host)
     assert (resolved.optimizers["main"][0].optimizer.config.lr, resolved.training.batch_size) == (0.5, 8)
-    assert resolved.model is not None and resolved.model.config().hidden == 5 and resolved.schedule.warmup == 3
+    assert resolved.model is not None and resolved.model.config().hidden == 5 and resolved.schedule.config.warmup == 3
     with pytest.raises(RecipeError, match=r"unknown key 'learning_rate'|unknown key 'btch_size'"):
         load_recipe(recipe("single"), ["btch_size=8"], zoo.host)
 

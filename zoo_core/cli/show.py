@@ -210,9 +210,9 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
         output.pairs({f"{title}.{key}": value for key, value in rows.items()})
 
 
-KINDS = ("task", "data", "loss", "optimizer", "adapter", "sampler")
+KINDS = ("task", "data", "loss", "optimizer", "schedule", "adapter", "sampler")
 
-_FACTS = ("kind", "loss", "source", "license", "paper")
+_FACTS = ("kind", "loss", "dimensions", "source", "license", "paper")
 """Further fields of specs to show, where they have them."""
 
 
@@ -261,9 +261,16 @@ def _component(kind: str, provided: RegisteredComponent) -> dict[str, Any]:
 def _recipe(name: str, path: Path, host: PluginHost) -> dict[str, Any]:
     data = load_recipe(path, [], host).to_data()
     facts = {"name": name, "is a": "recipe", "summary": data["summary"], "registers": data["name"], "file": str(path)}
-    facts |= {section: data[section]["name"] for section in ("task", "data", "loss", "optimizer") if section in data}
+    facts |= {section: data[section]["name"] for section in ("task", "data", "loss") if section in data}
+    facts["optimizer"] = ", ".join(dict.fromkeys(one["name"] for one in _optimizers(data["optimizer"])))
+    facts["schedule"] = data["schedule"]["name"]
     settings = {f"training.{key}": value for key, value in data["training"].items() if value is not None}
     return {**facts, "init": data["init"], "model": data["model"].get("name", ""), "settings": settings}
+
+
+def _optimizers(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The optimizers of a section: those of its groups, or the one that it is."""
+    return section.get("groups") or [section]
 
 
 def _words(value: Any) -> str:

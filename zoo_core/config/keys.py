@@ -7,14 +7,17 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo_core.config.settings import Schedule, Training
+from zoo_core.config.settings import Training
 from zoo_core.contract.config import aliases
 from zoo_core.contract.schema import Place
 from zoo_core.errors import RecipeError, ZooError, nearest
+from zoo_core.plugins.discovery import CORE
 from zoo_core.plugins.host import PluginHost
 
 OPTIMIZER = "zoo-core/adamw"
 """The optimizer of a recipe that names none."""
+SCHEDULE = "linear"
+"""The schedule of a recipe that names none."""
 
 SAMPLER = "zoo-core/shuffled"
 """The sampler of a recipe that names none."""
@@ -91,7 +94,7 @@ def _override_targets(data: Mapping[str, Any], host: PluginHost, own: Sequence[s
 
 def _configs(data: Mapping[str, Any], host: PluginHost, own: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "training", Training
-    yield "schedule", Schedule
+    yield "schedule", host.find("schedule", name_in(data, "schedule") or SCHEDULE, [CORE, *own]).config
     for section in ("task", "data", "loss", "adapter", "sampler"):
         if name := name_in(data, section):
             yield section, host.find(section, name, own).config

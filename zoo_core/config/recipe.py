@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_core.config.keys import OPTIMIZER, SAMPLER, name_in, present_key, rename, whole_key
-from zoo_core.config.settings import Schedule, Training
+from zoo_core.config.keys import OPTIMIZER, SAMPLER, SCHEDULE, name_in, present_key, rename, whole_key
+from zoo_core.config.settings import Training
 from zoo_core.config.shipped import find_recipe, recipes_by_id
 from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
 from zoo_core.contract.specs import ANY
 from zoo_core.data.options import PART_KEYS
 from zoo_core.errors import RecipeError, ZooError
+from zoo_core.plugins.discovery import CORE
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
 from zoo_core.registry.card import valid_name
 from zoo_core.storage import fs
@@ -103,7 +104,7 @@ class Recipe:
     optimizers: Mapping[str, tuple[ParameterGroup, ...]]
     """By the word that phases use; `main` serves every phase that has none of its own. A parameter is the first group's
     whose patterns match."""
-    schedule: Schedule
+    schedule: Component
     training: Training
 
     def to_data(self) -> dict[str, Any]:
@@ -123,7 +124,8 @@ class Recipe:
         optimizers = {key: _grouped_data(groups) for key, groups in self.optimizers.items()}
         data["optimizer"] = optimizers.pop("main")
         data["optimizers"] = optimizers
-        data["schedule"] = to_data(self.schedule)
+        # The core's own had no plugin's name once, and are stored as they were.
+        data["schedule"] = {**self.schedule.to_data(), "name": self.schedule.id.removeprefix(f"{CORE}/")}
         data["training"] = to_data(self.training)
         return data
 
@@ -244,7 +246,7 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         loss=part.loss(sections.loss, task),
         sampler=part.sampler(sections.sampler),
         optimizers={"main": main, **others},
-        schedule=part.build(Schedule, sections.schedule, ("schedule",)),
+        schedule=part.component("schedule", {"name": SCHEDULE, **sections.schedule}, ("schedule",)),
         training=part.build(Training, sections.training, ("training",)),
     )
 
@@ -261,7 +263,9 @@ class _Parts:
     def component(self, kind: str, values: Mapping[str, Any], place: Place) -> Component:
         if not isinstance(values.get("name"), str):
             raise RecipeError(f"{locate(self.where, place, self.lines)}: needs a name")
-        provided = self.host.find(kind, values["name"], self.own)
+        # Stored recipes say no more than `linear` of a schedule of the core's.
+        own = [CORE, *self.own] if kind == "schedule" else self.own
+        provided = self.host.find(kind, values["name"], own)
         rest = {key: value for key, value in values.items() if key != "name"}
         config = self.build(provided.config, rest, place)
         if ANY not in getattr(provided.spec, "opens", ()):

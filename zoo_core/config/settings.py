@@ -1,4 +1,4 @@
-"""Settings of the loop and of the learning-rate schedule, checked before anything is allocated."""
+"""Settings of the loop, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -7,24 +7,11 @@ from typing import Annotated, Literal
 from zoo_core.contract.config import (
     Config,
     Interval,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     Seed,
-    Share,
 )
-
-
-class Schedule(Config):
-    """How the learning rate moves over the run."""
-
-    name: Literal["constant", "linear", "cosine", "inverse-sqrt"] = "linear"
-    """Shape after the warm-up."""
-    warmup: NonNegativeFloat = 0.06
-    """Warm-up, as a share of the run below 1 and as a number of steps from 1 on."""
-    final: Share = 0.0
-    """Learning rate at the end, as a share of the base rate."""
 
 
 class Training(Config):

@@ -35,6 +35,7 @@ from zoo_core.contract.specs import (
     OptimizerSpec,
     RunInfo,
     SamplerSpec,
+    ScheduleSpec,
     TaskSpec,
 )
 
@@ -66,6 +67,10 @@ class Providers:
     @hookspec
     def zoo_optimizers(self) -> list[OptimizerSpec]:  # type: ignore[empty-body]
         """Optimizers beyond the core's own, for instance `[OptimizerSpec(name="lion", ...)]`."""
+
+    @hookspec
+    def zoo_schedules(self) -> list[ScheduleSpec]:  # type: ignore[empty-body]
+        """How the learning rate may move, for instance `[ScheduleSpec(name="steps", ...)]`."""
 
     @hookspec
     def zoo_adapters(self) -> list[AdapterSpec]:  # type: ignore[empty-body]

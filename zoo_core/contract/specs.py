@@ -256,6 +256,16 @@ class SamplerSpec(Spec):
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleSpec(Spec):
+    """How the learning rate moves. `target(step, steps, config) -> factor` on the base rate at optimizer step `step` (from 0) of
+    `steps`; a pure function, so that a resumed run goes on as it would have."""
+
+    paper: str = ""
+    """Title, year and equation of the source."""
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterSpec(Spec):
     """A way to train a model as a small difference to a checkpoint. `target(config) -> zoo_core.Adapter`; a checkpoint that was
     made with it holds the difference alone and needs the plugin whenever it is loaded."""

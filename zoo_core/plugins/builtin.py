@@ -6,7 +6,7 @@ from typing import Literal
 
 from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare, Share
 from zoo_core.contract.hookspecs import hookimpl
-from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec, SamplerSpec
+from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec, SamplerSpec, ScheduleSpec
 
 zoo_api = (2, 0)
 
@@ -105,11 +105,38 @@ class MuonConfig(OptimizerConfig):
     """How slowly the average of the gradient forgets."""
     nesterov: bool = True
     """Whether to look ahead along the momentum."""
-    steps: PositiveInt = 5
+    ns_steps: PositiveInt = 5
     """Newton-Schulz steps, which bring the momentum's singular values near 1."""
-    scale: Literal["original", "match-rms-adamw"] = "original"
+    adjust_lr_fn: Literal["original", "match_rms_adamw"] = "original"
     """Factor on the rate by a matrix's shape: the root of rows over columns where that is above 1, or what makes updates as
     large as those of AdamW, so that its rate and weight decay serve (Liu et al., 2025, arXiv:2502.16982)."""
+
+
+class ScheduleConfig(Config):
+    """Settings of `constant`, `linear`, `cosine` and `inverse-sqrt`."""
+
+    warmup: NonNegativeFloat = 0.06
+    """Warm-up, as a share of the run below 1 and as a number of steps from 1 on."""
+    final: Share = 0.0
+    """Learning rate at the end, as a share of the base rate."""
+
+
+class WarmupStableDecayConfig(ScheduleConfig):
+    """Settings of `warmup-stable-decay`."""
+
+    decay: NonNegativeFloat = 0.1
+    """Steps at the end in which the rate falls, as a share of the run below 1 and as a number of steps from 1 on."""
+
+
+class OneCycleConfig(ScheduleConfig):
+    """Settings of `one-cycle`."""
+
+    warmup: NonNegativeFloat = 0.3
+    """Steps in which the rate rises, as a share of the run below 1 and as a number of steps from 1 on."""
+    start: Share = 0.04
+    """Learning rate of the first step, as a share of the base rate."""
+    final: Share = 0.0
+    """Learning rate of the last step, as a share of the base rate."""
 
 
 class LoraConfig(Config):
@@ -254,6 +281,53 @@ def zoo_optimizers() -> list[OptimizerSpec]:
             config=MuonConfig,
             dimensions=(2,),
             paper="Jordan et al., 2024, Muon: an optimizer for hidden layers in neural networks",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_schedules() -> list[ScheduleSpec]:
+    """How the learning rate moves over a run."""
+    return [
+        ScheduleSpec(
+            name="constant",
+            summary="the base rate after a warm-up",
+            target="zoo_core.config.schedules:constant",
+            config=ScheduleConfig,
+        ),
+        ScheduleSpec(
+            name="linear",
+            summary="down to the end in a line",
+            target="zoo_core.config.schedules:linear",
+            config=ScheduleConfig,
+        ),
+        ScheduleSpec(
+            name="cosine",
+            summary="down to the end by half a cosine",
+            target="zoo_core.config.schedules:cosine",
+            config=ScheduleConfig,
+            paper="Loshchilov and Hutter, SGDR, 2017, eq. (5), one cycle, arXiv:1608.03983",
+        ),
+        ScheduleSpec(
+            name="inverse-sqrt",
+            summary="over the root of the step, whatever the end",
+            target="zoo_core.config.schedules:inverse_sqrt",
+            config=ScheduleConfig,
+            paper="Vaswani et al., 2017, eq. (3), scaled to 1 at the end of warm-up, arXiv:1706.03762",
+        ),
+        ScheduleSpec(
+            name="warmup-stable-decay",
+            summary="the base rate for most of the run, then down in a line",
+            target="zoo_core.config.schedules:warmup_stable_decay",
+            config=WarmupStableDecayConfig,
+            paper="Hu et al., MiniCPM, 2024, section 4.2, arXiv:2404.06395",
+        ),
+        ScheduleSpec(
+            name="one-cycle",
+            summary="up to the base rate and down far below where it began",
+            target="zoo_core.config.schedules:one_cycle",
+            config=OneCycleConfig,
+            paper="Smith and Topin, Super-Convergence, 2018, arXiv:1708.07120",
         ),
     ]
 

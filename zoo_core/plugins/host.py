@@ -62,7 +62,7 @@ class RegisteredComponent:
     """One component and who brings it."""
 
     spec: Any
-    """Its `ModelSpec`, `DataSpec`, `LossSpec`, `TaskSpec` or `OptimizerSpec`."""
+    """Its `ModelSpec`, `DataSpec`, `LossSpec`, `TaskSpec`, `OptimizerSpec`, `ScheduleSpec` or `AdapterSpec`."""
     plugin: str
     """Name of the plugin."""
     version: str

@@ -24,6 +24,7 @@ from zoo_core.contract.specs import (
     ModelSpec,
     OptimizerSpec,
     SamplerSpec,
+    ScheduleSpec,
     Spec,
     TaskSpec,
 )
@@ -36,6 +37,7 @@ KINDS: dict[str, tuple[str, type[Spec]]] = {
     "loss": ("zoo_losses", LossSpec),
     "task": ("zoo_tasks", TaskSpec),
     "optimizer": ("zoo_optimizers", OptimizerSpec),
+    "schedule": ("zoo_schedules", ScheduleSpec),
     "adapter": ("zoo_adapters", AdapterSpec),
     "sampler": ("zoo_samplers", SamplerSpec),
 }

@@ -28,7 +28,7 @@ from zoo_core.preflight import contracts
 from zoo_core.preflight.contracts import broken, calling
 from zoo_core.preflight.setup import RunComponents
 from zoo_core.preflight.undisturbed import undisturbed
-from zoo_core.preflight.updates import check_updates
+from zoo_core.preflight.updates import check_schedule, check_updates
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs
 from zoo_core.tasks.evaluate import gathered, micro_batch
@@ -84,6 +84,7 @@ def _check(
         contracts.check_digest(recipe.data.id, prepared.data_digest, prepared.data.digest())
     _check_splits(recipe, prepared)
     check_updates(recipe, task, prepared.updates)
+    check_schedule(recipe.schedule, prepared.schedule, prepared.steps)
     with undisturbed(name, {"task": task, **task.modules()}, hardware.device):
         _rebuild(prepared, host)
         seconds = _step(recipe, prepared, hardware)

@@ -32,14 +32,14 @@ from zoo_core.preflight import contracts
 from zoo_core.preflight.adapting import Adapted, adapt, demand_base
 from zoo_core.preflight.contracts import calling
 from zoo_core.preflight.identity import Identity, as_first_named, files_digest, new_run
-from zoo_core.preflight.updates import build_updates
+from zoo_core.preflight.updates import build_schedule, build_updates
 from zoo_core.registry.card import Card, looks_like_path
 from zoo_core.registry.checkpoint import open_checkpoint
 from zoo_core.registry.registry import Registry
 from zoo_core.storage.environment import describe_computation
 from zoo_core.storage.tensors import widened
 from zoo_core.training.hardware import Hardware
-from zoo_core.training.optim import Update
+from zoo_core.training.optim import Schedule, Update
 from zoo_core.training.order import TRIES, BatchPlan
 from zoo_core.training.randomness import key, reseed
 
@@ -79,6 +79,7 @@ class RunComponents:
     evaluation: Dataset | None
     plan: BatchPlan
     steps: int
+    schedule: Schedule
     updates: dict[str, Update]
     adapted: Adapted | None
     """How the model differs from the checkpoint that it is a delta on; None for a run that registers a whole model."""
@@ -175,6 +176,7 @@ def prepare(
         evaluation=evaluation,
         plan=plan,
         steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
+        schedule=build_schedule(recipe.schedule, host),
         updates=build_updates(recipe, host, task, provided),
         adapted=adapted,
         frozen=frozen,

@@ -1,7 +1,8 @@
-"""The optimizers of a run, from a recipe's groups of parameters: each trained parameter is one's, and one that can train it."""
+"""The optimizers of a run and what scales their rates: each trained parameter is one optimizer's, and one that can train it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
@@ -16,7 +17,10 @@ from zoo_core.errors import DataError, RecipeError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
 from zoo_core.preflight.contracts import broken, calling
 from zoo_core.training import optim
-from zoo_core.training.optim import LayerGroups, Update
+from zoo_core.training.optim import LayerGroups, Schedule, Update
+
+_LOOKED_AT = 200
+"""Steps, about, whose rates are looked at before a run."""
 
 Named = list[tuple[str, nn.Parameter]]
 """Parameters with their names, the word of their module in front: `generator.body.0.weight`."""
@@ -53,6 +57,30 @@ def build_updates(recipe: Recipe, host: PluginHost, task: Task, provided: Regist
         there = [optimizer for optimizer in optimizers if optimizer is not None]
         updates[word] = Update(*there, clip_norm=recipe.training.clip_norm)
     return updates
+
+
+def build_schedule(component: Component, host: PluginHost) -> Schedule:
+    """What scales the base rates of a run."""
+    target = host.resolve(component.provided.spec.target, component.provided)
+
+    def schedule(step: int, steps: int) -> float:
+        return target(step, steps, component.config)  # type: ignore[no-any-return]
+
+    return schedule
+
+
+def check_schedule(component: Component, schedule: Schedule, steps: int) -> None:
+    """A schedule gives a factor for each step, and the same one when asked again. Raises `PluginError`."""
+    method, looked_at = "the target of its spec", range(0, steps, max(1, steps // _LOOKED_AT))
+    with calling(component.id, method):
+        factors = {step: schedule(step, steps) for step in looked_at}
+        again = {step: schedule(step, steps) for step in reversed(looked_at)}
+    for step, factor in factors.items():
+        if not isinstance(factor, int | float) or not 0 <= factor < math.inf:
+            raise broken(component.id, method, "a factor of at least 0", f"{factor!r:.80} at step {step} of {steps}")
+        if again[step] != factor:
+            found = f"{factor} and then {again[step]} at step {step}"
+            raise broken(component.id, method, "the same factor for the same step", found)
 
 
 def check_updates(recipe: Recipe, task: Task, updates: Mapping[str, Update]) -> None:

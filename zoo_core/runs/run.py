@@ -108,7 +108,7 @@ class Run:
             prepared.task,
             updates=prepared.updates,
             training=training,
-            schedule=recipe.schedule,
+            schedule=prepared.schedule,
             steps=prepared.steps,
             hardware=hardware,
             ema=self.ema,

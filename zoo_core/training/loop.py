@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.config.settings import Schedule, Training
+from zoo_core.config.settings import Training
 from zoo_core.contract.data import Batch
 from zoo_core.contract.task import At, Phase, StepOutput, Task, move
 from zoo_core.errors import PluginError
@@ -19,7 +19,7 @@ from zoo_core.models.freezing import train_mode
 from zoo_core.training.ema import Ema
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.meter import Meter
-from zoo_core.training.optim import Update, factor
+from zoo_core.training.optim import Schedule, Update
 from zoo_core.training.order import GlobalBatch
 from zoo_core.training.randomness import RowDraws, key, reseed
 
@@ -95,7 +95,7 @@ class Loop:
         return step
 
     def _step(self, step: int, done: GlobalBatch) -> None:
-        rate = factor(self.schedule, step, self.steps)
+        rate = self.schedule(step, self.steps)
         if rate != self._factor:
             self._factor = rate
             for update in self.updates.values():

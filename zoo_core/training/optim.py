@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo_core.config.settings import Schedule
 from zoo_core.errors import RecipeError, ResumeError
 from zoo_core.training.packing import pack, unpack
 
 Groups = list[dict[str, Any]]
 """torch parameter groups; each also has `names`, the parameters' names in order."""
+
+Schedule = Callable[[int, int], float]
+"""`(step, steps) -> factor`: what base rates are multiplied by at optimizer step `step` (from 0) of `steps`."""
 
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers whose fused kernels take `grad_scale` and `found_inf`."""
@@ -214,15 +215,7 @@ def build_adafactor(groups: Groups, config: Any) -> Optimizer:
 
 def build_muon(groups: Groups, config: Any) -> Optimizer:
     """Muon (Jordan et al., 2024): momentum, made orthogonal by five Newton-Schulz steps, for matrices."""
-    return torch.optim.Muon(
-        groups,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        ns_steps=config.steps,
-        adjust_lr_fn=config.scale.replace("-", "_"),
-    )
+    return torch.optim.Muon(groups, **asdict(config))
 
 
 def _can_fuse(groups: Groups) -> bool:
@@ -322,29 +315,3 @@ def has_modes(optimizer: Optimizer) -> bool:
 
 def _steps_on_device(optimizer: Optimizer) -> bool:
     return any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
-
-
-def factor(schedule: Schedule, step: int, steps: int) -> float:
-    """What the base learning rate is multiplied by at optimizer step `step` (from 0) of `steps`."""
-    warmup = warmup_steps(schedule, steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)  # not 0 at first, and 1 only behind the warm-up
-    progress = (step - warmup) / max(1, steps - warmup)
-    decayed = _SHAPES[schedule.name](min(1.0, progress), step, warmup)
-    return schedule.final + (1.0 - schedule.final) * decayed
-
-
-def warmup_steps(schedule: Schedule, steps: int) -> int:
-    """Number of warm-up steps: a share of the run below 1, a count from 1 on."""
-    count = schedule.warmup * steps if schedule.warmup < 1 else schedule.warmup
-    return min(steps, round(count))
-
-
-_SHAPES: dict[str, Callable[[float, int, int], float]] = {
-    "constant": lambda progress, step, warmup: 1.0,
-    "linear": lambda progress, step, warmup: 1.0 - progress,
-    # Loshchilov and Hutter, SGDR, 2017, arXiv:1608.03983, equation 5, one cycle.
-    "cosine": lambda progress, step, warmup: 0.5 * (1.0 + math.cos(math.pi * progress)),
-    # Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, equation 3, scaled to 1 at the end of warm-up.
-    "inverse-sqrt": lambda progress, step, warmup: math.sqrt(max(1, warmup) / max(1, step)) if step >= warmup else 1.0,
-}

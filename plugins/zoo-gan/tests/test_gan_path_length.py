@@ -60,7 +60,7 @@ def bare(zoo: Zoo, recipe: dict[str, Any], phases: tuple[str, ...] = (), **train
     if phases:
         parts.task.phases = tuple(phase for phase in parts.task.phases if phase.name in phases)
     loop = Loop(
-        parts.task, updates=parts.updates, training=resolved.training, schedule=resolved.schedule, steps=parts.steps,
+        parts.task, updates=parts.updates, training=resolved.training, schedule=parts.schedule, steps=parts.steps,
         hardware=hardware,
     )  # fmt: skip
     before = {name: tensor.clone() for name, tensor in parts.task.model.state_dict().items()}

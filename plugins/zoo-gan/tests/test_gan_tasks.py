@@ -79,7 +79,7 @@ def bare(zoo: Zoo, recipe: dict[str, Any], steps: int | None = None) -> dict[str
     resolved = load_recipe(recipe, [f"training.steps={steps}"] if steps else [], zoo.host)
     parts = prepare(resolved, zoo.host, Hardware(resolved.training), None, None)
     loop = Loop(
-        parts.task, updates=parts.updates, training=resolved.training, schedule=resolved.schedule, steps=parts.steps,
+        parts.task, updates=parts.updates, training=resolved.training, schedule=parts.schedule, steps=parts.steps,
         hardware=Hardware(resolved.training),
     )  # fmt: skip
     batches = training_batches(parts.train, parts.plan, Cursor(0, 0), rank=0, ranks=1, workers=0, pin=False)
