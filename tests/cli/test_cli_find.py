@@ -141,7 +141,7 @@ def test_doctor_finds_a_file_that_is_gone(zoo: Zoo, cards: None, tmp_path: Path)
 
 def test_data_is_listed_and_fetched(zoo: Zoo, tmp_path: Path) -> None:
     states = {row["name"]: row["state"] for row in zoo("data", "list", "--json").data}
-    assert states == {"coins": "ready", "bits-file": "ready", "far": "to be fetched"}
+    assert states == {"coins": "ready", "bits-file": "ready", "far": "to be fetched", "mixture": "ready"}
     fetched = zoo("data", "fetch", "far")
     assert fetched.code == 0 and "preparing far bits" in fetched.err
     assert (tmp_path / "data" / "far" / "bits.txt").read_bytes() == b"0101"

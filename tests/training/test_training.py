@@ -107,12 +107,12 @@ def test_each_phase_changes_its_own_modules_only(zoo: Zoo) -> None:
         hardware=Hardware(resolved.training),
     )
     stream = training_batches(parts.train, parts.plan, Cursor(0, 0), rank=0, ranks=1, workers=0, pin=False)
-    batch = next(stream).micro_batches
+    done = next(stream)
     for update in parts.updates.values():
         update.set_lr(1.0)
     for number, phase in enumerate(parts.task.phases):
         before = {name: tensor.clone() for name, tensor in parts.task.model.state_dict().items()}
-        loop._phase(number, phase, batch, At(0, 1))
+        loop._phase(number, phase, done.micro_batches, At(0, 1), done.samples)
         changed = {n.split(".")[0] for n, t in parts.task.model.state_dict().items() if not torch.equal(t, before[n])}
         assert changed == set(phase.trains)
 
