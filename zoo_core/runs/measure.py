@@ -124,10 +124,10 @@ def rows_to_measure(
     divisible = any(field.name == "split_rule" for field in fields(provided.config))
     if divisible and (split == WHOLE or (split is None and not set(settings) & set(SPLIT_SETTINGS))):
         chosen["split_rule"] = "none"
-    stored = _stored(card, provided)
+    stored = _stored(card, provided, chosen)
     known = {} if stored is None or not _same_place(stored, chosen) else _as_trained(stored, chosen, settings)
     data = _opened(provided, {**known, **chosen}, host)
-    trained = stored is not None and card.data is not None and data.digest() == card.data.digest
+    trained = stored is not None and _trained_on(card, provided, data)
     notes: tuple[str, ...] = ()
     if stored is not None and trained and split != WHOLE:
         whole = WHOLE in data.splits()
@@ -140,7 +140,8 @@ def rows_to_measure(
     split = split or _default(data)
     if split not in data.splits():
         raise UnknownName("split", split, data.splits(), where=provided.id)
-    train, reason = _to_learn_from(data, trained, card, host)
+    whole = trained and card.data is not None and data.digest() == card.data.digest
+    train, reason = _to_learn_from(data, whole, card, host)
     return Rows(provided.id, _Measured(data, split, train), split, (*data.notices, *notes, *reason))
 
 
@@ -148,10 +149,21 @@ def _opened(provided: RegisteredComponent, values: Mapping[str, Any], host: Plug
     return open_data(provided, from_data(provided.config, dict(values), where="data"), host)
 
 
-def _stored(card: Card, provided: RegisteredComponent) -> dict[str, Any] | None:
-    """The settings that the model's training gave to the same reader."""
-    values = dict((card.recipe or {}).get("data", {}))
-    return values if values.pop("name", "") == provided.id else None
+def _stored(card: Card, provided: RegisteredComponent, chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings that the model's training gave to the same reader, of several parts to the one of the same place."""
+    whole: Mapping[str, Any] = (card.recipe or {}).get("data", {})
+    parts = [{key: value for key, value in part.items() if key != "weight"} for part in whole.get("parts", ())]
+    found = [dict(values) for values in (whole, *parts) if values.get("name", "") == provided.id]
+    for values in found:
+        del values["name"]
+    return next((values for values in found if _same_place(values, chosen)), found[0] if found else None)
+
+
+def _trained_on(card: Card, provided: RegisteredComponent, data: Data) -> bool:
+    """Whether the model was trained on this data, or on several of which it is one."""
+    if card.data is None:
+        return False
+    return data.digest() == card.data.digest or f"{provided.id}@sha256:{data.digest()}" in card.data.source
 
 
 def _same_place(stored: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from zoo_nlp.tasks.common import PackedBlocks
 
-from zoo_core import Zoo, load_recipe, open_zoo
+from zoo_core import Zoo, evaluate, load_recipe, open_zoo, train
 from zoo_core.testing import Hardware, RunComponents, open_data, prepare
 
 TINY = {"vocab_size": 300}
@@ -85,3 +85,28 @@ def test_a_text_that_one_part_trains_on_and_another_holds_out_is_told(zoo: Zoo, 
     )
     data = open_data(recipe.data.provided, recipe.data.config, zoo.host)
     assert any(notice.startswith("samples of test that another part trains on: ") for notice in data.notices)
+
+
+def test_of_a_part_that_was_trained_on_only_the_held_out_rows_are_measured(zoo: Zoo, tmp_path: Path) -> None:
+    parts = [
+        {
+            "name": "labelled-text",
+            "path": rows(tmp_path / f"{name}.csv", name, range(count)),
+            "split_rule": "stratified",
+        }
+        for name, count in (("a", 60), ("b", 40))
+    ]
+    made = {
+        "name": "bert_tiny.mixed",
+        "init": "bert_tiny.sentiment",
+        "task": {"name": "text-classification"},
+        "data": {"name": "mixture", "parts": parts},
+        "training": {"steps": 1, "batch_size": 8, "device": "cpu", "extras": "off"},
+    }
+    train(made, folder=tmp_path / "run", zoo=zoo)
+    found = evaluate("bert_tiny.mixed", parts[1]["path"], zoo=zoo)
+    assert {(metric.split, metric.samples) for metric in found.metrics} == {("test", 4)}
+    assert any("was trained on this data: its test split is measured" in note for note in found.notes)
+    assert any(metric.baselines for metric in found.metrics)
+    other = evaluate("bert_tiny.mixed", rows(tmp_path / "c.csv", "c", range(20)), zoo=zoo)
+    assert {(metric.split, metric.samples) for metric in other.metrics} == {("all", 20)}
