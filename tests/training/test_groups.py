@@ -96,6 +96,10 @@ def test_layers_are_counted_over_all_groups(zoo: Zoo) -> None:
         named, lr=1.0, weight_decay=0.0, layers=r"block\.(\d+)\.", layer_decay=0.5, among=lower
     )
     assert {name: group["lr"] for group in part for name in group["names"]} == {name: rates[name] for name in lower}
+    own = optim.LayerGroups({name: int(name.split(".")[1]) for name, _ in named}, frozenset({"block.0.weight"}))
+    part = optim.parameter_groups(named, lr=1.0, weight_decay=0.5, layers=own, layer_decay=0.5, among=lower)
+    found = {name: (group["lr"], group["weight_decay"]) for group in part for name in group["names"]}
+    assert (found["block.0.weight"], found["block.1.weight"]) == ((0.25, 0.0), (0.5, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,9 @@ def test_a_recipe_with_groups_is_read_back_and_set_from_the_command_line(zoo: Zo
     assert one.optimizers["main"][1].optimizer.config.lr == 0.5
     other = load_recipe(recipe("single"), ['optimizer.groups=[{match: "*", lr: 0.25}]'], zoo.host)
     assert [group.match for group in other.optimizers["main"]] == ["*"]
+    pair = {**recipe("adversarial"), "optimizers": {"generator": {"lr": 0.5}}}
+    other = load_recipe(pair, ['optimizers.generator.groups=[{match: "*", lr: 0.25}]'], zoo.host)
+    assert [group.match for group in other.optimizers["generator"]] == ["*"] and not other.optimizers["main"][0].match
     with pytest.raises(RecipeError, match=r"optimizer\.groups\.0\.lr or optimizer\.groups\.1\.lr"):
         load_recipe(made, ["lr=0.5"], zoo.host)
     with pytest.raises(RecipeError, match=r"optimizer\.lr: unknown key"):

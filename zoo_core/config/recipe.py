@@ -361,8 +361,9 @@ def _plain(value: Any) -> Any:
 def _replace_rival(data: dict[str, Any], place: str, value: Any) -> None:
     """What says the same thing in two ways: whoever sets steps or epochs takes back the other, and groups of optimizers take
     back the one that was to train everything."""
-    if place == "optimizer.groups":
-        data["optimizer"] = {"groups": value}
+    above, _, last = place.rpartition(".")
+    if last == "groups" and above.partition(".")[0] in ("optimizer", "optimizers"):
+        set_path(data, above, {"groups": value})
     other = {"training.steps": "epochs", "training.epochs": "steps"}.get(place)
     if other and value is not None and isinstance(data.get("training"), dict):
         data["training"].pop(other, None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -85,6 +86,8 @@ def check_schedule(component: Component, schedule: Schedule, steps: int) -> None
 
 def check_updates(recipe: Recipe, task: Task, updates: Mapping[str, Update]) -> None:
     """Each update's optimizers hold what the phases of its word train, each parameter once. Raises `PluginError`."""
+    if len(optim.optimizers_by_word(updates)) < sum(len(update.optimizers) for update in updates.values()):
+        raise broken(recipe.task.id, "Task.phases", "words of optimizers without '.'", ", ".join(updates))
     for word, update in updates.items():
         groups = recipe.optimizers[_key(recipe, word)]
         component = " and ".join(dict.fromkeys(group.optimizer.id for group in groups))
@@ -120,9 +123,8 @@ def _sections(recipe: Recipe, task: Task, words: Mapping[str, Named]) -> dict[st
         names = {name: (own.get(parameter, name), name) for name, parameter in named.items()}
         trained = [name for name, parameter in named.items() if parameter.requires_grad]
         place, groups = "optimizer" if key == "main" else f"optimizers.{key}", recipe.optimizers[key]
-        found[key] = section = _Section(place=place, groups=groups, numbers=_numbers(groups, names, trained, place))
-        for name in trained:
-            _check_shape(section, name, names[name][0], named[name])
+        found[key] = _Section(place=place, groups=groups, numbers=_numbers(groups, names, trained, place))
+        _check_shapes(found[key], {name: (names[name][0], named[name].shape) for name in trained})
     return found
 
 
@@ -158,18 +160,20 @@ def _patterns(group: ParameterGroup) -> Iterator[str]:
     return (pattern.strip().lower() for pattern in group.match.split("|"))
 
 
-def _check_shape(section: _Section, name: str, shown: str, parameter: nn.Parameter) -> None:
-    """The optimizer of a parameter takes tensors of its shape. Raises `RecipeError`."""
-    number = section.numbers[name]
-    component = section.component(number)
-    dimensions = component.provided.spec.dimensions
-    if dimensions and parameter.ndim not in dimensions:
-        words = " or ".join(map(str, dimensions))
-        raise RecipeError(
-            f"{section.place}{f'.groups[{number}]' if section.groups[0].match else ''}: {component.id} trains tensors of {words} "
-            f"dimensions, found {shown} of the shape {tuple(parameter.shape)}",
-            hint=f'give it another optimizer in a group before, like {{match: "{shown}", name: adamw}}',
-        )
+def _check_shapes(section: _Section, shapes: Mapping[str, tuple[str, torch.Size]]) -> None:
+    """Each optimizer takes tensors of the shapes in its groups; `shapes` also has the names to show. Raises `RecipeError`."""
+    for number, group in enumerate(section.groups):
+        taken = group.optimizer.provided.spec.dimensions
+        found = [shapes[name] for name, own in section.numbers.items() if own == number]
+        wrong = [(shown, shape) for shown, shape in found if taken and len(shape) not in taken]
+        if wrong:
+            place = f"{section.place}.groups[{number}]" if group.match else section.place
+            listed = _listed([f"{shown} of the shape {tuple(shape)}" for shown, shape in wrong])
+            names = "|".join(shown for shown, _ in wrong[:3]) + ("|..." if len(wrong) > 3 else "")
+            raise RecipeError(
+                f"{place}: {group.optimizer.id} trains tensors of {' or '.join(map(str, taken))} dimensions, found {listed}",
+                hint=f'give them another optimizer in a group before: {{match: "{names}", name: adamw}}',
+            )
 
 
 def _shared(section: _Section) -> list[list[int]]:
