@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.preprocessor import Preprocessor
     from zoo_core.models.build import Adaptation
     from zoo_core.runs.measure import Evaluation
-    from zoo_core.runs.result import RunResult
+    from zoo_core.runs.publish import RunResult
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from zoo_core.config.shipped import find_recipe, shipped_recipes
+from zoo_core.contract.events import RunEnded, RunStarted, StepLogged
+from zoo_core.contract.specs import RunInfo
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, UnknownName
 from zoo_core.plugins import validation as trial
 from zoo_core.plugins.discovery import GROUP, Source, installed, normalise
@@ -97,6 +99,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
         "schedule": 6,
         "adapter": 2,
         "sampler": 2,
+        "logger": 1,
     }
 
 
@@ -318,8 +321,8 @@ BROKEN = {
     "misspelled": (HEADER + "@hookimpl\ndef zoo_model(): return []", "unknown hook 'zoo_model'", "zoo_models"),
     "unmarked": (HEADER + "def zoo_losses(): return []", "zoo_losses lacks @hookimpl", "plugin.py:5"),
     "argument": (HEADER + "@hookimpl\ndef zoo_losses(config): return []", "Argument(s) {'config'}", "zoo_losses"),
-    "default": (HEADER + "@hookimpl\ndef zoo_run_started(run=None): pass", "'run' a default", "plugin.py:5"),
-    "keyword": (HEADER + "@hookimpl\ndef zoo_run_started(*, run): pass", "zoo_run_started", "plain named"),
+    "default": (HEADER + "@hookimpl\ndef zoo_run_started(event=None): pass", "'event' a default", "plugin.py:5"),
+    "keyword": (HEADER + "@hookimpl\ndef zoo_run_started(*, event): pass", "zoo_run_started", "plain named"),
     "rest": (HEADER + "@hookimpl\ndef zoo_run_started(**facts): pass", "takes **facts", "plain named"),
     "wrapper": (
         HEADER + "@hookimpl(wrapper=True)\ndef zoo_losses():\n return (yield)",
@@ -328,7 +331,7 @@ BROKEN = {
     ),
     "generator": (HEADER + f"@hookimpl\ndef zoo_losses():\n yield {SPEC}", "generator or coroutine", "plain function"),
     "coroutine": (
-        HEADER + "@hookimpl\nasync def zoo_run_started(run): pass",
+        HEADER + "@hookimpl\nasync def zoo_run_started(event): pass",
         "generator or coroutine",
         "plain function",
     ),
@@ -376,7 +379,7 @@ def test_a_broken_plugin_is_diagnosed_and_harms_nobody(site: Path, case: str) ->
 
 
 def test_a_broken_plugin_brings_nothing_of_what_was_sound(site: Path) -> None:
-    watch = "@hookimpl\ndef zoo_run_started(run): pass\n"
+    watch = "@hookimpl\ndef zoo_run_started(event): pass\n"
     write_plugin(site, "zoo-x", loss("huber") + watch + "@hookimpl\ndef zoo_tasks(): return 3")
     host = look(site)
     assert [one.plugin for one in host.all("loss") if one.spec.name == "huber"] == []
@@ -590,11 +593,12 @@ def test_an_interrupt_passes_through_resolve(site: Path) -> None:
 
 # ---------------------------------------------------------------------------------------------- observers
 
+RUN = RunInfo(name="a_b.c", folder="", task="", model="", steps=1, seed=0)
 WATCH = HEADER + "seen = []\n"
-WATCH += "@hookimpl\ndef zoo_step_logged(step, metrics): seen.append((step, metrics['loss']))\n"
+WATCH += "@hookimpl\ndef zoo_step_logged(event): seen.append((event.step, event.metrics['loss']))\n"
 FALL = HEADER + "calls = []\n"
-FALL += "@hookimpl\ndef zoo_step_logged(step):\n    calls.append(step)\n    raise SystemExit('enough')\n"
-FALL += "@hookimpl\ndef zoo_run_ended(status): calls.append(status)\n"
+FALL += "@hookimpl\ndef zoo_step_logged(event):\n    calls.append(event.step)\n    raise SystemExit('enough')\n"
+FALL += "@hookimpl\ndef zoo_run_ended(event): calls.append(event.status)\n"
 
 
 def test_observers_are_isolated_and_a_raising_one_is_switched_off(site: Path) -> None:
@@ -603,8 +607,8 @@ def test_observers_are_isolated_and_a_raising_one_is_switched_off(site: Path) ->
     host = look(site)
     assert [hook for hook in OBSERVERS if host._observers[hook]] == ["zoo_step_logged", "zoo_run_ended"]
     for step in (1, 2, 3):
-        host.notify("zoo_step_logged", run=None, step=step, metrics={"loss": 0.5})
-    host.notify("zoo_run_ended", run=None, status="finished")
+        host.notify("zoo_step_logged", StepLogged(run=RUN, step=step, kind="train", metrics={"loss": 0.5}), {})
+    host.notify("zoo_run_ended", RunEnded(run=RUN, status="finished", step=3), {})
     assert sys.modules["zoo_b.plugin"].seen == [(1, 0.5), (2, 0.5), (3, 0.5)]
     assert sys.modules["zoo_a.plugin"].calls == [1, "finished"]
     (warning,) = host.warnings
@@ -615,17 +619,17 @@ def test_observers_are_isolated_and_a_raising_one_is_switched_off(site: Path) ->
 def test_nobody_watches_the_core_alone() -> None:
     host = PluginHost([])
     assert not any(host._observers.values())
-    host.notify("zoo_run_started", run=None)
+    host.notify("zoo_run_started", RunStarted(run=RUN), {})
     with pytest.raises(KeyError):
-        host.notify("zoo_run_strated", run=None)
-    assert len(HOOKS) == len(KINDS) + 4 and len(OBSERVERS) == 4
+        host.notify("zoo_run_strated", RunStarted(run=RUN), {})
+    assert len(HOOKS) == len(KINDS) + 5 and len(OBSERVERS) == 5
 
 
 def test_an_interrupt_passes_through_an_observer(site: Path) -> None:
-    write_plugin(site, "zoo-a", HEADER + "@hookimpl\ndef zoo_run_started(run): raise KeyboardInterrupt\n")
+    write_plugin(site, "zoo-a", HEADER + "@hookimpl\ndef zoo_run_started(event): raise KeyboardInterrupt\n")
     host = look(site)
     with pytest.raises(KeyboardInterrupt):
-        host.notify("zoo_run_started", run=None)
+        host.notify("zoo_run_started", RunStarted(run=RUN), {})
     assert host._observers["zoo_run_started"]
 
 

@@ -67,7 +67,7 @@ HOSTILE = {
     "h-iterator": Hostile(SOUND.replace('[spec("huber"), spec(__package__)]', "map(spec, 'ab')"), ("returned a map",)),
     "h-type": Hostile(SOUND.replace('[spec("huber"), spec(__package__)]', "['huber']"), ("item 0 is a str",)),
     "h-default": Hostile(
-        SOUND + "\n@hookimpl\ndef zoo_run_started(run=None): pass\n", ("zoo_run_started", "'run' a default")
+        SOUND + "\n@hookimpl\ndef zoo_run_started(event=None): pass\n", ("zoo_run_started", "'event' a default")
     ),
     "h-unmarked": Hostile(SOUND.replace("@hookimpl", ""), ("lacks @hookimpl",)),
     "h-impostor": Hostile(SOUND, ("h-impostor 1.0", "g-first 1.0"), "conflict", {"g-first": "h_impostor.plugin"}),

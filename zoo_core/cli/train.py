@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo_core.config.recipe import Recipe
     from zoo_core.contract.events import Reporter
     from zoo_core.registry.card import Card
-    from zoo_core.runs.result import RunResult
+    from zoo_core.runs.publish import RunResult
 
 _ROLE = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.DOTALL)
 

@@ -105,6 +105,8 @@ class Recipe:
     """By the word that phases use; `main` serves every phase that has none of its own. A parameter is the first group's
     whose patterns match."""
     schedule: Component
+    loggers: tuple[Component, ...]
+    """Who watches the run besides plugins' observers."""
     training: Training
 
     def to_data(self) -> dict[str, Any]:
@@ -126,6 +128,8 @@ class Recipe:
         data["optimizers"] = optimizers
         # The core's own had no plugin's name once, and are stored as they were.
         data["schedule"] = {**self.schedule.to_data(), "name": self.schedule.id.removeprefix(f"{CORE}/")}
+        if self.loggers:
+            data["loggers"] = [logger.to_data() for logger in self.loggers]
         data["training"] = to_data(self.training)
         return data
 
@@ -152,6 +156,7 @@ class _Sections:
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
+    loggers: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any]
 
 
@@ -247,6 +252,9 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         sampler=part.sampler(sections.sampler),
         optimizers={"main": main, **others},
         schedule=part.component("schedule", {"name": SCHEDULE, **sections.schedule}, ("schedule",)),
+        loggers=tuple(
+            part.component("logger", values, ("loggers", number)) for number, values in enumerate(sections.loggers)
+        ),
         training=part.build(Training, sections.training, ("training",)),
     )
 

@@ -39,8 +39,14 @@ if TYPE_CHECKING:
     from zoo_core.contract.data import Dataset as Dataset
     from zoo_core.contract.data import Portion as Portion
     from zoo_core.contract.data import SampleKey as SampleKey
+    from zoo_core.contract.events import CheckpointSaved as CheckpointSaved
+    from zoo_core.contract.events import Logger as Logger
     from zoo_core.contract.events import Reporter as Reporter
+    from zoo_core.contract.events import RunEnded as RunEnded
+    from zoo_core.contract.events import RunEvent as RunEvent
+    from zoo_core.contract.events import RunStarted as RunStarted
     from zoo_core.contract.events import SilentReporter as SilentReporter
+    from zoo_core.contract.events import StepLogged as StepLogged
     from zoo_core.contract.hookspecs import Observers as Observers
     from zoo_core.contract.hookspecs import Providers as Providers
     from zoo_core.contract.hookspecs import hookimpl as hookimpl
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
     from zoo_core.contract.specs import Head as Head
+    from zoo_core.contract.specs import LoggerSpec as LoggerSpec
     from zoo_core.contract.specs import LossSpec as LossSpec
     from zoo_core.contract.specs import ModelSpec as ModelSpec
     from zoo_core.contract.specs import NoConfig as NoConfig

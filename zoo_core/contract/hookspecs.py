@@ -21,19 +21,18 @@ arguments it doesn't need; an argument with a default is refused, because pluggy
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pluggy
 
+from zoo_core.contract.events import CheckpointSaved, RunEnded, RunStarted, StepLogged
 from zoo_core.contract.specs import (
     AdapterSpec,
     DataSpec,
+    LoggerSpec,
     LossSpec,
     ModelSpec,
     OptimizerSpec,
-    RunInfo,
     SamplerSpec,
     ScheduleSpec,
     TaskSpec,
@@ -77,6 +76,10 @@ class Providers:
         """Ways to train a small difference to a checkpoint, for instance `[AdapterSpec(name="ia3", ...)]`."""
 
     @hookspec
+    def zoo_loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
+        """Watchers that a recipe may name, for instance `[LoggerSpec(name="csv", ...)]`."""
+
+    @hookspec
     def zoo_samplers(self) -> list[SamplerSpec]:  # type: ignore[empty-body]
         """Orders of an epoch's samples, for instance `[SamplerSpec(name="balanced", ...)]`."""
 
@@ -85,17 +88,22 @@ class Observers:
     """What a plugin may watch. No collectives, no changes to the run."""
 
     @hookspec
-    def zoo_run_started(self, run: RunInfo) -> None:
-        """Called once before the first step."""
+    def zoo_run_started(self, event: RunStarted) -> None:
+        """Called once before the first step, also when a run is resumed."""
 
     @hookspec
-    def zoo_step_logged(self, run: RunInfo, step: int, metrics: Mapping[str, float]) -> None:
-        """Called on log steps and after evaluations, with the figures that go to `metrics.jsonl`."""
+    def zoo_step_logged(self, event: StepLogged) -> None:
+        """Called on log steps, after evaluations, and for the figures of the end."""
 
     @hookspec
-    def zoo_checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:
-        """Called when a checkpoint is complete on disk."""
+    def zoo_checkpoint_saved(self, event: CheckpointSaved) -> None:
+        """Called when a training checkpoint is complete on disk."""
 
     @hookspec
-    def zoo_run_ended(self, run: RunInfo, status: Literal["finished", "stopped", "failed"]) -> None:
+    def zoo_run_ended(self, event: RunEnded) -> None:
         """Called once at the end, whatever the end was."""
+
+    @hookspec
+    def zoo_observer_state(self) -> Any:
+        """What the plugin's `zoo_run_started` is given as `event.state` when the run is resumed: JSON-able and small. Asked
+        before each training checkpoint."""

@@ -242,6 +242,12 @@ class OptimizerSpec(Spec):
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoggerSpec(Spec):
+    """Watches the runs of a recipe that names it. `target(config) -> zoo_core.contract.Logger`."""
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SamplerSpec(Spec):
     """Which samples an epoch has, and in what order. `target(labels, lengths, seed, epoch, config) -> indices`, all of numpy.
 

@@ -6,7 +6,16 @@ from typing import Literal
 
 from zoo_core.contract.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, ProperShare, Share
 from zoo_core.contract.hookspecs import hookimpl
-from zoo_core.contract.specs import ANY, AdapterSpec, DataSpec, LossSpec, OptimizerSpec, SamplerSpec, ScheduleSpec
+from zoo_core.contract.specs import (
+    ANY,
+    AdapterSpec,
+    DataSpec,
+    LoggerSpec,
+    LossSpec,
+    OptimizerSpec,
+    SamplerSpec,
+    ScheduleSpec,
+)
 
 zoo_api = (2, 0)
 
@@ -367,4 +376,17 @@ def zoo_samplers() -> list[SamplerSpec]:
             config=BalancedConfig,
             paper="Kang et al., 2020, eq. (1), arXiv:1910.09217",
         ),
+    ]
+
+
+@hookimpl
+def zoo_loggers() -> list[LoggerSpec]:
+    """A table."""
+    return [
+        LoggerSpec(
+            name="csv",
+            summary="figures as a table, a row for each",
+            target="zoo_core.plugins.csv_logger:CsvLogger",
+            config="zoo_core.plugins.csv_logger:CsvConfig",
+        )
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
+from zoo_core.contract.events import RunStarted
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, RecipeError, UnknownName, nearest
 from zoo_core.plugins.discovery import (
     CORE,
@@ -230,17 +231,32 @@ class PluginHost:
         """What a target of a component's spec stands for; raises as `Provided.resolve` does."""
         return provided.resolve(target)
 
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Tell every observer, by plugin name. One that raises is named once in `warnings` and not called again."""
-        for plugin, manager in list(self._observers[hook].items()):
+    def notify(self, hook: str, event: Any, states: Mapping[str, Any]) -> None:
+        """Tell every observer, by plugin name. One that raises is named once in `warnings` and not called again.
+
+        An event that starts a run says to each what `states` holds for it.
+        """
+        for plugin in list(self._observers[hook]):
+            own = replace(event, state=states.get(plugin)) if isinstance(event, RunStarted) else event
+            self._observed(hook, plugin, event=own)
+
+    def observer_states(self) -> dict[str, Any]:
+        """What observers want to be told when the run is resumed, by plugin."""
+        hook = "zoo_observer_state"
+        found = {plugin: self._observed(hook, plugin) for plugin in list(self._observers[hook])}
+        return {plugin: states[0] for plugin, states in found.items() if states}
+
+    def _observed(self, hook: str, plugin: str, **arguments: Any) -> Any:
+        if manager := self._observers[hook].get(plugin):
             try:
-                getattr(manager.hook, hook)(**arguments)
+                return getattr(manager.hook, hook)(**arguments)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - a watcher must not end a run, whatever it raises
                 del self._observers[hook][plugin]
                 cause = cause_of(error, self.packages()[plugin])
                 self.warnings.append(f"{plugin}: its {hook} is switched off, because it raised {cause}")
+        return None
 
     def _load(self, record: PluginRecord) -> PluginRecord:
         """Try one plugin; what it brings is kept if all of it is sound."""

@@ -20,6 +20,7 @@ from zoo_core.contract.specs import (
     HOOK_API,
     AdapterSpec,
     DataSpec,
+    LoggerSpec,
     LossSpec,
     ModelSpec,
     OptimizerSpec,
@@ -40,6 +41,7 @@ KINDS: dict[str, tuple[str, type[Spec]]] = {
     "schedule": ("zoo_schedules", ScheduleSpec),
     "adapter": ("zoo_adapters", AdapterSpec),
     "sampler": ("zoo_samplers", SamplerSpec),
+    "logger": ("zoo_loggers", LoggerSpec),
 }
 """What a plugin can bring: the hook that lists it and the type of what is listed."""
 

@@ -16,7 +16,7 @@ from zoo_core.registry.checkpoint import open_folder
 from zoo_core.registry.registry import Registry
 from zoo_core.runs.finishing import complete
 from zoo_core.runs.folder import RunFolder
-from zoo_core.runs.result import RunResult
+from zoo_core.runs.publish import RunResult
 from zoo_core.training.signals import signal_handler
 
 

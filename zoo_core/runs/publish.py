@@ -29,6 +29,21 @@ from zoo_core.training.hardware import Hardware
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What came of a run."""
+
+    folder: Path
+    card: Card | None
+    """The registered card; None on ranks other than the main one."""
+    metrics: Mapping[str, float]
+    """Final figures on the test split."""
+    baselines: Mapping[str, Mapping[str, float]]
+    """The same figures of trivial methods, by their names."""
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinalMetrics:
     """The figures of a finished run."""
 

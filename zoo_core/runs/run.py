@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from zoo_core.config.recipe import Recipe
-from zoo_core.contract.events import Reporter, SilentReporter
+from zoo_core.contract.events import CheckpointSaved, Reporter, RunStarted, SilentReporter, StepLogged
 from zoo_core.contract.specs import RunInfo
 from zoo_core.contract.task import At
 from zoo_core.errors import NonFiniteLoss, ResumeError
@@ -25,20 +24,21 @@ from zoo_core.preflight.preflight import preflight
 from zoo_core.preflight.setup import InitCheckpoint, RunComponents, identity_of, open_start, prepare
 from zoo_core.preflight.snapshot import Snapshot
 from zoo_core.preflight.statistics import Statistics
+from zoo_core.registry.card import Card
 from zoo_core.registry.registry import Registry
 from zoo_core.runs.early_stopping import EarlyStopping
 from zoo_core.runs.finishing import complete
 from zoo_core.runs.folder import RunFolder
-from zoo_core.runs.publish import measure_final, publish
+from zoo_core.runs.publish import RunResult, measure_final, publish
 from zoo_core.runs.replaced import Replaced
-from zoo_core.runs.result import RunResult
+from zoo_core.runs.watchers import Watchers, ended
 from zoo_core.storage import fs
 from zoo_core.tasks.baselines import left_out
 from zoo_core.tasks.evaluate import artifacts, evaluate, micro_batch
 from zoo_core.training import state
 from zoo_core.training.agreement import Agreement
 from zoo_core.training.ema import Ema
-from zoo_core.training.guard import TimeUp, attempt, time_limit
+from zoo_core.training.guard import attempt
 from zoo_core.training.hardware import Hardware, torch_settings
 from zoo_core.training.loop import Loop, StepResult
 from zoo_core.training.meter import Clock
@@ -126,6 +126,8 @@ class Run:
         self.snapshot = Snapshot(prepared.task, self.ema, prepared.updates, statistics)
         self.guards = Guards(prepared.task, self.snapshot, self._message)
         self.identity: Identity | None = None
+        self.watchers = Watchers(host, training.extras_timeout, self._message)
+        self.card: Card | None = None
         self.clock = Clock()
         self.info = RunInfo(
             name=recipe.name,
@@ -140,6 +142,7 @@ class Run:
     def begin(self, kept: Identity | None = None, init: str = "") -> None:
         """Lay out the folder, or take up the newest checkpoint in it; `kept` is what the run in the folder is, `init` which
         checkpoint it starts from. A folder that can't be continued is left as it was."""
+        self.hardware.from_main(lambda: self.watchers.make(self.recipe))
         what = identity_of(self.recipe, self.prepared, self.hardware, kept, init)
         if kept:
             identity.refuse_changes(kept, what, self.files.path)
@@ -171,7 +174,7 @@ class Run:
             then = found[0].versions if found else kept.environment if kept else what.environment
             if changed := identity.changed_environment(then, what.environment):
                 self._message(changed)
-            self._notify("zoo_run_started")
+            self.watchers.tell(RunStarted(run=self.info, step=self.first), found[0].watchers if found else {})
 
     def work(self) -> None:
         """Run the loop from where the run stands."""
@@ -201,6 +204,7 @@ class Run:
                 # Before the checkpoint's folder, which says that the run is finished.
                 kind = "test" if final.split == self.recipe.training.test_split else "final"
                 self.files.record(step, kind, final.metrics)
+                self.watchers.tell(StepLogged(run=self.info, step=step, kind="test", metrics=final.metrics))
                 card = publish(
                     self.recipe,
                     self.prepared,
@@ -224,6 +228,7 @@ class Run:
                 card, recipe=self.recipe, registry=registry, files=self.files, split=final.split,
                 step=self.first, best_step=step, stop=self.stop, say=self._message,
             )  # fmt: skip
+        self.card = card
         return RunResult(
             folder=self.files.path, card=card, metrics=final.metrics, baselines=baselines, steps=self.first,
             seconds=seconds,
@@ -233,7 +238,7 @@ class Run:
         """Tell everyone that the run is over."""
         if self.hardware.is_main and self.identity:
             self.files.say(status)
-            self._notify("zoo_run_ended", status=status)
+            self.watchers.tell(ended(self.info, status, self.first, self.card, self.files.path))
             self.reporter.ended(status)
 
     def _after_step(self, moment: StepResult) -> bool:
@@ -272,7 +277,7 @@ class Run:
             self.files.record(step, "train", metrics, epoch=self.cursor.epoch)
             rate, planned = metrics["samples_per_second"], self.prepared.steps
             self.reporter.logged(step, planned, metrics, rate, (planned - step) * metrics["seconds_per_step"])
-            self._notify("zoo_step_logged", step=step, metrics=metrics)
+            self.watchers.tell(StepLogged(run=self.info, step=step, kind="train", metrics=metrics))
         for notice in self.replaced.final_notices():
             self._message(notice)
         if self.skipped > self.recipe.training.skip_nonfinite:
@@ -302,7 +307,7 @@ class Run:
             if made.problem:
                 self._message(left_out(f"step {step}: plots of the evaluation", made.problem))
             self.reporter.evaluated(step, found.metrics)
-            self._notify("zoo_step_logged", step=step, metrics=found.metrics)
+            self.watchers.tell(StepLogged(run=self.info, step=step, kind="evaluation", metrics=found.metrics))
         self.loop.meter.restart()
         return improved
 
@@ -329,6 +334,7 @@ class Run:
                 recipe=self.recipe.to_data(),
                 optimizers=optimizers,
                 task=task,
+                watchers=self.watchers.states(),
                 versions=dict(self.identity.environment),
                 seconds=seconds,
                 cpu_seconds=cpu_seconds,
@@ -336,7 +342,7 @@ class Run:
             )
             folder = state.save(self.files.checkpoints, facts, tensors)
             state.rotate(self.files.checkpoints, keep=self.recipe.training.keep, best_step=self.best.step)
-            self._notify("zoo_checkpoint_saved", step=step, folder=folder)
+            self.watchers.tell(CheckpointSaved(run=self.info, step=step, folder=folder))
         self.hardware.wait()
         self.loop.meter.restart()
 
@@ -384,10 +390,3 @@ class Run:
     def _message(self, text: str) -> None:
         self.files.say(text)
         self.reporter.message(text)
-
-    def _notify(self, hook: str, **facts: Any) -> None:
-        known = len(self.host.warnings)
-        with suppress(TimeUp), time_limit(self.recipe.training.extras_timeout):
-            self.host.notify(hook, run=self.info, **facts)
-        for warning in self.host.warnings[known:]:
-            self._message(warning)

@@ -55,6 +55,8 @@ class TrainerState:
     cpu_seconds: float = 0.0
     bad: list[Any] = field(default_factory=list)
     """Training samples found bad so far: place in the split, what is wrong, hint."""
+    watchers: dict[str, Any] = field(default_factory=dict)
+    """What loggers and observers keep, by their names."""
     task: Any = None
     """What `Task.state` gave, less its tensors, as `packing` writes it."""
     format: int = FORMAT

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoo_core import DataSpec, LossSpec, ModelSpec, RunInfo, TaskSpec, hookimpl
+from zoo_core import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core.contract import StepLogged
 from zoo_toys.careless import fail
 
 zoo_api = (2, 0)
@@ -55,7 +56,7 @@ def zoo_tasks() -> list[TaskSpec]:
 
 
 @hookimpl
-def zoo_step_logged(run: RunInfo) -> None:
+def zoo_step_logged(event: StepLogged) -> None:
     """An observer that watches a run."""
     _meet("observer")
 
