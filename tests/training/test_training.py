@@ -254,9 +254,13 @@ def test_observers_are_told_and_one_that_raises_is_switched_off(tmp_path: Path) 
     result = train(recipe("single"), folder=tmp_path / "run", zoo=zoo)
     assert result.steps == 12
     kinds = [event[0] for event in watcher.told]
-    assert watcher.told[0] == ("started", "toy_tiny.single", 12) and watcher.told[-1] == ("ended", "finished")
+    assert watcher.told[0] == ("started", "toy_tiny.single", 12, 0, None)
+    assert watcher.told[-1] == ("ended", "finished", 12, "toy_tiny.single@1")
     assert kinds.count("saved") == 1, "after it raised, this hook is not called again"
-    assert ("logged", 2, True) in watcher.told and all(event[2] for event in watcher.told if event[0] == "saved")
+    assert ("logged", 2, "train", True) in watcher.told and all(
+        event[2] for event in watcher.told if event[0] == "saved"
+    )
+    assert {event[2] for event in watcher.told if event[0] == "logged"} == {"train", "evaluation", "test"}
     assert "the watcher stumbled" in (tmp_path / "run" / "log.txt").read_text()
 
 
