@@ -55,7 +55,7 @@ def test_splits_are_joined_part_after_part_and_counted(zoo: Zoo) -> None:
         assert list(data.samples(split)) == [*first.samples(split), *second.samples(split)]
     assert data.labels == ("inner", "outer") and data.portions == (Portion(8, 1.0), Portion(6, 0.5))
     assert data.notices[:2] == (
-        "an epoch has 11 draws of train: 8 of the 8 of part 1 (zoo-toys/points), 3 of the 6 of part 2 (zoo-toys/points)",
+        "train is 8 of part 1 (zoo-toys/points) and 6 of part 2 (zoo-toys/points)",
         "validation is 8 of part 1 (zoo-toys/points) and 6 of part 2 (zoo-toys/points)",
     )
     assert len({data.digest(), first.digest(), opened(zoo, {"samples": 6}, {"samples": 8}).digest()}) == 3
@@ -152,7 +152,8 @@ def test_what_was_mixed_stands_on_the_card(zoo: Zoo, tmp_path: Path) -> None:
     digests = [opened(zoo, {"samples": count}) for count in (32, 16)]
     named = [f"zoo-toys/points@sha256:{one.parts[0].data.digest()}" for one in digests]  # type: ignore[attr-defined]
     assert record.source.split("; ") == named
-    assert "an epoch has 64 draws of train" in result.card.notes
+    told = "32 of the 32 training samples of part 1 (weight 1), 32 of the 16 training samples of part 2 (weight 2)"
+    assert f"an epoch has 64 draws: {told}" in result.card.notes.splitlines()
 
 
 def test_parts_that_are_read_late_stay_so() -> None:

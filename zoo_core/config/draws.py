@@ -34,6 +34,19 @@ def order_of(recipe: Recipe, host: PluginHost, data: Data, samples: Sequence[Any
     return order
 
 
+def notices_of(dataset: Dataset, order: Order | None) -> tuple[str, ...]:
+    """What the user should know of the encoded samples, and how many draws an epoch has of each part that has a weight."""
+    if not isinstance(order, Weighted):
+        return dataset.notices
+    count = len(order.weights)
+    drawn, sizes = (np.bincount(numbers, minlength=count) for numbers in (order.portions[order(0, 0)], order.portions))
+    told = ", ".join(
+        f"{draws:,} of the {size:,} training samples of part {number} (weight {weight:g})"
+        for number, (draws, size, weight) in enumerate(zip(drawn, sizes, order.weights, strict=True), start=1)
+    )
+    return (*dataset.notices, f"an epoch has {drawn.sum():,} draws: {told}")
+
+
 _TARGET = "the target of its spec"
 
 

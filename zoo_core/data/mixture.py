@@ -67,19 +67,9 @@ class Mixture(Data):
         return (f"{part.name}: {notice}" for part in self.parts for notice in part.data.notices)
 
     def _counted(self) -> Iterable[str]:
-        draws = [max(1, round(portion.weight * portion.samples)) for portion in self.portions]
-        told = ", ".join(
-            f"{drawn:,} of the {portion.samples:,} of {part.name}"
-            for drawn, portion, part in zip(draws, self.portions, self.parts, strict=True)
-        )
-        yield f"an epoch has {sum(draws):,} draws of train: {told}"
-        for split in [split for split in self._splits if split != "train"]:
-            counts = [
-                f"{len(part.data.samples(split)):,} of {part.name}"
-                for part in self.parts
-                if split in part.data.splits()
-            ]
-            yield f"{split} is {' and '.join(counts)}"
+        for split in self._splits:
+            having = [part for part in self.parts if split in part.data.splits()]
+            yield f"{split} is {' and '.join(f'{len(part.data.samples(split)):,} of {part.name}' for part in having)}"
 
     def _crossing(self) -> Iterable[str]:
         """What is trained on in one part and held out in another, where samples can be compared."""

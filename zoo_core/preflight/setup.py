@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo_core.config.components import DataSource, build_task, open_with_sources
-from zoo_core.config.draws import order_of
+from zoo_core.config.draws import notices_of, order_of
 from zoo_core.config.finetune import changed_settings
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.config import present_names
@@ -184,7 +184,7 @@ def prepare(
         notices=(
             *data.notices,
             *(preprocessor.notices(train) if preprocessor else ()),
-            *dataset.notices,
+            *notices_of(dataset, plan.order),
             *(changed_settings(start.card, recipe, host) if start else ()),
         ),
     )
