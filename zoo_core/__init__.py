@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.interop import ForeignCheckpoint as ForeignCheckpoint
     from zoo_core.contract.interop import Interop as Interop
     from zoo_core.contract.predictor import TaskContext as TaskContext
+    from zoo_core.contract.preprocessor import CompositePreprocessor as CompositePreprocessor
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec

@@ -20,7 +20,7 @@ from zoo_core.contract.specs import Head, TaskSpec
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
 from zoo_core.registry.card import Card, looks_like_path
-from zoo_core.registry.checkpoint import Checkpoint, open_checkpoint
+from zoo_core.registry.checkpoint import Checkpoint, family_of, open_checkpoint
 from zoo_core.registry.zoo import Zoo, open_zoo
 from zoo_core.storage.paths import RECIPE, expand, expanded
 
@@ -93,7 +93,7 @@ def create_model(
         provided, _, given = zoo.host.find_model(name)
     else:
         card = checkpoint.card
-        provided = zoo.host.find("model", card.model)
+        provided = family_of(card, zoo.host)
         given = present_names(provided.config, card.config)
     if all(each.name != "num_classes" for each in fields(provided.config)):
         num_labels = config.pop("num_classes", num_labels)  # some libraries' word for the same thing
@@ -191,7 +191,7 @@ def load(
     zoo = _zoo(zoo)
     checkpoint = open_checkpoint(named(name_or_path), zoo.registry)
     card = checkpoint.card
-    provided = zoo.host.find("model", card.model)
+    provided = family_of(card, zoo.host)
     wanted = task or card.task
     if not wanted:
         raise UsageError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.config.keys import OPTIMIZER, SAMPLER, SCHEDULE, name_in, present_key, rename, whole_key
+from zoo_core.config.parts import PartSource, sources
 from zoo_core.config.settings import Training
 from zoo_core.config.shipped import find_recipe, recipes_by_id
 from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
@@ -87,7 +88,9 @@ class Recipe:
     model: Architecture | None
     """Architecture for a run from scratch; None where `init` names a checkpoint."""
     init: str
-    """Name or folder of the checkpoint to start from; empty for a run from scratch."""
+    """Name or folder of the checkpoint to start from; empty for a run from scratch, and for one from several."""
+    parts: Mapping[str, PartSource]
+    """The checkpoints that the model is put together from, by part; none where it is of one piece."""
     fresh: bool
     """Take `init`'s architecture and preprocessor with fresh weights: the control that shows what pretraining is worth."""
     init_overrides: Mapping[str, Any]
@@ -112,8 +115,10 @@ class Recipe:
     def to_data(self) -> dict[str, Any]:
         """The resolved recipe as plain data; reading it back gives an equal recipe."""
         model: Mapping[str, Any] = self.model.to_data() if self.model else self.init_overrides
-        data: dict[str, Any] = {"name": self.name, "summary": self.summary, "init": self.init, "fresh": self.fresh}
-        data["model"] = dict(model)
+        init: Any = {name: part.init for name, part in self.parts.items()} or self.init
+        data: dict[str, Any] = {"name": self.name, "summary": self.summary, "init": init, "fresh": self.fresh}
+        settings = {name: to_data(part.settings) for name, part in self.parts.items()}
+        data["model"] = {**model, **settings}
         if self.adapter:
             data["adapter"] = self.adapter.to_data()
         data["task"] = self.task.to_data()
@@ -144,7 +149,7 @@ class _Sections:
 
     name: str
     summary: str = ""
-    init: str = ""
+    init: str | Mapping[str, str] = ""
     fresh: bool = False
     model: Mapping[str, Any] = field(default_factory=dict)
     adapter: Mapping[str, Any] = field(default_factory=dict)
@@ -217,9 +222,10 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     model = part.architecture(sections.model) if "name" in sections.model else None
     if sections.fresh and not sections.init:
         raise RecipeError(f"{where}: fresh: says what to do with init, which is empty", hint="leave it out")
-    if model and sections.init:
+    if model and isinstance(sections.init, str) and sections.init:
         raise RecipeError(f"{where}: give either model.name or init, not both")
-    if sections.adapter and (not sections.init or sections.fresh):
+    parts = sources(sections.init, sections.model, model.provided if model else None, where, part.lines)
+    if sections.adapter and (parts or not sections.init or sections.fresh):
         hint = "give init, without fresh" if sections.fresh else "give init: NAME in place of model.name"
         raise RecipeError(f"{where}: adapter: what it trains is a difference to a checkpoint", hint=hint)
     if model and not part.host.serves(model.provided, task.provided):
@@ -241,7 +247,8 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         name=sections.name,
         summary=sections.summary,
         model=model,
-        init=sections.init,
+        init=sections.init if isinstance(sections.init, str) else "",
+        parts=parts,
         fresh=sections.fresh,
         init_overrides=dict(sections.model) if model is None else {},
         adapter=part.component("adapter", sections.adapter, ("adapter",)) if sections.adapter else None,
@@ -319,7 +326,7 @@ class _Parts:
 
     def architecture(self, values: Mapping[str, Any]) -> Architecture:
         named = self.host.find_model(values["name"], self.own)
-        rest = {key: value for key, value in values.items() if key != "name"}
+        rest = {key: value for key, value in values.items() if key not in ("name", *named.provided.spec.parts)}
         self.build(named.provided.config, {**named.values, **rest}, ("model",))
         return Architecture(provided=named.provided, size=named.size, values=named.values, overrides=rest)
 

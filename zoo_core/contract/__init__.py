@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.predictor import Predictor as Predictor
     from zoo_core.contract.predictor import TaskContext as TaskContext
     from zoo_core.contract.predictor import inference_mode as inference_mode
+    from zoo_core.contract.preprocessor import CompositePreprocessor as CompositePreprocessor
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.schema import from_data as from_data
     from zoo_core.contract.schema import to_data as to_data

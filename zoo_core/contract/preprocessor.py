@@ -39,3 +39,37 @@ class Preprocessor(ABC):
     def notices(self, samples: Sequence[Any]) -> tuple[str, ...]:
         """What of raw samples like these a model doesn't get to see, a line each, for the log and the card; looks at a few."""
         return ()
+
+
+class CompositePreprocessor(Preprocessor):
+    """The preprocessors of a model's parts, each with its part's name in front of its files, as `text.tokenizer.json`."""
+
+    def __init__(self, parts: Mapping[str, Preprocessor]) -> None:
+        self.parts = dict(parts)
+
+    def __getitem__(self, part: str) -> Any:
+        """The preprocessor of a part."""
+        return self.parts[part]
+
+    @classmethod
+    def fit(cls, config: Any, samples: Iterable[Any]) -> Self:
+        """Raises `UsageError`: each part brings its own, which is fitted."""
+        raise UsageError("the preprocessors of parts come with their checkpoints", hint="leave preprocessor out")
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Raises `UsageError`: only a card says of what classes the parts are; see `of_files`."""
+        raise UsageError("a composite preprocessor is restored by its classes", hint="CompositePreprocessor.of_files")
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes], classes: Mapping[str, type[Preprocessor]]) -> Self:
+        """Restore from the files of a checkpoint. Raises `CorruptFile` where a part's can't be parsed."""
+        own = {
+            part: {n[len(part) + 1 :]: data for n, data in files.items() if n.startswith(f"{part}.")}
+            for part in classes
+        }
+        return cls({part: classes[part].from_files(own[part]) for part in classes if own[part]})
+
+    def files(self) -> dict[str, bytes]:
+        """Those of all parts."""
+        return {f"{part}.{name}": data for part, one in self.parts.items() for name, data in one.files().items()}

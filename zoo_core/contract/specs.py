@@ -19,6 +19,7 @@ ANY = "*"
 """Stands in `DataSpec.opens` for the data sets that a configuration names."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_PART = re.compile(r"[a-z][a-z0-9_]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -120,12 +121,16 @@ class Spec:
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec(Spec):
-    """A model family. `target(config, head: Head) -> nn.Module`, built on the default device (meta too), without I/O."""
+    """A model family. `target(config, head: Head) -> nn.Module`, built on the default device (meta too), without I/O; for one with
+    `parts` `target(config, head, parts: Mapping[str, nn.Module])`."""
 
     sizes: Mapping[str, Mapping[str, Any]]
     """Named sizes as overrides of `config`, for instance `{"tiny": {"hidden_size": 128}}`; a model is `family_size`."""
     tasks: tuple[str, ...]
     """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists."""
+    parts: tuple[str, ...] = ()
+    """What it is put together from, as `("image", "text")`: bare backbones of other checkpoints, which a recipe names by part.
+    `target` keeps each as the submodule of that name. Its preprocessor is a `zoo_core.CompositePreprocessor` of theirs."""
     names: str = ""
     """`package.module:function`; `() -> Mapping[str, Mapping[str, Any]]`: further names, those that another library
     gives its architectures, as overrides of `config`. Asked only for a name that nobody lists."""
@@ -155,6 +160,16 @@ class ModelSpec(Spec):
     """SPDX identifier of the architecture's code."""
     paper: str = ""
     """Title, venue and arXiv number of the source."""
+
+    def __post_init__(self) -> None:
+        """Parts have names that submodules and files can have. Raises ValueError."""
+        Spec.__post_init__(self)
+        wrong = [part for part in self.parts if not _PART.fullmatch(part)]
+        if wrong or len(set(self.parts)) < len(self.parts) or (self.parts and self.preprocessor):
+            raise ValueError(
+                f"ModelSpec {self.name!r}: expected parts with different names of lower-case letters, digits and '_', and with "
+                f"them no preprocessor of its own, found {', '.join(self.parts)}"
+            )
 
 
 @documented

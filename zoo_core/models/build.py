@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from zoo_core.contract.specs import Head, ModelSpec
-from zoo_core.errors import ArchMismatch, UnknownName, ZooError
+from zoo_core.errors import ArchMismatch, PluginError, UnknownName, UsageError, ZooError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
@@ -53,10 +53,32 @@ def builder_for(builders: Mapping[str, Builder], head: Head, family: str) -> Bui
 
 
 def build_fresh(host: PluginHost, provided: RegisteredComponent, config: Any, head: Head) -> nn.Module:
-    """A model with its own initialisation, drawn from torch's global generator; one thread builds at a time."""
+    """A model with its own initialisation, drawn from torch's global generator; one thread builds at a time.
+
+    Raises `UsageError` for one that is put together from parts which nobody has named.
+    """
     build: Callable[[Any, Head], nn.Module] = host.resolve(provided.spec.target, provided)
     with _BUILDING:
-        return build(config, head)
+        if not provided.spec.parts:
+            return build(config, head)
+        if provided.parts.keys() != set(provided.spec.parts):
+            hint = f"a recipe names a checkpoint for each: init: {{{provided.spec.parts[0]}: NAME, ...}}"
+            raise UsageError(f"{provided.id} is put together from {', '.join(provided.spec.parts)}", hint=hint)
+        made = {name: build_fresh(host, part.provided, part.config, Head()) for name, part in provided.parts.items()}
+        return put_together(host, provided, config, head, made)
+
+
+def put_together(
+    host: PluginHost, provided: RegisteredComponent, config: Any, head: Head, parts: Mapping[str, nn.Module]
+) -> nn.Module:
+    """A model around parts that are built, the rest with its own initialisation. Raises `PluginError` where it loses one."""
+    build: Callable[[Any, Head, Mapping[str, nn.Module]], nn.Module] = host.resolve(provided.spec.target, provided)
+    with _BUILDING:
+        model = build(config, head, parts)
+    lost = [name for name, part in parts.items() if getattr(model, name, None) is not part]
+    if lost:
+        raise PluginError(f"{provided.id}: expected a model whose submodule {lost[0]} is the part of that name")
+    return model
 
 
 def build_from(

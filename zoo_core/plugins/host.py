@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,6 +48,7 @@ __all__ = [
     "KINDS",
     "OBSERVERS",
     "NamedModel",
+    "Part",
     "PluginHost",
     "PluginRecord",
     "RegisteredComponent",
@@ -70,6 +71,8 @@ class RegisteredComponent:
     """Version of the plugin's distribution."""
     id: str
     """`plugin/name`, unique everywhere; what cards store."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """What a model that is put together from others is put together from here, by part."""
 
     @property
     def config(self) -> type[Any]:
@@ -108,6 +111,14 @@ class RegisteredComponent:
         if not is_dataclass(found):
             raise PluginError(f"{self.id} ({self.plugin} {self.version}): {found!r} is not a dataclass")
         return found
+
+
+class Part(NamedTuple):
+    """The architecture of a part: a bare backbone."""
+
+    provided: RegisteredComponent
+    config: Any
+    """Its whole configuration."""
 
 
 class NamedModel(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo_core.config.components import DataSource, build_task, open_with_sources
 from zoo_core.config.draws import notices_of, order_of
@@ -16,7 +16,7 @@ from zoo_core.config.recipe import Recipe
 from zoo_core.contract.config import present_names
 from zoo_core.contract.data import Data, Dataset
 from zoo_core.contract.predictor import TaskContext
-from zoo_core.contract.preprocessor import Preprocessor
+from zoo_core.contract.preprocessor import CompositePreprocessor, Preprocessor
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
 from zoo_core.contract.specs import Head
@@ -27,14 +27,14 @@ from zoo_core.errors import DataError, RecipeError, UsageError
 from zoo_core.models import build as building
 from zoo_core.models.build import Adaptation
 from zoo_core.models.freezing import freeze, freeze_all_but
-from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
+from zoo_core.plugins.host import Part, PluginHost, RegisteredComponent, check_name
 from zoo_core.preflight import contracts
 from zoo_core.preflight.adapting import Adapted, adapt, demand_base
 from zoo_core.preflight.contracts import calling
 from zoo_core.preflight.identity import Identity, as_first_named, files_digest, new_run
 from zoo_core.preflight.updates import build_schedule, build_updates
 from zoo_core.registry.card import Card, looks_like_path
-from zoo_core.registry.checkpoint import open_checkpoint
+from zoo_core.registry.checkpoint import Checkpoint, family_of, open_checkpoint
 from zoo_core.registry.registry import Registry
 from zoo_core.storage.environment import describe_computation
 from zoo_core.storage.tensors import widened
@@ -56,6 +56,10 @@ class InitCheckpoint:
     card: Card
     tensors: Mapping[str, Tensor]
     preprocessor: Preprocessor | None
+
+
+NO_PARTS: Mapping[str, InitCheckpoint] = {}
+"""Of a model of one piece."""
 
 
 @dataclass(kw_only=True)
@@ -88,6 +92,8 @@ class RunComponents:
     published: frozenset[str]
     """Names of the architecture's tensors; a buffer that the task adds to the model for its training isn't among them,
     so it is part of the run and not of the checkpoint that the run registers."""
+    parents: Mapping[str, str]
+    """`name@sha256:...` of the checkpoint that each part of the model comes from; none for a model of one piece."""
     notices: tuple[str, ...]
     """What the user should know of the data, and of what the preprocessor leaves of it."""
 
@@ -100,6 +106,29 @@ def open_start(recipe: Recipe, host: PluginHost, registry: Registry, kept: str |
     checkpoint = open_checkpoint((not looks_like_path(recipe.init) and kept) or recipe.init, registry)
     if recipe.adapter:
         demand_base(checkpoint, registry)
+    return _opened(checkpoint, host)
+
+
+def open_parts(recipe: Recipe, host: PluginHost, registry: Registry, kept: str | None) -> dict[str, InitCheckpoint]:
+    """The checkpoints that a model is put together from, by part; `kept` is what `pinned` said of them when a run began that
+    is resumed. Raises `RecipeError` for one that is put together from others itself."""
+    known = dict(text.partition("=")[::2] for text in (kept or "").split()) if recipe.parts else {}
+    opened = {}
+    for name, part in recipe.parts.items():
+        checkpoint = open_checkpoint((not looks_like_path(part.init) and known.get(name)) or part.init, registry)
+        if checkpoint.card.parts:
+            hint = f"use one of what it is made from: {', '.join(checkpoint.card.parents.values())}"
+            raise RecipeError(f"init.{name}: {part.init} is put together from parts itself", hint=hint)
+        opened[name] = _opened(checkpoint, host)
+    return opened
+
+
+def pinned(parts: Mapping[str, InitCheckpoint]) -> str:
+    """The references of a model's parts in one text, as a run's identity keeps them; empty for none."""
+    return " ".join(f"{name}={part.reference}" for name, part in parts.items())
+
+
+def _opened(checkpoint: Checkpoint, host: PluginHost) -> InitCheckpoint:
     return InitCheckpoint(
         reference=checkpoint.reference,
         card=checkpoint.card,
@@ -109,49 +138,44 @@ def open_start(recipe: Recipe, host: PluginHost, registry: Registry, kept: str |
 
 
 def prepare(
-    recipe: Recipe, host: PluginHost, hardware: Hardware, start: InitCheckpoint | None, kept: Mapping[str, bytes] | None
+    recipe: Recipe,
+    host: PluginHost,
+    hardware: Hardware,
+    start: InitCheckpoint | None,
+    kept: Mapping[str, bytes] | None,
+    parts: Mapping[str, InitCheckpoint] = NO_PARTS,
 ) -> RunComponents:
-    """Build a run's parts; `kept` are the preprocessor's files when a run is resumed."""
+    """Build a run's parts: `start` or the `parts` are what the model is made from; `kept` are the preprocessor's files when a
+    run is resumed."""
     (data, sources), task_id = open_with_sources(recipe.data.provided, recipe.data.config, host), recipe.task.id
     train = _training_samples(recipe.data.id, data)
     with calling(recipe.data.id, "Data.digest"):
         digest = data.digest()
-    provided, size, config = _architecture(recipe, host, start)
-    preprocessor = _preprocessor(recipe, host, provided, start, kept, train)
+    provided, size, config = _architecture(recipe, host, start, parts)
+    preprocessor = _preprocessor(recipe, host, provided, start, parts, kept, train)
     if preprocessor and (start is None or recipe.preprocessor):
         config = _as_preprocessed(recipe, config, preprocessor.model_config())
     contracts.check_labels(recipe.data.id, data.labels)
     labels = data.labels if recipe.task.provided.spec.labelled else ()
     head = Head(task=recipe.task.provided.spec.name, labels=len(labels))
     reseed(key(recipe.training.seed, _INITIALISATION), hardware.device)
-    adaptation = None
-    if start is None or recipe.fresh:
-        with calling(provided.id, "the target of its spec"):
-            model = building.build_fresh(host, provided, config, head)
-    else:
-        model, adaptation = building.build_from(
-            host, provided, config, head, start.tensors, labels=labels, known_labels=start.card.labels
-        )
+    given, trained = (None, NO_PARTS) if recipe.fresh else (start, parts)
+    model, adaptation = _initial(host, provided, config, head, given, trained, labels)
     contracts.check_model(provided.id, model)
     published = frozenset(building.weights(model))
     adapted = adapt(recipe.adapter, host, model, adaptation, start, provided.spec) if start and adaptation else None
     model.to(hardware.device)
     hardware.broadcast(model)
     if recipe.training.gradient_checkpointing:
-        if not provided.spec.gradient_checkpointing:
-            raise UsageError(
-                f"{provided.id} has no gradient checkpointing", hint="set training.gradient_checkpointing=false"
-            )
-        host.resolve(provided.spec.gradient_checkpointing, provided)(model)
-    frozen = freeze(model, recipe.training.freeze, provided.spec.head)
+        _recompute(host, provided, model)
+    still = tuple(f"{name}.*" for name, part in recipe.parts.items() if part.settings.freeze)
+    frozen = freeze(model, (*recipe.training.freeze, *still), provided.spec.head)
     if adapted:
         frozen |= freeze_all_but(model, adapted.trained - frozen)
     context = TaskContext(
-        model=model,
-        preprocessor=preprocessor,
-        labels=labels,
+        model=model, preprocessor=preprocessor, labels=labels,
         fresh=lambda: building.build_fresh(host, provided, config, head),
-    )
+    )  # fmt: skip
     with calling(task_id, "Task.__init__"):
         built = build_task(recipe.task, recipe.loss, host, context)
     task = contracts.checked_task(task_id, built)
@@ -181,6 +205,7 @@ def prepare(
         adapted=adapted,
         frozen=frozen,
         published=published,
+        parents={} if recipe.fresh else {name: part.reference for name, part in parts.items()},
         notices=(
             *data.notices,
             *(preprocessor.notices(train) if preprocessor else ()),
@@ -196,6 +221,7 @@ def identity_of(
     """What a run is; `kept` is what the run says that it resumes, and `init` the checkpoint that it starts from."""
     read = [recipe.data.provided.plugin, *(part.provided.plugin for part in recipe.data.parts)]
     plugins = {prepared.model_id.plugin, recipe.task.provided.plugin, *read}
+    plugins |= {part.provided.plugin for part in prepared.model_id.parts.values()}
     plugins |= {recipe.adapter.provided.plugin} if recipe.adapter else set()
     files = prepared.preprocessor.files() if prepared.preprocessor else {}
     earlier = files_digest(as_first_named(files, prepared.model_id.preprocessor_config))
@@ -217,13 +243,61 @@ def _training_samples(component: str, data: Data) -> Sequence[Any]:
         return data.samples("train")
 
 
+def _recompute(host: PluginHost, provided: RegisteredComponent, model: nn.Module) -> None:
+    """Turn on recomputation of activations. Raises `UsageError` for a family that has none."""
+    if not provided.spec.gradient_checkpointing:
+        hint = "set training.gradient_checkpointing=false"
+        raise UsageError(f"{provided.id} has no gradient checkpointing", hint=hint)
+    host.resolve(provided.spec.gradient_checkpointing, provided)(model)
+
+
+def _initial(
+    host: PluginHost,
+    provided: RegisteredComponent,
+    config: Any,
+    head: Head,
+    start: InitCheckpoint | None,
+    parts: Mapping[str, InitCheckpoint],
+    labels: tuple[str, ...],
+) -> tuple[nn.Module, Adaptation | None]:
+    """The model as it is before the first step, and what became of the tensors of `start`; None without one."""
+    if start:
+        known = start.card.labels
+        return building.build_from(host, provided, config, head, start.tensors, labels=labels, known_labels=known)
+    return _built(host, provided, config, head, parts), None
+
+
+def _built(
+    host: PluginHost,
+    provided: RegisteredComponent,
+    config: Any,
+    head: Head,
+    parts: Mapping[str, InitCheckpoint],
+) -> nn.Module:
+    """A model around the bare backbones of checkpoints; all fresh where there are none."""
+    if not parts:
+        with calling(provided.id, "the target of its spec"):
+            return building.build_fresh(host, provided, config, head)
+    built = {}
+    for name, (family, values) in provided.parts.items():
+        with calling(family.id, f"the target of its spec, for the part {name},"):
+            built[name], _ = building.build_from(host, family, values, Head(), parts[name].tensors)
+    with calling(provided.id, "the target of its spec"):
+        return building.put_together(host, provided, config, head, built)
+
+
 def _architecture(
-    recipe: Recipe, host: PluginHost, start: InitCheckpoint | None
+    recipe: Recipe, host: PluginHost, start: InitCheckpoint | None, parts: Mapping[str, InitCheckpoint]
 ) -> tuple[RegisteredComponent, str, Any]:
     if start is None:
         assert recipe.model is not None
-        return recipe.model.provided, recipe.model.size, recipe.model.config()
-    provided = host.find("model", start.card.model)
+        families = {name: family_of(part.card, host) for name, part in parts.items()}
+        made = {
+            name: Part(one, typed(one.config, present_names(one.config, parts[name].card.config), where=f"init.{name}"))
+            for name, one in families.items()
+        }
+        return replace(recipe.model.provided, parts=made), recipe.model.size, recipe.model.config()
+    provided = family_of(start.card, host)
     check_name(recipe.name, provided, start.card.size, host)
     values = {
         **present_names(provided.config, start.card.config),
@@ -255,9 +329,13 @@ def _preprocessor(
     host: PluginHost,
     provided: RegisteredComponent,
     start: InitCheckpoint | None,
+    parts: Mapping[str, InitCheckpoint],
     kept: Mapping[str, bytes] | None,
     samples: Sequence[Any],
 ) -> Preprocessor | None:
+    if parts:
+        own = {name: part.preprocessor for name, part in parts.items() if part.preprocessor}
+        return CompositePreprocessor(own) if own else None
     if start is not None:
         if not (start.preprocessor and recipe.preprocessor):
             return start.preprocessor

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from zoo_core.contract.config import Config, FieldError, Interval, Matches, NonNegativeInt
 from zoo_core.contract.schema import Document, Place, from_data, locate, to_data
 from zoo_core.errors import CardError, UsageError
-from zoo_core.registry.records import AdapterRecord, DataRecord, FileEntry, Metric
+from zoo_core.registry.records import AdapterRecord, DataRecord, FileEntry, Metric, PartRecord
 
 CARD_SCHEMA = 2
 """Version of the card's format that this zoo-core reads up to; it writes 1 where a card needs nothing of 2."""
@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
-_SECOND = ("base", "adapter")
+_SECOND = ("base", "adapter", "parents", "parts")
 """Fields that the format has since its version 2."""
 
 _Distribution = Annotated[
@@ -72,6 +72,10 @@ class Card(Config):
     """The same of the checkpoint that the weights are a delta on, which `adapter` says how to merge; empty for whole weights."""
     adapter: AdapterRecord | None = None
     """How the delta and its base make the whole model; None for a checkpoint that holds all of it."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """The same of the checkpoint that each part comes from, where the model was put together from several."""
+    parts: Mapping[str, PartRecord] = field(default_factory=dict)
+    """What the model is put together from, by part."""
     data: DataRecord | None = None
     """Training data."""
     recipe: Mapping[str, Any] | None = None
@@ -99,6 +103,9 @@ class Card(Config):
             raise FieldError("preprocessor", f"{lacking[0]!r} is not among the files")
         for place, reference in (("parent", self.parent), ("base", self.base)):
             self.require(place, "name@sha256:<64 hex digits>", not reference or is_pinned(reference))
+        for part, reference in self.parents.items():
+            if part not in self.parts or not is_pinned(reference):
+                raise FieldError(f"parents.{part}", "expected name@sha256:<64 hex digits> of one of the parts")
         self.require("adapter", "given together with base", bool(self.base) == (self.adapter is not None))
 
     @property
@@ -110,6 +117,7 @@ class Card(Config):
     def plugins(self) -> tuple[str, ...]:
         """Distributions that it takes to load the checkpoint, the model's first."""
         named = [self.adapter.name.partition("/")[0]] if self.adapter else []
+        named += [part.model.partition("/")[0] for part in self.parts.values()]
         return tuple(dict.fromkeys([self.plugin, *named]))
 
     @property
@@ -190,7 +198,7 @@ class Reference:
 NAME_RULE = "lower-case letters, digits, '_' and '-', at most one '.' inside, at most 128 characters"
 """What makes a checkpoint's name, in words."""
 
-_IDENTITY = ("name", "plugin", "model", "config", "labels", "preprocessor", "base", "adapter")
+_IDENTITY = ("name", "plugin", "model", "config", "labels", "preprocessor", "base", "adapter", "parts")
 
 
 def parse_card(
@@ -284,6 +292,9 @@ def _without_defaults(record: Any) -> dict[str, Any]:
         value = getattr(record, each.name)
         default = each.default_factory() if each.default_factory is not dataclasses.MISSING else each.default
         if value is None or value == default:
+            continue
+        if isinstance(value, Mapping) and value and all(map(dataclasses.is_dataclass, value.values())):
+            data[each.name] = {name: _without_defaults(item) for name, item in value.items()}
             continue
         nested = isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0])
         if nested:

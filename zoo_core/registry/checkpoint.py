@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.contract.config import present_names
 from zoo_core.contract.schema import dump_yaml, parse_yaml, to_data
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.errors import CardError, CorruptFile, StoreError, UnknownName, UsageError
 from zoo_core.models import deltas
-from zoo_core.plugins.host import PluginHost
+from zoo_core.plugins.host import Part, PluginHost, RegisteredComponent
 from zoo_core.registry.card import WEIGHTS, Card, card_to_data, looks_like_path, parse_card
 from zoo_core.registry.layers import Entry
 from zoo_core.registry.records import AdapterRecord, FileEntry
@@ -24,7 +25,7 @@ from zoo_core.storage.paths import RECIPE, expanded
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zoo_core.contract.preprocessor import Preprocessor
+    from zoo_core.contract.preprocessor import CompositePreprocessor, Preprocessor
     from zoo_core.models.adapters import Adapter
 
 CARD = "card.yaml"
@@ -74,9 +75,36 @@ class Checkpoint:
         """The preprocessor that travels with the weights."""
         if not self.card.preprocessor:
             return None
-        provided = host.find("model", self.card.model)
+        provided = family_of(self.card, host)
+        files = {name: bytes(self.read(name)) for name in self.card.preprocessor}
+        if provided.parts:
+            return _composite(files, {name: part.provided for name, part in provided.parts.items()}, host)
         cls: type[Preprocessor] = host.resolve(provided.spec.preprocessor, provided)
-        return cls.from_files({name: bytes(self.read(name)) for name in self.card.preprocessor})
+        return cls.from_files(files)
+
+
+def family_of(card: Card, host: PluginHost) -> RegisteredComponent:
+    """The family of a card's model, with the parts that this one is put together from. Raises as `PluginHost.find` does."""
+    provided = host.find("model", card.model)
+    if not card.parts:
+        return provided
+    parts = {}
+    for name, record in card.parts.items():
+        family = host.find("model", record.model)
+        values = present_names(family.config, record.config)
+        parts[name] = Part(family, typed(family.config, values, where=f"{card.full_name}: {name}"))
+    return replace(provided, parts=parts)
+
+
+def _composite(
+    files: Mapping[str, bytes], families: Mapping[str, RegisteredComponent], host: PluginHost
+) -> CompositePreprocessor:
+    from zoo_core.contract.preprocessor import CompositePreprocessor
+
+    classes = {
+        name: host.resolve(one.spec.preprocessor, one) for name, one in families.items() if one.spec.preprocessor
+    }
+    return CompositePreprocessor.of_files(files, classes)
 
 
 def adapter_of(record: AdapterRecord, host: PluginHost) -> Adapter:

@@ -86,3 +86,12 @@ class AdapterRecord(Config):
     """What the first part of a name of the base's tensors reads in this model, as `{"": "bert."}` for a bare backbone."""
     dropped: tuple[str, ...] = ()
     """Tensors of the base, so named, that this model has no place for, as those of another head."""
+
+
+class PartRecord(Config):
+    """The architecture of one of the parts that a model is put together from, a bare backbone."""
+
+    model: str
+    """Full name of its family: `plugin/family`."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Its whole, resolved configuration."""

@@ -134,7 +134,9 @@ def _users(reference: Reference, names: Names) -> list[str]:
     parents = {f"{reference.name}@sha256:{digest}" for digest in digests - others}
     users += [f"{card.full_name} is a delta on it" for card in cards if card.base in parents]
     users += [
-        f"{card.full_name} was derived from it" for card in cards if card.parent in parents and card.base not in parents
+        f"{card.full_name} was derived from it"
+        for card in cards
+        if card.base not in parents and parents & {card.parent, *card.parents.values()}
     ]
     return users
 

@@ -26,7 +26,7 @@ from zoo_core.data.sampling import spread
 from zoo_core.models import build
 from zoo_core.plugins.discovery import Source
 from zoo_core.plugins.host import PluginHost
-from zoo_core.registry.checkpoint import open_folder
+from zoo_core.registry.checkpoint import family_of, open_folder
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.store import Store
 from zoo_core.runs.extras import BASELINES, LOADING, PLOTS, RETROSPECT, Job, baseline_name
@@ -107,7 +107,7 @@ class Work:
 def _task(recipe: Recipe, files: RunFolder, registry: Registry, hardware: Hardware) -> Task:
     checkpoint, host = open_folder(files.path / "model", registry), registry.host
     card = checkpoint.card
-    provided = host.find("model", card.model)
+    provided = family_of(card, host)
     config = typed(provided.config, card.config, where=card.full_name)
     head = Head(task=recipe.task.provided.spec.name, labels=len(card.labels))
     labels = card.labels

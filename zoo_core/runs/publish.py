@@ -19,7 +19,7 @@ from zoo_core.preflight.claim import MODEL, PENDING
 from zoo_core.preflight.setup import RunComponents
 from zoo_core.registry.card import Card
 from zoo_core.registry.checkpoint import pack, rewrite_card, write_folder
-from zoo_core.registry.records import DataRecord, Metric
+from zoo_core.registry.records import DataRecord, Metric, PartRecord
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import fs
 from zoo_core.storage.environment import describe_environment
@@ -192,6 +192,11 @@ def _card(
         files=(),
         parameters=build.parameter_count(prepared.task.model, prepared.published),
         parent=parent,
+        parents=prepared.parents,
+        parts={
+            name: PartRecord(model=part.provided.id, config=to_data(part.config))
+            for name, part in prepared.model_id.parts.items()
+        },
         data=data_record(recipe.data, prepared.data, prepared.data_digest, prepared.sources),
         recipe=recipe.to_data(),
         seed=recipe.training.seed,

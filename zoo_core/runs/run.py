@@ -21,7 +21,7 @@ from zoo_core.preflight.claim import Claim
 from zoo_core.preflight.guards import Guards
 from zoo_core.preflight.identity import Identity
 from zoo_core.preflight.preflight import preflight
-from zoo_core.preflight.setup import InitCheckpoint, RunComponents, identity_of, open_start, prepare
+from zoo_core.preflight.setup import InitCheckpoint, RunComponents, identity_of, open_parts, open_start, pinned, prepare
 from zoo_core.preflight.snapshot import Snapshot
 from zoo_core.preflight.statistics import Statistics
 from zoo_core.registry.card import Card
@@ -68,12 +68,13 @@ def train(
         if kept:
             identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
         start = open_start(recipe, host, registry, kept.init if kept else None)
-        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None)
+        parts = open_parts(recipe, host, registry, kept.init if kept else None)
+        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None, parts)
         preflight(recipe, prepared, hardware, host, registry, files.path, stop=stop)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"
         try:
-            run.begin(kept, start.reference if start else "")
+            run.begin(kept, start.reference if start else pinned(parts))
             run.work()
             result = run.finish(registry, start)
             status = "finished"
