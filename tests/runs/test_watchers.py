@@ -65,7 +65,9 @@ def test_a_watcher_knows_after_a_resume_what_it_was_told(zoo: Zoo, tmp_path: Pat
     started = [told for told in watcher.told if told[0] == "started"]
     assert started[1][3:] == (5, {"figures": before})
     assert final_digest(tmp_path / "cut") == final_digest(tmp_path / "whole")
-    tables = [list(csv.DictReader((tmp_path / run / "metrics.csv").open())) for run in ("whole", "cut")]
+    tables = [
+        list(csv.DictReader((tmp_path / run / "metrics.csv").read_text().splitlines())) for run in ("whole", "cut")
+    ]
     steady = [[row for row in table if "second" not in row["name"] and row["name"] != "data_wait"] for table in tables]
     assert steady[0] == steady[1] and {"loss", "accuracy"} <= {row["name"] for row in steady[0]}
     assert float(steady[0][-1]["value"]) == pytest.approx(list(result.metrics.values())[-1])
