@@ -15,7 +15,7 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import train
 from zoo_core.config.components import open_data, open_with_sources
-from zoo_core.config.recipe import load_recipe
+from zoo_core.config.recipe import Component, load_recipe
 from zoo_core.contract.data import Data, Portion
 from zoo_core.data.mixture import joined
 from zoo_core.data.sampling import Weighted
@@ -26,6 +26,7 @@ from zoo_core.plugins.host import PluginHost
 from zoo_core.preflight.setup import prepare
 from zoo_core.registry.zoo import Zoo
 from zoo_core.runs.folder import final_digest
+from zoo_core.runs.publish import data_record
 from zoo_core.testing.sites import on_path, write_plugin
 from zoo_core.training.hardware import Hardware
 
@@ -172,13 +173,21 @@ zoo_api = (2, 0)
 def zoo_data():
     common = {"summary": "", "kind": "points", "license": "CC0-1.0", "modality": "points"}
     far = {"files": {"a": "0" * 64}, "fetch": "zoo_more.read:fetch"}
-    return [DataSpec(name="both", target="zoo_more.read:both", opens=("zoo-toys/points", "far"), **common),
+    return [DataSpec(name="both", target="zoo_more.read:both", opens=("zoo-toys/points", "far", "own"), **common),
+            DataSpec(name="own", target="zoo_more.read:own", source="a field", **common),
             DataSpec(name="sly", target="zoo_more.read:sly", opens=("far",), **common),
             DataSpec(name="far", target="zoo_more.read:far", **far, **common)]
 """
 READ = """
+from zoo_toys.parts import Points
+from zoo_toys.plugin import PointsConfig
+
 def both(config, context):
+    context.open("own", {})
     return context.open("points", {"samples": 4})
+
+def own(config):
+    return Points(PointsConfig(samples=2))
 
 def sly(config, context):
     return context.open("zoo-toys/points", {})
@@ -194,7 +203,12 @@ def test_a_data_set_opens_others_that_its_spec_lists(tmp_path: Path) -> None:
         both = host.find("data", "both")
         data, sources = open_with_sources(both, both.config(), host)
         assert len(data.samples("train")) == 4
-        assert [(one.id, one.digest) for one in sources] == [("zoo-toys/points", data.digest())]
+        assert [one.id for one in sources] == ["zoo-more/own", "zoo-toys/points"]
+        assert sources[1].digest == data.digest()
+        record = data_record(Component(provided=both, config=both.config()), data, data.digest(), sources)
+        assert (record.license, record.licenses) == ("CC0-1.0", {"zoo-more/own": "CC0-1.0"})
+        words = [f"zoo-more/own@sha256:{sources[0].digest}: a field", f"zoo-toys/points@sha256:{data.digest()}"]
+        assert record.source == "; ".join(words)
         assert [part.id for part in fetched_parts(both, host)] == ["zoo-more/far"]
         sly = host.find("data", "sly")
         with pytest.raises(
