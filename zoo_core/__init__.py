@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from zoo_core.api import Loaded as Loaded
     from zoo_core.api import create_model as create_model
     from zoo_core.api import evaluate as evaluate
     from zoo_core.api import list_models as list_models
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from zoo_core.api import pipeline as pipeline
     from zoo_core.api import resume as resume
     from zoo_core.api import train as train
+    from zoo_core.config.loading import Loaded as Loaded
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.recipe import load_recipe as load_recipe
     from zoo_core.config.shipped import shipped_recipes as shipped_recipes

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.arguments import demand_data, demand_labels, named
-from zoo_core.config.finetune import configured_task
+from zoo_core.config.loading import Loaded, load_checkpoint, task_served
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.config.settings import Training
-from zoo_core.contract.answers import answer_each
 from zoo_core.contract.config import present_names
 from zoo_core.contract.schema import from_data as typed
-from zoo_core.contract.specs import Head, TaskSpec
+from zoo_core.contract.specs import Head
 from zoo_core.errors import DataError, ResumeError, UnknownName, UsageError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
-from zoo_core.registry.card import Card, looks_like_path
+from zoo_core.registry.card import looks_like_path
 from zoo_core.registry.checkpoint import Checkpoint, family_of, open_checkpoint
 from zoo_core.registry.zoo import Zoo, open_zoo
-from zoo_core.storage.paths import RECIPE, expand, expanded
+from zoo_core.storage.paths import RECIPE, expanded
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from zoo_core.contract.events import Reporter
-    from zoo_core.contract.predictor import Predictor
-    from zoo_core.contract.preprocessor import Preprocessor
-    from zoo_core.models.build import Adaptation
     from zoo_core.runs.measure import Evaluation
     from zoo_core.runs.publish import RunResult
 
@@ -125,53 +121,6 @@ def create_model(
     return model.eval()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A model with everything it takes to use it."""
-
-    name: str
-    card: Card
-    model: nn.Module
-    preprocessor: Preprocessor | None
-    labels: tuple[str, ...]
-    task: Predictor
-    provided_task: RegisteredComponent
-    adaptation: Adaptation
-
-    @property
-    def task_spec(self) -> TaskSpec:
-        """What the plugin says of the task."""
-        spec: TaskSpec = self.provided_task.spec
-        return spec
-
-    def predict(self, inputs: Any, *, on_error: Literal["raise", "skip"] = "raise", **options: Any) -> Any:
-        """Answers for raw inputs: a list for a list or a folder of files, one answer for one input.
-
-        Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones. An input that can't be
-        answered raises `DataError`; with `on_error="skip"` the others are answered all the same, and it gets a dict of
-        `error`, which names its place, and `hint`.
-        """
-        if on_error not in ("raise", "skip"):
-            raise UsageError(f'on_error must be "raise" or "skip", found {on_error!r}')
-        given = inputs if isinstance(inputs, list) else [inputs]
-        items, asked = list(expand(given, self.task_spec.input_suffixes)), self.options(options)
-        if on_error == "skip":
-            answers = [answer for _, answer in answer_each(lambda some: self.task.predict(some, asked), items)]
-        else:
-            answers = self.task.predict(items, asked)
-        return answers if isinstance(inputs, list) or items != given else answers[0]
-
-    def stream(self, item: Any, **options: Any) -> Iterator[str]:
-        """The answer for one raw input, piece by piece."""
-        return self.task.stream(item, self.options(options))
-
-    def options(self, values: Mapping[str, Any]) -> Any:
-        """Typed prediction options."""
-        return typed(self.provided_task.predict, dict(values), where=f"options of {self.task_spec.name}")
-
-    __call__ = predict
-
-
 def load(
     name_or_path: str | Path, *, task: str | None = None, device: str | torch.device = "cpu", zoo: Zoo | None = None
 ) -> Loaded:
@@ -181,58 +130,9 @@ def load(
     without a new head, like feature extraction from an encoder. Raises `UsageError` for one that needs weights the
     checkpoint hasn't: no answer comes from weights drawn at random.
     """
-    import torch
-
-    from zoo_core.config.components import build_task
-    from zoo_core.contract.predictor import TaskContext
-    from zoo_core.contract.task import Task
-    from zoo_core.models import build
-
     zoo = _zoo(zoo)
-    checkpoint = open_checkpoint(named(name_or_path), zoo.registry)
-    card = checkpoint.card
-    provided = family_of(card, zoo.host)
-    wanted = task or card.task
-    if not wanted:
-        raise UsageError(
-            f"{card.full_name} has no task of its own", hint=f"choose one: {', '.join(provided.spec.tasks)}"
-        )
-    task_provided = zoo.host.find("task", wanted, [card.plugin])
-    trained = zoo.host.means_task(card.task, task_provided, card.plugin)
-    config = typed(provided.config, card.config, where=card.full_name)
-    head = Head(task=_served(zoo.host, provided, task_provided.id), labels=len(card.labels) if trained else 0)
-    model, adaptation = build.build_from(
-        zoo.host, provided, config, head, checkpoint.tensors(), known_labels=card.labels, labels=card.labels,
-        adaptable=not trained,
-    )  # fmt: skip
-    headless = UsageError(
-        f"{card.full_name} has no head for {wanted}", hint=f"zoo finetune {card.name} --task {wanted} ..."
-    )
-    if adaptation.initialised and task_provided.spec.labelled:
-        raise headless
-    model.to(torch.device(device)).eval()
-    preprocessor = checkpoint.preprocessor(zoo.host)
-    context = TaskContext(
-        model=model,
-        preprocessor=preprocessor,
-        labels=card.labels,
-        fresh=lambda: build.build_fresh(zoo.host, provided, config, head),
-    )
-    component, loss = configured_task(card, task_provided, zoo.host)
-    built = build_task(component, loss, zoo.host, context)
-    if adaptation.initialised and isinstance(built, Task):
-        raise headless
-    # What learns nothing has no head of its own, and what the architecture holds besides takes no part in an answer.
-    build.forbid(model, adaptation.initialised)
-    return Loaded(
-        name=card.full_name,
-        card=card,
-        model=model,
-        preprocessor=preprocessor,
-        labels=card.labels,
-        task=built,
-        provided_task=task_provided,
-        adaptation=adaptation,
+    return load_checkpoint(
+        open_checkpoint(named(name_or_path), zoo.registry), zoo.registry, task=task or "", device=device
     )
 
 
@@ -339,7 +239,7 @@ def _head(host: PluginHost, provided: RegisteredComponent, task: str, count: int
     if task == "" and count == 0:
         # No labels at all is how libraries ask for what an encoder pools.
         task = next((name for name in provided.spec.tasks if name.endswith("feature-extraction")), "")
-    return Head(task=_served(host, provided, task) if task else "", labels=count or 0)
+    return Head(task=task_served(host, provided, task) if task else "", labels=count or 0)
 
 
 def _labelled_task(provided: RegisteredComponent) -> str:
@@ -350,12 +250,3 @@ def _labelled_task(provided: RegisteredComponent) -> str:
             f"{provided.id}: which task are the labels for?", hint=f"task= one of {', '.join(provided.spec.tasks)}"
         )
     return str(names[0])
-
-
-def _served(host: PluginHost, provided: RegisteredComponent, task: str) -> str:
-    """What the builder of a family calls the task of a full or a short name. Raises `UnknownName` for one it lacks."""
-    if task in provided.spec.tasks:
-        return task.rpartition("/")[2]
-    if "/" in task and host.serves(provided, found := host.find("task", task)):
-        return str(found.spec.name)
-    raise UnknownName("task", task, provided.spec.tasks, where=provided.id)

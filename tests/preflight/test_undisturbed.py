@@ -17,6 +17,7 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core import open_zoo
 from zoo_core.api import train
+from zoo_core.config.loading import CheckpointOpener
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.contract.events import SilentReporter
 from zoo_core.errors import PluginError
@@ -68,7 +69,7 @@ def trained(made: Recipe, zoo: Zoo, folder: Path, *, checked: bool) -> tuple[dic
     folder.mkdir()
     hardware, files, stop = Hardware(made.training), RunFolder(folder), Stop()
     start = open_start(made, zoo.host, zoo.registry, None)
-    parts = prepare(made, zoo.host, hardware, start, None)
+    parts = prepare(made, zoo.host, hardware, start, None, opener=CheckpointOpener(zoo.registry, {}))
     if checked:
         preflight(made, parts, hardware, zoo.host, zoo.registry, folder)
     run = Run(made, parts, hardware, files, zoo.host, SilentReporter(), stop)

@@ -21,7 +21,7 @@ from zoo_core.errors import DataError, UsageError
 from zoo_core.storage.paths import expand, expanded
 
 if TYPE_CHECKING:
-    from zoo_core.api import Loaded
+    from zoo_core.config.loading import Loaded
     from zoo_core.contract.specs import TaskSpec
     from zoo_core.plugins.host import RegisteredComponent
 

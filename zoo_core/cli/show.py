@@ -118,6 +118,7 @@ def _facts(entry: Entry, modality: str) -> dict[str, str]:
         "parent": card.parent,
         "parents": ", ".join(f"{part} {reference}" for part, reference in card.parents.items()),
         "parts": ", ".join(f"{part} {record.model}" for part, record in card.parts.items()),
+        "uses": ", ".join(card.uses),
         "base": card.base,
         "adapter": _adapter(card),
         "data": f"{data.name} (sha256 {data.digest[:12]})" if data else "",

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.libraries import panics_as as panics_as
     from zoo_core.contract.libraries import refuse_slow as refuse_slow
     from zoo_core.contract.predictor import Loss as Loss
+    from zoo_core.contract.predictor import OpenedCheckpoint as OpenedCheckpoint
     from zoo_core.contract.predictor import Predictor as Predictor
     from zoo_core.contract.predictor import TaskContext as TaskContext
     from zoo_core.contract.predictor import inference_mode as inference_mode

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,38 @@ def no_loss(*inputs: Any) -> tuple[Tensor, Tensor]:
     raise UsageError("this task has no loss of its own", hint="name a default in its TaskSpec, or one in the recipe")
 
 
+class OpenedCheckpoint(Protocol):
+    """Another registered checkpoint: verified, on the device of the model that asks, in evaluation mode and frozen."""
+
+    @property
+    def reference(self) -> str:
+        """`name@sha256:...`."""
+
+    @property
+    def modality(self) -> str:
+        """What its task reads, in the word of its plugin."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model."""
+
+    @property
+    def preprocessor(self) -> Preprocessor | None:
+        """What reads its inputs."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its label names in order."""
+
+    def predict(self, inputs: Any, **options: Any) -> Any:
+        """Answers for raw inputs, with the options of its task."""
+
+
+def no_checkpoints(name: str, task: str) -> OpenedCheckpoint:
+    """What a context opens that knows no registry. Raises `UsageError`."""
+    raise UsageError(f"checkpoint {name}: there is no registry here", hint="give the TaskContext its open")
+
+
 @dataclass(kw_only=True)
 class TaskContext:
     """What a predictor or a task is built from."""
@@ -37,6 +69,19 @@ class TaskContext:
     """Builds the same architecture with weights of its own, drawn from torch's global generator: what an untrained
     model reaches can stand beside a figure."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    open: Callable[[str, str], OpenedCheckpoint] = no_checkpoints
+    """`(name, task)` opens another checkpoint; see `checkpoint`."""
+
+    def checkpoint(self, name: str, *, task: str = "") -> OpenedCheckpoint:
+        """Another registered checkpoint by its name, like a teacher or a network whose features a loss compares.
+
+        It answers for its own task, or for the first that `task`, a name or a shell pattern, means and its model serves. What a
+        run opens so is on its card, under `uses`, and a resumed run opens the same. It is no module of the task's and isn't saved.
+        Raises `UnknownName`, and `UsageError` where it has no such task.
+        """
+        opened = self.open(name, task)
+        opened.model.to(next(self.model.parameters()).device).eval().requires_grad_(False)
+        return opened
 
 
 class Predictor(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Identity:
     """`name@sha256:...` of the checkpoint it starts from; empty for none, None as above."""
     environment: Mapping[str, str]
     """Versions, threads and machine at the start."""
+    uses: Mapping[str, str] = field(default_factory=dict)
+    """`name@sha256:...` of other checkpoints that its task had opened before the first step, by what it asked for."""
 
 
 def new_run() -> str:
@@ -83,7 +85,8 @@ def as_first_named(files: Mapping[str, bytes], config: Any) -> dict[str, bytes]:
 
 def write(path: Path, identity: Identity) -> None:
     """Store an identity. Raises `DiskError`."""
-    fs.write_file(path, json.dumps({"format": FORMAT, **asdict(identity)}, indent=1, sort_keys=True).encode())
+    body = {name: value for name, value in asdict(identity).items() if name != "uses" or value}
+    fs.write_file(path, json.dumps({"format": FORMAT, **body}, indent=1, sort_keys=True).encode())
 
 
 def read(path: Path) -> Identity | None:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from zoo_core.config.components import DataSource, build_task, open_with_sources
 from zoo_core.config.draws import notices_of, order_of
 from zoo_core.config.finetune import changed_settings
+from zoo_core.config.loading import CheckpointOpener
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.config import present_names
 from zoo_core.contract.data import Data, Dataset
-from zoo_core.contract.predictor import TaskContext
+from zoo_core.contract.predictor import TaskContext, no_checkpoints
 from zoo_core.contract.preprocessor import CompositePreprocessor, Preprocessor
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
@@ -94,6 +95,8 @@ class RunComponents:
     so it is part of the run and not of the checkpoint that the run registers."""
     parents: Mapping[str, str]
     """`name@sha256:...` of the checkpoint that each part of the model comes from; none for a model of one piece."""
+    uses: Mapping[str, str]
+    """`name@sha256:...` of what the task opens by name, as far as it has by now."""
     notices: tuple[str, ...]
     """What the user should know of the data, and of what the preprocessor leaves of it."""
 
@@ -144,6 +147,7 @@ def prepare(
     start: InitCheckpoint | None,
     kept: Mapping[str, bytes] | None,
     parts: Mapping[str, InitCheckpoint] = NO_PARTS,
+    opener: CheckpointOpener | None = None,
 ) -> RunComponents:
     """Build a run's parts: `start` or the `parts` are what the model is made from; `kept` are the preprocessor's files when a
     run is resumed."""
@@ -174,7 +178,7 @@ def prepare(
         frozen |= freeze_all_but(model, adapted.trained - frozen)
     context = TaskContext(
         model=model, preprocessor=preprocessor, labels=labels,
-        fresh=lambda: building.build_fresh(host, provided, config, head),
+        fresh=lambda: building.build_fresh(host, provided, config, head), open=opener or no_checkpoints,
     )  # fmt: skip
     with calling(task_id, "Task.__init__"):
         built = build_task(recipe.task, recipe.loss, host, context)
@@ -205,6 +209,7 @@ def prepare(
         adapted=adapted,
         frozen=frozen,
         published=published,
+        uses=opener.uses if opener else {},
         parents={} if recipe.fresh else {name: part.reference for name, part in parts.items()},
         notices=(
             *data.notices,
@@ -232,6 +237,7 @@ def identity_of(
         preprocessor=earlier if kept and kept.preprocessor == earlier else files_digest(files),
         init=init,
         environment=describe_computation(hardware.describe(), plugins),
+        uses={**(kept.uses if kept else {}), **prepared.uses},
     )
 
 

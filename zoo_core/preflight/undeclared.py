@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zoo_core.config.loading import CheckpointOpener
 from zoo_core.contract.data import Data, Dataset
 from zoo_core.contract.preprocessor import Preprocessor
 from zoo_core.plugins.host import PluginHost
@@ -38,6 +39,7 @@ _PASSED = (
     Dataset,
     Preprocessor,
     PluginHost,
+    CheckpointOpener,
 )
 _WHOLE = (
     Tensor,

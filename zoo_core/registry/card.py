@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _REFERENCE = re.compile(r"(?:([a-z0-9-]{1,100})/)?([^@/]+)(?:@(?:([1-9][0-9]{0,8})|sha256:([0-9a-f]{8,64})))?")
 _NUMBERS = re.compile(r"([0-9]+)")
-_SECOND = ("base", "adapter", "parents", "parts")
+_SECOND = ("base", "adapter", "parents", "parts", "uses")
 """Fields that the format has since its version 2."""
 
 _Distribution = Annotated[
@@ -76,6 +76,8 @@ class Card(Config):
     """The same of the checkpoint that each part comes from, where the model was put together from several."""
     parts: Mapping[str, PartRecord] = field(default_factory=dict)
     """What the model is put together from, by part."""
+    uses: tuple[str, ...] = ()
+    """The same of other checkpoints that its run asked for by name, like a teacher."""
     data: DataRecord | None = None
     """Training data."""
     recipe: Mapping[str, Any] | None = None
@@ -106,6 +108,7 @@ class Card(Config):
         for part, reference in self.parents.items():
             if part not in self.parts or not is_pinned(reference):
                 raise FieldError(f"parents.{part}", "expected name@sha256:<64 hex digits> of one of the parts")
+        self.require("uses", "name@sha256:<64 hex digits> each", all(map(is_pinned, self.uses)))
         self.require("adapter", "given together with base", bool(self.base) == (self.adapter is not None))
 
     @property

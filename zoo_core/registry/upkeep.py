@@ -132,6 +132,7 @@ def _users(reference: Reference, names: Names) -> list[str]:
     digests = {card.digest for card in cards if reference.matches(card)}
     others = {card.digest for card in cards if card.name == reference.name and not reference.matches(card)}
     parents = {f"{reference.name}@sha256:{digest}" for digest in digests - others}
+    users += [f"{card.full_name} was trained or measured with it" for card in cards if parents & set(card.uses)]
     users += [f"{card.full_name} is a delta on it" for card in cards if card.base in parents]
     users += [
         f"{card.full_name} was derived from it"

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from zoo_core.config.components import build_task, open_data
+from zoo_core.config.loading import CheckpointOpener
 from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.contract.data import Data
 from zoo_core.contract.predictor import TaskContext, inference_mode
@@ -119,6 +120,7 @@ def _task(recipe: Recipe, files: RunFolder, registry: Registry, hardware: Hardwa
         preprocessor=checkpoint.preprocessor(host),
         labels=labels,
         fresh=lambda: build.build_fresh(host, provided, config, head),
+        open=CheckpointOpener(registry, files.origin().uses),
     )
     return as_task(recipe.task.id, build_task(recipe.task, recipe.loss, host, context))
 

@@ -193,6 +193,7 @@ def _card(
         parameters=build.parameter_count(prepared.task.model, prepared.published),
         parent=parent,
         parents=prepared.parents,
+        uses=tuple(sorted(set(prepared.uses.values()))),
         parts={
             name: PartRecord(model=part.provided.id, config=to_data(part.config))
             for name, part in prepared.model_id.parts.items()

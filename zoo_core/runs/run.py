@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from zoo_core.config.loading import CheckpointOpener
 from zoo_core.config.recipe import Recipe
 from zoo_core.contract.events import CheckpointSaved, Reporter, RunStarted, SilentReporter, StepLogged
 from zoo_core.contract.specs import RunInfo
@@ -69,7 +70,8 @@ def train(
             identity.refuse_other_recipe(kept.recipe, recipe, host, files.path)
         start = open_start(recipe, host, registry, kept.init if kept else None)
         parts = open_parts(recipe, host, registry, kept.init if kept else None)
-        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None, parts)
+        opener = CheckpointOpener(registry, kept.uses if kept else {})
+        prepared = prepare(recipe, host, hardware, start, files.kept_preprocessor() if kept else None, parts, opener)
         preflight(recipe, prepared, hardware, host, registry, files.path, stop=stop)
         run = Run(recipe, prepared, hardware, files, host, reporter or SilentReporter(), stop)
         status: Literal["finished", "stopped", "failed"] = "failed"

@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo_gan.evaluation import scores
 from zoo_gan.sampling import Interpolation, between, parse_request, project, seeded_latents
 
-from zoo_core import DataError, Loaded, UsageError, Zoo, evaluate, load, open_checkpoint, open_zoo, train
+from zoo_core import DataError, Loaded, TaskContext, UsageError, Zoo, evaluate, load, open_checkpoint, open_zoo, train
 from zoo_core.cli import main
 from zoo_core.contract import File
 
@@ -233,7 +233,7 @@ class _Counts(scores.FeatureExtractor):
 def test_generated_classes_are_judged_where_the_judge_knows_them(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(scores, "judge_of", lambda name: _Counts())
+    monkeypatch.setattr(scores, "judge_of", lambda name, context: _Counts())
     metrics, *_ = evaluate("dcgan_tiny.classes", "digits", zoo=zoo)
     found = {metric.name: metric for metric in metrics}
     assert set(found) == SCORES | {"class_accuracy"}
@@ -245,15 +245,17 @@ def test_generated_classes_are_judged_where_the_judge_knows_them(
     threes = found["class_accuracy"].baselines["untrained generator"]
     # The generator is asked for the classes of the real images, and the judge sees threes everywhere.
     assert share.value == pytest.approx(threes) and 0.05 < share.value < 0.15
-    monkeypatch.setattr(scores, "judge_of", lambda name: scores.FeatureExtractor())
+    monkeypatch.setattr(scores, "judge_of", lambda name, context: scores.FeatureExtractor())
     assert {metric.name for metric in evaluate("dcgan_tiny.classes", "digits", zoo=zoo)[0]} == SCORES
 
 
 def test_a_judge_of_pixels_knows_no_classes() -> None:
     with pytest.raises(UsageError, match="tell no classes apart"):
         scores.FeatureExtractor().classify(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+    opened = load("bert_tiny.sentiment", task="feature-extraction")
+    context = TaskContext(model=opened.model, preprocessor=None, open=lambda name, task: opened)
     with pytest.raises(UsageError, match="has no features"):
-        scores.NetworkFeatures("bert_tiny.sentiment")
+        scores.NetworkFeatures("bert_tiny.sentiment", context)
 
 
 def test_latents_are_functions_of_their_seeds() -> None:

@@ -11,6 +11,7 @@ zoo_api = (2, 0)
 
 STATEFUL = {
     "mean-teacher": "MeanTeacher",
+    "distilled": "Distilled",
     "remembers": "Remembers",
     "undeclared": "Undeclared",
     "queue": "Queue",

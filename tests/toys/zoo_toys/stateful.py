@@ -49,6 +49,20 @@ class MeanTeacher(Classification):
         follow(self.teacher, self.model)
 
 
+class Distilled(Classification):
+    """A student of a registered model (Hinton et al., 2015, arXiv:1503.02531, with squares in place of section 2)."""
+
+    def __init__(self, config: Any, context: TaskContext) -> None:
+        super().__init__(config, context)
+        self.teacher = context.checkpoint("toy_tiny.teacher")
+
+    def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Any, at: At) -> StepOutput:
+        """Cross-entropy and the distance from the teacher's answers."""
+        output = super().step(phase, modules, batch, at)
+        drawn = (modules["model"](batch["points"]) - self.teacher.model(batch["points"])).square().sum()
+        return output._replace(loss_sum=output.loss_sum + drawn)
+
+
 class Remembers(Classification):
     """Keeps a queue, a count, a list and a generator, and says so."""
 

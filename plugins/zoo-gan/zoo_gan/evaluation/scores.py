@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo_core import UsageError
+from zoo_core import TaskContext, UsageError
 from zoo_core.data import silenced
 from zoo_gan.images.plots import Pixels
 
@@ -47,19 +47,13 @@ class FeatureExtractor:
 class NetworkFeatures(FeatureExtractor):
     """A registered checkpoint: its embeddings, and its classes if it is a classifier."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, context: TaskContext) -> None:
         """Raises `UnknownName` where there is no such checkpoint, `UsageError` where it embeds nothing."""
-        from zoo_core import load, open_checkpoint, open_zoo
-
-        zoo = open_zoo()
-        checkpoint = open_checkpoint(name, zoo.registry)
-        family = zoo.host.find("model", checkpoint.card.model)
-        task = next((task for task in family.spec.tasks if task.endswith("feature-extraction")), "")
-        if not task or family.spec.modality != "image":
+        self._embedder = context.checkpoint(name, task="*feature-extraction")
+        if self._embedder.modality != "image":
             raise UsageError(f"{name} has no features to compare images by", hint="zoo list --modality image")
-        self.reference, self.labels = checkpoint.reference, checkpoint.card.labels
-        self._embedder = load(name, task=task, zoo=zoo)
-        self._classifier = load(name, zoo=zoo) if self.labels else None
+        self.reference, self.labels = self._embedder.reference, self._embedder.labels
+        self._classifier = context.checkpoint(name) if self.labels else None
 
     def features(self, images: Images) -> Tensor:
         """What the network pools of each image."""
@@ -73,9 +67,9 @@ class NetworkFeatures(FeatureExtractor):
         return [str(answer["label"]) for answer in self._classifier.predict(arrays(images), top_k=1)]
 
 
-def judge_of(name: str) -> FeatureExtractor:
+def judge_of(name: str, context: TaskContext) -> FeatureExtractor:
     """The judge that a recipe names; the pixels for an empty name."""
-    return NetworkFeatures(name) if name else FeatureExtractor()
+    return NetworkFeatures(name, context) if name else FeatureExtractor()
 
 
 def arrays(images: Images) -> list[Pixels]:

@@ -71,13 +71,13 @@ class ImageGeneration(AdversarialTask):
                 hint=f"set model.num_classes={len(self.labels)}",
             )
         self._judge: scores.FeatureExtractor | None = None
-        self._fresh = context.fresh
+        self._fresh, self._context = context.fresh, context
 
     @property
     def judge(self) -> scores.FeatureExtractor:
         """What images are scored with, loaded when it is first needed."""
         if self._judge is None:
-            self._judge = scores.judge_of(self.config.features)
+            self._judge = scores.judge_of(self.config.features, self._context)
         return self._judge
 
     @property

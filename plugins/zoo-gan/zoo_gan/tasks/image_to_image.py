@@ -52,7 +52,7 @@ class ImageToImage(AdversarialTask):
         super().__init__(config, context)
         if self.model.latent_dim:
             raise UsageError("image-to-image needs a generator that starts from an image, such as pix2pix")
-        self.judge = scores.judge_of(config.features)
+        self.judge = scores.judge_of(config.features, context)
 
     def metric_checkpoints(self) -> dict[str, str]:
         """The features that `feature_distance` is measured in."""
