@@ -114,6 +114,22 @@ def classifier(folder: Path) -> Workload:
     )
 
 
+def contrastive() -> Workload:
+    """A small residual network on two views of 128 grey images of noise: about half a second a step."""
+    recipe = _recipe(
+        "resnet_nano.bench", "resnet_nano", "image-contrastive", {"name": "images", "samples": 256}, batch_size=128
+    )
+    recipe["preprocessor"] = {"img_size": 28, "in_chans": 1}
+    return Workload(
+        name="contrastive",
+        host=_host(),
+        recipe=recipe,
+        loss=lambda model, batch: torch.zeros(()),
+        warm_up=1,
+        measured=5,
+    )
+
+
 class Indexed(TorchDataset[Any]):
     """A zoo data set as the other loops index it: by number. Its keys are made beforehand, as other loops need none."""
 
@@ -185,5 +201,6 @@ def _host() -> PluginHost:
         [
             EntryPoint("zoo-bench", "bench_plugin", "zoo.plugins"),
             EntryPoint("zoo-nlp", "zoo_nlp.plugin", "zoo.plugins"),
+            EntryPoint("zoo-vision", "zoo_vision.plugin", "zoo.plugins"),
         ]
     )

@@ -444,6 +444,21 @@ def test_a_newer_plugin_is_known_even_if_it_cannot_be_imported(site: Path) -> No
     assert record(host, "zoo-y").state == "broken"
 
 
+def test_a_plugin_that_was_built_for_the_first_hook_api_is_told_what_to_change(site: Path) -> None:
+    built = Path(__file__).parent / "built_for_1_0"
+    write_plugin(
+        site, "zoo-old", (built / "plugin.py").read_text(), modules={"parts.py": (built / "parts.py").read_text()}
+    )
+    write_plugin(site, "zoo-new", loss())
+    host = look(site)
+    found = record(host, "zoo-old")
+    assert (found.state, found.api) == ("incompatible", (1, 0)) and "zoo_old.parts" not in sys.modules
+    for words in ("hook API 1.0", "2.0", "Task.step", "`at`", "Predictor", "`event`", "docs/migrating.md"):
+        assert words in found.reason, words
+    assert (Path(__file__).parents[2] / "docs" / "migrating.md").is_file()
+    assert record(host, "zoo-new").state == "active" and not host.warnings[1:]
+
+
 # ---------------------------------------------------------------------------------------------- switching off
 
 

@@ -102,7 +102,18 @@ def mismatch_of(api: tuple[int, int]) -> str:
     if api[0] == HOOK_API[0] and api[1] <= HOOK_API[1]:
         return ""
     versions = f"it was written for hook API {api[0]}.{api[1]} and this core has {HOOK_API[0]}.{HOOK_API[1]}"
-    return f"{versions}; " + (f"pip install --upgrade {CORE}" if api > HOOK_API else "install a newer release of it")
+    if api > HOOK_API:
+        return f"{versions}; pip install --upgrade {CORE}"
+    return f"{versions}; install a newer release of it" + (
+        f", or change {_SINCE_1} (docs/migrating.md)" if api[0] == 1 else ""
+    )
+
+
+_SINCE_1 = (
+    "what it imports (public packages only), Task.step and Task.evaluate (a last argument `at`, an EvaluationResult), tasks that "
+    "only answer (Predictor) and observer hooks (one argument `event`)"
+)
+"""What a plugin of the first hook API has to change."""
 
 
 def _registered(module: ModuleType, name: str) -> pluggy.PluginManager:

@@ -130,8 +130,11 @@ class Loop:
             buffer.copy_(torch.where(norms.finite, buffer, kept))
         if self._after_update:
             reseed(key(self.training.seed, at.step, number, _AFTER), self.hardware.device)
-            with torch.no_grad():
-                self.task.after_update(phase.name, self.modules, at._replace(finite=norms.finite))
+            torch.set_grad_enabled(False)  # a fifth of the time that entering torch.no_grad takes
+            try:
+                self.task.after_update(phase.name, self.modules, At(at.step, at.steps, at.epoch, finite=norms.finite))
+            finally:
+                torch.set_grad_enabled(True)
         if self.hardware.ranks > 1:
             self._share_buffers()
 

@@ -51,8 +51,11 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Done as it is, unless it draws."""
+        if func in _PLAIN:
+            return func(*args, **kwargs) if kwargs else func(*args)
         named = dict(kwargs or {})
         if torch.Tag.nondeterministic_seeded not in func.tags:
+            _PLAIN.add(func)
             return func(*args, **named)
         return _ROUTES.get(func._schema.name, RowDraws._as_is)(self, func, args, named)
 
@@ -113,6 +116,9 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The same as (B, k, ...), in the memory of the whole."""
         return whole.view(self.rows, self.parts, -1, *whole.shape[1:])[:, self.part]
 
+
+_PLAIN: set[Any] = set()
+"""Operations that are known to draw nothing, so that each is looked at once."""
 
 _ROUTES: Mapping[str, Callable[[RowDraws, Any, tuple[Any, ...], dict[str, Any]], Any]] = {
     **{
