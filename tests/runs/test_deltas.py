@@ -105,6 +105,14 @@ def test_a_new_head_is_trained_and_stored_beside_the_adapter(zoo: Zoo, tmp_path:
     assert {metric.name: metric.value for metric in again.metrics} == head.metrics
 
 
+def test_an_adapter_that_trains_nothing_is_refused(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a model that takes a layer's weight and doesn't call it.
+    monkeypatch.setattr(LoraLinear, "forward", nn.Linear.forward)
+    four = {"name": "points", "labels": ["a", "b", "c", "d"]}
+    with pytest.raises(UsageError, match=r"adapter: body.blocks.0.lora_a gets no gradient"):
+        train(adapted(LORA, data=four), folder=tmp_path / "run", zoo=zoo)
+
+
 def test_a_run_that_was_stopped_ends_with_the_same_bits(zoo: Zoo, tmp_path: Path) -> None:
     made = adapted(LORA, training={"ema_decay": 0.9})
     whole = train(made, folder=tmp_path / "whole", zoo=zoo)

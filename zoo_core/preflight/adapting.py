@@ -38,6 +38,11 @@ class Adapted:
     trained: frozenset[str]
     """Names of the tensors that a step may change."""
 
+    def own(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """The parameters that the adapter added to the model and that are trained."""
+        added, named = self.adapter.delta(model).keys(), model.named_parameters()
+        return {name: parameter for name, parameter in named if name in added and parameter.requires_grad}
+
     def stored(self, model: nn.Module, own: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The delta of a model whose own tensors are given; `base` has those of the checkpoint under its own names."""
         laid_out = deltas.laid_out(base, self.record.renamed, self.record.dropped)

@@ -151,6 +151,7 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
     known = {id(p) for module in modules.values() for p in module.parameters()}
     train_mode(task, prepared.frozen)
     began, at = time.perf_counter(), At(0, prepared.steps)
+    idle = prepared.adapted.own(task.model) if prepared.adapted else {}
     for number, phase in enumerate(task.phases):
         for module, parameters in trainable.items():
             for parameter in parameters:
@@ -168,12 +169,16 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
             output.loss_sum.backward()  # type: ignore[no-untyped-call]
         if all(p.grad is None for module in phase.trains for p in trainable[module]):
             raise broken(name, f"Task.step in phase {phase.name}", "a loss of what it trains", "no gradient there")
+        idle = {word: parameter for word, parameter in idle.items() if parameter.grad is None}
         with calling(name, f"Task.before_update in phase {phase.name}"):
             task.before_update(phase.name, modules, at)
         with calling(name, f"Task.after_update in phase {phase.name}"), torch.no_grad():
             task.after_update(
                 phase.name, modules, at._replace(finite=torch.ones((), dtype=torch.bool, device=hardware.device))
             )
+    if idle:
+        hint = "the model never calls that layer; name others in adapter.targets"
+        raise UsageError(f"adapter: {min(idle)} gets no gradient, so that it would train nothing", hint=hint)
     if {id(p) for module in modules.values() for p in module.parameters()} - known:
         raise broken(prepared.model_id.id, "forward", "the parameters that it was built with", "new ones")
     prepared.notices += _of_parts(task, mode.others, first.samples, parts, recipe.training.compile)
