@@ -84,7 +84,7 @@ def test_show_a_card(zoo: Zoo, cards: None) -> None:
 
 def test_show_an_architecture(zoo: Zoo) -> None:
     data = zoo("show", "toy_wide", "--json").data
-    assert data["config"] == {"width": 8, "scale": 0.001} and data["tasks"] == ["majority", "spelling"]
+    assert data["config"] == {"width": 8, "scale": 0.001} and data["tasks"][:2] == ["majority", "spelling"]
     assert "config.scale: 0.001" in zoo("show", "toy").out.splitlines()
 
 
@@ -117,9 +117,9 @@ def test_plugin_list_shows_working_and_broken_ones(zoo: Zoo, installed: Callable
     installed("zoo-ruin", "raise RuntimeError('out of order')\n")
     found = {record["name"]: record for record in zoo("plugin", "list", "--json").data}
     assert found["zoo-toy"]["state"] == "active" and found["zoo-toy"]["version"] == "1.2"
-    assert found["zoo-toy"]["provides"]["task"] == ["zoo-toy/majority", "zoo-toy/spelling"]
+    assert {"zoo-toy/majority", "zoo-toy/spelling"} <= set(found["zoo-toy"]["provides"]["task"])
     assert found["zoo-ruin"]["state"] == "broken" and "out of order" in found["zoo-ruin"]["reason"]
-    assert re.search(r"zoo-toy +1\.2 +active +model 1, data 3, task 2", zoo("plugin", "list").out)
+    assert re.search(r"zoo-toy +1\.2 +active +model 1, data 3, task 6", zoo("plugin", "list").out)
     doctor = zoo("doctor", "--json")
     broken = [check for check in doctor.data["checks"] if check["state"] == "broken"]
     assert doctor.code == 1 and [check["name"] for check in broken] == ["plugin zoo-ruin"]

@@ -23,7 +23,7 @@ class ArtifactWriter:
         self.overviews: list[Path] = []
         """Files that show the answers together, once all of them are kept."""
 
-    def keep(self, answers: Iterable[tuple[str, Prediction]]) -> Iterator[tuple[str, Prediction]]:
+    def keep(self, answers: Iterable[tuple[Any, Prediction]]) -> Iterator[tuple[Any, Prediction]]:
         """The answers with each `File` in them written as `<number>-<field>.<suffix>`, and its path instead."""
         shown: list[Prediction] = []
         for number, (item, answer) in enumerate(answers, start=1):

@@ -16,6 +16,7 @@ from zoo_core.cli.session import Answer, Finished, Session
 from zoo_core.cli.train import parse_columns
 from zoo_core.contract.answers import BATCH, Prediction, Unreadable, answer_each, failure, is_failure
 from zoo_core.contract.schema import from_data, parse_override
+from zoo_core.data.tables.inputs import lines_of, parsed, rows_of
 from zoo_core.data.tables.lines import MAX_LINE
 from zoo_core.errors import DataError, UsageError
 from zoo_core.storage.paths import expand, expanded
@@ -83,8 +84,8 @@ def predict(arguments: Namespace, session: Session) -> Answer:
     from zoo_core.runs.folder import new_folder
 
     loaded = api.load(arguments.model, task=arguments.task, zoo=session.zoo)
-    named = _all_inputs(words, arguments.file, session.stdin, loaded.task_spec.input_suffixes)
-    inputs, tally = islice(named, arguments.limit), Tally(session.errors)
+    named = islice(_all_inputs(words, arguments.file, session.stdin, loaded.task_spec), arguments.limit)
+    inputs, tally = parsed(loaded.task_spec.input, named), Tally(session.errors)
     if arguments.stream:
         if arguments.json:
             raise UsageError("--stream shows pieces and --json prints one document; give one of them")
@@ -121,7 +122,7 @@ class Tally:
         self.answered = self.failed = 0
         self._hints: set[str] = set()
 
-    def count(self, answers: Iterable[tuple[str, Prediction]]) -> Iterator[tuple[str, Prediction]]:
+    def count(self, answers: Iterable[tuple[Any, Prediction]]) -> Iterator[tuple[Any, Prediction]]:
         """The answers as they come; each hint is shown once."""
         for item, answer in answers:
             if is_failure(answer):
@@ -165,48 +166,24 @@ def _require_inputs(words: Sequence[str], arguments: Namespace) -> None:
 
 def _numbers(count: int | None, task: TaskSpec) -> list[str]:
     """The inputs that `--num` stands for. Raises `UsageError` for a task that is not asked by numbers."""
-    if count is not None and not task.takes_sample_indices:
+    if count is not None and not (task.takes_sample_indices or task.input == "number"):
         raise UsageError(f"--num is for generators, and {task.name} answers inputs", hint="leave it out")
     return list(map(str, range(count or 0)))
 
 
-def _all_inputs(
-    words: Sequence[str], file: str | None, stdin: TextIO, suffixes: tuple[str, ...]
-) -> Iterator[str | Unreadable]:
+def _all_inputs(words: Sequence[str], file: str | None, stdin: TextIO, task: TaskSpec) -> Iterator[Any]:
     """The inputs in the order given: words, folders among them as their files, lines of stdin where a word is `-`, then
-    lines of the file."""
+    lines of the file, or its rows where an input is one."""
     for word in words:
         if word == STDIN:
             yield from _lines(stdin)
             continue
         try:
-            yield from expand([word], suffixes)
+            yield from expand([word], task.input_suffixes)
         except DataError as error:
             yield Unreadable(word, error)
     if file is not None:
-        yield from _lines_of(expanded(file))
-
-
-def _lines_of(path: Path) -> Iterator[str | Unreadable]:
-    """Lines of a file without their ends; one that isn't UTF-8 is an input that can't be read."""
-    from zoo_core.data.bad import Fault, Faults
-    from zoo_core.data.tables.lines import numbered_lines
-
-    waiting: list[Fault] = []
-
-    class Waiting(Faults):
-        def add(self, where: str, what: str, hint: str = "") -> None:
-            waiting.append(Fault(where, what, hint))
-
-    def unreadable() -> Iterator[Unreadable]:
-        while waiting:
-            fault = waiting.pop(0)
-            yield Unreadable(fault.where, DataError(str(fault), hint=fault.hint))
-
-    for _, line in numbered_lines(path, "utf-8", Waiting()):
-        yield from unreadable()
-        yield line.rstrip("\r\n")
-    yield from unreadable()
+        yield from (rows_of if task.input == "row" else lines_of)(expanded(file))
 
 
 def _lines(stdin: TextIO) -> Iterator[str | Unreadable]:
@@ -228,7 +205,7 @@ def _lines(stdin: TextIO) -> Iterator[str | Unreadable]:
 
 
 def _stream(loaded: Loaded, inputs: Iterable[Any], options: dict[str, Any], output: Output, tally: Tally) -> None:
-    def streamed() -> Iterator[tuple[str, Prediction]]:
+    def streamed() -> Iterator[tuple[Any, Prediction]]:
         for place, item in enumerate(inputs):
             try:
                 if isinstance(item, Unreadable):
@@ -239,13 +216,13 @@ def _stream(loaded: Loaded, inputs: Iterable[Any], options: dict[str, Any], outp
             except DataError as error:
                 answer = failure(place, error)
             output.line()
-            yield str(item), answer
+            yield item, answer
 
     for _ in tally.count(streamed()):
         pass
 
 
-def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
+def _show_each(answers: Iterable[tuple[Any, Prediction]], outputs: Sequence[str], output: Output) -> None:
     """Answers to inputs that were typed: bare words, a block for one input, a table of the plain fields for several."""
     known = [(item, _chosen(answer, outputs)) for item, answer in answers if not is_failure(answer)]
     plain = [(item, _plain(answer)) for item, answer in known]
@@ -253,16 +230,16 @@ def _show_each(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str]
         for _, answer in known:
             output.line(*answer.values())
     elif len(known) > 1 and all(answer for _, answer in plain):
-        output.table([*plain[0][1], "input"], [[*map(_cell, answer.values()), item] for item, answer in plain])
+        output.table([*plain[0][1], "input"], [[*map(_cell, answer.values()), _cell(item)] for item, answer in plain])
     else:
         for item, answer in known:
             _show_block(item, answer, output)
 
 
-def _show_block(item: str, answer: Prediction, output: Output) -> None:
+def _show_block(item: Any, answer: Prediction, output: Output) -> None:
     """An answer with lists inside: a heading, plain fields, and a table for each list of alternatives."""
     plain = _plain(answer)
-    output.pairs({"input": item, **{key: _cell(value) for key, value in plain.items()}})
+    output.pairs({"input": _cell(item), **{key: _cell(value) for key, value in plain.items()}})
     for key, value in answer.items():
         if key not in plain:
             _show_nested(key, value, output)
@@ -287,7 +264,7 @@ def _show_nested(key: str, value: Any, output: Output) -> None:
         output.pairs({key: _cell(value)})
 
 
-def _show_lines(answers: Iterable[tuple[str, Prediction]], outputs: Sequence[str], output: Output) -> None:
+def _show_lines(answers: Iterable[tuple[Any, Prediction]], outputs: Sequence[str], output: Output) -> None:
     """Answers to lines: one line each, in order, fields two spaces apart, so that they can be pasted beside the input."""
     for _, answer in answers:
         if is_failure(answer):

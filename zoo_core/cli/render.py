@@ -220,10 +220,12 @@ def plain_value(value: Any) -> str:
 
 def question(name: str, task: TaskSpec) -> str:
     """What to type to ask a checkpoint, by what the task's inputs are."""
-    inputs = (
-        "--num 16" if task.takes_sample_indices else f"FILE{task.input_suffixes[0]}" if task.input_suffixes else '"..."'
-    )
-    return f"zoo predict {name} {inputs}"
+    if task.takes_sample_indices or task.input == "number":
+        return f"zoo predict {name} --num 16"
+    if task.input_suffixes or task.input == "file":
+        return f"zoo predict {name} FILE{''.join(task.input_suffixes[:1])}"
+    typed = {"json": "'JSON'", "row": "--file TABLE"}.get(task.input, '"..."')
+    return f"zoo predict {name} {typed}"
 
 
 def measured_with(metrics: Iterable[Metric]) -> list[str]:

@@ -15,6 +15,7 @@ from zoo_core.cli.session import Answer, Session
 from zoo_core.config.recipe import load_recipe
 from zoo_core.config.shipped import find_recipe, shipped_recipes
 from zoo_core.contract.schema import from_data, to_data
+from zoo_core.data.tables.inputs import described
 from zoo_core.errors import RecipeError, UnknownName, ZooError, nearest
 from zoo_core.plugins.host import NamedModel, PluginHost, RegisteredComponent, model_name
 from zoo_core.registry.card import Card, card_to_data, looks_like_path
@@ -256,6 +257,7 @@ def _component(kind: str, provided: RegisteredComponent) -> dict[str, Any]:
         "summary": spec.summary,
         "modality": spec.modality,
         **{word: getattr(spec, word) for word in _FACTS if getattr(spec, word, "")},
+        **({"an input is": described(spec)} if kind == "task" else {}),
         "takes": list(getattr(spec, "inputs", ()) or (spec.data if kind == "task" else ())),
     }
     return {**facts, "settings": _settings(provided.config, absent="(must be given)")}

@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core.config.finetune import configured_task
-from zoo_core.contract.answers import answer_each
+from zoo_core.contract.answers import Unreadable, answer_each, failure
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import Head, TaskSpec
-from zoo_core.errors import UnknownName, UsageError
+from zoo_core.data.tables.inputs import checked
+from zoo_core.errors import DataError, UnknownName, UsageError
 from zoo_core.plugins.host import PluginHost, RegisteredComponent
 from zoo_core.registry.card import Card
 from zoo_core.registry.checkpoint import Checkpoint, family_of, open_checkpoint
@@ -60,28 +61,41 @@ class Loaded:
         """Answers for raw inputs: a list for a list or a folder of files, one answer for one input.
 
         Options are the fields of the task's predict dataclass; raises `RecipeError` for unknown ones. An input that can't be
-        answered raises `DataError`; with `on_error="skip"` the others are answered all the same, and it gets a dict of
-        `error`, which names its place, and `hint`.
+        answered, or isn't what the task's spec says, raises `DataError`; with `on_error="skip"` the others are answered all the
+        same, and it gets a dict of `error`, which names its place, and `hint`.
         """
         if on_error not in ("raise", "skip"):
             raise UsageError(f'on_error must be "raise" or "skip", found {on_error!r}')
         given = inputs if isinstance(inputs, list) else [inputs]
         items, asked = list(expand(given, self.task_spec.input_suffixes)), self.options(options)
+        known = [self._checked(item) for item in items]
         if on_error == "skip":
-            answers = [answer for _, answer in answer_each(lambda some: self.task.predict(some, asked), items)]
+            answers = [answer for _, answer in answer_each(lambda some: self.task.predict(some, asked), known)]
         else:
-            answers = self.task.predict(items, asked)
+            answers = self.task.predict([_readable(item, place) for place, item in enumerate(known)], asked)
         return answers if isinstance(inputs, list) or items != given else answers[0]
 
     def stream(self, item: Any, **options: Any) -> Iterator[str]:
         """The answer for one raw input, piece by piece."""
-        return self.task.stream(item, self.options(options))
+        return self.task.stream(_readable(self._checked(item), 0), self.options(options))
+
+    def _checked(self, item: Any) -> Any:
+        try:
+            return checked(self.task_spec.input, item)
+        except DataError as error:
+            return Unreadable(str(item)[:80], error)
 
     def options(self, values: Mapping[str, Any]) -> Any:
         """Typed prediction options."""
         return typed(self.provided_task.predict, dict(values), where=f"options of {self.task_spec.name}")
 
     __call__ = predict
+
+
+def _readable(item: Any, place: int) -> Any:
+    if isinstance(item, Unreadable):
+        raise DataError(failure(place, item.error)["error"], hint=item.error.hint)
+    return item
 
 
 def load_checkpoint(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 HOOK_API = (2, 0)
 """Version of the hook contract (major, minor). A minor adds; a major removes or changes. 2.0 is in
@@ -14,6 +14,9 @@ development: it may change until it is released."""
 
 SETTINGS = ("config", "preprocessor_config", "predict")
 """Fields of specs that hold a dataclass, or say where it is."""
+
+InputKind = Literal["text", "json", "row", "file", "number"]
+"""What one input of a prediction is."""
 
 ANY = "*"
 """Stands in `DataSpec.opens` for the data sets that a configuration names."""
@@ -238,10 +241,24 @@ class TaskSpec(Spec):
     """Frozen dataclass with the options of `Task.predict`, or where to find it."""
     outputs: tuple[str, ...] = ()
     """Fields of one prediction, in the order to show them."""
+    input: InputKind = "text"
+    """What an input is, and `zoo predict` parses: `text`, a word or a line as it is; `json`, a value; `row`, a mapping, a JSON
+    object or a row of a table; `file`, a path that exists; `number`, a whole number, so that `--num 3` asks for 0, 1 and 2."""
     input_suffixes: tuple[str, ...] = ()
     """Suffixes of the files that its inputs are (`.wav`); a folder then stands for all of them below it."""
     takes_sample_indices: bool = False
-    """Whether inputs may be numbers of samples to make, so that `zoo predict --num 3` asks for 0, 1 and 2."""
+    """Whether texts may be numbers of samples to make, too, where an input is now a number and now something else; `--num 3`
+    then asks for 0, 1 and 2 as well."""
+
+    def __post_init__(self) -> None:
+        """An input is one of the kinds, and only texts and files have suffixes. Raises ValueError."""
+        Spec.__post_init__(self)
+        if self.input not in get_args(InputKind):
+            raise ValueError(f"TaskSpec {self.name!r}: input {self.input!r}, expected {', '.join(get_args(InputKind))}")
+        if self.input_suffixes and self.input not in ("text", "file"):
+            raise ValueError(
+                f"TaskSpec {self.name!r}: inputs that are files have suffixes, and a {self.input} has none"
+            )
 
 
 @documented

@@ -9,7 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -168,7 +168,7 @@ def _defaults(module: ModuleType) -> dict[str, Any]:
 
 
 def _listed(manager: pluggy.PluginManager, kind: str, defaults: Mapping[str, Any]) -> list[Spec]:
-    """What a plugin brings of one kind, checked; fields that are empty have the plugin's defaults."""
+    """What a plugin brings of one kind, checked; fields that say no more than by default have the plugin's defaults."""
     hook, wanted = KINDS[kind]
     specs: list[Spec] = []
     for impl in getattr(manager.hook, hook).get_hookimpls():
@@ -179,7 +179,7 @@ def _listed(manager: pluggy.PluginManager, kind: str, defaults: Mapping[str, Any
             if not isinstance(spec, wanted):
                 raise PluginError(f"{hook}: item {position} is a {type(spec).__name__}, not a {wanted.__name__}")
             Spec.__post_init__(spec)
-            missing = {each.name for each in fields(spec) if each.name in defaults and not getattr(spec, each.name)}
+            missing = {each.name for each in fields(spec) if each.name in defaults and _unsaid(each, spec)}
             specs.append(replace(spec, **{name: defaults[name] for name in missing}) if missing else spec)
     names = Counter(
         name for spec in specs for name in (_model_names(spec) if isinstance(spec, ModelSpec) else [spec.name])
@@ -187,6 +187,11 @@ def _listed(manager: pluggy.PluginManager, kind: str, defaults: Mapping[str, Any
     if twice := [name for name, count in names.items() if count > 1]:
         raise PluginError(f"{hook} lists {', '.join(map(repr, twice))} more than once", hint="give each its own name")
     return specs
+
+
+def _unsaid(each: Field[Any], spec: Spec) -> bool:
+    value = getattr(spec, each.name)
+    return not value or value == each.default
 
 
 def _model_names(spec: ModelSpec) -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_points_are_answers_to_numbers_and_the_same_ones_every_time(zoo: Zoo, tm
     loaded = load("plane_gan_tiny.answers", zoo=zoo)
     together, apart = loaded.predict([3, "4"]), [*loaded.predict([3]), *loaded.predict(["1"], seed=3)]
     assert [list(point.values()) for point in together] == [pytest.approx(list(point.values())) for point in apart]
-    with pytest.raises(DataError, match="'x' is no number of a sample"):
+    with pytest.raises(DataError, match="input 1: expected a whole number, found 'x'"):
         loaded.predict(["x"])
 
 

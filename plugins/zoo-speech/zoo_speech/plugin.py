@@ -9,7 +9,7 @@ from zoo_speech.specs.models import MODELS
 from zoo_speech.specs.tasks import SUFFIXES, TASKS
 
 zoo_api = (2, 0)
-zoo_defaults = {"modality": "audio", "input_suffixes": SUFFIXES}
+zoo_defaults = {"modality": "audio", "input": "file", "input_suffixes": SUFFIXES}
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from zoo_vision.specs.models import MODELS
 from zoo_vision.specs.tasks import TASKS
 
 zoo_api = (2, 0)
-zoo_defaults = {"modality": "image", "input_suffixes": RASTER_SUFFIXES}
+zoo_defaults = {"modality": "image", "input": "file", "input_suffixes": RASTER_SUFFIXES}
 
 
 @hookimpl

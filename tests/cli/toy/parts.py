@@ -115,6 +115,11 @@ class Spelling(Majority):
             yield {"1": "one ", "0": "nought "}[bit]
 
 
+class Echo(Majority):
+    def answer(self, inputs, options):
+        return [{"kind": type(item).__name__, "value": item} for item in inputs]
+
+
 def fetch(fetcher, name):
     fetcher.say(f"preparing {name} bits")
     return {"bits.txt": b"0101"}

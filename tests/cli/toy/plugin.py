@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
 
+KINDS = ("json", "row", "file", "number")
+
 zoo_api = (2, 0)
 
 
@@ -43,7 +45,7 @@ def zoo_models():
             config=Toy,
             modality="bits",
             sizes={"tiny": {}, "wide": {"width": 8}},
-            tasks=("majority", "spelling"),
+            tasks=("majority", "spelling", *(f"echo-{kind}" for kind in KINDS)),
             head=("head.",),
             license="Apache-2.0",
             paper="none",
@@ -88,5 +90,9 @@ def zoo_tasks():
             data=("bits",),
             labelled=False,
             outputs=("words",),
+        ),
+        *(
+            TaskSpec(name=f"echo-{kind}", summary="s", target="zoo_toy.parts:Echo", data=(), labelled=False, input=kind)
+            for kind in KINDS
         ),
     ]

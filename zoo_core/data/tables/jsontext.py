@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 """Nesting of one document."""
+
+MAX_DIGITS = 400
+"""Of a number that is to be computed with."""
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
 
@@ -19,15 +23,28 @@ class Number(str):
     __slots__ = ()
 
 
-def parse_json(content: str) -> Any:
-    """The value of a document whose size the caller has bounded. Raises ValueError with what is wrong, in words."""
+def parse_json(content: str, number: Callable[[str], Any] = Number) -> Any:
+    """The value of a document whose size the caller has bounded, numbers as `number` has them. Raises ValueError with what is
+    wrong, in words."""
     _check_depth(content)
     try:
         return json.loads(
-            content, parse_int=Number, parse_float=Number, parse_constant=_no_constant, object_pairs_hook=_object
+            content, parse_int=number, parse_float=number, parse_constant=_no_constant, object_pairs_hook=_object
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error}") from None
+
+
+def plain_number(written: str) -> int | float:
+    """A number as Python has it. Raises ValueError for one that no computer's number is."""
+    if len(written) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    if re.fullmatch(r"-?\d+", written, re.ASCII):
+        return int(written)
+    value = float(written)
+    if not math.isfinite(value):
+        raise ValueError(f"{written} is too large a number")
+    return value
 
 
 def _check_depth(content: str) -> None:

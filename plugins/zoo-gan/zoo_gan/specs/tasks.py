@@ -51,6 +51,7 @@ TASKS = [
         loss_inputs=_SIDES,
         predict="zoo_gan.configs.tasks:TranslationOptions",
         outputs=("image",),
+        input="file",
         input_suffixes=RASTER_SUFFIXES,
     ),
     TaskSpec(
@@ -65,6 +66,6 @@ TASKS = [
         loss_inputs=_SIDES,
         predict="zoo_gan.configs.tasks:SamplingOptions",
         outputs=("x", "y"),
-        takes_sample_indices=True,
+        input="number",
     ),
 ]
