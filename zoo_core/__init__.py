@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
     from zoo_core.contract.specs import Head as Head
+    from zoo_core.contract.specs import InterfaceSpec as InterfaceSpec
     from zoo_core.contract.specs import LoggerSpec as LoggerSpec
     from zoo_core.contract.specs import LossSpec as LossSpec
     from zoo_core.contract.specs import ModelSpec as ModelSpec

@@ -100,6 +100,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
         "adapter": 2,
         "sampler": 2,
         "logger": 1,
+        "interface": 0,
     }
 
 

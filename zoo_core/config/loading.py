@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,6 +181,7 @@ def task_served(host: PluginHost, provided: RegisteredComponent, task: str) -> s
     """What the builder of a family calls the task of a full or a short name. Raises `UnknownName` for one it lacks."""
     if task in provided.spec.tasks:
         return task.rpartition("/")[2]
-    if "/" in task and host.serves(provided, found := host.find("task", task)):
-        return str(found.spec.name)
+    with suppress(UnknownName):  # it is told with what the family serves
+        if host.serves(provided, found := host.find("task", task, [provided.plugin])):
+            return str(found.spec.name)
     raise UnknownName("task", task, provided.spec.tasks, where=provided.id)

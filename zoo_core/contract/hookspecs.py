@@ -29,6 +29,7 @@ from zoo_core.contract.events import CheckpointSaved, RunEnded, RunStarted, Step
 from zoo_core.contract.specs import (
     AdapterSpec,
     DataSpec,
+    InterfaceSpec,
     LoggerSpec,
     LossSpec,
     ModelSpec,
@@ -62,6 +63,10 @@ class Providers:
     @hookspec
     def zoo_tasks(self) -> list[TaskSpec]:  # type: ignore[empty-body]
         """Tasks, for instance `[TaskSpec(name="text-classification", data=("labelled-text",), ...)]`."""
+
+    @hookspec
+    def zoo_interfaces(self) -> list[InterfaceSpec]:  # type: ignore[empty-body]
+        """What tasks need of any model, for instance `[InterfaceSpec(name="image-encoder", ...)]`."""
 
     @hookspec
     def zoo_optimizers(self) -> list[OptimizerSpec]:  # type: ignore[empty-body]

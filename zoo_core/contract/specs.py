@@ -129,8 +129,10 @@ class ModelSpec(Spec):
 
     sizes: Mapping[str, Mapping[str, Any]]
     """Named sizes as overrides of `config`, for instance `{"tiny": {"hidden_size": 128}}`; a model is `family_size`."""
-    tasks: tuple[str, ...]
-    """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists, and those of what it offers."""
+    offers: str = ""
+    """Name of an `InterfaceSpec` that its models keep: it serves every task that needs the interface, whoever's they are."""
     parts: tuple[str, ...] = ()
     """What it is put together from, as `("image", "text")`: bare backbones of other checkpoints, which a recipe names by part.
     `target` keeps each as the submodule of that name. Its preprocessor is a `zoo_core.CompositePreprocessor` of theirs."""
@@ -173,6 +175,20 @@ class ModelSpec(Spec):
                 f"ModelSpec {self.name!r}: expected parts with different names of lower-case letters, digits and '_', and with "
                 f"them no preprocessor of its own, found {', '.join(self.parts)}"
             )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterfaceSpec(Spec):
+    """What a task needs of any model, and a model may offer. `target` is a `typing.Protocol`, checkable at run time.
+
+    Its docstring says what `forward` takes and gives. Names are checked when a recipe is resolved, the rest before step 1.
+    """
+
+    preprocessor: str = ""
+    """`package.module:Class` of a `zoo_core.Preprocessor`, for models that offer the interface and have none of their own."""
+    preprocessor_config: type | str = NoConfig
+    """Frozen dataclass with the settings of `Preprocessor.fit`, or where to find it."""
 
 
 @documented
@@ -233,6 +249,8 @@ class TaskSpec(Spec):
     """Kinds of data it takes."""
     labelled: bool
     """Whether it learns from labels (fine-tuning) or without (pretraining)."""
+    interface: str = ""
+    """Name of the `InterfaceSpec` that it needs of a model, besides those that list it; empty where they are all there are."""
     loss: str = ""
     """Name of its default loss; empty where the model itself has the loss."""
     loss_inputs: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 from zoo_core.contract.events import RunStarted
+from zoo_core.contract.specs import ModelSpec
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, RecipeError, UnknownName, nearest
 from zoo_core.plugins.discovery import (
     CORE,
@@ -28,6 +29,7 @@ from zoo_core.plugins.discovery import (
     source_of,
     stated_api,
 )
+from zoo_core.plugins.offers import with_offer
 from zoo_core.plugins.validation import (
     HOOKS,
     KINDS,
@@ -158,6 +160,7 @@ class PluginHost:
                 self.warnings.append(f"{record.name}: {record.reason}")
         for provided in self._components.values():
             provided.sort(key=lambda one: one.id)
+        self._components["model"] = [with_offer(one, self) if one.spec.offers else one for one in self.all("model")]
 
     @classmethod
     def discover(cls, environ: Mapping[str, str] | None = None) -> PluginHost:
@@ -193,6 +196,11 @@ class PluginHost:
     def serves(self, model: RegisteredComponent, task: RegisteredComponent) -> bool:
         """Whether a model family lists a task; a short name in its list is read as one of its own plugin."""
         return any(self.means_task(name, task, model.plugin) for name in model.spec.tasks)
+
+    def interface_of(self, provided: RegisteredComponent) -> RegisteredComponent | None:
+        """The interface that a model offers or a task needs; None for none. Raises as `find` does."""
+        name = provided.spec.offers if isinstance(provided.spec, ModelSpec) else provided.spec.interface
+        return self.find("interface", name, [provided.plugin]) if name else None
 
     def means_task(self, name: str, task: RegisteredComponent, own: str) -> bool:
         """Whether a name that plugin `own` has written means the task: by its id, or by the rule of `find`.

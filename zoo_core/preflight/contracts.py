@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,17 @@ def check_model(component: str, model: Any) -> None:
     if lazy:
         raise broken(
             component, "the model's parameters", "shapes that are known when it is built", f"{lazy[0]} without one"
+        )
+
+
+def check_interface(component: str, model: nn.Module, interface: str, protocol: Any) -> None:
+    """A model keeps the protocol that its task needs."""
+    if not isinstance(model, protocol):
+        named = {*vars(protocol), *getattr(protocol, "__annotations__", {})}
+        missing = sorted(name for name in named if not name.startswith("_") and not hasattr(model, name))
+        raise PluginError(
+            f"{component}: expected {interface}, {inspect.getdoc(protocol)!r}; found a model without {', '.join(missing)}",
+            hint="see docs/plugins.md",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -166,6 +166,7 @@ def prepare(
     given, trained = (None, NO_PARTS) if recipe.fresh else (start, parts)
     model, adaptation = _initial(host, provided, config, head, given, trained, labels)
     contracts.check_model(provided.id, model)
+    _check_interface(recipe, host, provided.id, model)
     published = frozenset(building.weights(model))
     adapted = adapt(recipe.adapter, host, model, adaptation, start, provided.spec) if start and adaptation else None
     model.to(hardware.device)
@@ -218,6 +219,12 @@ def prepare(
             *(changed_settings(start.card, recipe, host) if start else ()),
         ),
     )
+
+
+def _check_interface(recipe: Recipe, host: PluginHost, component: str, model: nn.Module) -> None:
+    if interface := host.interface_of(recipe.task.provided):
+        protocol = host.resolve(interface.spec.target, interface)
+        contracts.check_interface(component, model, interface.spec.name, protocol)
 
 
 def identity_of(
@@ -320,7 +327,9 @@ def _architecture(
 def _as_preprocessed(recipe: Recipe, config: Any, implied: Mapping[str, Any]) -> Any:
     """The configuration with what follows from the preprocessor. Raises `RecipeError` where the recipe says otherwise."""
     said = present_names(type(config), recipe.model.overrides if recipe.model else recipe.init_overrides)
-    implied = present_names(type(config), implied)
+    known = {item.name for item in fields(config)}
+    # A network that is convolved all over an image, say, has no word for the image's size.
+    implied = {name: value for name, value in present_names(type(config), implied).items() if name in known}
     for name, value in implied.items():
         if name in said and said[name] != value:
             raise RecipeError(

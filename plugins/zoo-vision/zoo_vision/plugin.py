@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core.contract import DataSpec, InterfaceSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
 from zoo_core.data import RASTER_SUFFIXES
-from zoo_vision.specs.data import DATA
-from zoo_vision.specs.losses import LOSSES
-from zoo_vision.specs.models import MODELS
-from zoo_vision.specs.tasks import TASKS
+from zoo_vision.specs import DATA, INTERFACES, LOSSES, MODELS, TASKS
 
 zoo_api = (2, 0)
 zoo_defaults = {"modality": "image", "input": "file", "input_suffixes": RASTER_SUFFIXES}
@@ -35,3 +32,9 @@ def zoo_losses() -> list[LossSpec]:
 def zoo_tasks() -> list[TaskSpec]:
     """What image models learn and answer."""
     return TASKS
+
+
+@hookimpl
+def zoo_interfaces() -> list[InterfaceSpec]:
+    """What a model of images is."""
+    return INTERFACES

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import TaskSpec
+from zoo_core.contract import InterfaceSpec, TaskSpec
 
 _ANY_IMAGE = ("image", "labelled-image")
+
+INTERFACES = [
+    InterfaceSpec(
+        name="image-encoder",
+        summary="forward(images) gives logits with a head and features without one",
+        target="zoo_vision.interfaces:ImageEncoder",
+        preprocessor="zoo_vision.preprocessor:ImagePreprocessor",
+        preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
+    )
+]
 
 TASKS = [
     TaskSpec(
         name="image-classification",
+        interface="image-encoder",
         summary="one label for a whole image",
         target="zoo_vision.tasks.image_classification:ImageClassification",
         config="zoo_vision.configs.models:ClassificationConfig",
@@ -21,6 +32,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-multi-label",
+        interface="image-encoder",
         summary="every label that fits a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageMultiLabel",
         data=("labelled-image",),
@@ -29,6 +41,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-regression",
+        interface="image-encoder",
         summary="numbers for a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageRegression",
         data=("labelled-image",),
@@ -60,6 +73,7 @@ TASKS = [
     ),
     TaskSpec(
         name="image-feature-extraction",
+        interface="image-encoder",
         summary="embeddings: what an encoder pools before its head",
         target="zoo_vision.tasks.image_feature_extraction:ImageFeatureExtraction",
         data=_ANY_IMAGE,
