@@ -123,6 +123,7 @@ def test_long_recordings_are_read_piece_by_piece(symbols: str) -> None:
     parts = split_at_silence(sound, 16_000)
     assert [len(part) for part in parts] == pytest.approx([14_000, 13_500, 13_000, 9_500], abs=20)
     assert np.array_equal(np.concatenate(parts), sound) and len(split_at_silence(sound, 50_000)) == 1
+    assert len(split_at_silence(sound[:5], 1)) == 5, "a piece of one sample ends"
     options = CTCOptions(timestamps=True, plot=True, format="vtt")
     whole, short = task.predict([(sound, 16_000), (sound[:9_000], 16_000)], options)
     apart = task.predict([(part, 16_000) for part in parts], options)

@@ -27,6 +27,11 @@ def test_figures_by_hand() -> None:
     assert verification_metrics(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).eer == pytest.approx(0.5)
 
 
+def test_where_refusing_all_is_cheapest_the_score_to_decide_at_is_a_number() -> None:
+    found = verification_metrics(np.array([1.0, 2.0, 3.0]), np.array([True, False, False]))
+    assert found.min_dcf == 1.0 and found.dcf_score == np.nextafter(3.0, np.inf)
+
+
 def test_figures_at_their_ends() -> None:
     same = np.random.default_rng(0).random(4000) < 0.3
     right = same.astype(np.float64)

@@ -13,7 +13,7 @@ def split_at_silence(samples: Samples, most: int) -> list[Samples]:
     """Samples (N,) in pieces of at most `most`, each but the last cut where it is quiet; undivided if they fit."""
     found = []
     while len(samples) > most:
-        end = quietest_frame(samples[:most])
+        end = max(1, quietest_frame(samples[:most]))
         found.append(samples[:end])
         samples = samples[end:]
     return [*found, samples]

@@ -96,6 +96,7 @@ def verification_metrics(scores: NDArray[np.float64], same: NDArray[np.bool_]) -
     misses = 1.0 - hits
     # C(t) = P_target P_miss(t) + (1 - P_target) P_fa(t), over the cheaper of refusing all and accepting all.
     costs = (TARGET * misses + (1.0 - TARGET) * alarms) / min(TARGET, 1.0 - TARGET)
+    at[0] = np.nextafter(scores.max(), np.inf)  # refusing all, which scikit-learn puts at infinity: above every score
     cheapest = int(costs.argmin())
     # Along the curve misses fall and false alarms rise, so that their difference crosses 0 once.
     apart = misses - alarms

@@ -31,9 +31,9 @@ _MARGIN, _GAP, _ABOVE_TEXT, _LEADING = 20, 14, 5, 16
 _HEAT = np.array([[255, 236, 140], [254, 178, 60], [240, 90, 40], [200, 16, 46]], np.float64)
 """Colours from little to much heat, light enough at first to let the image show."""
 _FIGURES, _CLASSES_NAMED = 20, 32
+"""Most classes that a confusion matrix has figures and long names for."""
 _CLASSES = 60
 """Classes of a confusion matrix that are shown at most."""
-"""Most classes that a confusion matrix has figures and long names for."""
 
 
 class _Cell(NamedTuple):
