@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, r2_score
+from zoo_toys import sketches
 from zoo_toys.runs import recipe, toy_zoo
 
+from zoo_core import TaskContext
 from zoo_core.api import load, train
-from zoo_core.contract import SampleKey
+from zoo_core.contract import At, SampleKey
 from zoo_core.errors import DataError, UsageError
 from zoo_core.registry.zoo import Zoo
-from zoo_core.tasks import EncodedDataset, collated, regression_scores
+from zoo_core.tasks import EncodedDataset, collated, perplexity, regression_scores
 
 
 @pytest.fixture
@@ -45,6 +48,25 @@ def test_a_regression_of_two_methods_learns_and_answers(zoo: Zoo, tmp_path: Path
     assert result.metrics["r2"] > 0.8 and result.metrics["mae"] < 0.25
     answer = load("mlp_tiny.mine", zoo=zoo).predict((0.0, 1.4))
     assert answer["values"]["radius"] == pytest.approx(1.4, abs=0.4) and set(answer["values"]) == {"radius", "right"}
+
+
+def test_a_model_of_the_next_item_learns_goes_on_and_streams(zoo: Zoo, tmp_path: Path) -> None:
+    result = trained(zoo, tmp_path / "run", "point-walk", labels=("a", "b", "c"))
+    assert (
+        result.metrics["perplexity"] == pytest.approx(math.exp(result.metrics["loss"])) and result.metrics["loss"] < 0.1
+    )
+    loaded = load("mlp_tiny.mine", zoo=zoo)
+    assert loaded.predict([[0, 1], [2, 0]]) == [{"text": "c a b c "}, {"text": "b c a b "}]
+    assert list(loaded.stream([0, 1])) == ["c ", "a ", "b ", "c "]
+
+
+def test_items_that_are_not_learned_count_nothing(zoo: Zoo) -> None:
+    context = TaskContext(model=torch.nn.Identity(), preprocessor=None, labels=("a", "b"))
+    task = sketches.PointWalk(None, context)
+    scores, items = torch.zeros(1, 3, 2), torch.tensor([[0, 1, -100]])
+    task.next_items = lambda modules, batch: (scores, items)  # type: ignore[method-assign]
+    loss, weight, _ = task.step("train", {}, None, At())
+    assert float(loss) == pytest.approx(2 * math.log(2)) and float(weight) == 2 and perplexity(1e4) == math.inf
 
 
 def test_scores_of_numbers_are_scikit_learns() -> None:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from zoo_core.tasks.embedding import EmbeddingPredictor as EmbeddingPredictor
     from zoo_core.tasks.encoded import EncodedDataset as EncodedDataset
     from zoo_core.tasks.encoded import collated as collated
+    from zoo_core.tasks.generation import GenerationTask as GenerationTask
+    from zoo_core.tasks.generation import Pieces as Pieces
+    from zoo_core.tasks.generation import loss_and_perplexity as loss_and_perplexity
+    from zoo_core.tasks.generation import perplexity as perplexity
+    from zoo_core.tasks.generation import streamed as streamed
+    from zoo_core.tasks.generation import written as written
     from zoo_core.tasks.heads import ClassificationTask as ClassificationTask
     from zoo_core.tasks.heads import HeadPredictor as HeadPredictor
     from zoo_core.tasks.heads import MultiLabelPredictor as MultiLabelPredictor

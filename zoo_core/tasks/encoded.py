@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_core.contract.data import Dataset, SampleKey
+from zoo_core.contract.task import Task
 from zoo_core.errors import DataError, UsageError, nearest
 
 Encode = Callable[[Any, SampleKey | None], Mapping[str, Any]]
@@ -61,6 +62,21 @@ class EncodedDataset(Dataset):
         if len(numbers) != self.values or not bool(numbers.isfinite().all()):
             raise DataError(f"sample {place + 1}: expected {self.values} finite number(s), found {numbers.tolist()}")
         return numbers
+
+
+class EncodingTask(Task):
+    """A task that says how one sample is encoded, where that needs no truth."""
+
+    def encode(self, sample: Any, key: SampleKey | None) -> Mapping[str, Any]:
+        """One raw sample as tensors, arrays and numbers by name.
+
+        `key` names the draw while training, and its generator is the sample's randomness; otherwise it is None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither encode nor dataset")
+
+    def dataset(self, samples: Sequence[Any], *, train: bool) -> Dataset:
+        """The samples as `encode` gives them."""
+        return EncodedDataset(samples, self.encode, train=train)
 
 
 def collated(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ SKETCHES = {
     "point-teacher": "PointTeacher",
     "point-radius": "PointRadius",
     "pairs": "Pairs",
+    "point-walk": "PointWalk",
 }
 """Tasks as an author writes them, by name."""
 

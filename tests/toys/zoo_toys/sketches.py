@@ -4,7 +4,7 @@ and what happens after an update."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core import TaskContext
 from zoo_core.contract import At, Phase, SampleKey, StepOutput
-from zoo_core.tasks import ClassificationTask, LossResult, RegressionTask
+from zoo_core.tasks import ClassificationTask, GenerationTask, LossResult, RegressionTask
 
 
 class PointKinds(ClassificationTask):
@@ -60,6 +60,26 @@ class PointTeacher(PointKinds):
         """The mean of all students so far."""
         for slow, fast in zip(modules["teacher"].parameters(), modules["model"].parameters(), strict=True):
             slow.lerp_(fast, 1 / (at.step + 1))
+
+
+class PointWalk(GenerationTask):
+    """What comes next: rings take turns, and the two before say whose turn it is."""
+
+    def encode(self, sample: Any, key: SampleKey | None) -> dict[str, Any]:
+        """Six rings, from that of the point on."""
+        return {"rings": (torch.arange(6) + self.labels.index(sample.label)) % len(self.labels)}
+
+    def next_items(self, modules: Mapping[str, nn.Module], batch: Any) -> tuple[Tensor, Tensor]:
+        """(B, 4, C) of the last four, and these."""
+        windows = batch["rings"].unfold(1, 2, 1)[:, :-1]  # (B, 4, 2)
+        return modules["model"](windows.float()), batch["rings"][:, 2:]
+
+    def generate(self, start: Any, options: Any, model: nn.Module) -> Iterator[list[str]]:
+        """Four rings, the likeliest each time."""
+        rings = list(start)
+        for _ in range(4):
+            rings.append(int(model(torch.tensor([rings[-2:]]).float()).argmax()))
+            yield [f"{self.labels[rings[-1]]} "]
 
 
 class Pairs(PointKinds):

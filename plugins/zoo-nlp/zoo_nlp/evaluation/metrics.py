@@ -1,8 +1,7 @@
-"""What is measured on text, whatever its script: perplexity, BLEU, chrF and ROUGE from texts."""
+"""What is measured on text, whatever its script: BLEU, chrF and ROUGE from texts."""
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal
@@ -18,16 +17,6 @@ _UNIT = regex.compile(rf"[{_UNSPACED}]\p{{M}}*|(?:(?![{_UNSPACED}])[\p{{L}}\p{{M
 _LETTER = regex.compile(r"\p{L}")
 _HAN = regex.compile(r"\p{Han}")
 _OTHER_UNSPACED = regex.compile(rf"(?!\p{{Han}})[{_UNSPACED}]")
-
-
-def perplexity(loss: float) -> float:
-    """exp of a mean loss in nats; infinite where that overflows."""
-    return math.exp(loss) if loss < 700 else math.inf  # doubles end near e^709
-
-
-def loss_and_perplexity(loss: float) -> dict[str, float]:
-    """`loss`, a mean in nats, and `perplexity`."""
-    return {"loss": loss, "perplexity": perplexity(loss)}
 
 
 def translation(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:

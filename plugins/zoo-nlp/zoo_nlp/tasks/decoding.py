@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from zoo_transformers import cache_argument
 
-from zoo_core.contract import inference_mode
 from zoo_nlp.configs.models import TextGenerationOptions
 from zoo_nlp.preprocessor import TextPreprocessor
 
@@ -115,27 +114,6 @@ def generate(
         yield pieces
         if all(writer.ended for writer in writers):
             return
-
-
-def written(pieces: Iterator[list[str]], rows: int) -> list[str]:
-    """The texts of so many rows, of their pieces."""
-    texts = [""] * rows
-    for step in pieces:
-        texts = [text + piece for text, piece in zip(texts, step, strict=True)]
-    return texts
-
-
-def streamed(model: nn.Module, begin: Callable[[], Iterator[list[str]]]) -> Iterator[str]:
-    """The first row's pieces as they come. The caller's code runs between them and meets the model as it left it."""
-    with inference_mode(model):
-        pieces = begin()
-    while True:
-        with inference_mode(model):
-            piece = next(pieces, None)
-        if piece is None:
-            return
-        if piece[0]:
-            yield piece[0]
 
 
 def sample_next_token(scores: Tensor, seen: Tensor, uniform: Tensor, options: TextGenerationOptions) -> Tensor:

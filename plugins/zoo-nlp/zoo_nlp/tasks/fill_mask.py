@@ -18,10 +18,9 @@ from torch.nn import functional as F
 
 from zoo_core import DataError
 from zoo_core.contract import At, Batch, SampleKey, StepOutput, TaskContext
-from zoo_core.tasks import LossResult
+from zoo_core.tasks import LossResult, loss_and_perplexity
 from zoo_nlp.configs.models import FillMaskConfig, FillMaskOptions
 from zoo_nlp.datasets.samples import text_of
-from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import Ids
 from zoo_nlp.tasks.common import PackedBlocks, TextTask, texts_of, too_long
 
@@ -84,7 +83,7 @@ class FillMask(TextTask):
     def summarize(self, result: MaskedResult) -> dict[str, float]:
         """Mean loss in nats, its perplexity, and the share of hidden tokens that were found."""
         found = {"accuracy": float(result.correct) / float(result.weight)}
-        return {**metrics.loss_and_perplexity(result.mean_loss), **found}
+        return {**loss_and_perplexity(result.mean_loss), **found}
 
     def answer(self, inputs: Sequence[Any], options: FillMaskOptions) -> list[dict[str, Any]]:
         """The likeliest tokens of every mask, and the text with the first of them filled in."""
@@ -101,9 +100,7 @@ class FillMask(TextTask):
         from zoo_nlp.evaluation.ngrams import ngram_losses
 
         known, new = (self.preprocessor.encode_plain(texts_of(part)).flat.astype(np.int64) for part in (train, test))
-        return {
-            "unigram": metrics.loss_and_perplexity(ngram_losses(known, new, self.preprocessor.vocab_size)["unigram"])
-        }
+        return {"unigram": loss_and_perplexity(ngram_losses(known, new, self.preprocessor.vocab_size)["unigram"])}
 
     def _predict_masked(
         self, model: nn.Module, ids: Tensor, scores: Tensor, fates: Tensor

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from zoo_core import DataError
 from zoo_core.contract import At, Baseline, Batch, Dataset, SampleKey, StepOutput
-from zoo_core.tasks import LossResult
+from zoo_core.tasks import LossResult, loss_and_perplexity, streamed, written
 from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
 from zoo_nlp.datasets.samples import TextPair
 from zoo_nlp.evaluation import metrics
@@ -30,8 +30,6 @@ from zoo_nlp.tasks.decoding import (
     StreamingDetokenizer,
     encoder_decoder,
     generate,
-    streamed,
-    written,
 )
 
 DIRECTIONS: Final[Mapping[str, Literal["min", "max"]]] = {
@@ -92,7 +90,7 @@ class TextToText(TextTask):
     def summarize(self, result: WrittenResult) -> dict[str, float]:
         """Mean loss in nats per token, its perplexity, and the task's scores of the generated texts."""
         scores = self.scores(result.found, result.expected) if result.found else {}
-        return {**metrics.loss_and_perplexity(result.mean_loss), **scores}
+        return {**loss_and_perplexity(result.mean_loss), **scores}
 
     def intervals(self, result: WrittenResult) -> Mapping[str, tuple[float, float]]:
         """Those of the scores of generated texts, over texts."""
