@@ -69,6 +69,15 @@ def test_items_that_are_not_learned_count_nothing(zoo: Zoo) -> None:
     assert float(loss) == pytest.approx(2 * math.log(2)) and float(weight) == 2 and perplexity(1e4) == math.inf
 
 
+def test_an_embedding_of_two_methods_finds_partners_and_answers(zoo: Zoo, tmp_path: Path) -> None:
+    result = trained(zoo, tmp_path / "run", "mirrored", labels=("a", "b", "c"))
+    assert 0.3 < result.metrics["accuracy"] <= 1 and result.metrics["loss"] < 2.5
+    loaded = load("mlp_tiny.mine", zoo=zoo)
+    here, there, far = (np.array(one["embedding"]) for one in loaded.predict([(0.4, 0.9), (0.9, 0.4), (-1.0, -0.2)]))
+    near, other = (float(a @ here / np.linalg.norm(a) / np.linalg.norm(here)) for a in (there, far))
+    assert here.shape == (3,) and near > other
+
+
 def test_scores_of_numbers_are_scikit_learns() -> None:
     draw = np.random.default_rng(0)
     true, found = draw.normal(size=(50, 3)), draw.normal(size=(50, 3))

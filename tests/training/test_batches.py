@@ -89,7 +89,7 @@ def gradients(zoo: Zoo, made: dict[str, Any], accumulation: int) -> dict[str, Te
     hardware = Hardware(resolved.training)
     prepared = prepare(resolved, zoo.host, hardware, None, None)
     loop = Loop(
-        prepared.task, updates=prepared.updates, training=resolved.training, schedule=resolved.schedule,
+        prepared.task, updates=prepared.updates, training=resolved.training, schedule=prepared.schedule,
         steps=prepared.steps, hardware=hardware,
     )  # fmt: skip
     batches = training_batches(prepared.train, prepared.plan, Cursor(0, 0), rank=0, ranks=1, workers=0, pin=False)
@@ -109,7 +109,7 @@ def _noted(found: dict[str, Tensor], names: Mapping[nn.Parameter, str], update: 
     return type(update).step(update, weight)
 
 
-SHAPES = ["point-classification", "point-kinds", "mean-teacher", "point-teacher", "pairs"]
+SHAPES = ["point-classification", "point-kinds", "mean-teacher", "point-teacher", "pairs", "mirrored"]
 
 
 @pytest.mark.parametrize("task", SHAPES)
@@ -135,7 +135,7 @@ def test_a_loss_over_the_batch_is_one_graph_over_it(zoo: Zoo) -> None:
         prepared = prepare(resolved, zoo.host, Hardware(resolved.training), None, None)
         task, hardware = prepared.task, Hardware(resolved.training)
         loop = Loop(
-            task, updates=prepared.updates, training=resolved.training, schedule=resolved.schedule, steps=4,
+            task, updates=prepared.updates, training=resolved.training, schedule=prepared.schedule, steps=4,
             hardware=hardware,
         )  # fmt: skip
         done = next(

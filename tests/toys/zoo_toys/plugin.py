@@ -33,8 +33,12 @@ SKETCHES = {
     "point-radius": "PointRadius",
     "pairs": "Pairs",
     "point-walk": "PointWalk",
+    "mirrored": "Mirrored",
 }
 """Tasks as an author writes them, by name."""
+
+SKETCH_LOSSES = {"point-radius": ("squared", ("found", "true")), "mirrored": ("info-nce", ("first", "second"))}
+"""The losses, and what they take, of those that are no classifiers."""
 
 OPTIMIZERS = {
     "grouped": "Grouped",
@@ -221,8 +225,8 @@ def zoo_tasks() -> list[TaskSpec]:
                 target=f"zoo_toys.sketches:{cls}",
                 data=("points",),
                 labelled=True,
-                loss="squared" if name == "point-radius" else "cross-entropy",
-                loss_inputs=("found", "true") if name == "point-radius" else ("logits", "labels"),
+                loss=SKETCH_LOSSES.get(name, ("cross-entropy", ""))[0],
+                loss_inputs=SKETCH_LOSSES.get(name, ("", ("logits", "labels")))[1],
             )
             for name, cls in SKETCHES.items()
         ),
@@ -231,9 +235,10 @@ def zoo_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def zoo_losses() -> list[LossSpec]:
-    """Of numbers."""
+    """Of numbers, and of pairs."""
     return [
-        LossSpec(name="squared", summary="squared error", target="zoo_toys.parts:squared", inputs=("found", "true"))
+        LossSpec(name="info-nce", summary="pairs", target="zoo_toys.sketches:info_nce", inputs=("first", "second")),
+        LossSpec(name="squared", summary="squared error", target="zoo_toys.parts:squared", inputs=("found", "true")),
     ]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo_core import TaskContext
 from zoo_core.contract import At, Phase, SampleKey, StepOutput
-from zoo_core.tasks import ClassificationTask, GenerationTask, LossResult, RegressionTask
+from zoo_core.tasks import ClassificationTask, EmbeddingTask, GenerationTask, LossResult, RegressionTask
 
 
 class PointKinds(ClassificationTask):
@@ -60,6 +60,29 @@ class PointTeacher(PointKinds):
         """The mean of all students so far."""
         for slow, fast in zip(modules["teacher"].parameters(), modules["model"].parameters(), strict=True):
             slow.lerp_(fast, 1 / (at.step + 1))
+
+
+class Mirrored(EmbeddingTask):
+    """An embedding: a point and its mirror image are to be nearest."""
+
+    def encode(self, sample: Any, key: SampleKey | None) -> dict[str, Any]:
+        """A point."""
+        return {"points": torch.tensor(getattr(sample, "place", sample))}
+
+    def vectors(self, modules: Mapping[str, nn.Module], batch: Any) -> tuple[Tensor, Tensor]:
+        """Of the point and of its mirror image, (B, C)."""
+        return modules["model"](batch["points"]), modules["model"](batch["points"].flip(1))
+
+
+def info_nce(config: Any) -> Any:
+    """InfoNCE (van den Oord et al., 2018, equation 4) of the cosines at temperature 0.1."""
+
+    def loss(first: Tensor, second: Tensor) -> tuple[Tensor, float]:
+        cosines = nn.functional.normalize(first) @ nn.functional.normalize(second).T  # (B, B)
+        truth = torch.arange(len(cosines), device=cosines.device)
+        return nn.functional.cross_entropy(cosines / 0.1, truth, reduction="sum"), float(len(cosines))
+
+    return loss
 
 
 class PointWalk(GenerationTask):
