@@ -216,5 +216,5 @@ def test_a_path_works_wherever_a_name_does(zoo: Zoo, tmp_path: Path) -> None:
 def test_options_and_tasks_are_checked(zoo: Zoo) -> None:
     with pytest.raises(UsageError, match="temprature"):
         load("toy_tiny.single", zoo=zoo).predict((0.0, 0.0), temprature=1)
-    with pytest.raises(UnknownName, match="point-classification"):
+    with pytest.raises(UnknownName, match="zoo-toys/mlp: unknown task 'zoo-toys/point-generation'"):
         pipeline("point-generation", model="toy_tiny.single", zoo=zoo)

@@ -73,6 +73,15 @@ def test_a_watcher_knows_after_a_resume_what_it_was_told(zoo: Zoo, tmp_path: Pat
     assert float(steady[0][-1]["value"]) == pytest.approx(list(result.metrics.values())[-1])
 
 
+def test_a_resumed_run_may_be_watched_by_others(zoo: Zoo, tmp_path: Path) -> None:
+    train(logged(), folder=tmp_path / "whole", zoo=zoo)
+    with pytest.raises(Interrupted):
+        train(logged({"name": "notes", "word": "a"}), folder=tmp_path / "cut", zoo=zoo, reporter=StopAtFour())
+    train(logged({"name": "notes", "word": "b"}), folder=tmp_path / "cut", resume=True, zoo=zoo)
+    assert watcher.notes[-1][:3] == ("b", "ended", "finished")
+    assert final_digest(tmp_path / "cut") == final_digest(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("method", ["step_logged", "started", "state"])
 def test_a_logger_that_falls_is_switched_off_and_the_run_goes_on(method: str, zoo: Zoo, tmp_path: Path) -> None:
     made = logged({"name": "notes", "word": "a", "falls": method}, {"name": "notes", "word": "b"})

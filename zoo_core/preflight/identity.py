@@ -23,7 +23,6 @@ FREE: Mapping[str, str] = {
     "training.timeout": "a sample or a rank is waited for longer or shorter",
     "training.skip_nonfinite": "more or fewer updates may be left out before the run ends; which ones stays",
     "data.max_bad": "more or fewer samples may be bad before the run ends; which ones stays",
-    "loggers": "they watch",
     "training.baselines": "they are computed after registration",
     "training.extras": "they are made after registration",
     "training.extras_timeout": "they are waited for longer or shorter",
@@ -161,6 +160,7 @@ def _short(text: str | None) -> str:
 
 
 def _without_free(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run depends on: no weight depends on words about it or on who watches it."""
     fixed = {
         section: {key: value for key, value in recipe[section].items() if f"{section}.{key}" not in FREE}
         for section in ("training", "data")

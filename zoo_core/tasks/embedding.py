@@ -39,7 +39,7 @@ class PairResult(LossResult):
 
 
 class EmbeddingTask(EncodingTask):
-    """Learns vectors by which the two sides of a sample, like two views or an image and its text, find each other among all
+    """Learns vectors by which the two sides of a sample, like two views of one thing, find each other among all
     samples of the batch.
 
     A subclass defines `encode`, or `dataset` and `batch_of`, and `vectors`. The loss is given both sides, (B, D), of the whole

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoo_core import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core import DataSpec, InterfaceSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
 from zoo_core.contract import StepLogged
 from zoo_toys.careless import fail
 
@@ -47,6 +47,12 @@ def zoo_data() -> list[DataSpec]:
 def zoo_losses() -> list[LossSpec]:
     """As they are."""
     return _all("zoo_losses")
+
+
+@hookimpl
+def zoo_interfaces() -> list[InterfaceSpec]:
+    """As they are."""
+    return _all("zoo_interfaces")
 
 
 @hookimpl
