@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from zoo_core.errors import CorruptFile as CorruptFile
     from zoo_core.errors import DataError as DataError
     from zoo_core.errors import DigestMismatch as DigestMismatch
+    from zoo_core.errors import PluginError as PluginError
     from zoo_core.errors import RecipeError as RecipeError
     from zoo_core.errors import StoreError as StoreError
     from zoo_core.errors import TrainingError as TrainingError

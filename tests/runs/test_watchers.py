@@ -60,6 +60,8 @@ def test_a_watcher_knows_after_a_resume_what_it_was_told(zoo: Zoo, tmp_path: Pat
         train(made, folder=tmp_path / "cut", zoo=zoo, reporter=StopAtFour())
     before = sum(note[1] == "step_logged" for note in watcher.notes)
     watcher.notes.clear()
+    with (tmp_path / "cut" / "metrics.csv").open("a") as table:
+        table.write("5,tra")  # a crash left part of a row
     result = resume(tmp_path / "cut", zoo=zoo)
     assert watcher.notes[0][:3] == ("a", "started", 5) and watcher.notes[0][3] == before > 0
     started = [told for told in watcher.told if told[0] == "started"]

@@ -78,8 +78,12 @@ def test_what_is_drawn_for_the_batch_is_named_and_the_same_in_every_part() -> No
         mode = RowDraws(4, part, 2)
         with mode:
             found.append((torch.rand(()).item(), torch.randperm(4).tolist(), torch.rand(3).tolist()))
-        assert mode.others == {"rand", "randperm"}
+        assert mode.others == {"rand", "randperm"} and not mode.several
     assert found[0] == found[1]
+    mode = RowDraws(4, 0, 2)
+    with mode:
+        torch.rand(8, 3)
+    assert mode.several == {"rand of 2"}, "weights of eight rows look like two rows of each of four samples"
 
 
 def gradients(zoo: Zoo, made: dict[str, Any], accumulation: int) -> dict[str, Tensor]:

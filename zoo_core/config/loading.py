@@ -181,7 +181,7 @@ def task_served(host: PluginHost, provided: RegisteredComponent, task: str) -> s
     """What the builder of a family calls the task of a full or a short name. Raises `UnknownName` for one it lacks."""
     if task in provided.spec.tasks:
         return task.rpartition("/")[2]
-    with suppress(UnknownName):  # it is told with what the family serves
+    with suppress(UnknownName):  # the error below lists what the family serves
         if host.serves(provided, found := host.find("task", task, [provided.plugin])):
             return str(found.spec.name)
     raise UnknownName("task", task, provided.spec.tasks, where=provided.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zoo_core.contract.config import Config
@@ -20,30 +21,37 @@ class CsvConfig(Config):
 
 
 class CsvLogger(Logger):
-    """A row for each figure: step, kind, name, value. It is written anew with every row, complete or not at all."""
+    """A row for each figure: step, kind, name, value."""
 
     def __init__(self, config: CsvConfig) -> None:
         self.config = config
-        self.rows: list[tuple[int, str, str, str]] = []
         self.path = Path()
 
     def run_started(self, event: RunStarted) -> None:
         """What was logged up to the step that the run is resumed from stays; what came after it will come again."""
         self.path = Path(event.run.folder) / expanded(self.config.path)
+        kept: list[Sequence[object]] = []
         if event.step and self.path.is_file():
-            known = list(csv.reader(io.StringIO(fs.read_bytes(self.path, limit=_MOST).decode())))[1:]
-            self.rows = [(int(step), kind, name, value) for step, kind, name, value in known if int(step) <= event.step]
-        self._write()
+            known = csv.reader(io.StringIO(fs.read_bytes(self.path, limit=_MOST).decode()))
+            # A crash may have left part of the last row.
+            kept = [
+                row for row in known if len(row) == len(_COLUMNS) and row[0].isdecimal() and int(row[0]) <= event.step
+            ]
+        fs.write_file(self.path, _text([_COLUMNS, *kept]).encode())
 
     def step_logged(self, event: StepLogged) -> None:
-        """A row for each metric."""
-        self.rows += [(event.step, event.kind, name, repr(float(value))) for name, value in event.metrics.items()]
-        self._write()
+        """A row for each metric, at the end of the table."""
+        for name, value in event.metrics.items():
+            fs.append_line(self.path, _text([(event.step, event.kind, name, repr(float(value)))]).rstrip("\n"))
 
-    def _write(self) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("step", "kind", "name", "value"), *self.rows])
-        fs.write_file(self.path, text.getvalue().encode())
+
+def _text(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+_COLUMNS = ("step", "kind", "name", "value")
 
 
 _MOST = 1 << 28

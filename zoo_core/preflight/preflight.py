@@ -8,7 +8,7 @@ changed by it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -181,19 +181,24 @@ def _step(recipe: Recipe, prepared: RunComponents, hardware: Hardware) -> float:
         raise UsageError(f"adapter: {min(idle)} gets no gradient, so that it would train nothing", hint=hint)
     if {id(p) for module in modules.values() for p in module.parameters()} - known:
         raise broken(prepared.model_id.id, "forward", "the parameters that it was built with", "new ones")
-    prepared.notices += _of_parts(task, mode.others, first.samples, parts, recipe.training.compile)
+    prepared.notices += _of_parts(task, mode, first.samples, parts, recipe.training.compile)
     return time.perf_counter() - began
 
 
-def _of_parts(task: Task, others: Collection[str], samples: int, parts: int, compiled: bool) -> tuple[str, ...]:
+def _of_parts(task: Task, mode: RowDraws, samples: int, parts: int, compiled: bool) -> tuple[str, ...]:
     """What of a step depends on how a batch is dealt to micro-batches and ranks, where it is dealt."""
     if parts == 1:
         return ()
     dealt = f"{parts} micro-batches of {samples // parts}"
-    drawn = "all draws, as the model is compiled" if compiled else ", ".join(sorted(others))
+    drawn = "all draws, as the model is compiled" if compiled else ", ".join(sorted(mode.others))
     norms = any(isinstance(m, _BatchNorm) and m.training for part in task.modules().values() for m in part.modules())
     return (
         *((f"draws that depend on the batch being dealt to {dealt}: {drawn}",) if drawn else ()),
+        *(
+            (f"draws taken for rows of one sample side by side: {', '.join(sorted(mode.several))}",)
+            if mode.several
+            else ()
+        ),
         *((f"batch normalisation: its statistics are of {dealt}, not of the batch of {samples}",) if norms else ()),
     )
 

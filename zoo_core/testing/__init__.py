@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from zoo_core.testing.hubs import local_hub as local_hub
     from zoo_core.testing.processes import killed_run as killed_run
     from zoo_core.testing.processes import peak_memory as peak_memory
+    from zoo_core.testing.sites import on_path as on_path
+    from zoo_core.testing.sites import write_plugin as write_plugin
     from zoo_core.training import optim as optim
     from zoo_core.training import state as state
     from zoo_core.training.hardware import Hardware as Hardware

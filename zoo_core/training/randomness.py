@@ -46,6 +46,8 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.rows, self.part, self.parts = rows, part, parts
         self.others: set[str] = set()
         """Random operations that were left as they are, by name."""
+        self.several: set[str] = set()
+        """Those that were taken for several rows of each sample, by name and how many: a first dimension can't say what it is."""
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -66,14 +68,14 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _filled(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """In place, like `bernoulli_`: the values of a tensor don't depend on what was in it."""
         target = args[0]
-        if not self._by_row(target.shape):
+        if not self._by_row(func, target.shape):
             return self._as_is(func, args, named)
         whole = func(self._widened(target), *args[1:], **named)
         return target.copy_(self._own(whole))
 
     def _like(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A new tensor in the shape of another, whose values may be probabilities."""
-        if not self._by_row(args[0].shape):
+        if not self._by_row(func, args[0].shape):
             return self._as_is(func, args, named)
         whole = self._widened(args[0]).zero_()  # a probability for the rows of the other parts
         self._view(whole).copy_(args[0].view(self.rows, -1, *args[0].shape[1:]))
@@ -82,7 +84,7 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _sized(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A new tensor of a size that is among the arguments."""
         place = next((number for number, given in enumerate(args) if isinstance(given, list | tuple)), None)
-        if place is None or not self._by_row(args[place]):
+        if place is None or not self._by_row(func, args[place]):
             return self._as_is(func, args, named)
         size = args[place]
         wide = [size[0] * self.parts, *size[1:]]
@@ -91,14 +93,18 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _dropped(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """`native_dropout`, which gives the scaled values and the mask."""
         given, p, train = args
-        if not self._by_row(given.shape) or not train:
+        if not self._by_row(func, given.shape) or not train:
             return self._as_is(func, args, named)
         _, whole = func(torch.ones_like(self._widened(given)), p, train, **named)
         mask = self._own(whole)
         return given * mask * (1 / (1 - p) if p < 1 else 0.0), mask
 
-    def _by_row(self, size: Sequence[int]) -> bool:
-        return len(size) > 0 and size[0] > 0 and size[0] % self.rows == 0
+    def _by_row(self, func: Any, size: Sequence[int]) -> bool:
+        if not size or not size[0] or size[0] % self.rows:
+            return False
+        if size[0] != self.rows:
+            self.several.add(f"{func._schema.name.removeprefix('aten::')} of {size[0] // self.rows}")
+        return True
 
     def _widened(self, tensor: Tensor) -> Tensor:
         """An empty tensor with the rows of all parts, in the memory order of one part's."""
