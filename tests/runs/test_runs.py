@@ -268,9 +268,10 @@ def test_other_versions_are_a_line_of_warning(zoo: Zoo, tmp_path: Path) -> None:
     body["environment"].update(torch="1.0", torch_threads="64", threads="64")
     (folder / "identity.json").write_text(json.dumps(body))
     resume(folder, zoo=zoo)
-    said = [line for line in (folder / "log.txt").read_text().splitlines() if "its last bits may differ" in line]
+    said = [line for line in (folder / "log.txt").read_text().splitlines() if "its bits may differ" in line]
     assert len(said) == 1 and "torch 1.0 then" in said[0] and "torch threads 64 then" in said[0]
     assert changed_environment({"a": "1", "threads": "2"}, {"b": "1", "threads": "2"}) == ""
+    assert "draws 1 then, 2 now" in changed_environment({}, {"draws": "2"}), "a run from before its draws had a number"
 
 
 def test_temporaries_of_a_killed_run_are_swept(zoo: Zoo, tmp_path: Path) -> None:

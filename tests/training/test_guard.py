@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from zoo_core.data.sampling import spread, spread_places
 from zoo_core.training.guard import TimeUp, attempt, time_limit
 from zoo_core.training.signals import Interrupted
 
@@ -87,36 +86,3 @@ def test_another_thread_has_no_limit_and_works() -> None:
     thread.start()
     thread.join()
     assert found == [1]
-
-
-@pytest.mark.parametrize(("size", "count"), [(10, 10), (10, 20), (64, 8), (1_000_000, 512), (7, 1)])
-def test_places_are_spread_over_the_whole(size: int, count: int) -> None:
-    places = spread_places(size, count)
-    assert places == spread_places(size, count) == sorted(set(places))
-    assert len(places) == min(size, count) and places[0] >= 0 and places[-1] < size
-    if count < size:
-        edges = [number * size // count for number in range(count + 1)]
-        assert all(start <= place < end for start, place, end in zip(edges, places, edges[1:], strict=False))
-
-
-def test_classes_in_blocks_and_classes_in_turn_are_both_met() -> None:
-    blocks, turns = ["cat"] * 32 + ["dog"] * 32, ["cat", "dog"] * 32
-    for labels in (blocks, turns):
-        assert set(spread(labels, 8)) == {"cat", "dog"}
-    assert spread(blocks, None) is blocks and spread(blocks, 64) is blocks
-
-
-def test_chosen_samples_are_read_when_they_are_asked_for() -> None:
-    class Lazy:
-        read: ClassVar[list[int]] = []
-
-        def __len__(self) -> int:
-            return 1000
-
-        def __getitem__(self, place: int) -> int:
-            self.read.append(place)
-            return place
-
-    chosen = spread(Lazy(), 10)  # type: ignore[arg-type]
-    assert len(chosen) == 10 and Lazy.read == []
-    assert list(chosen) == spread_places(1000, 10) and list(chosen[2:4]) == spread_places(1000, 10)[2:4]

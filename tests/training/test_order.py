@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -62,21 +63,43 @@ def steps(
 
 
 def test_an_epoch_has_every_sample_once_and_epochs_differ() -> None:
-    first, second = (np.concatenate(plan().epoch(epoch)).tolist() for epoch in (0, 1))
+    first, second = (np.concatenate([*plan().epoch(epoch)]).tolist() for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(20))
     assert first != second
-    assert first == np.concatenate(plan().epoch(0)).tolist()
-    assert first != np.concatenate(plan(seed=4).epoch(0)).tolist()
+    assert first == np.concatenate([*plan().epoch(0)]).tolist()
+    assert first != np.concatenate([*plan(seed=4).epoch(0)]).tolist()
 
 
 def test_the_tail_is_dropped_and_nothing_is_duplicated() -> None:
-    seen = np.concatenate(plan(size=22).epoch(0)).tolist()
+    seen = np.concatenate([*plan(size=22).epoch(0)]).tolist()
     assert len(seen) == len(set(seen)) == 20
 
 
 def test_a_data_set_smaller_than_a_batch_is_one_batch() -> None:
     assert [len(batch) for batch in plan(size=3).epoch(0)] == [3]
     assert [len(batch) for batch in plan(size=3, parts=2).epoch(0)] == [2]
+
+
+def test_a_start_within_an_epoch_makes_the_batches_that_are_left() -> None:
+    lengths = np.random.default_rng(2).integers(1, 9, 1003)
+    for settings in ({}, {"lengths": lengths}, {"lengths": lengths, "batch_cost": 32}, {"order": twice}):
+        whole = list(plan(size=20 if "order" in settings else 1003, **settings).epoch(2))
+        made = plan(size=20 if "order" in settings else 1003, **settings)
+        for start in (0, 1, 5, 63, 64, 65, 128, 200, len(whole)):
+            assert [batch.tolist() for batch in made.epoch(2, start)] == [batch.tolist() for batch in whole[start:]]
+        assert made.batches() == len(list(made.epoch(0)))
+
+
+def test_an_epoch_of_a_huge_data_set_is_begun_without_making_it() -> None:
+    tracemalloc.start()
+    try:
+        made = plan(size=10**12, batch_size=32)
+        first, far = next(made.epoch(0)), next(made.epoch(0, 10**12 // 32 - 1))
+        assert made.batches() == 10**12 // 32
+        assert len({*first.tolist(), *far.tolist()}) == 64 and np.ptp(first) > 10**11
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_resuming_at_any_step_goes_on_with_the_same_samples_and_the_same_draws() -> None:
@@ -110,8 +133,8 @@ def test_micro_batches_and_ranks_share_out_the_same_global_batch() -> None:
 
 def test_batches_are_bucketed_by_length_and_still_shuffled() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 1000)
-    bucketed = BatchPlan(1000, batch_size=10, seed=0, lengths=lengths).epoch(0)
-    plain = BatchPlan(1000, batch_size=10, seed=0).epoch(0)
+    bucketed = list(BatchPlan(1000, batch_size=10, seed=0, lengths=lengths).epoch(0))
+    plain = list(BatchPlan(1000, batch_size=10, seed=0).epoch(0))
 
     def waste(batches: list[np.ndarray]) -> float:
         padded = sum(lengths[b].max() * len(b) for b in batches)
@@ -130,7 +153,7 @@ def twice(seed: int, epoch: int) -> np.ndarray:
 
 def test_an_order_of_its_own_is_kept_and_draws_of_one_sample_differ() -> None:
     made = plan(order=twice)
-    assert np.concatenate(made.epoch(1)).tolist() == twice(3, 1).tolist() and len(made.epoch(0)) == 6
+    assert np.concatenate([*made.epoch(1)]).tolist() == twice(3, 1).tolist() and made.batches() == 6
     met = list(chain(*(chain(*step.micro_batches) for step in steps(6, order=twice))))
     values = {index: [value for _, place, value in met if place == index] for index in range(20)}
     assert all(len(set(found)) == len(found) == (2 if index < 4 else 1) for index, found in values.items())
@@ -146,7 +169,7 @@ def test_an_order_of_its_own_is_kept_and_draws_of_one_sample_differ() -> None:
 def test_an_order_of_its_own_is_bucketed_pool_by_pool() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 2000)
     ascending = BatchPlan(2000, batch_size=10, seed=0, lengths=lengths, order=lambda seed, epoch: np.arange(2000))
-    batches = ascending.epoch(0)
+    batches = list(ascending.epoch(0))
     assert [sorted(np.concatenate(batches[:64]).tolist())] == [list(range(640))]
     assert all(np.ptp(lengths[batch]) < 20 for batch in batches)
 
@@ -155,7 +178,7 @@ def test_an_order_of_its_own_is_bucketed_pool_by_pool() -> None:
 def test_chance_and_not_length_says_which_samples_an_epoch_leaves_out(settings: dict[str, int]) -> None:
     lengths = np.random.default_rng(3).permutation(103)
     plan = BatchPlan(103, batch_size=16, seed=0, lengths=lengths, **settings)  # type: ignore[arg-type]
-    epochs = [np.concatenate(plan.epoch(number)) for number in range(60)]
+    epochs = [np.concatenate([*plan.epoch(number)]) for number in range(60)]
     left = 103 % (4 if "batch_cost" in settings else 16)
     assert {len(set(epoch)) for epoch in epochs} == {len(epoch) for epoch in epochs} == {103 - left}
     visits = np.bincount(np.concatenate(epochs), minlength=103)
@@ -165,7 +188,7 @@ def test_chance_and_not_length_says_which_samples_an_epoch_leaves_out(settings: 
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_a_cap_on_the_padded_cost_holds_for_every_batch_and_loses_no_sample(parts: int) -> None:
     lengths = np.random.default_rng(1).integers(1, 60, 500)
-    batches = BatchPlan(500, batch_size=32, seed=0, lengths=lengths, batch_cost=240, parts=parts).epoch(0)
+    batches = list(BatchPlan(500, batch_size=32, seed=0, lengths=lengths, batch_cost=240, parts=parts).epoch(0))
     assert all(lengths[b].max() * len(b) <= 240 and len(b) % parts == 0 and 0 < len(b) <= 32 for b in batches)
     assert sorted(np.concatenate(batches).tolist()) == list(range(500))
     full = sum(lengths[b].max() * (len(b) + parts) > 240 or len(b) == 32 for b in batches)
@@ -180,7 +203,8 @@ def test_a_cap_that_the_longest_sample_breaks_is_refused_with_what_it_takes() ->
     with pytest.raises(DataError, match="batch_cost is 8, but the longest sample costs 9"):
         BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=8)
     assert (
-        len(np.concatenate(BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=18, parts=2).epoch(0))) == 4
+        len(np.concatenate([*BatchPlan(4, batch_size=4, seed=0, lengths=lengths, batch_cost=18, parts=2).epoch(0)]))
+        == 4
     )
 
 

@@ -116,7 +116,7 @@ def test_a_recipe_without_a_sampler_has_the_shuffled_order_and_says_nothing_of_i
     plain = load_recipe(recipe("single"), [], zoo.host)
     assert plain.sampler is None and "sampler" not in plain.to_data()
     assert resolved(zoo, {"name": "shuffled"}) == plain
-    order = np.concatenate(BatchPlan(40, batch_size=4, seed=3).epoch(2))
+    order = np.concatenate([*BatchPlan(40, batch_size=4, seed=3).epoch(2)])
     assert np.array_equal(order, shuffled(None, np.ones(40, int), 3, 2, None))
 
 
@@ -130,7 +130,7 @@ def test_a_sampler_of_a_plugin_orders_a_run_that_resumes_exactly(zoo: Zoo, tmp_p
         assert [names[place] for place in batch] == ["inner", "outer"] * 8
     whole = train(made, folder=tmp_path / "whole", zoo=zoo)
     split = resolved(zoo, {"name": "alternating"}, "training.accumulation=4")
-    assert len(prepare(split, zoo.host, Hardware(split.training), None, None).plan.epoch(0)) == 4
+    assert prepare(split, zoo.host, Hardware(split.training), None, None).plan.batches() == 4
 
     with pytest.raises(Interrupted):
         train(made, folder=tmp_path / "cut", zoo=zoo, reporter=StopAt(6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,53 @@ Order = Callable[[int, int], np.ndarray]
 
 _PORTIONS = 1 << 192
 """Where the random streams of portions are read, far from that of the order."""
+_ROUNDS = 6
+"""Double rounds of a permutation: two are pseudorandom for a large size (Luby and Rackoff, 1988), a small one needs more."""
+_27, _30, _31, _32, _M1, _M2 = np.array([27, 30, 31, 32, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+
+
+class Permutation:
+    """A random permutation of `range(size)`, any stretch of which is computed when it is asked for: it takes no memory.
+
+    A place is a pair of Z_a x Z_b with a b >= size, whose halves are in turn shifted by a random function of the other one
+    (a generalised Feistel network; Black and Rogaway, 2002, "Ciphers with Arbitrary Finite Domains"). What comes out beyond
+    the size is permuted again until it doesn't, which keeps it one-to-one.
+    """
+
+    def __init__(self, size: int, random: np.random.Generator) -> None:
+        """One of many, drawn from `random`."""
+        self.size = size
+        left = math.isqrt(max(size - 1, 0)) + 1
+        self._halves = np.uint64(left), np.uint64(-(-size // left))  # a and b, the least with a b >= size
+        self._keys = random.integers(1 << 64, size=(_ROUNDS, 2), dtype=np.uint64)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, places: slice) -> np.ndarray:
+        """Where the permutation takes a stretch of places, (M,) int64."""
+        found = self._once(np.arange(*places.indices(self.size), dtype=np.uint64))
+        while len(beyond := np.flatnonzero(found >= self.size)):
+            found[beyond] = self._once(found[beyond])
+        return found.view(np.int64)
+
+    def _once(self, places: np.ndarray) -> np.ndarray:
+        a, b = self._halves
+        left, right = places // b, places % b
+        for of_right, of_left in self._keys:
+            left = _shifted(left, right ^ of_right, a)
+            right = _shifted(right, left ^ of_left, b)
+        return left * b + right
+
+
+def _shifted(half: np.ndarray, by: np.ndarray, size: np.uint64) -> np.ndarray:
+    """`half` + F(`by`) in Z_size, F being the finaliser of splitmix64 (Steele et al., 2014), whose upper half is scaled down."""
+    by = (by ^ (by >> _30)) * _M1
+    by = (by ^ (by >> _27)) * _M2
+    half = half + (((by ^ (by >> _31)) >> _32) * size >> _32)
+    # Of two numbers without a sign, the one that didn't fall below nothing.
+    shifted: np.ndarray = np.minimum(half, half - size)
+    return shifted
 
 
 def spread_places(size: int, count: int) -> list[int]:
@@ -84,7 +132,7 @@ class Weighted:
 
 def shuffled(labels: np.ndarray | None, lengths: np.ndarray, seed: int, epoch: int, config: Any) -> np.ndarray:
     """Each sample once."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(len(lengths))
+    return Permutation(len(lengths), np.random.Generator(np.random.Philox(key=[seed, epoch])))[:]
 
 
 def balanced(labels: np.ndarray | None, lengths: np.ndarray, seed: int, epoch: int, config: Any) -> np.ndarray:

@@ -143,6 +143,7 @@ def refuse_changes(kept: Identity, now: Identity, where: Path) -> None:
 
 def changed_environment(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     """One sentence where the bits of the end may differ because other versions, threads or machines compute; else empty."""
+    then = {"draws": "1", **then}  # as they were before they were counted
     known = {key for key in then if key in now}
     # What the variable says is of no matter where the number itself is known.
     known -= {"threads"} if "torch_threads" in known else set()
@@ -151,7 +152,7 @@ def changed_environment(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     ]
     if not changed:
         return ""
-    return f"the run goes on under other conditions, so its last bits may differ: {'; '.join(changed)}"
+    return f"the run goes on under other conditions, so its bits may differ: {'; '.join(changed)}"
 
 
 def _short(text: str | None) -> str:

@@ -204,7 +204,7 @@ def prepare(
         train=dataset,
         evaluation=evaluation,
         plan=plan,
-        steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * len(plan.epoch(0)))),  # type: ignore[operator]
+        steps=recipe.training.steps or max(1, math.ceil(recipe.training.epochs * plan.batches())),  # type: ignore[operator]
         schedule=build_schedule(recipe.schedule, host),
         updates=build_updates(recipe, host, task, provided),
         adapted=adapted,

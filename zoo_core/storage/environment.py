@@ -7,10 +7,18 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
+DRAWS = "2"
+"""Version of what a seed means: the order of the data and what changes a sample at random. Another one, other bits."""
+
 
 def describe_environment(plugins: Iterable[str] = ()) -> dict[str, str]:
     """Facts on which bit-identical results depend; free of anything personal. `plugins` are those that take part."""
-    facts = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    facts = {
+        "draws": DRAWS,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }
     for name in ("zoo-core", "torch", "accelerate", "safetensors", "numpy", *sorted(plugins)):
         try:
             facts[name] = version(name)

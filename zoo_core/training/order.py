@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core.contract.data import Batch, Dataset, SampleKey
-from zoo_core.data.sampling import Order
+from zoo_core.data.sampling import Order, Permutation
 from zoo_core.errors import DataError
 from zoo_core.training.guard import Watchdog
 from zoo_core.training.workers import Asked, Bad, Collated, Drawn, Guarded, demand_workers, made_here, received
@@ -26,8 +27,10 @@ _POOL = 64
 
 TRIES = 8
 """Samples that are tried in the place of a bad one where bad ones are left out."""
-_BATCHES = 1 << 160
-"""Where the random stream of an epoch is read for the order of its batches, where its samples come in an order of their own."""
+_POOLS = 1
+"""Number of the first of an epoch's random streams that say in which order a pool has its batches."""
+_STRETCH = 1024
+"""Places of a permutation that are looked at together."""
 _OTHERS = 1 << 128
 """Where the random stream of a key is read for what takes its sample's place: far from what the sample itself draws."""
 
@@ -73,7 +76,7 @@ class BatchPlan:
             )
         self.size = size
         self.order = order
-        drawn = size if order is None else len(order(seed, 0))
+        self._drawn = drawn = size if order is None else len(order(seed, 0))
         # A data set smaller than a batch is one batch, cut to what the micro-batches can share.
         self.batch_size = batch_size if drawn >= batch_size else drawn - drawn % parts
         if self.batch_size < 1:
@@ -95,46 +98,48 @@ class BatchPlan:
         nor ranks nor a resumed run change it. Where lengths are known they are no longer, or among the shortest."""
         if not self.tries:
             return
-        places = np.arange(self.size)
+        longest: float = math.inf
         if self.lengths is not None:
             shortest = np.partition(self.lengths, min(self.tries, self.size - 1))[: self.tries + 1].max()
-            places = np.flatnonzero(self.lengths <= max(self.lengths[key.index], shortest))
+            longest = max(self.lengths[key.index], shortest)
         words = [key.seed, (key.epoch << 40) | key.index]
         random = np.random.Generator(np.random.Philox(key=words, counter=_OTHERS))
-        for place in random.permutation(places[places != key.index])[: self.tries].tolist():
+        order = Permutation(self.size, random)
+        stretches = (order[start : start + _STRETCH] for start in range(0, self.size, _STRETCH))
+        fit = (stretch if self.lengths is None else stretch[self.lengths[stretch] <= longest] for stretch in stretches)
+        others = (place for stretch in fit for place in stretch.tolist() if place != key.index)
+        for place in islice(others, self.tries):
             yield key._replace(index=place)
 
-    def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The global batches of an epoch, each an array of indices."""
-        if self.order is not None:
-            return self._ordered(self.order(self.seed, epoch), epoch)
-        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-        unit = self.batch_size if self.batch_cost is None else self.parts
-        # Chance says which samples fill no batch; were they cut off behind the sorting, it would always be the longest.
-        order = random.permutation(self.size)[: self.size - self.size % unit]
-        if self.lengths is None:
-            return self._cut(order)
-        pool = self.batch_size * _POOL
-        batches: list[np.ndarray] = []
-        for start in range(0, len(order), pool):
-            chunk = order[start : start + pool]
-            batches += self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
-        return [batches[i] for i in random.permutation(len(batches))]
+    def batches(self) -> int:
+        """Global batches of the first epoch; where `batch_cost` closes batches, other epochs may have a few more or fewer."""
+        return self._drawn // self.batch_size if self.batch_cost is None else sum(1 for _ in self.epoch(0))
 
-    def _ordered(self, order: np.ndarray, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch in its own order; where lengths are known, in that order pool by pool."""
-        unit = self.batch_size if self.batch_cost is None else self.parts
-        order = order[: len(order) - len(order) % unit]
-        if self.lengths is None:
-            return self._cut(order)
-        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=_BATCHES))
-        pool = self.batch_size * _POOL
-        batches: list[np.ndarray] = []
-        for start in range(0, len(order), pool):
-            chunk = order[start : start + pool]
-            found = self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
-            batches += [found[i] for i in random.permutation(len(found))]
-        return batches
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
+        """The global batches of an epoch from number `start` on, each an array of indices, made when they are asked for."""
+        if self.order is None:
+            order: Permutation | np.ndarray = Permutation(self.size, self._random(epoch))
+        else:
+            order = self.order(self.seed, epoch)
+        # Unless costs close batches, each pool has as many: those before the start needn't be made.
+        pool = 0 if self.batch_cost is not None else start // _POOL
+        return islice(self._pooled(order, epoch, pool), start - pool * _POOL, None)
+
+    def _pooled(self, order: Permutation | np.ndarray, epoch: int, pool: int) -> Iterator[np.ndarray]:
+        """The batches of an epoch from a pool on; where lengths are known, alike ones together and then in any order."""
+        unit, size = (self.batch_size if self.batch_cost is None else self.parts), self.batch_size * _POOL
+        # Chance says which samples fill no batch; were they cut off behind the sorting, it would always be the longest.
+        end = len(order) - len(order) % unit
+        for number, start in enumerate(range(pool * size, end, size), pool):
+            chunk = order[start : min(start + size, end)]
+            if self.lengths is None:
+                yield from self._cut(chunk)
+            else:
+                found = self._cut(chunk[np.argsort(self.lengths[chunk], kind="stable")])
+                yield from (found[i] for i in self._random(epoch, _POOLS + number).permutation(len(found)))
+
+    def _random(self, epoch: int, stream: int = 0) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=stream << 160))
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         if self.batch_cost is None:
@@ -144,13 +149,16 @@ class BatchPlan:
 
     def walk(self, cursor: Cursor) -> Iterator[tuple[Cursor, np.ndarray]]:
         """Global batches from `cursor` on without end, each with the cursor after it."""
-        epoch, start = cursor
+        epoch, number = cursor
         while True:
-            batches = self.epoch(epoch)
-            for index in range(start, len(batches)):
-                last = index + 1 == len(batches)
-                yield (Cursor(epoch + 1, 0) if last else Cursor(epoch, index + 1)), batches[index]
-            epoch, start = epoch + 1, 0
+            batches = self.epoch(epoch, number)
+            batch = next(batches, None)
+            while batch is not None:
+                following = next(batches, None)
+                number += 1
+                yield (Cursor(epoch, number) if following is not None else Cursor(epoch + 1, 0)), batch
+                batch = following
+            epoch, number = epoch + 1, 0
 
 
 class GlobalBatch(NamedTuple):
@@ -261,7 +269,7 @@ class _Draws:
     def __init__(self, plan: BatchPlan, cursor: Cursor) -> None:
         """As it is at the cursor."""
         self.epoch, self.seen = cursor.epoch, Counter[int]()
-        for batch in plan.epoch(cursor.epoch)[: cursor.batch]:
+        for batch in islice(plan.epoch(cursor.epoch), cursor.batch):
             self.of(batch, cursor.epoch)
 
     def of(self, batch: np.ndarray, epoch: int) -> list[int]:

@@ -48,7 +48,7 @@ def test_labelled_texts_are_drawn_by_weight_and_batched_by_length(zoo: Zoo, tmp_
     ]
     found = prepared(zoo, "text-classification", parts, model={"name": "bert_tiny"}, preprocessor=TINY)
     sizes = [portion.samples for portion in found.data.portions]
-    met = Counter(np.concatenate(found.plan.epoch(0)).tolist())
+    met = Counter(np.concatenate([*found.plan.epoch(0)]).tolist())
     assert found.steps == (2 * sizes[0] + sizes[1]) // 8 and max(met.values()) == 2
     assert sum(count for place, count in met.items() if place >= sizes[0]) <= sizes[1]
     assert [one.id for one in found.sources] == ["zoo-nlp/labelled-text"] * 2

@@ -87,7 +87,7 @@ def test_a_cap_bounds_what_is_collated(speeds: tuple[float, ...]) -> None:
     lengths = dataset.lengths
     assert lengths is not None and lengths.max() > 4 * np.median(lengths)
     plan = BatchPlan(len(dataset), batch_size=MOST, seed=0, lengths=lengths, batch_cost=COST)
-    epoch = plan.epoch(0)
+    epoch = list(plan.epoch(0))
     steps = training_batches(dataset, plan, Cursor(0, 0), rank=0, ranks=1, workers=0, pin=False)
     shapes = [tuple(batch["samples"].shape) for _ in epoch for batch in next(steps).micro_batches]
     assert all(count <= MOST and count * width <= COST for count, width in shapes)
