@@ -16,7 +16,6 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from zoo_vision import plugin
 from zoo_vision.models import common
-from zoo_vision.models.timm import layer_groups
 
 from zoo_core import UnknownName, UsageError, Zoo, create_model, open_zoo
 from zoo_core.contract import Head
@@ -257,25 +256,55 @@ def test_activation_checkpointing_changes_no_gradient(zoo: Zoo, name: str) -> No
     assert gradients[0] and all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "blocks"),
-    [
-        ("vit_tiny", 2),
-        ("resnet_nano", 4),
-    ],
-)
-def test_layer_decay_finds_the_blocks_and_lowers_the_rate_towards_the_input(zoo: Zoo, name: str, blocks: int) -> None:
-    layers = zoo.host.find_model(name).provided.spec.layers
-    part = model(zoo, name, num_classes=3)
-    groups = optim.parameter_groups(part.named_parameters(), lr=1.0, weight_decay=0.0, layers=layers, layer_decay=0.5)
-    rates = {entry: group["lr"] for group in groups for entry in group["names"]}
-    head = max(rates.values())
-    assert head == 1.0 and {rates[entry] for entry in rates if entry.startswith(("head.", "fc.", "classifier."))} == {
-        1.0
+def rates_and_decays(part: nn.Module, layers: Any) -> dict[str, tuple[float, float]]:
+    groups = optim.parameter_groups(part.named_parameters(), lr=1.0, weight_decay=0.05, layers=layers, layer_decay=0.75)
+    return {entry: (group["lr"], group["weight_decay"]) for group in groups for entry in group["names"]}
+
+
+def timms(architecture: nn.Module) -> dict[str, tuple[float, float]]:
+    undecayed = getattr(architecture, "no_weight_decay", tuple)()
+    groups = param_groups_layer_decay(architecture, 0.05, undecayed, layer_decay=0.75)
+    names = {parameter: entry for entry, parameter in architecture.named_parameters()}
+    return {names[p]: (group["lr_scale"], group["weight_decay"]) for group in groups for p in group["params"]}
+
+
+def test_layer_decay_finds_the_stages_of_a_resnet_and_lowers_the_rate_towards_the_input(zoo: Zoo) -> None:
+    layers = zoo.host.find_model("resnet_nano").provided.spec.layers
+    rates = {
+        entry: rate for entry, (rate, _) in rates_and_decays(model(zoo, "resnet_nano", num_classes=3), layers).items()
     }
-    by_block = {int(found[1]): rates[entry] for entry in rates if (found := re.search(layers, entry))}
-    ordered = [by_block[number] for number in sorted(by_block)]
-    assert len(ordered) == blocks and ordered == sorted(ordered) and len(set(ordered)) == blocks
+    assert max(rates.values()) == 1.0 == rates["fc.weight"]
+    by_stage = {int(found[1]): rates[entry] for entry in rates if (found := re.search(layers, entry))}
+    ordered = [by_stage[number] for number in sorted(by_stage)]
+    assert len(ordered) == 4 and ordered == sorted(ordered) and len(set(ordered)) == 4
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_layers_and_weight_decay_of_our_vit_are_timms(zoo: Zoo, pool: str) -> None:
+    with torch.device("meta"):
+        theirs = timm.create_model(
+            "vit_tiny_patch16_224", img_size=16, patch_size=4, depth=2, num_classes=3, global_pool=pool
+        )
+    ours = model(zoo, "vit_tiny", num_classes=3, global_pool=pool)
+    found = rates_and_decays(ours, common.layer_groups(ours))
+    assert found == timms(theirs) and len({rate for rate, _ in found.values()}) == 4
+    assert {entry for entry, (_, decay) in found.items() if not decay and ours.get_parameter(entry).ndim > 1} == {
+        "cls_token",
+        "pos_embed",
+    }
+
+
+def test_what_reconstructs_is_the_head_of_a_masked_autoencoder_and_its_token_has_no_weight_decay(zoo: Zoo) -> None:
+    part = model(zoo, "vit_tiny", task="masked-image-modeling")
+    assert zoo.host.find_model("vit_tiny").provided.spec.layer_groups == "zoo_vision.models.common:layer_groups"
+    found = rates_and_decays(part, common.layer_groups(part))
+    inside = {entry.removeprefix("encoder."): value for entry, value in found.items() if entry.startswith("encoder.")}
+    assert inside == {
+        entry: value for entry, value in timms(model(zoo, "vit_tiny", num_classes=3)).items() if entry in inside
+    }
+    behind = {entry: value for entry, value in found.items() if not entry.startswith("encoder.")}
+    assert {rate for rate, _ in behind.values()} == {1.0} and behind["mask_token"][1] == 0.0
+    assert behind["decoder.embed.weight"][1] == 0.05
 
 
 TIMM = [
@@ -289,15 +318,8 @@ TIMM = [
 def test_layers_and_weight_decay_of_timms_architectures_are_timms_own(name: str) -> None:
     with torch.device("meta"):
         architecture = timm.create_model(name, num_classes=3)
-    groups = optim.parameter_groups(
-        architecture.named_parameters(), lr=1.0, weight_decay=0.05, layers=layer_groups(architecture), layer_decay=0.75
-    )
-    found = {entry: (group["lr"], group["weight_decay"]) for group in groups for entry in group["names"]}
-    undecayed = getattr(architecture, "no_weight_decay", tuple)()
-    theirs = param_groups_layer_decay(architecture, 0.05, undecayed, layer_decay=0.75)
-    names = {parameter: entry for entry, parameter in architecture.named_parameters()}
-    expected = {names[p]: (group["lr_scale"], group["weight_decay"]) for group in theirs for p in group["params"]}
-    assert found == expected and len({rate for rate, _ in found.values()}) > 3
+    found = rates_and_decays(architecture, common.layer_groups(architecture))
+    assert found == timms(architecture) and len({rate for rate, _ in found.values()}) > 3
 
 
 def test_a_projection_behind_an_encoder_is_its_head_and_keeps_the_whole_rate(zoo: Zoo) -> None:

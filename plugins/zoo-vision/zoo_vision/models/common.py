@@ -1,17 +1,18 @@
-"""What all families share: heads, feature maps, tensors of another shape, activation checkpointing."""
+"""What all families share: heads, feature maps, tensors of another shape, layers, activation checkpointing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
 
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.models import adapt_input_conv
+from timm.models import adapt_input_conv, group_parameters
 from torch import Tensor, nn
 
-from zoo_core import UnknownName, UsageError
+from zoo_core import LayerGroups, UnknownName, UsageError
 from zoo_core.contract import Head
 
 CLASSIFICATION = "image-classification"
@@ -27,7 +28,16 @@ PROJECTION = 128
 """Width of what a contrastive loss compares (Chen et al., ICML 2020, section 4.2)."""
 
 
-class FeatureMaps(nn.Module):
+class AroundEncoder(nn.Module):
+    """An encoder, and what a task puts behind it."""
+
+    encoder: nn.Module
+    """An architecture of timm."""
+    undecayed: ClassVar[frozenset[str]] = frozenset()
+    """Parameters behind the encoder without weight decay, besides biases and norms."""
+
+
+class FeatureMaps(AroundEncoder):
     """The maps that an encoder has inside, from fine to coarse."""
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -43,7 +53,7 @@ class FeatureMaps(nn.Module):
         return maps
 
 
-class Contrastive(nn.Module):
+class Contrastive(AroundEncoder):
     """An encoder and the projection that a contrastive loss compares, which is thrown away afterwards.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning, ICML 2020, arXiv 2002.05709, section 2.1.
@@ -87,6 +97,30 @@ def adapt(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     if tensor.ndim == 3 and len(shape) == 3 and name.endswith("pos_embed") and _but(tensor.shape, 1) == _but(shape, 1):
         return _positions(tensor, shape[1])
     return None
+
+
+def layer_groups(model: nn.Module) -> LayerGroups:
+    """timm's own grouping of an architecture's parameters (`group_matcher`) and those without weight decay
+    (`no_weight_decay`, like class tokens and positions); what stands behind an encoder is its head."""
+    prefix = "encoder." if isinstance(model, AroundEncoder) else ""
+    architecture: Any = model.encoder if prefix else model
+    if not hasattr(architecture, "group_matcher"):
+        return LayerGroups({})
+    numbers = group_parameters(architecture, architecture.group_matcher(coarse=False), reverse=True)  # name → layer
+    patterns = architecture.no_weight_decay() if hasattr(architecture, "no_weight_decay") else set()
+    named = [name for name, _ in architecture.named_parameters()]
+    above = max(numbers.values()) + 1
+    head = {name: above for name, _ in model.named_parameters() if not name.startswith(prefix)}
+    undecayed = {prefix + name for name in named if _listed(name, patterns)}
+    return LayerGroups(
+        {**{prefix + name: numbers[name] for name in named if name in numbers}, **head},
+        frozenset(undecayed | model.undecayed if isinstance(model, AroundEncoder) else undecayed),
+    )
+
+
+def _listed(name: str, patterns: Collection[str]) -> bool:
+    # timm names a parameter, or a part of names with wildcards.
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def checkpoint_activations(model: nn.Module) -> None:

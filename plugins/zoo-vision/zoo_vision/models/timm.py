@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from typing import Any
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg, group_parameters
+from timm.models import get_pretrained_cfg
 from torch import nn
 
-from zoo_core import LayerGroups, UnknownName, UsageError
+from zoo_core import UnknownName, UsageError
 from zoo_core.contract import Head
 from zoo_vision.configs.models import TimmConfig
 from zoo_vision.interop.names import architectures
-from zoo_vision.models.common import Contrastive, FeatureMaps, with_head
+from zoo_vision.models.common import with_head
 
 RESERVED = frozenset(
     {*inspect.signature(timm.create_model).parameters, "pretrained_model_args", "features_only", "device", "dtype"}
@@ -34,29 +33,6 @@ def build(config: TimmConfig, head: Head) -> nn.Module:
     if head == Head() and not config.features_only:
         return architecture_of(config, None)
     return with_head(lambda classes: architecture_of(config, classes), config, head, config.architecture)
-
-
-def layer_groups(model: nn.Module) -> LayerGroups:
-    """timm's own grouping of an architecture's parameters (`group_matcher`) and those without weight decay
-    (`no_weight_decay`, like class tokens and positions)."""
-    prefix = "encoder." if isinstance(model, Contrastive | FeatureMaps) else ""
-    architecture: Any = model.encoder if prefix else model
-    if not hasattr(architecture, "group_matcher"):
-        return LayerGroups({})
-    numbers = group_parameters(architecture, architecture.group_matcher(coarse=False), reverse=True)  # name → layer
-    undecayed = architecture.no_weight_decay() if hasattr(architecture, "no_weight_decay") else set()
-    named = [name for name, _ in architecture.named_parameters()]
-    # A projection behind the encoder is its head.
-    head = {name: max(numbers.values()) for name, _ in model.named_parameters() if not name.startswith(prefix)}
-    return LayerGroups(
-        {**{prefix + name: numbers[name] for name in named if name in numbers}, **head},
-        frozenset(prefix + name for name in named if _listed(name, undecayed)),
-    )
-
-
-def _listed(name: str, patterns: Collection[str]) -> bool:
-    # timm names a parameter, or a part of names with wildcards.
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def architecture_of(config: TimmConfig, classes: int | None) -> nn.Module:

@@ -7,7 +7,7 @@ Are Scalable Vision Learners, CVPR 2022, arXiv 2111.06377. Code of the encoder: 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.layers import LayerNorm  # type: ignore[attr-defined]
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo_core.contract import Head
 from zoo_vision.configs.models import ViTConfig
-from zoo_vision.models.common import MASKED, with_head
+from zoo_vision.models.common import MASKED, AroundEncoder, with_head
 
 _DECODER_HEAD = 32
 """Width of one attention head of the decoder."""
@@ -48,12 +48,15 @@ def encoder_of(config: ViTConfig, classes: int) -> VisionTransformer:
     )
 
 
-class MaskedAutoencoder(nn.Module):
+class MaskedAutoencoder(AroundEncoder):
     """Reads some patches of an image and reconstructs the others.
 
     The encoder sees the visible patches only; a small decoder sees their codes and a mask token in every hidden place
     (He et al., section 3). The encoder's positions are learned, as in the Vision Transformer; the decoder's are fixed.
     """
+
+    encoder: VisionTransformer
+    undecayed: ClassVar[frozenset[str]] = frozenset({"mask_token"})
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()

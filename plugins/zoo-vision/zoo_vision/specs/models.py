@@ -6,6 +6,7 @@ from zoo_core.contract import ModelSpec
 
 _PREPROCESSOR = "zoo_vision.preprocessor:ImagePreprocessor"
 _ADAPT = "zoo_vision.models.common:adapt"
+_LAYERS = "zoo_vision.models.common:layer_groups"
 _CHECKPOINTING = "zoo_vision.models.common:checkpoint_activations"
 _TASKS = (
     "image-classification",
@@ -36,7 +37,7 @@ _VIT = ModelSpec(
     preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     backbone="encoder.",
     head=_HEAD,
-    layers=r"blocks\.(\d+)\.",
+    layer_groups=_LAYERS,
     adapt=_ADAPT,
     gradient_checkpointing=_CHECKPOINTING,
     interop="zoo_vision.interop.timm:ViTInterop",
@@ -84,7 +85,7 @@ _TIMM = ModelSpec(
     preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     backbone="encoder.",
     head=_HEAD,
-    layer_groups="zoo_vision.models.timm:layer_groups",
+    layer_groups=_LAYERS,
     adapt=_ADAPT,
     gradient_checkpointing=_CHECKPOINTING,
     interop="zoo_vision.interop.timm:TimmInterop",
