@@ -10,6 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zoo_toys.packages import PACKAGED, UNSAVED
+from zoo_toys.runs import PACKAGES, recipe, toy_zoo
+
+from zoo_core import TrainingError, train
+
 TOYS = Path(__file__).parent.parent.parent / "tests" / "toys"
 
 
@@ -19,10 +24,23 @@ def kills(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def packages(trials: int | None, seed: int, folder: Path) -> dict[str, Any]:
-    """100 such runs with the optimizers of prodigyopt and schedulefree. Raises `ModuleNotFoundError` where one is missing."""
-    versions = {name: import_module(name) and version(name) for name in ("prodigyopt", "schedulefree")}
-    shapes = ("prodigy", "prodigy-safe", "free-adamw", "free-sgd")
-    return {"packages": versions, **_killed(trials or 100, seed, folder, "--shapes", *shapes)}
+    """220 such runs with optimizers of torch and of packages. Raises `ModuleNotFoundError` where a package is missing."""
+    names = ("prodigyopt", "schedulefree", "pytorch_optimizer")
+    versions = {name: import_module(name) and version(name) for name in names}
+    found = _killed(trials or 10 * len(PACKAGED), seed, folder, "--shapes", *PACKAGED)
+    refused = {name: _refusal(name, folder) for name in UNSAVED}
+    holds = found["holds"] and all("a training checkpoint can't hold" in words for words in refused.values())
+    return {"packages": versions, **found, "refused": refused, "holds": holds}
+
+
+def _refusal(name: str, folder: Path) -> str:
+    """What a run with an optimizer whose state can't be saved says within its first step."""
+    zoo = toy_zoo(folder / "home", PACKAGES)
+    try:
+        train(recipe(name), folder=folder / name, zoo=zoo)
+    except TrainingError as error:
+        return error.message
+    return ""
 
 
 def _killed(wanted: int, seed: int, folder: Path, *words: str) -> dict[str, Any]:

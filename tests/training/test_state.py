@@ -66,7 +66,11 @@ def test_packing_gives_back_what_it_took_and_the_same_bytes_for_the_same_state()
     for bad in (object(), {1.5: 1}, {"a": [{3}]}, torch.eye(2).to_sparse()):
         with pytest.raises(Unpackable, match="here"):
             pack(bad, "here")
-    for tree in ({"tensor": 9}, {"pickle": 1}, {}, {"dict": [1]}):
+    assert unpack(pack((torch.bfloat16, torch.int8), "here")[0], [], lambda tensor, host: tensor) == (
+        torch.bfloat16,
+        torch.int8,
+    )
+    for tree in ({"tensor": 9}, {"pickle": 1}, {}, {"dict": [1]}, {"dtype": "save"}, {"dtype": []}):
         with pytest.raises(CorruptFile):
             unpack(tree, [], lambda tensor, host: tensor)
 

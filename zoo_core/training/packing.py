@@ -53,6 +53,8 @@ def _pack(value: Any, where: str, tensors: list[Tensor]) -> Any:
         return {"tensor" if value.device.type == "cpu" else "device": _number(value, tensors)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return {"array": _number(torch.from_numpy(np.ascontiguousarray(value)), tensors)}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, list):
         return [_pack(item, f"{where}[{number}]", tensors) for number, item in enumerate(value)]
     if type(value) is tuple:
@@ -66,7 +68,7 @@ def _pack(value: Any, where: str, tensors: list[Tensor]) -> Any:
 def _refusal(where: str, found: str) -> Unpackable:
     return Unpackable(
         f"{where} is {found}, which a training checkpoint can't hold",
-        hint="it holds tensors, arrays, numbers, words, lists, tuples and dicts of them; choose another optimizer",
+        hint="it holds tensors, arrays, their types, numbers, words, lists, tuples and dicts of them; choose another optimizer",
     )
 
 
@@ -79,11 +81,16 @@ def _dict(body: Any, tensors: Sequence[Tensor], place: Place) -> dict[Any, Any]:
     return {key: unpack(item, tensors, place) for key, item in body}
 
 
+_DTYPES: Mapping[str, torch.dtype] = {
+    name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)
+}
+
 _UNPACKERS: Mapping[str, Callable[[Any, Sequence[Tensor], Place], Any]] = {
     "float": lambda body, tensors, place: float(body),
     "tensor": lambda body, tensors, place: place(tensors[body], True),
     "device": lambda body, tensors, place: place(tensors[body], False),
     "array": lambda body, tensors, place: tensors[body].numpy().copy(),
     "tuple": lambda body, tensors, place: tuple(unpack(item, tensors, place) for item in body),
+    "dtype": lambda body, tensors, place: _DTYPES[body],
     "dict": _dict,
 }

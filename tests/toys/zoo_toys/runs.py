@@ -48,7 +48,10 @@ STATEFUL: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
 )
 """Shapes of runs with batch normalisation: their names, tasks and optimizers."""
 
-PACKAGED = tuple((name, "point-classification", {"name": f"zoo-packages/{name}"}) for name in packages.PACKAGED)
+PACKAGED = tuple(
+    (name, "point-classification", {"name": "packaged", "method": name})
+    for name in (*packages.PACKAGED, *packages.UNSAVED)
+)
 """The same with the optimizers of packages, which need not be installed."""
 
 PACKAGES = EntryPoint("zoo-packages", "zoo_toys.packages", "zoo.plugins")
