@@ -16,7 +16,7 @@ from typing import Any
 import evidence
 from record_rows import ROWS
 
-from zoo_core import Metric, read_registry
+from zoo_core import Metric, open_zoo, read_registry
 from zoo_core.data import fs
 from zoo_core.testing import FREE, verdicts
 
@@ -198,15 +198,29 @@ def resume() -> str:
     return "\n".join(["| setting | why no weight depends on it |", "|---|---|", *rows])
 
 
+def interfaces() -> str:
+    """What tasks need of any model, and the tasks that do."""
+    host = open_zoo({}).host
+    rows = ["| interface | what it needs | tasks |", "|---|---|---|"]
+    for interface in host.all("interface"):
+        own = interface.spec.name
+        tasks = [one.id for one in host.all("task") if one.spec.interface in (own, interface.id)]
+        rows.append(f"| `{interface.id}` | {interface.spec.summary} | {', '.join(f'`{task}`' for task in tasks)} |")
+    return "\n".join(rows)
+
+
 TABLES = {
     "claims": claims, "vision": vision, "speech": speech, "gan": gan, "toys": toys, "models": models, "resume": resume,
+    "interfaces": interfaces,
 }  # fmt: skip
 
 
 def documents() -> Iterator[Path]:
     """The documents that hold tables."""
     yield from (
-        path for path in (ROOT / "README.md", *ROOT.glob("plugins/*/README.md")) if "<!-- table:" in path.read_text()
+        path
+        for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md"))
+        if "<!-- table:" in path.read_text()
     )
 
 

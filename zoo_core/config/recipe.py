@@ -20,6 +20,7 @@ from zoo_core.data.options import PART_KEYS
 from zoo_core.errors import RecipeError, ZooError
 from zoo_core.plugins.discovery import CORE
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name, model_name
+from zoo_core.plugins.offers import unserved
 from zoo_core.registry.card import valid_name
 from zoo_core.storage import fs
 
@@ -229,10 +230,8 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
         hint = "give init, without fresh" if sections.fresh else "give init: NAME in place of model.name"
         raise RecipeError(f"{where}: adapter: what it trains is a difference to a checkpoint", hint=hint)
     if model and not part.host.serves(model.provided, task.provided):
-        tasks = ", ".join(model.provided.spec.tasks)
-        raise RecipeError(
-            f"{where}: {model.provided.id} has no head for the task {task.id}", hint=f"it serves: {tasks}"
-        )
+        lacking, hint = unserved(part.host, model.provided, task.provided)
+        raise RecipeError(f"{where}: {model.provided.id} has {lacking}", hint=hint)
     if model:
         check_name(sections.name, model.provided, model.size, part.host)
     data = part.component("data", sections.data, ("data",))

@@ -93,7 +93,7 @@ class Predictor(ABC):
     model_type: ClassVar[type] = nn.Module
     """The class of models that it is for."""
     preprocessor_type: ClassVar[type | None] = None
-    """The class of preprocessors that read its inputs; None for any, or for none at all."""
+    """The class of preprocessors that read its inputs, or a protocol that they keep; None for any, or for none at all."""
     needs: ClassVar[str] = ""
     """What to do about a model or a preprocessor of another class."""
     remedy: ClassVar[str] = ""
@@ -106,6 +106,8 @@ class Predictor(ABC):
         for wanted, found in ((self.model_type, context.model), (self.preprocessor_type, context.preprocessor)):
             if wanted and not isinstance(found, wanted):
                 kind = type(found).__name__ if found is not None else "none"
+                lacking = [name for name in protocol_names(wanted) if found is not None and not hasattr(found, name)]
+                kind += f" without {', '.join(lacking)}" if lacking else ""
                 raise UsageError(f"{type(self).__name__}: expected {wanted.__name__}, found {kind}", hint=self.needs)
         self.config = config
         self.model = context.model
@@ -155,6 +157,13 @@ class Predictor(ABC):
     def prediction_artifacts(self, answers: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         """Files that show the answers of one prediction together, like a grid of images."""
         return {}
+
+
+def protocol_names(protocol: type) -> list[str]:
+    """The public attributes and methods of a `typing.Protocol` with its bases, sorted; none of a class."""
+    bases = [base for base in protocol.__mro__ if vars(base).get("_is_protocol")]
+    named = {name for base in bases for name in (*vars(base), *vars(base).get("__annotations__", {}))}
+    return sorted(name for name in named if not name.startswith("_"))
 
 
 @contextmanager

@@ -131,8 +131,8 @@ class ModelSpec(Spec):
     """Named sizes as overrides of `config`, for instance `{"tiny": {"hidden_size": 128}}`; a model is `family_size`."""
     tasks: tuple[str, ...] = ()
     """Tasks that `Head.task` may name, besides the empty one where a bare backbone exists, and those of what it offers."""
-    offers: str = ""
-    """Name of an `InterfaceSpec` that its models keep: it serves every task that needs the interface, whoever's they are."""
+    offers: str | tuple[str, ...] = ()
+    """Name or names of `InterfaceSpec`s that its models keep: it serves every task that needs one of them, whoever's they are."""
     parts: tuple[str, ...] = ()
     """What it is put together from, as `("image", "text")`: bare backbones of other checkpoints, which a recipe names by part.
     `target` keeps each as the submodule of that name. Its preprocessor is a `zoo_core.CompositePreprocessor` of theirs."""
@@ -182,9 +182,13 @@ class ModelSpec(Spec):
 class InterfaceSpec(Spec):
     """What a task needs of any model, and a model may offer. `target` is a `typing.Protocol`, checkable at run time.
 
-    Its docstring says what `forward` takes and gives. Names are checked when a recipe is resolved, the rest before step 1.
+    Its docstring, and the summary in short, say what `forward` takes and gives. Whether a model offers it is checked when a
+    recipe is resolved; whether it keeps it, its attributes and the arguments of its methods, before step 1. Arguments that the
+    protocol takes by position are given so, all others by name.
     """
 
+    preprocessor_protocol: str = ""
+    """`package.module:Protocol` that the preprocessor of such a model keeps; empty where any will do."""
     preprocessor: str = ""
     """`package.module:Class` of a `zoo_core.Preprocessor`, for models that offer the interface and have none of their own."""
     preprocessor_config: type | str = NoConfig

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 from zoo_core.contract.events import RunStarted
-from zoo_core.contract.specs import ModelSpec
 from zoo_core.errors import AmbiguousName, MissingPlugin, PluginError, RecipeError, UnknownName, nearest
 from zoo_core.plugins.discovery import (
     CORE,
@@ -196,11 +195,6 @@ class PluginHost:
     def serves(self, model: RegisteredComponent, task: RegisteredComponent) -> bool:
         """Whether a model family lists a task; a short name in its list is read as one of its own plugin."""
         return any(self.means_task(name, task, model.plugin) for name in model.spec.tasks)
-
-    def interface_of(self, provided: RegisteredComponent) -> RegisteredComponent | None:
-        """The interface that a model offers or a task needs; None for none. Raises as `find` does."""
-        name = provided.spec.offers if isinstance(provided.spec, ModelSpec) else provided.spec.interface
-        return self.find("interface", name, [provided.plugin]) if name else None
 
     def means_task(self, name: str, task: RegisteredComponent, own: str) -> bool:
         """Whether a name that plugin `own` has written means the task: by its id, or by the rule of `find`.

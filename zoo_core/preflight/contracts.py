@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.contract.answers import File
-from zoo_core.contract.predictor import Predictor
+from zoo_core.contract.predictor import Predictor, protocol_names
 from zoo_core.contract.task import EvaluationResult, StepOutput, Task, as_task
 from zoo_core.errors import PluginError, RecipeError, ZooError
 from zoo_core.training.guard import problem_of
@@ -70,15 +70,37 @@ def check_model(component: str, model: Any) -> None:
         )
 
 
-def check_interface(component: str, model: nn.Module, interface: str, protocol: Any) -> None:
-    """A model keeps the protocol that its task needs."""
-    if not isinstance(model, protocol):
-        named = {*vars(protocol), *getattr(protocol, "__annotations__", {})}
-        missing = sorted(name for name in named if not name.startswith("_") and not hasattr(model, name))
+def check_protocol(what: str, found: object, protocol: Any) -> None:
+    """A model or a preprocessor has the attributes of a protocol, and its methods take the protocol's arguments."""
+    lacking = [problem for name in protocol_names(protocol) if (problem := _lacking(found, protocol, name))]
+    if lacking:
+        expected = (inspect.getdoc(protocol) or protocol.__name__).partition("\n\n")[0]
         raise PluginError(
-            f"{component}: expected {interface}, {inspect.getdoc(protocol)!r}; found a model without {', '.join(missing)}",
+            f"{what}: expected {expected}; found {_kind(found)} without {', '.join(lacking)}",
             hint="see docs/plugins.md",
         )
+
+
+def _lacking(found: object, protocol: Any, name: str) -> str:
+    """What is missing of one name of a protocol; empty for nothing."""
+    if not hasattr(found, name):
+        return name
+    method, own = getattr(protocol, name, None), getattr(found, name)
+    if not inspect.isfunction(method) or not callable(own):
+        return ""
+    parameters = list(inspect.signature(method).parameters.values())[1:]  # without self
+    given = [one for one in parameters if one.kind is one.POSITIONAL_ONLY]
+    named = {one.name: one.name for one in parameters if one not in given}
+    always = {one.name: one.name for one in parameters if one.name in named and one.default is one.empty}
+    try:
+        signature = inspect.signature(own)
+        for words in (always, named):
+            signature.bind(*(one.name for one in given), **words)
+    except TypeError as error:
+        return f"{name}({', '.join(one.name for one in parameters)}): {error}"
+    except ValueError:  # one written in C tells no signature
+        pass
+    return ""
 
 
 def checked_task(component: str, task: Any) -> Task:

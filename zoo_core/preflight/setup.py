@@ -29,6 +29,7 @@ from zoo_core.models import build as building
 from zoo_core.models.build import Adaptation
 from zoo_core.models.freezing import freeze, freeze_all_but
 from zoo_core.plugins.host import Part, PluginHost, RegisteredComponent, check_name
+from zoo_core.plugins.offers import needed, offered, unserved
 from zoo_core.preflight import contracts
 from zoo_core.preflight.adapting import Adapted, adapt, demand_base
 from zoo_core.preflight.contracts import calling
@@ -166,7 +167,7 @@ def prepare(
     given, trained = (None, NO_PARTS) if recipe.fresh else (start, parts)
     model, adaptation = _initial(host, provided, config, head, given, trained, labels)
     contracts.check_model(provided.id, model)
-    _check_interface(recipe, host, provided.id, model)
+    _check_interface(recipe, host, provided, model, preprocessor)
     published = frozenset(building.weights(model))
     adapted = adapt(recipe.adapter, host, model, adaptation, start, provided.spec) if start and adaptation else None
     model.to(hardware.device)
@@ -221,10 +222,19 @@ def prepare(
     )
 
 
-def _check_interface(recipe: Recipe, host: PluginHost, component: str, model: nn.Module) -> None:
-    if interface := host.interface_of(recipe.task.provided):
-        protocol = host.resolve(interface.spec.target, interface)
-        contracts.check_interface(component, model, interface.spec.name, protocol)
+def _check_interface(
+    recipe: Recipe, host: PluginHost, family: RegisteredComponent, model: nn.Module, preprocessor: Preprocessor | None
+) -> None:
+    """A model keeps what its task needs. A task may know families of its own plugin by more than an interface."""
+    task = recipe.task.provided
+    interface = needed(host, task)
+    if interface is None or (family.plugin == task.plugin and interface not in offered(host, family)):
+        return
+    spec, where = interface.spec, f"{task.id} needs {interface.spec.name}"
+    contracts.check_protocol(f"{where}: {family.id}", model, host.resolve(spec.target, interface))
+    if spec.preprocessor_protocol:
+        protocol = host.resolve(spec.preprocessor_protocol, interface)
+        contracts.check_protocol(f"{where}: the preprocessor of {family.id}", preprocessor, protocol)
 
 
 def identity_of(
@@ -317,10 +327,8 @@ def _architecture(
         **present_names(provided.config, recipe.init_overrides),
     }
     if not host.serves(provided, recipe.task.provided):
-        raise RecipeError(
-            f"{provided.id} ({recipe.init}) has no head for the task {recipe.task.id}",
-            hint=f"it serves: {', '.join(provided.spec.tasks)}",
-        )
+        lacking, hint = unserved(host, provided, recipe.task.provided)
+        raise RecipeError(f"{provided.id} ({recipe.init}) has {lacking}", hint=hint)
     return provided, start.card.size, typed(provided.config, values, where=f"model of {recipe.init}")
 
 

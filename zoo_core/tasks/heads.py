@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo_core.contract.data import Batch, Dataset, SampleKey
 from zoo_core.contract.predictor import Predictor, TaskContext
 from zoo_core.contract.task import At, Baseline, StepOutput, Task, move
-from zoo_core.errors import UsageError
+from zoo_core.errors import PluginError, UsageError
 from zoo_core.tasks.classify import (
     CLASS_DIRECTIONS,
     class_intervals,
@@ -51,6 +51,17 @@ class HeadPredictor(Predictor):
     def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, C) of a batch."""
 
+    def numbers(self, modules: Mapping[str, nn.Module], batch: Batch, rows: int) -> Tensor:
+        """`logits` of a batch of so many rows. Raises `PluginError` for other shapes, which a loss may well take."""
+        found = self.logits(modules, batch)
+        if found.shape != (rows, len(self.labels)):
+            model = type(self.model).__name__
+            raise PluginError(
+                f"{type(self).__name__}: expected logits {(rows, len(self.labels))} of {model}, found {tuple(found.shape)}",
+                hint="a model with a head gives a number for each label: Head.labels",
+            )
+        return found
+
 
 class ClassificationTask(HeadPredictor, Task):
     """One label for each sample; a batch holds the true ones as `labels` (B,) where they are known.
@@ -67,13 +78,13 @@ class ClassificationTask(HeadPredictor, Task):
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The chosen loss of a batch, and how many samples are right."""
-        logits = self.logits(modules, batch)
+        logits = self.numbers(modules, batch, len(batch["labels"]))
         loss, weight = self.loss(logits.float(), batch["labels"])
         return StepOutput(loss, weight, {"accuracy": (logits.argmax(-1) == batch["labels"]).sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> ClassResult:
         """Loss, its weight, and the pairs of true and predicted class."""
-        logits = self.logits(modules, batch)
+        logits = self.numbers(modules, batch, len(batch["labels"]))
         loss, weight = self.loss(logits.float(), batch["labels"])
         pairs = confusion_pairs(batch["labels"], logits.argmax(-1), len(self.labels))
         return ClassResult(loss=loss, weight=torch.as_tensor(weight), confusion=pairs)
@@ -139,13 +150,13 @@ class RegressionTask(RegressionPredictor, Task):
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The chosen loss of a batch, and the absolute errors, each sample's mean over its numbers."""
-        found = self.logits(modules, batch).float()
+        found = self.numbers(modules, batch, len(batch["values"])).float()
         errors = (found.detach() - batch["values"]).abs().mean(1)
         return StepOutput(*self.loss(found, batch["values"]), {"mae": errors.sum()})
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> ValueResult:
         """The loss, and both numbers of each sample."""
-        found = self.logits(modules, batch).float()
+        found = self.numbers(modules, batch, len(batch["values"])).float()
         loss, weight = self.loss(found, batch["values"])
         return ValueResult(
             loss=loss,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import DataSpec, ModelSpec, TaskSpec, hookimpl
-from zoo_nlp.specs.data import DATA
-from zoo_nlp.specs.models import MODELS
-from zoo_nlp.specs.tasks import TASKS
+from zoo_core.contract import DataSpec, InterfaceSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_nlp.specs import DATA, INTERFACES, MODELS, TASKS
 
 zoo_api = (2, 0)
 zoo_defaults = {"modality": "text"}
@@ -27,3 +25,9 @@ def zoo_data() -> list[DataSpec]:
 def zoo_tasks() -> list[TaskSpec]:
     """What text models learn and answer."""
     return TASKS
+
+
+@hookimpl
+def zoo_interfaces() -> list[InterfaceSpec]:
+    """What a model of texts is."""
+    return INTERFACES

@@ -63,7 +63,7 @@ def test_what_cannot_be_embedded_is_refused(task: FeatureExtraction) -> None:
         task.predict(["none.wav"], EmbeddingOptions())
     with pytest.raises(UsageError, match="nothing to train"):
         as_task("speech-feature-extraction", task)
-    with pytest.raises(UsageError, match="expected SpeechPreprocessor"):
+    with pytest.raises(UsageError, match="expected WaveformPreprocessor"):
         FeatureExtraction(None, TaskContext(model=torch.nn.Linear(1, 1), preprocessor=None))
 
 

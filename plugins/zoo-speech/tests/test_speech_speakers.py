@@ -197,7 +197,7 @@ def test_bad_samples_and_options_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             SpeakerVerificationOptions(**settings)
-    with pytest.raises(UsageError, match="expected SpeechPreprocessor"):
+    with pytest.raises(UsageError, match="expected WaveformPreprocessor"):
         SpeakerVerification(SpeakerVerificationConfig(), TaskContext(model=torch.nn.Linear(1, 1), preprocessor=None))
 
 

@@ -278,7 +278,7 @@ def test_bad_samples_are_named() -> None:
         classification().dataset(SPOKEN, train=True)
     with pytest.raises(UsageError, match="needs a reader with symbols"):
         CTCRecognition(CTCConfig(), context("ctc-speech-recognition", loss=ctc(NoConfig()), text="none"))
-    with pytest.raises(UsageError, match="expected SpeechPreprocessor"):
+    with pytest.raises(UsageError, match="expected WaveformPreprocessor"):
         AudioClassification(
             AudioClassificationConfig(), TaskContext(model=nn.Linear(1, 1), preprocessor=None, labels=("a",))
         )

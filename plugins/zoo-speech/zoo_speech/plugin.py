@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import DataSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
-from zoo_speech.specs.data import DATA
-from zoo_speech.specs.losses import LOSSES
-from zoo_speech.specs.models import MODELS
-from zoo_speech.specs.tasks import SUFFIXES, TASKS
+from zoo_core.contract import DataSpec, InterfaceSpec, LossSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_speech.specs import DATA, INTERFACES, LOSSES, MODELS, SUFFIXES, TASKS
 
 zoo_api = (2, 0)
 zoo_defaults = {"modality": "audio", "input": "file", "input_suffixes": SUFFIXES}
@@ -34,3 +31,9 @@ def zoo_losses() -> list[LossSpec]:
 def zoo_tasks() -> list[TaskSpec]:
     """Pretraining, recognition, classification and embeddings."""
     return TASKS
+
+
+@hookimpl
+def zoo_interfaces() -> list[InterfaceSpec]:
+    """What a model of recordings is."""
+    return INTERFACES

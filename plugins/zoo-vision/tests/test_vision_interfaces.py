@@ -82,7 +82,9 @@ def test_a_model_that_does_not_keep_what_it_offers_is_named_before_the_first_ste
     site = tmp_path / "site"
     with on_path(site):
         zoo = zoo_with(site, tmp_path / "home", model=MODEL.replace("self.num_features = config.width", "pass"))
-        with pytest.raises(PluginError, match=r"zoo-birds/birdnet: expected image-encoder.*without num_features"):
+        with pytest.raises(
+            PluginError, match=r"needs image-encoder: zoo-birds/birdnet: expected forward.*without num_features"
+        ):
             train(recipe(), folder=tmp_path / "run", zoo=zoo)
 
 

@@ -286,7 +286,7 @@ def test_a_task_refuses_a_model_that_is_not_for_it(zoo: Zoo) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             cls(None, context)
-    with pytest.raises(UsageError, match="expected ImagePreprocessor, found none"):
+    with pytest.raises(UsageError, match="expected PixelPreprocessor, found none"):
         ImageClassification(None, TaskContext(model=bare, preprocessor=None, labels=LABELS))
 
 

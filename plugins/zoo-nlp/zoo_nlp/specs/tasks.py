@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import TaskSpec
+from zoo_core.contract import InterfaceSpec, TaskSpec
+
+_PREPROCESSOR = "zoo_nlp.preprocessor:TextPreprocessor"
+
+INTERFACES = [
+    InterfaceSpec(
+        name="text-encoder",
+        summary="forward(input_ids, attention_mask) gives logits with a head, the states of all tokens without; a preprocessor "
+        "with max_length, encode and special_id",
+        target="zoo_nlp.interfaces:TextEncoder",
+        preprocessor_protocol="zoo_nlp.interfaces:TokenPreprocessor",
+        preprocessor=_PREPROCESSOR,
+        preprocessor_config="zoo_nlp.configs.models:BertTokenizerConfig",
+    ),
+    InterfaceSpec(
+        name="masked-text-model",
+        summary="forward(input_ids, places, attention_mask=None) gives the vocabulary's logits at places of the flattened batch; a "
+        "TextPreprocessor with a mask",
+        target="zoo_nlp.interfaces:MaskedTextModel",
+        preprocessor=_PREPROCESSOR,
+        preprocessor_config="zoo_nlp.configs.models:BertTokenizerConfig",
+    ),
+    InterfaceSpec(
+        name="causal-text-model",
+        summary="forward(input_ids) gives the vocabulary's logits for the token behind each; a TextPreprocessor",
+        target="zoo_nlp.interfaces:CausalTextModel",
+        preprocessor=_PREPROCESSOR,
+        preprocessor_config="zoo_nlp.configs.models:GPT2TokenizerConfig",
+    ),
+]
 
 TASKS = [
     TaskSpec(
         name="fill-mask",
+        interface="masked-text-model",
         summary="masked language modelling: predict hidden tokens from both sides",
         target="zoo_nlp.tasks.fill_mask:FillMask",
         config="zoo_nlp.configs.models:FillMaskConfig",
@@ -17,6 +47,7 @@ TASKS = [
     ),
     TaskSpec(
         name="text-generation",
+        interface="causal-text-model",
         summary="causal language modelling: predict every next token, continue a text",
         target="zoo_nlp.tasks.text_generation:TextGeneration",
         config="zoo_nlp.configs.models:TextGenerationConfig",
@@ -27,6 +58,7 @@ TASKS = [
     ),
     TaskSpec(
         name="text-classification",
+        interface="text-encoder",
         summary="one label for a whole text",
         target="zoo_nlp.tasks.text_classification:TextClassification",
         data=("labelled-text",),
@@ -38,6 +70,7 @@ TASKS = [
     ),
     TaskSpec(
         name="text-multi-label",
+        interface="text-encoder",
         summary="every label that fits a whole text; checkpoints of other libraries answer, nothing is trained",
         target="zoo_nlp.tasks.text_scoring:TextMultiLabel",
         data=("labelled-text",),
@@ -47,6 +80,7 @@ TASKS = [
     ),
     TaskSpec(
         name="text-regression",
+        interface="text-encoder",
         summary="numbers for a whole text; checkpoints of other libraries answer, nothing is trained",
         target="zoo_nlp.tasks.text_scoring:TextRegression",
         data=("labelled-text",),
@@ -76,6 +110,7 @@ TASKS = [
     ),
     TaskSpec(
         name="feature-extraction",
+        interface="text-encoder",
         summary="sentence embeddings: the mean of an encoder's last states",
         target="zoo_nlp.tasks.feature_extraction:FeatureExtraction",
         data=("text",),

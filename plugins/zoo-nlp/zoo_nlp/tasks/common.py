@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from zoo_core import DataError
 from zoo_core.contract import Batch, Dataset, Predictor, SampleKey, Task, TaskContext
 from zoo_nlp.datasets.samples import text_of
+from zoo_nlp.interfaces import TokenPreprocessor, output_of
 from zoo_nlp.preprocessor import Ids, TextPreprocessor, Tokens
 
 
 class TextPredictor(Predictor):
     """Answers with a model that reads token ids."""
 
-    preprocessor_type = TextPreprocessor
-    preprocessor: TextPreprocessor
+    preprocessor_type: ClassVar[type] = TokenPreprocessor
+    preprocessor: TextPreprocessor  # where a task names no more than the protocol, no more of it is used
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without a tokenizer."""
@@ -48,7 +49,7 @@ class TextPredictor(Predictor):
     def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """What the model gives for each label of each text, (B, C)."""
         found = modules["model"](input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        return found.logits  # type: ignore[no-any-return]
+        return output_of(found, "logits", len(batch["input_ids"]), len(self.labels))
 
 
 class TextTask(TextPredictor, Task):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zoo_transformers import cache_argument
 
 from zoo_nlp.configs.models import TextGenerationOptions
+from zoo_nlp.interfaces import output_of, remembers
 from zoo_nlp.preprocessor import TextPreprocessor
 
 Forward = Callable[[Tensor], Tensor]
@@ -20,7 +21,9 @@ GREEDY = TextGenerationOptions(temperature=0.0)
 
 
 def causal(model: nn.Module) -> Forward:
-    """The next token's scores of a causal language model, which remembers what it read."""
+    """The next token's scores of a causal language model, which remembers what it read if it can."""
+    if not remembers(model):
+        return _rereading(model)
     return _remembering(model, lambda tokens: {"input_ids": tokens, "logits_to_keep": 1})
 
 
@@ -39,6 +42,17 @@ def _remembering(model: nn.Module, arguments: Callable[[Tensor], dict[str, Any]]
         output = model(**arguments(tokens), use_cache=True, **{name: cache})
         cache = getattr(output, name)
         return output.logits[:, -1].float()  # type: ignore[no-any-return]
+
+    return forward
+
+
+def _rereading(model: nn.Module) -> Forward:
+    read: list[Tensor] = []
+
+    def forward(tokens: Tensor) -> Tensor:
+        read.append(tokens)
+        found = model(input_ids=torch.cat(read, dim=1))
+        return output_of(found, "logits", len(tokens), None, None)[:, -1].float()
 
     return forward
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from zoo_core.tasks import EmbeddingPredictor
+from zoo_nlp.interfaces import output_of
 from zoo_nlp.preprocessor import Ids
 from zoo_nlp.tasks.common import TextPredictor
 
@@ -22,7 +23,9 @@ class FeatureExtraction(TextPredictor, EmbeddingPredictor):
     def vectors(self, inputs: Sequence[Ids]) -> Tensor:
         """(B, D), the mean over the real tokens of each text."""
         batch = self.batch_of(inputs)
-        states = self.model(**batch).last_hidden_state.float()  # (B, T, D)
+        states = output_of(
+            self.model(**batch), "last_hidden_state", *batch["input_ids"].shape, None
+        ).float()  # (B, T, D)
         real = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
         means: Tensor = (states * real).sum(1) / real.sum(1)
         return means

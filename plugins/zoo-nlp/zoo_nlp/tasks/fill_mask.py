@@ -21,7 +21,8 @@ from zoo_core.contract import At, Batch, SampleKey, StepOutput, TaskContext
 from zoo_core.tasks import LossResult, loss_and_perplexity
 from zoo_nlp.configs.models import FillMaskConfig, FillMaskOptions
 from zoo_nlp.datasets.samples import text_of
-from zoo_nlp.preprocessor import Ids
+from zoo_nlp.interfaces import output_of
+from zoo_nlp.preprocessor import Ids, TextPreprocessor
 from zoo_nlp.tasks.common import PackedBlocks, TextTask, texts_of, too_long
 
 _MASKED, _RANDOM = 0.8, 0.9
@@ -52,6 +53,7 @@ class FillMask(TextTask):
     """The masked language model's task."""
 
     config: FillMaskConfig
+    preprocessor_type = TextPreprocessor
 
     def __init__(self, config: FillMaskConfig, context: TaskContext) -> None:
         """Raises `UsageError` for a tokenizer without a mask."""
@@ -89,7 +91,7 @@ class FillMask(TextTask):
         """The likeliest tokens of every mask, and the text with the first of them filled in."""
         batch = self.batch_of([row for _, row in inputs])
         masks = batch["input_ids"] == self.mask_id
-        logits = self.model(**batch, places=masks.flatten().nonzero().squeeze(1)).logits
+        logits = self._scores(self.model(**batch, places=masks.flatten().nonzero().squeeze(1)))
         best = logits.float().softmax(-1).topk(min(options.top_k, logits.shape[-1]))  # (M, K)
         found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         counts = masks.sum(1).tolist()
@@ -116,9 +118,13 @@ class FillMask(TextTask):
             special=self._special,
             vocab_size=self.preprocessor.vocab_size,
         )
-        logits = model(input_ids=masked.input_ids, places=masked.places).logits.float()  # (M, V)
+        logits = self._scores(model(input_ids=masked.input_ids, places=masked.places)).float()  # (M, V)
         loss = F.cross_entropy(logits, masked.targets, ignore_index=_IGNORED, reduction="sum")
         return loss, logits, masked
+
+    def _scores(self, given: Any) -> Tensor:
+        """(M, V); a vocabulary of a model may have rows to spare."""
+        return output_of(given, "logits", None, None)
 
     def read(self, item: Any, number: int, options: FillMaskOptions) -> tuple[str, Ids]:
         """A text and its ids. Raises `DataError` for one without a mask or longer than the model reads."""

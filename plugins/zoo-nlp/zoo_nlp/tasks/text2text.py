@@ -22,7 +22,7 @@ from zoo_core.tasks import LossResult, loss_and_perplexity, streamed, written
 from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
 from zoo_nlp.datasets.samples import TextPair
 from zoo_nlp.evaluation import metrics
-from zoo_nlp.preprocessor import Tokens
+from zoo_nlp.preprocessor import TextPreprocessor, Tokens
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad
 from zoo_nlp.tasks.decoding import (
     GREEDY,
@@ -56,6 +56,7 @@ class TextToText(TextTask):
 
     directions = DIRECTIONS
     config: TextToTextConfig
+    preprocessor_type = TextPreprocessor
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Pairs:
         """Both sides, cut to the model's length. Raises `DataError` naming the first sample that isn't a pair."""

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_core.contract import Batch
+from zoo_core.contract import Batch, TaskContext
 from zoo_core.tasks import GenerationTask, LossResult, Pieces, loss_and_perplexity, written
 from zoo_nlp.configs.models import TextGenerationConfig, TextGenerationOptions
 from zoo_nlp.datasets.samples import text_of
+from zoo_nlp.interfaces import output_of, remembers
+from zoo_nlp.preprocessor import TextPreprocessor
 from zoo_nlp.tasks.common import PackedBlocks, TextTask, texts_of, too_long
 from zoo_nlp.tasks.decoding import StreamingDetokenizer, causal, generate
 
@@ -28,6 +30,12 @@ class TextGeneration(TextTask, GenerationTask):
     """The causal language model's task."""
 
     config: TextGenerationConfig
+    preprocessor_type = TextPreprocessor
+
+    def __init__(self, config: TextGenerationConfig, context: TaskContext) -> None:
+        """Raises `UsageError` for a model without a tokenizer."""
+        super().__init__(config, context)
+        self._uncached: dict[str, bool] = {"use_cache": False} if remembers(context.model) else {}
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> PackedBlocks:
         """Blocks that share one token with the next, so that each token but the first is predicted once.
@@ -40,7 +48,8 @@ class TextGeneration(TextTask, GenerationTask):
     def next_items(self, modules: Mapping[str, nn.Module], batch: Batch) -> tuple[Tensor, Tensor]:
         """Scores (B, T, V) of every token but a block's first, and these tokens (B, T)."""
         blocks = batch["input_ids"]  # (B, T + 1)
-        return modules["model"](input_ids=blocks[:, :-1], use_cache=False).logits, blocks[:, 1:]
+        found = modules["model"](input_ids=blocks[:, :-1], **self._uncached)
+        return output_of(found, "logits", len(blocks), blocks.shape[1] - 1, None), blocks[:, 1:]
 
     def read(self, item: Any, number: int, options: TextGenerationOptions) -> list[int]:
         """The tokens to go on from. Raises `DataError` for an input that leaves the model no room, unless it may be cut."""

@@ -116,6 +116,12 @@ class SpeechReaderConfig(Config):
     """Whether anything but letters, digits, apostrophes and spaces is left out of transcripts."""
 
 
+class WaveformReaderConfig(SpeechReaderConfig):
+    """For encoders that have nothing to do with transcripts."""
+
+    text: Literal["characters", "none"] = "none"
+
+
 class WhisperReaderConfig(Config):
     """What Whisper was trained with; a recipe may change the prompt."""
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from zoo_core import UsageError
+from zoo_core import PluginError, UsageError
 from zoo_speech.audio.timed import View
 from zoo_speech.decoding.long_form import HOP, Window, spectrograms, window_of
+from zoo_speech.interfaces import SpeechEncoder, StandardisedPreprocessor, WaveformPreprocessor
+from zoo_speech.models.speakers import statistics
 from zoo_speech.models.wav2vec2 import frames_of
-from zoo_speech.preprocessor import Samples, SpeechPreprocessor, SpeechReader, WhisperReader
+from zoo_speech.preprocessor import Samples, SpeechReader, WhisperReader
 
 
 class States(NamedTuple):
@@ -73,6 +75,23 @@ class Encoder(ABC):
     def pooled(self, values: Tensor, lengths: Tensor) -> Tensor:
         """(B, P) for a classifier, of projected states (B, T, P), as Transformers' class of the family averages them."""
 
+    def logits(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+        """(B, labels) float32 of a model with a classifier's head."""
+        whole = cast("Any", model)
+        states, lengths = self.states(model, batch)
+        projected = whole.projector(states)  # (B, T, P)
+        found: Tensor = whole.classifier(self.pooled(projected, lengths)).float()
+        return found
+
+    def embeddings(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+        """(B, E) float32 of voices, of a model with the head for them."""
+        found: Tensor = cast("Any", model).embedder(statistics(*self.states(model, batch))).float()
+        return found
+
+    def embedding_size(self, model: nn.Module) -> int:
+        """E of `embeddings`."""
+        return int(cast("Any", model).embedder.out_features)
+
     @abstractmethod
     def view(self, samples: Samples, title: str) -> View:
         """What the model is given of a waveform (N,), to be seen and heard."""
@@ -81,7 +100,7 @@ class Encoder(ABC):
 class WaveformEncoder(Encoder):
     """wav2vec 2.0: standardised waveforms, padded to the longest of the batch, which changes none of them."""
 
-    def __init__(self, reader: SpeechReader) -> None:
+    def __init__(self, reader: StandardisedPreprocessor) -> None:
         self.reader = reader
         self.rate, self.most_samples = reader.sampling_rate, reader.most_samples
 
@@ -116,6 +135,33 @@ class WaveformEncoder(Encoder):
     def view(self, samples: Samples, title: str) -> View:
         """The standardised waveform."""
         return View(samples=self.prepared(samples), rate=self.rate, title=title)
+
+
+class OfferedEncoder(WaveformEncoder):
+    """A model of any plugin that keeps `SpeechEncoder`: standardised waveforms, and one vector for each."""
+
+    def states(self, model: nn.Module, batch: Mapping[str, Any]) -> States:
+        """A recording's features as its only state."""
+        features = self.embeddings(model, batch)
+        return States(features[:, None], torch.ones_like(batch["lengths"]))
+
+    def logits(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+        """What it gives."""
+        found: Tensor = model(batch["samples"], batch["lengths"])
+        return found.float()
+
+    def embeddings(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+        """What it gives. Raises `PluginError` for anything but (B, num_features)."""
+        found: Tensor = model(batch["samples"], batch["lengths"])
+        due = (len(batch["lengths"]), self.embedding_size(model))
+        if not isinstance(found, Tensor) or found.shape != due:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise PluginError(f"{type(model).__name__}.forward: expected features {due}, found {shape}")
+        return found.float()
+
+    def embedding_size(self, model: nn.Module) -> int:
+        """Its `num_features`."""
+        return int(cast("Any", model).num_features)
 
 
 class Spectrogram(NamedTuple):
@@ -176,8 +222,10 @@ class WindowEncoder(Encoder):
         return View(samples=samples, rate=self.rate, title=title, spectrogram=spectrogram)
 
 
-def encoder_of(model: nn.Module, reader: SpeechPreprocessor) -> Encoder:
+def encoder_of(model: nn.Module, reader: WaveformPreprocessor) -> Encoder:
     """The one for a task's model and what reads for it. Raises `UsageError` for a reader that no family here has."""
+    if isinstance(model, SpeechEncoder) and isinstance(reader, StandardisedPreprocessor):
+        return OfferedEncoder(reader)
     if isinstance(reader, SpeechReader):
         return WaveformEncoder(reader)
     if isinstance(reader, WhisperReader):

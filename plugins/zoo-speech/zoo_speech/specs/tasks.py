@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from zoo_core.contract import TaskSpec
+from zoo_core.contract import InterfaceSpec, TaskSpec
 
 SUFFIXES = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
     ".webm", ".mka", ".mkv", ".amr",
 )  # fmt: skip
 """Files that the inputs of tasks are."""
+
+INTERFACES = [
+    InterfaceSpec(
+        name="speech-encoder",
+        summary="forward(samples, lengths) gives logits for audio-classification and num_features features for other tasks; a "
+        "preprocessor with sampling_rate, most_samples, waveform and standardised",
+        target="zoo_speech.interfaces:SpeechEncoder",
+        preprocessor_protocol="zoo_speech.interfaces:StandardisedPreprocessor",
+        preprocessor="zoo_speech.preprocessor:SpeechReader",
+        preprocessor_config="zoo_speech.configs.models:WaveformReaderConfig",
+    ),
+    InterfaceSpec(
+        name="speech-frames",
+        summary="forward(samples, lengths) gives logits of symbols for each frame and the frames of each recording, a frame for "
+        "hop samples; a SpeechReader with characters",
+        target="zoo_speech.interfaces:SpeechFrames",
+        preprocessor="zoo_speech.preprocessor:SpeechReader",
+        preprocessor_config="zoo_speech.configs.models:SpeechReaderConfig",
+    ),
+]
 
 TASKS: list[TaskSpec] = [
     TaskSpec(
@@ -35,6 +55,7 @@ TASKS: list[TaskSpec] = [
     ),
     TaskSpec(
         name="ctc-speech-recognition",
+        interface="speech-frames",
         summary="recordings to text, by an encoder whose frames are characters or blanks",
         target="zoo_speech.tasks.ctc_recognition:CTCRecognition",
         config="zoo_speech.configs.tasks:CTCConfig",
@@ -47,6 +68,7 @@ TASKS: list[TaskSpec] = [
     ),
     TaskSpec(
         name="audio-classification",
+        interface="speech-encoder",
         summary="recordings to one of several classes: words, languages, speakers",
         target="zoo_speech.tasks.audio_classification:AudioClassification",
         config="zoo_speech.configs.tasks:AudioClassificationConfig",
@@ -59,6 +81,7 @@ TASKS: list[TaskSpec] = [
     ),
     TaskSpec(
         name="speaker-verification",
+        interface="speech-encoder",
         summary="whether one voice speaks in two recordings, by embeddings of voices",
         target="zoo_speech.tasks.speaker_verification:SpeakerVerification",
         config="zoo_speech.configs.tasks:SpeakerVerificationConfig",
@@ -71,6 +94,7 @@ TASKS: list[TaskSpec] = [
     ),
     TaskSpec(
         name="speech-feature-extraction",
+        interface="speech-encoder",
         summary="embeddings of recordings: the mean of an encoder's states",
         target="zoo_speech.tasks.feature_extraction:FeatureExtraction",
         data=("speech", "transcribed-speech", "labelled-speech"),

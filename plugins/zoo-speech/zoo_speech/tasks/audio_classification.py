@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,11 +95,7 @@ class AudioClassification(EncoderTask, ClassificationTask):
     def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, labels) float32: of stretches, or of whole recordings the mean over the stretches that cover each."""
         if "waveforms" not in batch:
-            whole = cast("Any", modules["model"])
-            states, lengths = self.encoder.states(whole, batch)
-            projected = whole.projector(states)  # (B, T, P)
-            logits: Tensor = whole.classifier(self.encoder.pooled(projected, lengths)).float()
-            return logits
+            return self.encoder.logits(modules["model"], batch)
         covered = [cover_with_chunks(samples, self.longest) for samples in batch["waveforms"]]
         stretches, together = list(chain(*covered)), batch.get("together", len(covered))
         found = [

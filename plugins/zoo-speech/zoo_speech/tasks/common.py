@@ -20,6 +20,7 @@ from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.datasets.samples import Recording, sample_name
+from zoo_speech.interfaces import WaveformPreprocessor
 from zoo_speech.models.encoders import Encoder, encoder_of, padded
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor
 from zoo_speech.visualization import plots
@@ -34,7 +35,7 @@ class SpeechPredictor(Predictor):
 
     together = 8
     preprocessor_type: ClassVar[type] = SpeechPreprocessor
-    preprocessor: SpeechPreprocessor
+    preprocessor: SpeechPreprocessor  # where a task names no more than a protocol, no more of it is used
 
     def read(self, item: Any, number: int, options: Any) -> Any:
         """The waveform (N,) of a raw input. Raises `DataError` for what is no recording."""
@@ -59,6 +60,8 @@ class SpeechTask(SpeechPredictor, Task):
 
 class EncoderPredictor(SpeechPredictor):
     """Answers with what an encoder of any family makes of recordings."""
+
+    preprocessor_type = WaveformPreprocessor
 
     def __init__(self, config: Any, context: TaskContext) -> None:
         """Raises `UsageError` for a model without a speech reader, or with one that no encoder has."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +20,11 @@ from zoo_speech.audio.masks import spans
 from zoo_speech.audio.timed import Alignment, Segment, Track, View
 from zoo_speech.augment import WaveAugmentation
 from zoo_speech.configs.tasks import CTCConfig, CTCOptions
-from zoo_speech.decoding.alignment import FrameTiming, align, frames_due, words
+from zoo_speech.decoding.alignment import align, frames_due, words
 from zoo_speech.decoding.ctc import Decode, decoder_of, greedy
 from zoo_speech.decoding.segmentation import split_at_silence
 from zoo_speech.models.encoders import padded
-from zoo_speech.models.wav2vec2 import frame_count, frames_of
+from zoo_speech.models.frames import frame_model_of
 from zoo_speech.preprocessor import Samples, SpeechReader
 from zoo_speech.tasks.common import Recordings, batch_of, padded_masks, plot_file, transcript, word_file
 from zoo_speech.tasks.transcription import Transcription, TranscriptResult
@@ -48,13 +47,16 @@ class CTCRecognition(Transcription):
         if self.preprocessor.characters is None:
             raise UsageError("recognition needs a reader with symbols", hint=self.needs)
         self.characters = self.preprocessor.characters
-        self.clock = FrameTiming.of(cast("Any", self.model).config, self.preprocessor.sampling_rate)
+        self.frames = frame_model_of(self.model, self.preprocessor.sampling_rate, len(self.characters))
+        self.clock = self.frames.clock
+        if config.mask_probability and not self.frames.hides:
+            hint = "set task.mask_probability=0"
+            raise UsageError(f"a {type(self.model).__name__} can't hide frames while training", hint=hint)
 
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Utterances:
         """Waveforms with their transcripts as symbols. Raises `DataError` for what has none, or is too long."""
-        frames = partial(frame_count, cast("Any", self.model).config)
         augmentation = WaveAugmentation(self.config.augment) if train else None
-        return Utterances(samples, self.preprocessor, augmentation, self.config if train else None, frames)
+        return Utterances(samples, self.preprocessor, augmentation, self.config if train else None, self.frames.count)
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The loss of every transcript, and the symbols of those that have no path and are left out of it."""
@@ -152,10 +154,8 @@ class CTCRecognition(Transcription):
 
     def _heard(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities (B, T, C) of symbols, and how many frames each recording has."""
-        encoder = cast("Any", model).wav2vec2
-        frames = frames_of(encoder, batch["samples"], batch["lengths"], batch.get("masks"))
-        logits = cast("Any", model).lm_head(cast("Any", model).dropout(frames.states))
-        return logits.float().log_softmax(-1), frames.lengths
+        logits, lengths = self.frames.logits(model, batch)
+        return logits.float().log_softmax(-1), lengths
 
 
 class _Read(NamedTuple):

@@ -31,7 +31,6 @@ from zoo_speech.evaluation.verification import (
     draw_trials,
     verification_metrics,
 )
-from zoo_speech.models.speakers import statistics
 from zoo_speech.preprocessor import Samples
 from zoo_speech.tasks.common import ChunkDataset, EncoderTask, labels_of
 
@@ -74,7 +73,7 @@ class SpeakerVerification(EncoderTask):
 
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """The loss of every recording, and how often its own voice is nearest."""
-        embeddings = self.embeddings(modules["model"], batch)
+        embeddings = self.encoder.embeddings(modules["model"], batch)
         directions = cast("Any", modules["model"]).voices.weight
         with torch.autocast(embeddings.device.type, enabled=False):
             cosines = F.normalize(embeddings) @ F.normalize(directions.float()).T  # (B, V)
@@ -83,7 +82,7 @@ class SpeakerVerification(EncoderTask):
 
     def evaluate(self, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> VerificationResult:
         """The embedding of each recording, its number in the split, its voice and its language."""
-        embeddings = self.embeddings(modules["model"], batch).cpu().numpy()
+        embeddings = self.encoder.embeddings(modules["model"], batch).cpu().numpy()
         heard = zip(batch["places"], embeddings, batch["voices"], batch["languages"], strict=True)
         return VerificationResult(heard=list(heard))
 
@@ -121,14 +120,14 @@ class SpeakerVerification(EncoderTask):
         against: list[Tensor] = []
 
         def embed(heard: Sequence[Samples]) -> list[dict[str, Any]]:
-            embeddings = self.embeddings(self.model, self.batch_of(heard))
+            embeddings = self.encoder.embeddings(self.model, self.batch_of(heard))
             pairs = zip(embeddings, F.normalize(embeddings), strict=True)
             return [self._answer(vector, direction, against, options) for vector, direction in pairs]
 
         if options.against:
             other = self.read(Recording(expanded(options.against), name=f"against: {options.against}"), 0, options)
             with inference_mode(self.model):
-                against += F.normalize(self.embeddings(self.model, self.batch_of([other])))
+                against += F.normalize(self.encoder.embeddings(self.model, self.batch_of([other])))
         return self.answered(inputs, options, embed)
 
     def _answer(
@@ -141,14 +140,9 @@ class SpeakerVerification(EncoderTask):
                 answer["same"] = answer["score"] >= options.threshold
         return answer
 
-    def embeddings(self, model: nn.Module, batch: Batch) -> Tensor:
-        """(B, E) float32."""
-        found: Tensor = cast("Any", model).embedder(statistics(*self.encoder.states(model, batch))).float()
-        return found
-
     def _give_directions(self, voices: int) -> None:
         """Put the voices' directions into the model, where a run keeps them and no checkpoint does."""
-        size = cast("Any", self.model).embedder.out_features
+        size = self.encoder.embedding_size(self.model)
         drawn = torch.randn(voices, size, generator=torch.Generator().manual_seed(_DRAW))
         directions = nn.Linear(size, voices, bias=False, device="meta")
         directions.weight = nn.Parameter((drawn / size**0.5).to(self.device))  # (V, E), of length 1 about

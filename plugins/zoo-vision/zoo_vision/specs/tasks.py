@@ -9,8 +9,10 @@ _ANY_IMAGE = ("image", "labelled-image")
 INTERFACES = [
     InterfaceSpec(
         name="image-encoder",
-        summary="forward(images) gives logits with a head and features without one",
+        summary="forward(images) gives logits with a head and num_features features without one; a preprocessor with img_size, "
+        "in_chans, mean, resize, resize_and_crop and normalise",
         target="zoo_vision.interfaces:ImageEncoder",
+        preprocessor_protocol="zoo_vision.interfaces:PixelPreprocessor",
         preprocessor="zoo_vision.preprocessor:ImagePreprocessor",
         preprocessor_config="zoo_vision.configs.models:ImagePreprocessorConfig",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from zoo_core.contract import Batch, Dataset, Predictor, SampleKey, Task
 from zoo_core.data import even_places, pixels_of
 from zoo_vision.augment import Augmentation
 from zoo_vision.images import plots
+from zoo_vision.interfaces import PixelPreprocessor
 from zoo_vision.preprocessor import ImagePreprocessor
 
 SHOWN = 32
@@ -31,8 +32,8 @@ ImageArray = NDArray[np.uint8]
 class ImagePredictor(Predictor):
     """Answers with a model that reads images."""
 
-    preprocessor: ImagePreprocessor
-    preprocessor_type = ImagePreprocessor
+    preprocessor: ImagePreprocessor  # where a task names no more than the protocol, no more of it is used
+    preprocessor_type: ClassVar[type] = PixelPreprocessor
 
     def read(self, item: Any, number: int, options: Any) -> Any:
         """An image as the model reads it, uint8 (C, S, S). Raises `DataError` naming a bad input."""

@@ -19,6 +19,7 @@ from zoo_vision.augment import Augmentation
 from zoo_vision.configs.models import MaskedOptions
 from zoo_vision.images import plots
 from zoo_vision.models.vit import MaskedAutoencoder
+from zoo_vision.preprocessor import ImagePreprocessor
 from zoo_vision.tasks.common import EXPLAINED, ImageArray, ImageDataset, ImageTask, as_images
 
 _HIDDEN = 128
@@ -39,6 +40,7 @@ class MaskedImageModeling(ImageTask):
     monitor = ("loss", "min")
     model: MaskedAutoencoder
     model_type = MaskedAutoencoder
+    preprocessor_type = ImagePreprocessor
     needs = "start from a masked autoencoder, such as a vit made for this task"
 
     @property
