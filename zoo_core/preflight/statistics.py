@@ -108,10 +108,7 @@ class Statistics:
                 norm.momentum = momentum
             for part, training in modes:
                 part.training = training
-        if hardware.ranks > 1:
-            for norm in self.norms:
-                for tensor in norm.buffers():
-                    torch.distributed.broadcast(tensor, 0)
+        hardware.broadcast_tensors(tensor for norm in self.norms for tensor in norm.buffers())
 
 
 def _put(targets: list[Tensor], sources: list[Tensor] | tuple[Tensor, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple, Self, TypeVar
@@ -91,9 +91,13 @@ class Hardware:
         return f"{name}{ranks}{threads}, {'float32' if self.precision == 'no' else self.precision}"
 
     def broadcast(self, model: nn.Module) -> None:
-        """Give every rank rank 0's tensors."""
+        """Give every rank rank 0's tensors of a model."""
+        self.broadcast_tensors(model.state_dict().values())
+
+    def broadcast_tensors(self, tensors: Iterable[Tensor]) -> None:
+        """Give every rank rank 0's values, in place."""
         if self.ranks > 1:
-            for tensor in model.state_dict().values():
+            for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def reduce_gradients(self, phase: str, parameters: Sequence[nn.Parameter], weight: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ class Loop:
             finally:
                 torch.set_grad_enabled(True)
         if self.hardware.ranks > 1:
-            self._share_buffers()
+            # Running statistics would otherwise differ by rank, and only rank 0's are saved.
+            self.hardware.broadcast_tensors(self._buffers)
 
     def _one_by_one(self, number: int, phase: Phase, micro_batches: list[Batch], at: At, rows: int) -> Tensor:
         """Gradients of the sum of the micro-batches' losses, and their weight."""
@@ -235,11 +236,6 @@ class Loop:
                 for parameter in self._trained[name]:
                     parameter.requires_grad_(not trainable)
                 self._trainable[name] = not trainable
-
-    def _share_buffers(self) -> None:
-        # Running statistics would otherwise differ by rank, and only rank 0's are saved.
-        for buffer in self._buffers:
-            torch.distributed.broadcast(buffer, 0)
 
 
 def _compiled(module: nn.Module) -> nn.Module:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 from zoo_vision import mixing
@@ -211,6 +211,22 @@ def test_views_are_paired_with_their_own_image(zoo: Zoo) -> None:
         chosen, chosen.phases[0], chosen.modules(), batch_of(chosen.dataset(samples(6), train=True)), At()
     )
     assert float(output.metrics["accuracy"]) == 12 == float(output.weight)
+
+
+class Seen(nn.Module):
+    """Gives pixels as they are."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(2B, C S S)."""
+        return images.flatten(1)
+
+
+def test_the_views_of_an_image_are_rows_side_by_side_so_that_what_is_drawn_for_them_is_its_own(zoo: Zoo) -> None:
+    chosen = task(zoo, ImageContrastive, "image-contrastive", configs.ContrastiveConfig())
+    batch, seen = batch_of(chosen.dataset(samples(6), train=True)), Seen()
+    rows = seen(chosen.preprocessor.normalise(batch["images"].flatten(0, 1)))
+    first, second = chosen.vectors({"model": seen}, batch)
+    assert torch.equal(first, rows[0::2]) and torch.equal(second, rows[1::2])
 
 
 # ------------------------------------------------------------------------------------------ mixing

@@ -70,7 +70,8 @@ class FillMask(TextTask):
     def step(self, phase: str, modules: Mapping[str, nn.Module], batch: Batch, at: At) -> StepOutput:
         """Loss of the hidden tokens, drawn anew in every step."""
         ids = batch["input_ids"]
-        scores, fates = torch.rand(2, *ids.shape, device=ids.device)  # (B, T) each
+        # Each by itself, so that the first dimension is the sample and the draws are its own however batches are dealt.
+        scores, fates = (torch.rand(ids.shape, device=ids.device) for _ in range(2))  # (B, T)
         loss, _, masked = self._predict_masked(modules["model"], ids, scores, fates)
         return StepOutput(loss, (masked.targets != _IGNORED).sum())
 

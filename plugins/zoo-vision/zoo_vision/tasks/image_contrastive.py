@@ -34,9 +34,9 @@ class ImageContrastive(ImageTask, EmbeddingTask):
     def vectors(self, modules: Mapping[str, nn.Module], batch: Batch) -> tuple[Tensor, Tensor]:
         """Both views of each image, projected, (B, D) each."""
         views = batch["images"]  # (B, 2, C, S, S)
-        # (2B, D): all first views, then all second ones
-        projected = modules["model"](self.preprocessor.normalise(views.transpose(0, 1).flatten(0, 1)))
-        first, second = projected.chunk(2)
+        # (2B, D), the views of an image side by side, as what is drawn for a sample's rows asks for
+        projected = modules["model"](self.preprocessor.normalise(views.flatten(0, 1)))
+        first, second = projected.unflatten(0, (-1, 2)).unbind(1)
         return first, second
 
     def answer(self, inputs: Sequence[Tensor], options: Any) -> list[dict[str, Any]]:
