@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from zoo_core.api import create_model as create_model
     from zoo_core.api import evaluate as evaluate
+    from zoo_core.api import export as export
     from zoo_core.api import list_models as list_models
     from zoo_core.api import load as load
     from zoo_core.api import pipeline as pipeline
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.preprocessor import Preprocessor as Preprocessor
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
+    from zoo_core.contract.specs import ExporterSpec as ExporterSpec
     from zoo_core.contract.specs import Head as Head
     from zoo_core.contract.specs import InterfaceSpec as InterfaceSpec
     from zoo_core.contract.specs import LoggerSpec as LoggerSpec
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from zoo_core.models.build import Adaptation as Adaptation
     from zoo_core.models.build import builder_for as builder_for
     from zoo_core.models.build import parameters_on_meta as parameters_on_meta
+    from zoo_core.models.exporters import Exporter as Exporter
+    from zoo_core.models.exporters import ExportSource as ExportSource
     from zoo_core.plugins.fetched import fetch_data as fetch_data
     from zoo_core.registry.card import Card as Card
     from zoo_core.registry.card import parse_card as parse_card
@@ -77,7 +81,6 @@ if TYPE_CHECKING:
     from zoo_core.registry.catalogue import write_registry as write_registry
     from zoo_core.registry.checkpoint import open_checkpoint as open_checkpoint
     from zoo_core.registry.convert import PackagedWeights as PackagedWeights
-    from zoo_core.registry.convert import export_folder as export_folder
     from zoo_core.registry.convert import import_checkpoint as import_checkpoint
     from zoo_core.registry.convert import import_folder as import_folder
     from zoo_core.registry.convert import import_packaged as import_packaged

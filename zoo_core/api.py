@@ -219,6 +219,41 @@ def evaluate(
     return measure(task, rows, hardware, batch_size=batch_size)
 
 
+def export(
+    name_or_path: str | Path,
+    folder: str | Path,
+    *,
+    format: str = "library",
+    task: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    zoo: Zoo | None = None,
+) -> Path:
+    """Write a checkpoint to a folder that doesn't exist yet, all of it or nothing, and return the folder.
+
+    Args:
+        name_or_path: the checkpoint.
+        folder: what is made.
+        format: an exporter: `library` for a folder that the other library of the model's family opens, `torch-program`, or one
+            that a plugin brings.
+        task: for a format that holds what a task computes, another task that the model serves.
+        settings: fields of the exporter's configuration.
+        zoo: another zoo than the environment's.
+
+    Raises `UsageError`, which says why, for a model that the format isn't for, and `StoreError` where the folder exists.
+    """
+    from zoo_core.config.exporting import export_checkpoint
+
+    zoo = _zoo(zoo)
+    return export_checkpoint(
+        open_checkpoint(named(name_or_path), zoo.registry),
+        expanded(folder),
+        format=format,
+        settings=settings or {},
+        task=task or "",
+        registry=zoo.registry,
+    )
+
+
 def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:
     try:
         return open_checkpoint(name, zoo.registry)

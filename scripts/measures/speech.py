@@ -25,7 +25,7 @@ from zoo_core import (
     UnknownName,
     create_model,
     evaluate,
-    export_folder,
+    export,
     import_packaged,
     load,
     load_recipe,
@@ -392,7 +392,7 @@ def tokens_beside_transformers(recordings: list[Path]) -> tuple[int, int]:
 
     zoo, folder = open_zoo(), RUNS / "exported" / WHISPER
     if not folder.is_dir():
-        export_folder(WHISPER, folder, host=zoo.host, registry=zoo.registry)
+        export(WHISPER, folder, zoo=zoo)
     theirs: Any = WhisperForConditionalGeneration.from_pretrained(folder)
     theirs.eval()
     processor: Any = WhisperProcessor.from_pretrained(folder)

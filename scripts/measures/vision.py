@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from measures.common import RUNS, data_wait, facts, mean_and_sd, named, run
 
-from zoo_core import UnknownName, create_model, export_folder, import_folder, import_packaged, load, open_zoo
+from zoo_core import UnknownName, create_model, export, import_folder, import_packaged, load, open_zoo
 from zoo_core.data import Fetcher, data_root
 from zoo_core.testing import finetune_recipe, parameter_count
 
@@ -172,7 +172,7 @@ def exchange() -> dict[str, Any]:
             continue
         folder = RUNS / "exported" / name
         if not folder.is_dir():
-            export_folder(name, folder, host=zoo.host, registry=zoo.registry)
+            export(name, folder, zoo=zoo)
         side, channels = load(name).preprocessor.img_size, card.config["in_chans"]  # type: ignore[union-attr]
         images = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
         family, size = card.model.split("/")[1], name.split(".")[0]

@@ -318,3 +318,12 @@ def test_without_docstrings_the_hint_names_the_option() -> None:
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
     assert "leave -OO out" in done.stdout
     assert remedy_of(ValueError("no docstring of X")) == ""
+
+
+def test_export_names_the_formats_and_refuses_what_they_are_not_for(zoo: Zoo, cards: None) -> None:
+    assert "the other library of the model's family" in zoo("show", "library").out
+    assert "settings.tolerance" in zoo("show", "torch-program").out
+    shown = zoo("export", "toy_tiny.coins@2", "out", "--format", "onyx")
+    assert shown.code == 2 and "unknown exporter 'onyx'" in shown.err and "library, torch-program" in shown.err
+    assert "tolerence" in zoo("export", "toy_tiny.coins@2", "out", "tolerence=1", "--format", "torch-program").err
+    assert "exporter" in zoo("plugin", "list").out

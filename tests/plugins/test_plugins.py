@@ -101,6 +101,7 @@ def test_the_core_is_a_plugin_like_any_other() -> None:
         "sampler": 2,
         "logger": 1,
         "interface": 0,
+        "exporter": 2,
     }
 
 

@@ -22,7 +22,7 @@ from zoo_core.contract.events import SilentReporter
 from zoo_core.errors import CardError, CorruptFile, PluginError, RecipeError, UnknownName, UsageError
 from zoo_core.models import deltas
 from zoo_core.models.adapters import Lora, LoraLinear
-from zoo_core.plugins.builtin import LoraConfig
+from zoo_core.plugins.configs import LoraConfig
 from zoo_core.registry import upkeep
 from zoo_core.registry.card import card_to_data, parse_card
 from zoo_core.registry.checkpoint import open_checkpoint, open_folder

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo_core import NoConfig
 from zoo_core.contract.schema import from_data
 from zoo_core.errors import RecipeError, TrainingError
-from zoo_core.plugins.builtin import (
+from zoo_core.plugins.configs import (
     AdagradConfig,
     AdamConfig,
     AdamwConfig,

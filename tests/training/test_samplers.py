@@ -20,7 +20,7 @@ from zoo_core.config.recipe import Recipe, load_recipe
 from zoo_core.contract.events import SilentReporter
 from zoo_core.data.sampling import balanced, shuffled
 from zoo_core.errors import DataError, PluginError, RecipeError, UnknownName
-from zoo_core.plugins.builtin import BalancedConfig
+from zoo_core.plugins.configs import BalancedConfig
 from zoo_core.plugins.discovery import installed
 from zoo_core.plugins.host import PluginHost
 from zoo_core.preflight.setup import RunComponents, prepare

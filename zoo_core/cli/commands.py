@@ -328,10 +328,23 @@ COMMANDS = (
     Command(
         name="export",
         group=KEEP,
-        summary="Write a checkpoint as a folder that another library opens.",
-        examples=("zoo export mood_tiny.tweets ./exported",),
-        target="zoo_core.cli.keep:export_folder",
-        arguments=(word("name", "a checkpoint"), word("folder", "a folder that doesn't exist yet")),
+        summary="Write a checkpoint in a format that other programs open.",
+        examples=(
+            "zoo export mood_tiny.tweets ./exported",
+            "zoo export mood_tiny.tweets ./program --format torch-program",
+        ),
+        target="zoo_core.cli.keep:export",
+        arguments=(
+            word("name", "a checkpoint"),
+            word("folder", "a folder that doesn't exist yet"),
+            word("settings", "settings of the format; zoo show FORMAT has them", nargs="*", metavar="key=value"),
+            option(
+                "--format",
+                "library (the default, a folder for the other library of the model's family), torch-program, or a format that "
+                "a plugin brings",
+            ),
+            option("--task", "another task that the checkpoint serves without training"),
+        ),
         exits=(5,),
     ),
     Command(

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo_core.cli.render import Output, size
 from zoo_core.cli.session import Answer, Session
+from zoo_core.contract.schema import parse_override
 from zoo_core.errors import StoreError, UsageError
 from zoo_core.registry.card import Card, looks_like_path
 from zoo_core.registry.checkpoint import card_folder, open_folder
@@ -108,12 +109,15 @@ def import_folder(arguments: Namespace, session: Session) -> Answer:
     )
 
 
-def export_folder(arguments: Namespace, session: Session) -> Answer:
-    """Write a folder for another library."""
-    from zoo_core.registry import convert
+def export(arguments: Namespace, session: Session) -> Answer:
+    """Write a folder for other programs."""
+    from zoo_core import api
 
-    folder = expanded(arguments.folder)
-    written = convert.export_folder(arguments.name, folder, host=session.host, registry=session.registry)
+    chosen = {"format": arguments.format} if arguments.format else {}
+    settings = dict(map(parse_override, arguments.settings))
+    written = api.export(
+        arguments.name, arguments.folder, task=arguments.task, settings=settings, zoo=session.zoo, **chosen
+    )
     files = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
 
     def show(output: Output) -> None:

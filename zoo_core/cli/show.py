@@ -214,7 +214,7 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
         output.pairs({f"{title}.{key}": value for key, value in rows.items()})
 
 
-KINDS = ("task", "interface", "data", "loss", "optimizer", "schedule", "adapter", "sampler", "logger")
+KINDS = ("task", "interface", "data", "loss", "optimizer", "schedule", "adapter", "sampler", "logger", "exporter")
 
 _FACTS = ("kind", "loss", "dimensions", "source", "license", "paper")
 """Further fields of specs to show, where they have them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from zoo_core.plugins.builtin import OneCycleConfig, ScheduleConfig, WarmupStableDecayConfig
+from zoo_core.plugins.configs import OneCycleConfig, ScheduleConfig, WarmupStableDecayConfig
 
 
 def constant(step: int, steps: int, config: ScheduleConfig) -> float:

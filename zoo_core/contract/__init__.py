@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.schema import to_data as to_data
     from zoo_core.contract.specs import AdapterSpec as AdapterSpec
     from zoo_core.contract.specs import DataSpec as DataSpec
+    from zoo_core.contract.specs import ExporterSpec as ExporterSpec
     from zoo_core.contract.specs import Head as Head
     from zoo_core.contract.specs import InterfaceSpec as InterfaceSpec
     from zoo_core.contract.specs import LoggerSpec as LoggerSpec

@@ -29,6 +29,7 @@ from zoo_core.contract.events import CheckpointSaved, RunEnded, RunStarted, Step
 from zoo_core.contract.specs import (
     AdapterSpec,
     DataSpec,
+    ExporterSpec,
     InterfaceSpec,
     LoggerSpec,
     LossSpec,
@@ -87,6 +88,10 @@ class Providers:
     @hookspec
     def zoo_samplers(self) -> list[SamplerSpec]:  # type: ignore[empty-body]
         """Orders of an epoch's samples, for instance `[SamplerSpec(name="balanced", ...)]`."""
+
+    @hookspec
+    def zoo_exporters(self) -> list[ExporterSpec]:  # type: ignore[empty-body]
+        """Formats that checkpoints are exported in, for instance `[ExporterSpec(name="onnx", ...)]`."""
 
 
 class Observers:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from zoo_core.contract.data import Batch
 from zoo_core.contract.preprocessor import Preprocessor
 from zoo_core.errors import UsageError
 
@@ -149,6 +150,23 @@ class Predictor(ABC):
     @abstractmethod
     def answer(self, inputs: Sequence[Any], options: Any) -> list[dict[str, Any]]:
         """Answers for inputs that were read, as many as are computed together."""
+
+    def outputs(self, modules: Mapping[str, nn.Module], batch: Batch) -> Any:
+        """What is computed of a batch, as an exporter writes it: tensors, or dicts and lists of them, that depend on the batch
+        alone. Modules that it takes from `modules` are part of the export."""
+        raise UsageError(
+            f"{type(self).__name__} has no outputs to export", hint="a task that can be exported defines outputs"
+        )
+
+    def example_batch(self, rows: int) -> dict[str, Tensor]:
+        """A made-up batch of so many samples, as `outputs` takes it, on the model's device.
+
+        A dimension whose size differs between two numbers of rows has any size in what is exported.
+        """
+        raise UsageError(
+            f"{type(self).__name__} gives no example of a batch",
+            hint="a task that can be exported defines example_batch",
+        )
 
     def stream(self, item: Any, options: Any) -> Iterator[str]:
         """The answer for one raw input piece by piece; what can't stream yields it whole."""

@@ -336,6 +336,12 @@ class AdapterSpec(Spec):
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExporterSpec(Spec):
+    """A format that checkpoints are exported in, `zoo export NAME FOLDER --format name`. `target(config) -> zoo_core.Exporter`."""
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What an observer learns of a run."""
 

@@ -20,6 +20,7 @@ from zoo_core.contract.specs import (
     HOOK_API,
     AdapterSpec,
     DataSpec,
+    ExporterSpec,
     InterfaceSpec,
     LoggerSpec,
     LossSpec,
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[str, type[Spec]]] = {
     "adapter": ("zoo_adapters", AdapterSpec),
     "sampler": ("zoo_samplers", SamplerSpec),
     "logger": ("zoo_loggers", LoggerSpec),
+    "exporter": ("zoo_exporters", ExporterSpec),
 }
 """What a plugin can bring: the hook that lists it and the type of what is listed."""
 

@@ -9,23 +9,23 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from zoo_core.contract.config import present_names
 from zoo_core.contract.interop import ForeignCheckpoint, Interop
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.schema import to_data
 from zoo_core.contract.specs import Head
 from zoo_core.data.fetch import Fetcher
-from zoo_core.errors import CorruptFile, DataError, PluginError, StoreError, UnknownName, UnsafeFormat, UsageError
+from zoo_core.errors import CorruptFile, DataError, PluginError, UnknownName, UnsafeFormat, UsageError
 from zoo_core.models import build
+from zoo_core.models.exporters import Exporter, ExportSource
 from zoo_core.plugins.host import PluginHost, RegisteredComponent, check_name
 from zoo_core.registry.card import WEIGHTS, Card, valid_name
-from zoo_core.registry.checkpoint import open_checkpoint, open_folder, pack
+from zoo_core.registry.checkpoint import open_folder, pack
 from zoo_core.registry.foreign import ForeignFolder
 from zoo_core.registry.registry import Registry
 from zoo_core.storage import children, fs, hub, tensors
@@ -218,25 +218,24 @@ def import_hub(source: str, *, model: str, name: str, host: PluginHost, registry
         return import_folder(place, model=model, name=name, host=host, registry=registry, origin=source)
 
 
-def export_folder(name_or_path: str, folder: Path, *, host: PluginHost, registry: Registry) -> Path:
-    """Write a checkpoint as a folder that the family's other library opens. Raises `StoreError` if the folder exists."""
-    checkpoint = open_checkpoint(name_or_path, registry)
-    card = checkpoint.card
-    family, interop = _interop(card.model, host)
-    if folder.exists():
-        raise StoreError(f"{folder} exists", hint="name a folder that doesn't exist yet; nothing is overwritten")
-    foreign = ForeignCheckpoint(
-        config=present_names(family.config, card.config),
-        head=Head(task=card.task_name, labels=len(card.labels)),
-        labels=card.labels,
-        preprocessor=checkpoint.preprocessor(host),
-        license=card.license,
-    )
-    files: dict[str, list[fs.Buffer]] = {name: [data] for name, data in interop.write(foreign).items()}
-    weights = dict(checkpoint.tensors())
-    files[WEIGHTS] = list(tensors.dump(weights, metadata={"format": "pt"}))
-    fs.make_folder(folder.parent)
-    return fs.commit_folder(folder.parent, folder.name, files)
+class LibraryExporter(Exporter):
+    """A folder that the other library of the model's family opens."""
+
+    def files(self, source: ExportSource) -> dict[str, Sequence[fs.Buffer]]:
+        """Its small files and its weights. Raises `UsageError` for a family whose folders nobody can write."""
+        if source.interop is None:
+            raise UsageError(
+                f"{source.model} knows no folders of other libraries", hint="other formats: --format torch-program"
+            )
+        foreign = ForeignCheckpoint(
+            config=source.config,
+            head=source.head,
+            labels=source.labels,
+            preprocessor=source.preprocessor,
+            license=source.license,
+        )
+        files: dict[str, Sequence[fs.Buffer]] = {name: [data] for name, data in source.interop.write(foreign).items()}
+        return {**files, WEIGHTS: tensors.dump(source.tensors(), metadata={"format": "pt"})}
 
 
 def _most_bytes(host: PluginHost, provided: RegisteredComponent, config: Any, head: Head) -> int:

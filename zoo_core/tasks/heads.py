@@ -62,6 +62,10 @@ class HeadPredictor(Predictor):
             )
         return found
 
+    def outputs(self, modules: Mapping[str, nn.Module], batch: Batch) -> Any:
+        """The numbers of `logits`."""
+        return self.logits(modules, batch)
+
 
 class ClassificationTask(HeadPredictor, Task):
     """One label for each sample; a batch holds the true ones as `labels` (B,) where they are known.

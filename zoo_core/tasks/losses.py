@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from zoo_core.contract.predictor import Loss
 from zoo_core.contract.specs import NoConfig
 from zoo_core.errors import TrainingError
-from zoo_core.plugins.builtin import CrossEntropyConfig, PenaltyConfig
+from zoo_core.plugins.configs import CrossEntropyConfig, PenaltyConfig
 
 
 def cross_entropy(config: CrossEntropyConfig) -> Loss:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo_core.models import build as build
     from zoo_core.models.build import parameter_count as parameter_count
     from zoo_core.models.build import weights as weights
-    from zoo_core.plugins.builtin import CrossEntropyConfig as CrossEntropyConfig
+    from zoo_core.plugins.configs import CrossEntropyConfig as CrossEntropyConfig
     from zoo_core.plugins.host import PluginHost as PluginHost
     from zoo_core.plugins.host import RegisteredComponent as RegisteredComponent
     from zoo_core.preflight.claim import newest_run as newest_run

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from zoo_core import Loaded, load, open_checkpoint, open_zoo
+from zoo_core import Loaded, export, load, open_checkpoint, open_zoo
 from zoo_core.testing import Entry
 
 NAME = "r3gan_nano.fashion_classes"
@@ -54,3 +55,13 @@ def test_the_zoos_classifier_sees_the_classes_that_were_asked_for(generator: Loa
     right = np.mean([found["label"] == answer["label"] for found, answer in zip(seen, answers, strict=True)])
     # 0.91 over the whole test split; 60 draws of it are hardly ever below 0.75.
     assert right >= 0.75
+
+
+def test_its_generator_alone_is_exported_as_a_program(entry: Entry, tmp_path: Path) -> None:
+    zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
+    folder = export(NAME, tmp_path / "out", format="torch-program", zoo=zoo)
+    record = json.loads((folder / "program.json").read_text())
+    assert record["largest_difference"] <= 1e-6 * record["largest_output"]
+    assert set(record["inputs"]) == {"latents", "labels"}
+    # The critic has as many parameters again.
+    assert (folder / "program.pt2").stat().st_size < 0.8 * sum(file.size for file in entry.card.files)

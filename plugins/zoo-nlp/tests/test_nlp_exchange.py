@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from zoo_core import (
     UnsafeFormat,
     UsageError,
     Zoo,
-    export_folder,
+    export,
     import_folder,
     load,
     open_zoo,
@@ -32,7 +33,7 @@ def zoo(tmp_path: Path) -> Zoo:
 def test_a_checkpoint_goes_out_opens_in_transformers_and_comes_back_equal(zoo: Zoo, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = export_folder("bert_tiny.sentiment", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    folder = export("bert_tiny.sentiment", tmp_path / "out", zoo=zoo)
     theirs, tokenizer = (
         AutoModelForSequenceClassification.from_pretrained(folder),
         AutoTokenizer.from_pretrained(folder),
@@ -49,7 +50,7 @@ def test_a_checkpoint_goes_out_opens_in_transformers_and_comes_back_equal(zoo: Z
     again = load("bert_tiny.back", zoo=zoo)
     assert [a["scores"] for a in again.predict(TEXTS)] == [pytest.approx(a["scores"]) for a in ours.predict(TEXTS)]
     with pytest.raises(StoreError, match="exists"):
-        export_folder("bert_tiny.sentiment", folder, host=zoo.host, registry=zoo.registry)
+        export("bert_tiny.sentiment", folder, zoo=zoo)
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
     with pytest.raises(ArchMismatch):
@@ -83,3 +84,13 @@ def test_no_answer_comes_from_weights_that_the_checkpoint_lacks(zoo: Zoo, tmp_pa
     assert loaded.adaptation.initialised and loaded.model.pooler.dense.weight.isnan().all()
     with pytest.raises(UsageError, match="has no head for text-classification"):
         load("bert_tiny.lines", task="text-classification", zoo=zoo)
+
+
+@pytest.mark.parametrize("task", [None, "feature-extraction"])
+def test_it_is_exported_as_a_program_of_texts_of_any_length(zoo: Zoo, tmp_path: Path, task: str | None) -> None:
+    folder = export("bert_tiny.sentiment", tmp_path / "out", format="torch-program", task=task, zoo=zoo)
+    assert {path.name for path in folder.iterdir()} >= {"program.pt2", "program.json", "tokenizer.json"}
+    record = json.loads((folder / "program.json").read_text())
+    ids = {"dtype": "int64", "shape": [None, None]}
+    assert record["inputs"] == {"input_ids": ids, "attention_mask": ids}
+    assert record["largest_difference"] <= 1e-6 * record["largest_output"]

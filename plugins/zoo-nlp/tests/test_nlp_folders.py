@@ -36,7 +36,7 @@ from zoo_core import (
     UsageError,
     Zoo,
     ZooError,
-    export_folder,
+    export,
     import_checkpoint,
     import_folder,
     load,
@@ -130,7 +130,7 @@ def test_a_classifier_answers_as_its_kind_of_problem_asks(
     assert answer[field] == pytest.approx(expected, abs=1e-5)
     if task == "text-regression" and len(expected) == 1:
         assert answer["value"] == pytest.approx(next(iter(expected.values())), abs=1e-5)
-    again = export_folder("bert_tiny.theirs", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    again = export("bert_tiny.theirs", tmp_path / "out", zoo=zoo)
     assert theirs(again, TEXT) == pytest.approx(expected, abs=1e-5)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from speech_toys import Samples, noise, tone
+from torch import Tensor, nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from zoo_speech.audio.audio import Waveform, resampled, wav_bytes
 
-from zoo_core import Zoo, create_model, export_folder, load, open_zoo
+from zoo_core import Zoo, create_model, export, load, open_zoo
 
 NAME = "wav2vec2_nano.languages"
 
@@ -71,7 +72,7 @@ def test_other_heads_keep_its_encoder(zoo: Zoo) -> None:
 
 
 def test_it_opens_in_transformers_and_says_the_same(zoo: Zoo, tmp_path: Path) -> None:
-    folder = export_folder(NAME, tmp_path / "exported", host=zoo.host, registry=zoo.registry)
+    folder = export(NAME, tmp_path / "exported", zoo=zoo)
     theirs = AutoModelForAudioClassification.from_pretrained(folder).eval()
     extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     loaded = load(NAME, zoo=zoo)
@@ -81,3 +82,28 @@ def test_it_opens_in_transformers_and_says_the_same(zoo: Zoo, tmp_path: Path) ->
             probabilities = theirs(**heard).logits.softmax(-1)[0].tolist()
         expected = {theirs.config.id2label[number]: value for number, value in enumerate(probabilities)}
         assert loaded.predict((sound, 16_000), top_k=15)["scores"] == pytest.approx(expected, abs=1e-4)
+
+
+class Outputs(nn.Module):
+    """What its task computes of a batch."""
+
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self.model, self.outputs = task.model, task.outputs
+
+    def forward(self, batch: dict[str, Tensor]) -> Any:
+        """(B, C)."""
+        return self.outputs({"model": self.model}, batch)
+
+
+def test_a_program_of_it_takes_any_number_of_recordings(zoo: Zoo) -> None:
+    """Of one length here: `zoo export` leaves it free, which torch takes its time to prove."""
+    task = load(NAME, zoo=zoo).task
+    two = task.example_batch(2)
+    assert two["samples"].shape[1] < task.example_batch(3)["samples"].shape[1]
+    five = {name: torch.cat((rows, rows, rows[:1])) for name, rows in two.items()}
+    free = {name: {0: torch.export.Dim.AUTO} for name in two}
+    with torch.no_grad():
+        expected = task.outputs(task.modules(), five)
+        program = torch.export.export(Outputs(task), (two,), dynamic_shapes=(free,), strict=False)
+        assert torch.allclose(program.module()(five), expected, atol=1e-5)

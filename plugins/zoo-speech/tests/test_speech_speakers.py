@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 from pathlib import Path
@@ -30,7 +29,7 @@ from zoo_speech.models.speakers import statistics
 from zoo_speech.preprocessor import SpeechReader
 from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
-from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, load, open_zoo, train
+from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, export, load, open_zoo, train
 from zoo_core.contract import At, Head, SampleKey, TaskContext
 from zoo_core.data import PreparedFiles, fs, tensors
 from zoo_core.tasks import figures_of
@@ -386,6 +385,5 @@ def test_a_checkpoint_is_measured_on_voices_of_others(run: tuple[Zoo, Path, Any]
 
 def test_no_folder_of_another_library_holds_such_a_model(run: tuple[Zoo, Path, Any], tmp_path: Path) -> None:
     zoo, _, _ = run
-    exchange = importlib.import_module("zoo_core.registry.convert")
     with pytest.raises(UsageError, match="no class for a wav2vec2 of speaker-verification"):
-        exchange.export_folder("wav2vec2_tiny.tones", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+        export("wav2vec2_tiny.tones", tmp_path / "out", zoo=zoo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core import UsageError, Zoo, create_model, export_folder, load, open_zoo, train
+from zoo_core import UsageError, Zoo, create_model, export, load, open_zoo, train
 
 NAME = "resnet_nano.fashion"
 
@@ -98,7 +99,7 @@ def test_labels_it_knows_by_name_keep_their_rows(zoo: Zoo) -> None:
 
 def test_its_small_stem_is_refused_on_export_with_the_way_out(zoo: Zoo, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no other library has a network like that") as caught:
-        export_folder(NAME, tmp_path / "out", host=zoo.host, registry=zoo.registry)
+        export(NAME, tmp_path / "out", zoo=zoo)
     assert "stem=standard" in caught.value.hint and not (tmp_path / "out").exists()
 
 
@@ -106,3 +107,14 @@ def test_a_checkpoint_that_a_package_ships_is_not_fetched_unasked_but_named_with
     with pytest.raises(UsageError, match=r"tf_efficientnet_lite0\.in1k is not on this machine") as caught:
         load("tf_efficientnet_lite0.in1k", zoo=zoo)
     assert caught.value.hint == "zoo import tf_efficientnet_lite0.in1k"
+
+
+def test_it_is_exported_as_a_program_of_bytes_of_pixels(zoo: Zoo, tmp_path: Path) -> None:
+    folder = export(NAME, tmp_path / "out", format="torch-program", zoo=zoo)
+    assert {path.name for path in folder.iterdir()} == {"program.pt2", "program.json", "image.json"}
+    record = json.loads((folder / "program.json").read_text())
+    assert record["largest_difference"] <= 1e-6 * record["largest_output"]
+    assert record["inputs"] == {"images": {"dtype": "uint8", "shape": [None, 1, 28, 28]}}
+    assert record["labels"][9] == "Ankle boot"
+    # What a task keeps of its preprocessor isn't left as a trace.
+    assert load(NAME, zoo=zoo).predict(torch.zeros(28, 28, 1, dtype=torch.uint8).numpy())["score"] > 0

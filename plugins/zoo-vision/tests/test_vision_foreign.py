@@ -24,7 +24,7 @@ from transformers import (
 from transformers.utils import logging
 from zoo_vision.interop.fields import PIXELS, PRETRAINED, VIT
 
-from zoo_core import Loaded, UsageError, Zoo, ZooError, export_folder, import_folder, load, open_zoo
+from zoo_core import Loaded, UsageError, Zoo, ZooError, export, import_folder, load, open_zoo
 from zoo_core.contract import FieldRules, as_task
 
 
@@ -102,7 +102,7 @@ def test_a_classifier_answers_as_its_kind_of_problem_asks(
     assert answer[field] == pytest.approx(expected, abs=1e-5)
     if len(expected) == 1 and field == "values":
         assert answer["value"] == pytest.approx(expected["LABEL_0"], abs=1e-5)
-    out = export_folder("vit_tiny.theirs", tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    out = export("vit_tiny.theirs", tmp_path / "out", zoo=zoo)
     assert theirs(out, image) == pytest.approx(expected, abs=1e-5)
     again = imported(out, zoo, "timm")
     assert again.card.task == ours.card.task and again.predict([image])[0][field] == pytest.approx(expected, abs=1e-5)

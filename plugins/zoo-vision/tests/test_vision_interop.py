@@ -27,7 +27,7 @@ from zoo_vision.models import resnet, vit
 from zoo_vision.models import timm as others
 from zoo_vision.preprocessor import ImagePreprocessor
 
-from zoo_core import CorruptFile, UnknownName, UsageError, ZooError, export_folder, import_folder, load, open_zoo
+from zoo_core import CorruptFile, UnknownName, UsageError, ZooError, export, import_folder, load, open_zoo
 from zoo_core.contract import ForeignCheckpoint, Head, to_data
 from zoo_core.contract import from_data as typed
 from zoo_core.testing import build
@@ -209,7 +209,7 @@ def test_in_and_out_through_the_registry(case: str, tmp_path: Path) -> None:
     assert card.license == "Apache-2.0" and card.labels == foreign.labels
     batch = images(foreign)
     assert torch.equal(outputs(load(name, zoo=zoo).model, batch), outputs(model, batch))
-    folder = export_folder(name, tmp_path / "out", host=zoo.host, registry=zoo.registry)
+    folder = export(name, tmp_path / "out", zoo=zoo)
     assert torch.equal(outputs(timm.create_model(f"local-dir:{folder}", pretrained=True), batch), outputs(model, batch))
 
 

@@ -95,6 +95,20 @@ class AdversarialTask(Task):
         elif phase != "generate" and self.config.clip:
             regularisers.clip_weights(modules["discriminator"].parameters(), self.config.clip)
 
+    def outputs(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
+        """What the generator makes of `latents` (B, Z) and, with classes, `labels` (B,)."""
+        made: Tensor = modules["generator"](batch["latents"], self.condition(batch))
+        return made
+
+    def example_batch(self, rows: int) -> dict[str, Tensor]:
+        """Latents, and a class for each. Raises `UsageError` for a generator that starts from something else."""
+        if not self.model.latent_dim:
+            return super().example_batch(rows)
+        numbers = torch.arange(rows, device=self.device)
+        latents = torch.sin(torch.arange(rows * self.model.latent_dim, device=self.device).float())
+        labels = {"labels": numbers % len(self.labels)} if self.labels else {}
+        return {"latents": latents.view(rows, self.model.latent_dim), **labels}
+
     def latents(self, real: Tensor) -> Tensor:
         """As many latents (B, Z) as there are real samples, drawn from torch's global generator."""
         return torch.randn(len(real), self.model.latent_dim, device=real.device)

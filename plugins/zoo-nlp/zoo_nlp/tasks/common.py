@@ -46,10 +46,15 @@ class TextPredictor(Predictor):
         ids, mask = pad(inputs, self.preprocessor.special_id("pad"))
         return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
 
+    def example_batch(self, rows: int) -> dict[str, Tensor]:
+        """`input_ids` and `attention_mask` (rows, T) of texts of different lengths, the longer the more there are."""
+        tokens = self.tokenize(["example " * (4 * rows - row) for row in range(rows)])
+        return self.batch_of([tokens.row(row) for row in range(rows)])
+
     def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """What the model gives for each label of each text, (B, C)."""
         found = modules["model"](input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        return output_of(found, "logits", len(batch["input_ids"]), len(self.labels))
+        return output_of(found, "logits", batch["input_ids"].shape[0], len(self.labels))
 
 
 class TextTask(TextPredictor, Task):

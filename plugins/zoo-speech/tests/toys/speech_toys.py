@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from zoo_speech.interop.whisper import WhisperInterop
 from zoo_speech.models import whisper
 from zoo_speech.preprocessor import WhisperReader
 
-from zoo_core import Zoo
+from zoo_core import Zoo, export, import_folder
 from zoo_core.contract import ForeignCheckpoint, Head, to_data
 from zoo_core.data import fs, tensors
 
@@ -85,15 +84,12 @@ def registered_whisper(name: str, root: Path, zoo: Zoo) -> None:
 
 def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
     """The card of a Whisper's folder, registered."""
-    exchange = importlib.import_module("zoo_core.registry.convert")
-    return exchange.import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
+    return import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
 
 
 def export_of(name: str, folder: Path, zoo: Zoo) -> None:
     """Write a checkpoint as Transformers' folder."""
-    importlib.import_module("zoo_core.registry.convert").export_folder(
-        name, folder, host=zoo.host, registry=zoo.registry
-    )
+    export(name, folder, zoo=zoo)
 
 
 def logits_of(theirs: Any, folder: Path, sounds: list[Samples]) -> Any:

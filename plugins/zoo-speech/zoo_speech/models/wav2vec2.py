@@ -121,7 +121,7 @@ def frames_of(encoder: Wav2Vec2Model, samples: Tensor, lengths: Tensor, masks: T
     samples = nn.functional.pad(samples, (0, max(0, least - samples.shape[1])))
     size = frame_count(encoder.config, samples.shape[1])
     counts = frame_count(encoder.config, lengths).clamp(min=1, max=size)  # (B,)
-    hidden = torch.zeros(len(samples), size, dtype=torch.bool, device=samples.device) if masks is None else masks
+    hidden = torch.zeros(samples.shape[0], size, dtype=torch.bool, device=samples.device) if masks is None else masks
     present = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]  # (B, N)
     first: Any = encoder.feature_extractor.conv_layers[0]
     if isinstance(norm := getattr(first, "layer_norm", None), NormOverRecordings):

@@ -73,6 +73,13 @@ class EncoderPredictor(SpeechPredictor):
         batch = self.encoder.collate([self.encoder.prepared(samples) for samples in waveforms])
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
+    def example_batch(self, rows: int) -> dict[str, Tensor]:
+        """The encoder's tensors of hums of a quarter of a second and more, the longer the more there are."""
+        times = [np.arange(self.encoder.rate * (rows + row) // 4, dtype=np.float32) for row in range(1, rows + 1)]
+        hums = [np.sin(0.01 * number * one) for number, one in enumerate(times, start=1)]
+        batch = self.encoder.collate([self.encoder.prepared(samples) for samples in hums])
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
 
 class EncoderTask(EncoderPredictor, SpeechTask):
     """A task on what an encoder of any family makes of recordings."""

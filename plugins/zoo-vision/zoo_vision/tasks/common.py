@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,11 @@ class ImagePredictor(Predictor):
     def batch_of(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         """`images` (B, C, S, S), uint8."""
         return {"images": torch.stack(list(inputs)).to(self.device)}
+
+    def example_batch(self, rows: int) -> dict[str, Tensor]:
+        """`images` (rows, C, S, S), uint8, of stripes."""
+        shape = (rows, self.preprocessor.in_chans, self.preprocessor.img_size, self.preprocessor.img_size)
+        return {"images": (torch.arange(math.prod(shape), device=self.device) % 251).to(torch.uint8).view(shape)}
 
     def logits(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """What a model makes of a batch of images: a number for each label, or an embedding, (B, C)."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from zoo_core.contract import Batch
 from zoo_core.tasks import EmbeddingPredictor
 from zoo_vision.tasks.common import ImagePredictor
 
@@ -17,4 +18,8 @@ class ImageFeatureExtraction(ImagePredictor, EmbeddingPredictor):
 
     def vectors(self, inputs: Sequence[Tensor]) -> Tensor:
         """(B, D)."""
-        return self.logits(self.modules(), self.batch_of(inputs)).float()
+        return self.outputs(self.modules(), self.batch_of(inputs))
+
+    def outputs(self, modules: Mapping[str, nn.Module], batch: Batch) -> Tensor:
+        """The same of a batch of images."""
+        return self.logits(modules, batch).float()
