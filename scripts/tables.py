@@ -209,9 +209,26 @@ def interfaces() -> str:
     return "\n".join(rows)
 
 
+def samples() -> str:
+    """The types of samples, with the data sets that have them and the tasks that read them."""
+    host = open_zoo({}).host
+    have: dict[str, list[str]] = {str(one.spec.samples): [] for one in host.all("data") if one.spec.samples}
+    read: dict[str, list[str]] = {}
+    for one in host.all("data"):
+        have.get(str(one.spec.samples), []).append(one.id)
+    for task in host.all("task"):
+        for samples in task.spec.reads:
+            read.setdefault(str(samples), []).append(task.id)
+    rows = ["| samples | have them | read no more |", "|---|---|---|"]
+    for samples in sorted({*have, *read}):
+        cells = (", ".join(f"`{name}`" for name in names.get(samples, [])) for names in (have, read))
+        rows.append(f"| {samples} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 TABLES = {
     "claims": claims, "vision": vision, "speech": speech, "gan": gan, "toys": toys, "models": models, "resume": resume,
-    "interfaces": interfaces,
+    "interfaces": interfaces, "samples": samples,
 }  # fmt: skip
 
 

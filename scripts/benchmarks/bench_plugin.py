@@ -12,9 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo_core import Data, Dataset, DataSpec, Head, ModelSpec, Phase, SampleKey, StepOutput, Task, TaskSpec, hookimpl
-from zoo_core.contract import At, EvaluationResult
+from zoo_core.contract import At, EvaluationResult, SampleType
 
 zoo_api = (2, 0)
+
+_IMAGE = SampleType(name="image", fields=("image",))
+_VECTORS = SampleType(name="vectors", fields=("vector", "label"))
 
 FEATURES, CLASSES, LATENT = 32, 4, 16
 
@@ -196,8 +199,16 @@ def zoo_models() -> list[ModelSpec]:
 def zoo_data() -> list[DataSpec]:
     """Two."""
     return [
-        DataSpec(name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, kind="vectors"),
-        DataSpec(name="images", summary="noise", target="bench_plugin:Images", config=ImagesConfig, kind="image"),
+        DataSpec(
+            name="vectors", summary="random", target="bench_plugin:Vectors", config=VectorsConfig, samples=_VECTORS
+        ),
+        DataSpec(
+            name="images",
+            summary="noise",
+            target="bench_plugin:Images",
+            config=ImagesConfig,
+            samples=_IMAGE,
+        ),
     ]
 
 
@@ -209,7 +220,7 @@ def zoo_tasks() -> list[TaskSpec]:
             name="vector-classification",
             summary="classes of vectors",
             target="bench_plugin:Classification",
-            data=("vectors",),
+            reads=(_VECTORS,),
             labelled=True,
             loss="cross-entropy",
             loss_inputs=("logits", "labels"),
@@ -218,7 +229,7 @@ def zoo_tasks() -> list[TaskSpec]:
             name="vector-generation",
             summary="vectors like the data's",
             target="bench_plugin:Generation",
-            data=("vectors",),
+            reads=(_VECTORS,),
             labelled=False,
         ),
     ]

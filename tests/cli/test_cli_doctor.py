@@ -22,7 +22,7 @@ zoo_api = (2, 0)
 
 @hookimpl
 def zoo_tasks():
-    return [TaskSpec(name="hollow", summary="none", target="zoo_hollow.missing:f", config=NoConfig, data=(), labelled=False)]
+    return [TaskSpec(name="hollow", summary="none", target="zoo_hollow.missing:f", config=NoConfig, reads=(), labelled=False)]
 """
 
 

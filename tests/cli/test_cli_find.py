@@ -145,7 +145,7 @@ def test_data_is_listed_and_fetched(zoo: Zoo, tmp_path: Path) -> None:
     fetched = zoo("data", "fetch", "far")
     assert fetched.code == 0 and "preparing far bits" in fetched.err
     assert (tmp_path / "data" / "far" / "bits.txt").read_bytes() == b"0101"
-    assert re.search(r"far +bits +fetched", zoo("data", "list").out)
+    assert re.search(r"far +bits \(bits, label\) +fetched", zoo("data", "list").out)
 
 
 def test_nothing_is_fetched_when_a_name_is_wrong(zoo: Zoo, tmp_path: Path) -> None:

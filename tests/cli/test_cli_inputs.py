@@ -84,4 +84,4 @@ def test_inputs_from_python_are_checked(zoo: Zoo) -> None:
 )
 def test_a_spec_of_inputs_that_can_not_be_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        TaskSpec(name="a", summary="s", target="t:f", data=(), labelled=False, **{"input": "row", **fields})
+        TaskSpec(name="a", summary="s", target="t:f", reads=(), labelled=False, **{"input": "row", **fields})

@@ -268,15 +268,15 @@ def test_how_a_command_ends_is_its_exit_code(
 
 
 SLIP = """
-from zoo_core import DataError, DataSpec, hookimpl
+from zoo_core import DataError, DataSpec, SampleType, hookimpl
 from zoo_core.training.signals import Interrupted
 
 zoo_api = (2, 0)
 
 @hookimpl
 def zoo_data():
-    target = "zoo_slip.plugin:fetch"
-    return [DataSpec(name="slip", summary="", target=target, kind="bits", files={"a": "0"}, fetch=target)]
+    target, bits = "zoo_slip.plugin:fetch", SampleType(name="bits", fields=("bits",))
+    return [DataSpec(name="slip", summary="", target=target, samples=bits, files={"a": "0"}, fetch=target)]
 
 def fetch(fetcher, name):
     return 1 / 0

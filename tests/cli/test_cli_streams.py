@@ -70,7 +70,7 @@ def test_a_plugin_that_exits_is_named(zoo: Callable[..., object], installed: Cal
 LEAVER = """
 import sys
 from zoo_core import hookimpl
-from zoo_core import DataSpec
+from zoo_core import DataSpec, SampleType
 zoo_api = (2, 0)
 
 def fetch(fetcher, name):
@@ -78,6 +78,6 @@ def fetch(fetcher, name):
 
 @hookimpl
 def zoo_data():
-    target = "zoo_leaver.plugin:fetch"
-    return [DataSpec(name="leaver", summary="", target=target, kind="bits", files={"a": "0"}, fetch=target)]
+    target, bits = "zoo_leaver.plugin:fetch", SampleType(name="bits", fields=("bits",))
+    return [DataSpec(name="leaver", summary="", target=target, samples=bits, files={"a": "0"}, fetch=target)]
 """

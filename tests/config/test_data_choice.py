@@ -1,4 +1,4 @@
-"""Who reads a user's files: the task's own plugin first, by the order of the kinds that the task takes; never the alphabet."""
+"""Who reads a user's files: the task's own plugin first, by the order of the types that the task reads; never the alphabet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER = """
 from dataclasses import dataclass
 from zoo_core.data.options import SplitOptions
 from zoo_core import hookimpl
-from zoo_core import DataSpec, TaskSpec
+from zoo_core import DataSpec, SampleType, TaskSpec
 zoo_api = (2, 0)
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +28,20 @@ class Plain:
 class Split(SplitOptions):
     path: str
 
+def type_of(words):
+    name, *fields = words.split()
+    return SampleType(name=name, fields=("size", *fields))
+
 @hookimpl
 def zoo_data():
-    return [DataSpec(name=n, summary="s", target="t:f", config=Split if n.startswith("split") else Plain, kind=k)
+    return [DataSpec(name=n, summary="s", target="t:f", config=Split if n.startswith("split") else Plain, samples=type_of(k))
             for n, k in READERS.items()]
 """
 
 TASK = """
 @hookimpl
 def zoo_tasks():
-    return [TaskSpec(name="sorting", summary="s", target="t:f", data=("nuts", "bolts"), labelled=False)]
+    return [TaskSpec(name="sorting", summary="s", target="t:f", reads=(type_of("nuts"), type_of("bolts")), labelled=False)]
 """
 
 
@@ -50,7 +54,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
 
 
 def reader(site: Path, plugins: dict[str, dict[str, str]]) -> dict[str, object]:
-    """What is chosen where these plugins read these kinds; the task is that of `zoo-own`."""
+    """What is chosen where these plugins read these types; the task is that of `zoo-own`."""
     for name, readers in plugins.items():
         source = f"{HEADER}\nREADERS = {readers!r}\n" + (TASK if name == "zoo-own" else "")
         write_plugin(site, name, source)
@@ -60,8 +64,15 @@ def reader(site: Path, plugins: dict[str, dict[str, str]]) -> dict[str, object]:
     return data_choice(host.find("task", "sorting"), str(site / "x.csv"), {}, host)
 
 
-def test_the_order_of_the_tasks_kinds_decides_and_not_the_alphabet(site: Path) -> None:
+def test_the_order_of_the_tasks_types_decides_and_not_the_alphabet(site: Path) -> None:
     assert reader(site, {"zoo-own": {"a": "bolts", "z": "nuts"}})["name"] == "zoo-own/z"
+
+
+def test_samples_with_fields_to_spare_fit_and_those_with_fewest_come_first(site: Path) -> None:
+    assert (
+        reader(site, {"zoo-own": {"a": "nuts colour age", "b": "bolts colour", "z": "nuts colour"}})["name"]
+        == "zoo-own/z"
+    )
 
 
 def test_the_tasks_own_plugin_comes_first(site: Path) -> None:

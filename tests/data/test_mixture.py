@@ -78,8 +78,8 @@ def test_a_recipe_resolves_each_part_as_a_section_of_its_own(zoo: Zoo) -> None:
         ({"parts": [{"name": "points", "weight": 0}]}, r"data\.parts\[0\]\.weight: expected a number above 0"),
         ({"parts": [{"name": "points", "weight": "much"}]}, r"parts\[0\]\.weight: expected .*, found 'much'"),
         ({"parts": [{"name": "points", "sample": 8}]}, r"data\.parts\[0\]\.sample: unknown key"),
-        ({"parts": [{"name": "points"}, {"name": "frames"}]}, "one kind, found several: .*points is points, .*frames is frames"),
-        ({"parts": [{"name": "frames"}]}, "takes points data; zoo-core/mixture is frames"),
+        ({"parts": [{"name": "points"}, {"name": "frames"}]}, "one type, found several: .*points is point .*, .*frames is frames"),
+        ({"parts": [{"name": "frames"}]}, r"reads point \(point, label\); zoo-core/mixture has frames \(frames, symbols\)"),
         ({"parts": [{"name": "mixture", "parts": [{"name": "points"}]}]}, r"data\.parts\[0\]: zoo-core/mixture is made of parts"),
     ],
 )  # fmt: skip
@@ -166,12 +166,13 @@ def test_parts_that_are_read_late_stay_so() -> None:
 
 
 PLUGIN = """
-from zoo_core import DataSpec, hookimpl
+from zoo_core import DataSpec, SampleType, hookimpl
 zoo_api = (2, 0)
 
 @hookimpl
 def zoo_data():
-    common = {"summary": "", "kind": "points", "license": "CC0-1.0", "modality": "points"}
+    point = SampleType(name="point", fields=("point", "label", "weight"))
+    common = {"summary": "", "samples": point, "license": "CC0-1.0", "modality": "points"}
     far = {"files": {"a": "0" * 64}, "fetch": "zoo_more.read:fetch"}
     return [DataSpec(name="both", target="zoo_more.read:both", opens=("zoo-toys/points", "far", "own"), **common),
             DataSpec(name="own", target="zoo_more.read:own", source="a field", **common),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.config.components import open_data
-from zoo_core.contract.specs import DataSpec
+from zoo_core.contract.specs import DataSpec, SampleType
 from zoo_core.data.fetch import Fetcher, PreparedFiles
 from zoo_core.errors import DataError, DigestMismatch
 from zoo_core.plugins.fetched import fetch_data, fetched_parts
@@ -21,7 +21,7 @@ DATA = {provided.id: provided for provided in HOST.all("data")}
 @pytest.mark.parametrize("provided", DATA.values(), ids=DATA)
 def test_a_data_set_tells_its_source_and_licence_and_is_pinned(provided: RegisteredComponent) -> None:
     spec = provided.spec
-    assert callable(HOST.resolve(spec.target, provided)) and provided.config and (spec.modality or not spec.kind)
+    assert callable(HOST.resolve(spec.target, provided)) and provided.config and (spec.modality or spec.samples is None)
     parts = fetched_parts(provided, HOST)
     assert not parts or (spec.license and spec.source)
     for part in parts:
@@ -73,4 +73,4 @@ def test_a_view_is_fetched_by_its_parts(tmp_path: Path, monkeypatch: pytest.Monk
 def test_files_and_what_fetches_them_go_together() -> None:
     for given in ({"files": {"a": "0"}}, {"fetch": "a:b"}, {"files": {"a": "0"}, "fetch": "a:b", "parts": ("x",)}):
         with pytest.raises(ValueError, match="expected files together with fetch, or parts"):
-            DataSpec(name="x", summary="", target="a:b", kind="text", **given)  # type: ignore[arg-type]
+            DataSpec(name="x", summary="", target="a:b", samples=SampleType(name="text", fields=("text",)), **given)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from zoo_core.testing.sites import on_path, write_plugin
 
 HEADER = """
 from zoo_core import hookimpl
-from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec
+from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, SampleType, TaskSpec
 zoo_api = (2, 0)
 """
 
@@ -185,7 +185,7 @@ def test_a_short_name_means_the_own_plugin_then_the_core_then_the_only_one(site:
 TASKS = """
 @hookimpl
 def zoo_tasks():
-    return [TaskSpec(name="sort", summary="s", target="t:f", data=("lists",), labelled=False)]
+    return [TaskSpec(name="sort", summary="s", target="t:f", reads=(SampleType(name="list", fields=("items",)),), labelled=False)]
 """
 
 

@@ -29,7 +29,7 @@ from zoo_core.testing.sites import on_path, write_plugin
 
 SHADOWS = """
 from zoo_core import hookimpl
-from zoo_core import LossSpec, ModelSpec, OptimizerSpec, TaskSpec
+from zoo_core import LossSpec, ModelSpec, OptimizerSpec, SampleType, TaskSpec
 zoo_api = (2, 0)
 
 @hookimpl
@@ -43,8 +43,9 @@ def zoo_losses():
 @hookimpl
 def zoo_tasks():
     return [
-        TaskSpec(name="text-classification", summary="another", target="h07_shadow.parts:none", data=("labelled-text",),
-                 labelled=True, loss="cross-entropy", loss_inputs=("logits", "labels"))
+        TaskSpec(name="text-classification", summary="another", target="h07_shadow.parts:none",
+                 reads=(SampleType(name="text", fields=("text", "label")),), labelled=True,
+                 loss="cross-entropy", loss_inputs=("logits", "labels"))
     ]
 
 @hookimpl

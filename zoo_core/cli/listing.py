@@ -301,7 +301,7 @@ def list_data(arguments: Namespace, session: Session) -> Answer:
         {
             "id": provided.id,
             "name": name,
-            "kind": provided.spec.kind,
+            "samples": str(provided.spec.samples or ""),
             "modality": provided.spec.modality,
             "summary": provided.spec.summary,
             "license": provided.spec.license,
@@ -312,8 +312,8 @@ def list_data(arguments: Namespace, session: Session) -> Answer:
     ]
 
     def show(output: Output) -> None:
-        rows = [[item[key] for key in ("name", "kind", "state", "summary")] for item in documents]
-        output.table(["data", "kind", "state", "summary"], rows)
+        rows = [[item[key] for key in ("name", "samples", "state", "summary")] for item in documents]
+        output.table(["data", "samples", "state", "summary"], rows)
 
     missing = any(item["state"] == MISSING for item in documents)
     notes = ("download with: zoo data fetch NAME",) if missing else ()

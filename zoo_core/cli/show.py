@@ -216,7 +216,7 @@ def _section(output: Output, title: str, rows: Mapping[str, str]) -> None:
 
 KINDS = ("task", "interface", "data", "loss", "optimizer", "schedule", "adapter", "sampler", "logger", "exporter")
 
-_FACTS = ("kind", "loss", "dimensions", "source", "license", "paper")
+_FACTS = ("loss", "dimensions", "source", "license", "paper")
 """Further fields of specs to show, where they have them."""
 
 
@@ -258,7 +258,9 @@ def _component(kind: str, provided: RegisteredComponent) -> dict[str, Any]:
         "modality": spec.modality,
         **{word: getattr(spec, word) for word in _FACTS if getattr(spec, word, "")},
         **({"an input is": described(spec)} if kind == "task" else {}),
-        "takes": list(getattr(spec, "inputs", ()) or (spec.data if kind == "task" else ())),
+        "takes": list(getattr(spec, "inputs", ())),
+        **({"reads": list(map(str, spec.reads))} if kind == "task" else {}),
+        **({"samples": str(spec.samples or "those of its parts")} if kind == "data" else {}),
     }
     return {**facts, "settings": _settings(provided.config, absent="(must be given)")}
 

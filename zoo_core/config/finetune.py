@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo_core.config.keys import OPTIMIZER
 from zoo_core.config.recipe import Component, Recipe, load_recipe
+from zoo_core.config.samples import fitting, place_among
 from zoo_core.contract.config import present_names
 from zoo_core.contract.schema import from_data as typed
 from zoo_core.contract.specs import TaskSpec
@@ -28,11 +29,11 @@ def data_choice(
 ) -> dict[str, Any]:
     """The data section of a recipe for what a user named: a data set, or a file or folder of their own.
 
-    A file goes to the reader whose samples the task takes and whose configuration has a `path`, and is split by class where
+    A file goes to the reader whose samples the task can read and whose configuration has a `path`, and is split by class where
     it has no splits; `columns` names, by role, the columns to read. Raises `UnknownName` and `DataError` with what would work.
     """
     task: TaskSpec = provided.spec
-    sets = [one for one in host.all("data") if one.spec.kind in task.data]
+    sets = fitting(provided, host)
     names = {one.spec.name for one in sets} | {one.id for one in sets}
     if text in names:
         found = host.find("data", text, [provided.plugin])
@@ -55,12 +56,14 @@ def data_choice(
 
 
 def _reader(readers: Sequence[RegisteredComponent], provided: RegisteredComponent, text: str) -> RegisteredComponent:
-    """The reader of the task's own plugin before any other's, and of its kinds of data the first that is read.
+    """The reader of the task's own plugin before any other's, and of these the one whose samples are nearest to what is read.
 
     Raises `AmbiguousName` where two are equally near.
     """
-    kinds = provided.spec.data
-    nearness = {one.id: (one.plugin != provided.plugin, kinds.index(one.spec.kind)) for one in readers}
+    nearness = {
+        one.id: (one.plugin != provided.plugin, place_among(provided.spec, one.spec.samples) or (0, 0))
+        for one in readers
+    }
     nearest = min(nearness.values())
     found = [one for one in readers if nearness[one.id] == nearest]
     if len(found) > 1:

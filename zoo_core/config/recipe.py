@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo_core.config.keys import OPTIMIZER, SAMPLER, SCHEDULE, name_in, present_key, rename, whole_key
 from zoo_core.config.parts import PartSource, sources
+from zoo_core.config.samples import check_samples
 from zoo_core.config.settings import Training
 from zoo_core.config.shipped import find_recipe, recipes_by_id
 from zoo_core.contract.schema import Place, dump_yaml, from_data, locate, parse_override, parse_yaml, set_path, to_data
@@ -235,9 +236,7 @@ def _resolve(sections: _Sections, where: str, part: _Parts) -> Recipe:
     if model:
         check_name(sections.name, model.provided, model.size, part.host)
     data = part.component("data", sections.data, ("data",))
-    if (kind := data_kind(data, where)) not in task.provided.spec.data:
-        wanted = " or ".join(task.provided.spec.data)
-        raise RecipeError(f"{where}: task {task.id} takes {wanted} data; {data.id} is {kind}")
+    check_samples(data, task, part.host, where)
     main = part.optimizer(sections.optimizer, ("optimizer",))
     others = {key: part.optimizer(value, ("optimizers", key)) for key, value in sections.optimizers.items()}
     if model and sections.preprocessor:
@@ -344,15 +343,6 @@ class _Parts:
             found = ", ".join(loss.provided.spec.inputs)
             raise RecipeError(f"{self.where}: loss {loss.id} takes ({found}); task {task.id} offers ({wanted})")
         return loss
-
-
-def data_kind(data: Component, where: str) -> str:
-    """What the samples of a data set are, by its spec or by its parts. Raises `RecipeError` for parts of several kinds."""
-    kinds = {part.provided.spec.kind: part.id for part in (data.parts or (data,))}
-    if data.provided.spec.kind or len(kinds) == 1:
-        return str(data.provided.spec.kind or next(iter(kinds)))
-    told = ", ".join(f"{part} is {kind}" for kind, part in kinds.items())
-    raise RecipeError(f"{where}: data.parts: expected data sets of one kind, found several: {told}")
 
 
 _SECTIONS = {item.name for item in dataclasses.fields(_Sections)}

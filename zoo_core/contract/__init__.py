@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from zoo_core.contract.specs import OptimizerSpec as OptimizerSpec
     from zoo_core.contract.specs import RunInfo as RunInfo
     from zoo_core.contract.specs import SamplerSpec as SamplerSpec
+    from zoo_core.contract.specs import SampleType as SampleType
     from zoo_core.contract.specs import ScheduleSpec as ScheduleSpec
     from zoo_core.contract.specs import TaskSpec as TaskSpec
     from zoo_core.contract.task import At as At

@@ -63,7 +63,7 @@ class Providers:
 
     @hookspec
     def zoo_tasks(self) -> list[TaskSpec]:  # type: ignore[empty-body]
-        """Tasks, for instance `[TaskSpec(name="text-classification", data=("labelled-text",), ...)]`."""
+        """Tasks, for instance `[TaskSpec(name="text-classification", reads=(...), ...)]`."""
 
     @hookspec
     def zoo_interfaces(self) -> list[InterfaceSpec]:  # type: ignore[empty-body]

@@ -87,6 +87,37 @@ class Head:
 
 @documented
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SampleType:
+    """What raw samples are, as a data set has them and a task reads them. Types of one name are one; nobody lists them.
+
+    A data set fits a task that reads the type of the same name and no field that its samples lack; it may well have more.
+    """
+
+    name: str
+    """What a sample is, for instance `text`, whoever's plugin has it or reads it."""
+    fields: tuple[str, ...]
+    """What every sample has, or is read of it, by name: attributes where samples are objects, as `("text", "label")`."""
+
+    def __post_init__(self) -> None:
+        """Names are plain. Raises ValueError."""
+        names = self.fields if isinstance(self.fields, tuple) else ()
+        plain = names and all(isinstance(field, str) and field.isidentifier() for field in names)
+        if not _NAME.fullmatch(self.name) or not plain or len(set(names)) < len(names):
+            raise ValueError(
+                f"SampleType {self.name!r}: expected a name of lower-case letters, digits, '_', '.' and '-' and a tuple of "
+                f"different names of attributes, found {self.fields!r}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(self.fields)})"
+
+    def missing_in(self, other: SampleType) -> tuple[str, ...]:
+        """Fields that samples of another type lack."""
+        return tuple(field for field in self.fields if field not in other.fields)
+
+
+@documented
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
     """What every component tells about itself."""
 
@@ -202,9 +233,8 @@ class DataSpec(Spec):
     `target(config, prepared: zoo_core.data.PreparedFiles, **arguments)`, and with `context: zoo_core.contract.DataContext` as
     the last before `arguments` for one that `opens` others."""
 
-    kind: str
-    """What its samples are, for instance `labelled-text`; a task states the kind it takes. Empty for that of the parts
-    which its configuration names."""
+    samples: SampleType | None
+    """What its samples are and have; a task states what it reads. None for what the parts have that its configuration names."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Fixed arguments of `target`, so that one function reads several data sets."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -229,8 +259,10 @@ class DataSpec(Spec):
         Spec.__post_init__(self)
         if bool(self.files) != bool(self.fetch) or (self.files and self.parts):
             raise ValueError(f"DataSpec {self.name!r}: expected files together with fetch, or parts, or none of them")
-        if not self.kind and self.opens != (ANY,):
-            raise ValueError(f"DataSpec {self.name!r}: expected a kind, or opens=({ANY!r},), whose parts have one")
+        if not isinstance(self.samples, SampleType) and (self.samples is not None or self.opens != (ANY,)):
+            raise ValueError(
+                f"DataSpec {self.name!r}: expected a SampleType for samples, or None with opens=({ANY!r},), whose parts have one"
+            )
 
 
 @documented
@@ -249,8 +281,8 @@ class LossSpec(Spec):
 class TaskSpec(Spec):
     """A task. `target(config, context: zoo_core.TaskContext) -> zoo_core.Task`."""
 
-    data: tuple[str, ...]
-    """Kinds of data it takes."""
+    reads: tuple[SampleType, ...]
+    """What it reads of raw samples, of each type that it takes; `zoo finetune` prefers a reader of files for the first."""
     labelled: bool
     """Whether it learns from labels (fine-tuning) or without (pretraining)."""
     interface: str = ""
@@ -275,6 +307,8 @@ class TaskSpec(Spec):
     def __post_init__(self) -> None:
         """An input is one of the kinds, and only texts and files have suffixes. Raises ValueError."""
         Spec.__post_init__(self)
+        if not isinstance(self.reads, tuple) or not all(isinstance(one, SampleType) for one in self.reads):
+            raise ValueError(f"TaskSpec {self.name!r}: expected a tuple of SampleTypes for reads, found {self.reads!r}")
         if self.input not in get_args(InputKind):
             raise ValueError(f"TaskSpec {self.name!r}: input {self.input!r}, expected {', '.join(get_args(InputKind))}")
         if self.input_suffixes and self.input not in ("text", "file"):

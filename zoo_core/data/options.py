@@ -124,7 +124,7 @@ class MixtureConfig(Config):
     """Data sets that are one: their splits are joined, part after part, and their training samples met by weight."""
 
     parts: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)]
-    """Sections as the recipe's own: `name` and settings of a data set, all of one kind, and `weight`, how often an epoch
+    """Sections as the recipe's own: `name` and settings of a data set, all of one type of samples, and `weight`, how often an epoch
     has each training sample of the part (1 by default): 2 has each twice, 0.5 half of them, drawn anew in each epoch."""
     labels: tuple[str, ...] = ()
     """All classes in the order of their numbers; empty where every part has the same ones, which are then in the order of

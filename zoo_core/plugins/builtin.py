@@ -44,7 +44,7 @@ def zoo_data() -> list[DataSpec]:
             summary="several data sets as one, each met as often as its weight says",
             target="zoo_core.data.mixture:mix",
             config="zoo_core.data.options:MixtureConfig",
-            kind="",
+            samples=None,
             opens=(ANY,),
         )
     ]

@@ -15,9 +15,16 @@ from zoo_core.testing.sites import on_path, write_plugin
 
 PLUGIN = '''
 from dataclasses import dataclass
-from zoo_core import ModelSpec, hookimpl
+from zoo_core import DataSpec, ModelSpec, SampleType, hookimpl
 
 zoo_api = (2, 0)
+
+@hookimpl
+def zoo_data():
+    review = SampleType(name="text", fields=("text", "label", "author"))
+    return [DataSpec(name="reviews", summary="books", target="zoo_words.model:Reviews", samples=review),
+            DataSpec(name="letters", summary="mail", target="zoo_words.model:Reviews",
+                     samples=SampleType(name="text", fields=("text", "author")))]
 
 @dataclass(frozen=True, kw_only=True)
 class BagConfig:
@@ -32,7 +39,9 @@ def zoo_models():
                       offers="causal-text-model")]
 '''
 MODEL = """
+from typing import NamedTuple
 from torch import nn
+from zoo_core import Data
 
 class Bag(nn.Module):
     def __init__(self, config, head):
@@ -48,6 +57,26 @@ class Bag(nn.Module):
         if not self.classifier:
             return states
         return self.classifier((states * attention_mask[..., None]).sum(1) / attention_mask.sum(1, keepdim=True))
+
+class Review(NamedTuple):
+    label: str
+    author: str
+    text: str
+
+class Reviews(Data):
+    labels = ("bad", "good")
+
+    def __init__(self, config):
+        self.reviews = [Review(label, "Ann", f"{label} {number}") for number in range(16) for label in self.labels]
+
+    def splits(self):
+        return ("train", "test")
+
+    def samples(self, split):
+        return self.reviews
+
+    def digest(self):
+        return "0" * 64
 
 class Bigram(nn.Module):
     def __init__(self, config, head):
@@ -131,3 +160,22 @@ def test_a_task_whose_interface_a_model_does_not_offer_says_what_it_needs(tmp_pa
         )
         with pytest.raises(RecipeError, match=needed):
             load_recipe(asked, [], zoo.host)
+
+
+def test_samples_of_another_plugin_with_fields_to_spare_are_learned_from(tmp_path: Path) -> None:
+    with zoo_with(tmp_path) as zoo:
+        asked = recipe(tmp_path, "bag_tiny", "text-classification", "reviews")
+        asked["data"] = {"name": "reviews"}
+        assert train(asked, folder=tmp_path / "run", zoo=zoo).metrics["accuracy"] > 0.9
+
+
+def test_samples_that_lack_what_a_task_reads_are_refused_before_a_file_is_read(tmp_path: Path) -> None:
+    with zoo_with(tmp_path) as zoo:
+        asked = recipe(tmp_path, "bag_tiny", "text-classification", "letters")
+        asked["data"] = {"name": "letters"}
+        lacking = r"reads text \(text, label\); zoo-words/letters has text \(text, author\) without label"
+        with pytest.raises(RecipeError, match=lacking) as caught:
+            load_recipe(asked, [], zoo.host)
+        data, tasks = caught.value.hint.splitlines()
+        assert data.startswith("data for this task: zoo-nlp/labelled-text") and "zoo-words/reviews" in data
+        assert tasks.startswith("tasks for this data: ") and "zoo-nlp/fill-mask" in tasks

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core import DataSpec, ModelSpec, SampleType, TaskSpec, hookimpl
 
 KINDS = ("json", "row", "file", "number")
 
 zoo_api = (2, 0)
+
+BITS = SampleType(name="bits", fields=("bits", "label"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ def zoo_models():
 
 @hookimpl
 def zoo_data():
-    common = {"kind": "bits", "modality": "bits"}
+    common = {"samples": BITS, "modality": "bits"}
     return [
         DataSpec(name="coins", summary="random bits", target="zoo_toy.parts:Coins", config=Bits, **common),
         DataSpec(name="bits-file", summary="your bits", target="zoo_toy.parts:Table", config=BitsFile, **common),
@@ -78,7 +80,7 @@ def zoo_tasks():
             name="majority",
             summary="more ones or zeros",
             target="zoo_toy.parts:Majority",
-            data=("bits",),
+            reads=(BITS,),
             labelled=True,
             predict=Options,
             outputs=("label", "score", "scores"),
@@ -87,12 +89,14 @@ def zoo_tasks():
             name="spelling",
             summary="bits as words",
             target="zoo_toy.parts:Spelling",
-            data=("bits",),
+            reads=(BITS,),
             labelled=False,
             outputs=("words",),
         ),
         *(
-            TaskSpec(name=f"echo-{kind}", summary="s", target="zoo_toy.parts:Echo", data=(), labelled=False, input=kind)
+            TaskSpec(
+                name=f"echo-{kind}", summary="s", target="zoo_toy.parts:Echo", reads=(), labelled=False, input=kind
+            )
             for kind in KINDS
         ),
     ]

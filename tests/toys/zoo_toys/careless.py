@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_core import TaskSpec, hookimpl
+from zoo_core import SampleType, TaskSpec, hookimpl
 
 zoo_api = (2, 0)
 
@@ -55,7 +55,7 @@ def zoo_tasks() -> list[TaskSpec]:
             summary="fails where it matters least",
             target="zoo_toys.careless:task",
             config=CarelessConfig,
-            data=("points",),
+            reads=(SampleType(name="point", fields=("point", "label")),),
             labelled=True,
             loss="cross-entropy",
             loss_inputs=("logits", "labels"),

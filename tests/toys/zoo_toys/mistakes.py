@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core import DataSpec, LossSpec, ModelSpec, OptimizerSpec, SampleType, TaskSpec, hookimpl
 from zoo_core.contract import At
 
 zoo_api = (2, 0)
+
+POINT = SampleType(name="point", fields=("point", "label"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +54,11 @@ def zoo_data() -> list[DataSpec]:
     """Two rings."""
     return [
         DataSpec(
-            name="mistaken-points", summary="rings", target="zoo_toys.mistakes:data", config=Mistaken, kind="points"
+            name="mistaken-points",
+            summary="rings",
+            target="zoo_toys.mistakes:data",
+            config=Mistaken,
+            samples=POINT,
         )
     ]
 
@@ -66,7 +72,7 @@ def zoo_tasks() -> list[TaskSpec]:
             summary="tell rings apart",
             target="zoo_toys.mistakes:task",
             config=Mistaken,
-            data=("points",),
+            reads=(POINT,),
             labelled=True,
             loss="mistaken-loss",
             loss_inputs=("logits", "labels"),

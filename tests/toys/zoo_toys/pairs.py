@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core import DataSpec, ModelSpec, TaskSpec, hookimpl
+from zoo_core import DataSpec, ModelSpec, SampleType, TaskSpec, hookimpl
 
 zoo_api = (2, 0)
+
+PAIR = SampleType(name="pair", fields=("image", "word"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +39,12 @@ def zoo_models() -> list[ModelSpec]:
 @hookimpl
 def zoo_data() -> list[DataSpec]:
     """Drawn pictures with words."""
-    return [DataSpec(name="pairs", summary="stripes and words", target="zoo_toys.towers:Pairs", kind="pairs")]
+    return [DataSpec(name="pairs", summary="stripes and words", target="zoo_toys.towers:Pairs", samples=PAIR)]
 
 
 @hookimpl
 def zoo_tasks() -> list[TaskSpec]:
     """Which word belongs to which picture."""
     return [
-        TaskSpec(name="matching", summary="match", target="zoo_toys.towers:Matching", data=("pairs",), labelled=False)
+        TaskSpec(name="matching", summary="match", target="zoo_toys.towers:Matching", reads=(PAIR,), labelled=False)
     ]

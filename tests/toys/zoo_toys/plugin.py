@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_core import AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, TaskSpec, hookimpl
+from zoo_core import AdapterSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, SampleType, TaskSpec, hookimpl
 from zoo_core.data import BadSamples
 
 zoo_api = (2, 0)
+
+POINT = SampleType(name="point", fields=("point", "label"))
+FRAMES = SampleType(name="frames", fields=("frames", "symbols"))
 
 STATEFUL = {
     "mean-teacher": "MeanTeacher",
@@ -168,10 +171,10 @@ def zoo_models() -> list[ModelSpec]:
 
 @hookimpl
 def zoo_data() -> list[DataSpec]:
-    """Two kinds of samples."""
+    """Two types of samples."""
     return [
-        DataSpec(name="points", summary="rings", target="zoo_toys.parts:Points", config=PointsConfig, kind="points"),
-        DataSpec(name="frames", summary="frames", target="zoo_toys.parts:Frames", config=FramesConfig, kind="frames"),
+        DataSpec(name="points", summary="rings", target="zoo_toys.parts:Points", config=PointsConfig, samples=POINT),
+        DataSpec(name="frames", summary="frames", target="zoo_toys.parts:Frames", config=FramesConfig, samples=FRAMES),
     ]
 
 
@@ -183,7 +186,7 @@ def zoo_tasks() -> list[TaskSpec]:
             name="point-classification",
             summary="tell rings apart",
             target="zoo_toys.parts:Classification",
-            data=("points",),
+            reads=(POINT,),
             labelled=True,
             loss="cross-entropy",
             loss_inputs=("logits", "labels"),
@@ -194,7 +197,7 @@ def zoo_tasks() -> list[TaskSpec]:
             summary="draw points like the data's",
             target="zoo_toys.parts:Generation",
             config=SeparatingConfig,
-            data=("points",),
+            reads=(POINT,),
             labelled=False,
             loss="adversarial-critic",
             loss_inputs=("real", "fake"),
@@ -203,7 +206,7 @@ def zoo_tasks() -> list[TaskSpec]:
             name="frame-transcription",
             summary="symbols from frames",
             target="zoo_toys.parts:Transcription",
-            data=("frames",),
+            reads=(FRAMES,),
             labelled=False,
         ),
         *(
@@ -211,7 +214,7 @@ def zoo_tasks() -> list[TaskSpec]:
                 name=name,
                 summary="points, with state",
                 target=f"zoo_toys.stateful:{cls}",
-                data=("points",),
+                reads=(POINT,),
                 labelled=True,
                 loss="cross-entropy",
                 loss_inputs=("logits", "labels"),
@@ -223,7 +226,7 @@ def zoo_tasks() -> list[TaskSpec]:
                 name=name,
                 summary="an author's task",
                 target=f"zoo_toys.sketches:{cls}",
-                data=("points",),
+                reads=(POINT,),
                 labelled=True,
                 loss=SKETCH_LOSSES.get(name, ("cross-entropy", ""))[0],
                 loss_inputs=SKETCH_LOSSES.get(name, ("", ("logits", "labels")))[1],

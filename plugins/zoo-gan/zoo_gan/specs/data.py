@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.contract import DataSpec
+from zoo_gan.specs.samples import POINT
 
 DATA = [
     DataSpec(
@@ -11,7 +12,7 @@ DATA = [
         target="zoo_gan.datasets.points:read_points",
         config="zoo_gan.configs.tasks:PointsConfig",
         modality="points",
-        kind="points",
+        samples=POINT,
         license="CC0-1.0",
         source="drawn by zoo-gan",
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from zoo_core.contract import TaskSpec
 from zoo_core.data import RASTER_SUFFIXES
+from zoo_gan.specs.samples import IMAGE, LABELLED_IMAGE, POINT
 
 _SIDES = ("real", "fake", "side")
 _GENERATION: dict[str, Any] = {
@@ -23,7 +24,7 @@ TASKS = [
         target="zoo_gan.tasks.image_generation:ImageGeneration",
         config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
-        data=("image", "labelled-image"),
+        reads=(IMAGE,),
         labelled=False,
         outputs=("difference", "image", "animation"),
         **_GENERATION,
@@ -34,7 +35,7 @@ TASKS = [
         target="zoo_gan.tasks.image_generation:ImageGeneration",
         config="zoo_gan.configs.tasks:GenerationConfig",
         modality="image",
-        data=("labelled-image",),
+        reads=(LABELLED_IMAGE,),
         labelled=True,
         outputs=("label", "difference", "image", "animation"),
         **_GENERATION,
@@ -45,7 +46,7 @@ TASKS = [
         target="zoo_gan.tasks.image_to_image:ImageToImage",
         config="zoo_gan.configs.tasks:TranslationConfig",
         modality="image",
-        data=("image", "labelled-image"),
+        reads=(IMAGE,),
         labelled=False,
         loss="gan-non-saturating",
         loss_inputs=_SIDES,
@@ -60,7 +61,7 @@ TASKS = [
         target="zoo_gan.tasks.point_generation:PointGeneration",
         config="zoo_gan.configs.tasks:AdversarialConfig",
         modality="points",
-        data=("points",),
+        reads=(POINT,),
         labelled=False,
         loss="gan-non-saturating",
         loss_inputs=_SIDES,

@@ -27,22 +27,24 @@ class TextPair(NamedTuple):
     target: str
 
 
+def is_pair(sample: Any) -> bool:
+    """Whether a sample is a text and what it is to be turned into."""
+    return hasattr(sample, "source") and hasattr(sample, "target")
+
+
 def text_of(sample: Any, number: int) -> str:
-    """The text that a model reads: of a plain string, a `Text`, a `LabelledText` or the source of a `TextPair`.
+    """The text that a model reads: a plain string, or a sample's `text`, or the `source` of a pair.
 
     `number` is the sample's position, from 0. Raises `DataError`, naming the sample, for anything else.
     """
-    if isinstance(sample, Text | LabelledText):
-        sample = sample.text
-    elif isinstance(sample, TextPair):
-        sample = sample.source
-    if not isinstance(sample, str):
+    found = sample if isinstance(sample, str) else getattr(sample, "text", getattr(sample, "source", None))
+    if not isinstance(found, str):
         raise DataError(f"sample {number + 1}: expected text, found {type(sample).__name__}")
-    return sample
+    return found
 
 
 def texts_of(sample: Any, number: int) -> tuple[str, ...]:
     """Every text in a sample, as a tokenizer learns from it: both sides of a pair. Raises as `text_of` does."""
-    if isinstance(sample, TextPair):
+    if is_pair(sample):
         return text_of(sample.source, number), text_of(sample.target, number)
     return (text_of(sample, number),)

@@ -20,7 +20,7 @@ from zoo_core import DataError
 from zoo_core.contract import At, Baseline, Batch, Dataset, SampleKey, StepOutput
 from zoo_core.tasks import LossResult, loss_and_perplexity, streamed, written
 from zoo_nlp.configs.models import TextToTextConfig, TextToTextOptions
-from zoo_nlp.datasets.samples import TextPair
+from zoo_nlp.datasets.samples import TextPair, is_pair
 from zoo_nlp.evaluation import metrics
 from zoo_nlp.preprocessor import TextPreprocessor, Tokens
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad
@@ -61,7 +61,7 @@ class TextToText(TextTask):
     def dataset(self, samples: Sequence[Any], *, train: bool) -> Pairs:
         """Both sides, cut to the model's length. Raises `DataError` naming the first sample that isn't a pair."""
         for number, sample in enumerate(samples):
-            if not isinstance(sample, TextPair):
+            if not is_pair(sample):
                 raise DataError(f"sample {number + 1}: expected a pair of texts, found {type(sample).__name__}")
         sources, targets = (self.tokenize([getattr(pair, side) for pair in samples]) for side in ("source", "target"))
         generated = 0 if train else min(self.config.generate_samples, len(samples))

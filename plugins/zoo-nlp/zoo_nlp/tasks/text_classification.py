@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from zoo_core import DataError
 from zoo_core.contract import Baseline, Dataset, SampleKey
 from zoo_core.tasks import ClassificationTask, ClassResult, label_numbers
-from zoo_nlp.datasets.samples import LabelledText
 from zoo_nlp.preprocessor import Tokens
 from zoo_nlp.tasks.common import TextTask, cut_notices, pad, texts_of
 
@@ -27,7 +26,7 @@ class TextClassification(TextTask, ClassificationTask):
     def dataset(self, samples: Sequence[Any], *, train: bool) -> LabelledTexts:
         """Texts, cut to the model's length, and labels. Raises `DataError` naming the first sample that doesn't fit."""
         for number, sample in enumerate(samples):
-            if not isinstance(sample, LabelledText):
+            if not isinstance(getattr(sample, "label", None), str):
                 raise DataError(f"sample {number + 1}: expected a labelled text, found {type(sample).__name__}")
         labels = label_numbers([sample.label for sample in samples], self.labels)
         return LabelledTexts(self.tokenize(texts_of(samples)), labels, self.preprocessor.special_id("pad"))

@@ -6,8 +6,9 @@ import numbers
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from inspect import getattr_static
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -123,18 +124,23 @@ def sample_name(sample: Any, number: int) -> str:
     return getattr(sample, "name", "") or f"sample {number + 1}"
 
 
+def is_recording(sample: Any) -> bool:
+    """Whether a sample has a `waveform`, a `Recording` or another's; nothing is decoded."""
+    return getattr_static(sample, "waveform", None) is not None
+
+
 def recording_of(item: Any, number: int) -> Recording:
     """A recording of an input; files are read when its waveform is asked for, arrays are checked here.
 
-    An input is a `Recording`, a path (a string is always one), the bytes of a sound file, an array or tensor, a pair of one
-    and its rate, or a mapping as Hugging Face data sets hold them: "array" and "sampling_rate", else "bytes" or "path".
+    An input is a sample with a `waveform`, a path (a string is always one), the bytes of a sound file, an array or tensor, a pair
+    of one and its rate, or a mapping as Hugging Face data sets hold them: "array" and "sampling_rate", else "bytes" or "path".
     Arrays are (N,), (N, C) or (C, N), C being the one axis of at most 8, averaged as in files; without a rate they are taken
     to have 16,000 Hz. They hold floats, full scale 1, or uint8, int16 or int32 by their range. `number` is the input's position,
     from 0. Raises `DataError`, naming the input from 1, for anything else, here or when it is decoded.
     """
     where = f"input {number + 1}"
-    if isinstance(item, Recording):
-        return item
+    if is_recording(item):
+        return cast("Recording", item)
     if isinstance(item, str | Path):
         return _file(where, item)
     if isinstance(item, bytes | bytearray | memoryview):

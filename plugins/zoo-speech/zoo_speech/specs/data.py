@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.contract import DataSpec
+from zoo_speech.specs.samples import LABELLED_SPEECH, SPEECH, TRANSCRIBED_SPEECH
 
 _LICENSES = {
     **dict.fromkeys(("asterisk-en", "asterisk-es", "asterisk-fr"), "CC-BY-SA-3.0"),
@@ -40,7 +41,7 @@ def _prompts(code: str, summary: str, voice: str, files: dict[str, str]) -> Data
         summary=summary,
         target="zoo_speech.datasets.catalog:read_transcribed",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="transcribed-speech",
+        samples=TRANSCRIBED_SPEECH,
         files=files,
         fetch="zoo_speech.datasets.sources:fetch_asterisk",
         license=_LICENSES[f"asterisk-{code}"],
@@ -54,21 +55,21 @@ DATA: list[DataSpec] = [
         summary="recordings from your folders, patterns or tables, for pretraining without labels",
         target="zoo_speech.datasets.readers:read_recordings",
         config="zoo_speech.configs.data:Recordings",
-        kind="speech",
+        samples=SPEECH,
     ),
     DataSpec(
         name="transcribed-speech",
         summary="recordings with texts: tables, .txt files beside them, or LibriSpeech's folders",
         target="zoo_speech.datasets.readers:read_transcribed_recordings",
         config="zoo_speech.configs.data:TranscribedRecordings",
-        kind="transcribed-speech",
+        samples=TRANSCRIBED_SPEECH,
     ),
     DataSpec(
         name="labelled-speech",
         summary="labelled recordings: a folder for each class, or tables",
         target="zoo_speech.datasets.readers:read_labelled_recordings",
         config="zoo_speech.configs.data:LabelledRecordings",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
     ),
     _prompts(
         "en",
@@ -130,7 +131,7 @@ DATA: list[DataSpec] = [
         summary="5,668 captions of images, 2.1 hours, 22 languages, nine of them with 299 or more",
         target="zoo_speech.datasets.catalog:read_transcribed",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="transcribed-speech",
+        samples=TRANSCRIBED_SPEECH,
         files=_files(
             "3b5027573db18a6cbd59d62b4d8a2dbc48d97d12191314a6ebb767f2592b717b",
             "c6a968bd8bc6d00fe9ee97b8ac11556ef27a0323184ae630cefb215646cff302",
@@ -146,7 +147,7 @@ DATA: list[DataSpec] = [
         summary="1,784 lines of acted Czech dialogue, 1.7 hours, two main roles and two dozen others",
         target="zoo_speech.datasets.catalog:read_transcribed",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="transcribed-speech",
+        samples=TRANSCRIBED_SPEECH,
         files=_files(
             "9af103a7003c4f1ae4f0e3c730fa4c866cb347175540bf581d67c4a1bee0e16e",
             "66fadbf288bc5f3222800025e988b72c42a6de234be074a6f555d2ca4d370d75",
@@ -162,7 +163,7 @@ DATA: list[DataSpec] = [
         summary="3,654 words, letters and syllables, 1.4 hours, labelled by their 30 languages",
         target="zoo_speech.datasets.catalog:read_languages",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
         files=_files(
             "d92132dfd5fae1049a37c82630084ca485748e7325628e6f90b79f318e2783ea",
             "b5e4be0fd2e8979737f140fe2bba0b6b6e8c54ca70eb8663691236377a1c24b0",
@@ -178,7 +179,7 @@ DATA: list[DataSpec] = [
         summary="13,276 recordings in 35 languages, 7 hours, without labels, for pretraining",
         target="zoo_speech.datasets.catalog:read_mix",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="speech",
+        samples=SPEECH,
         parts=tuple(_EVERY),
         license=_joined(_EVERY),
         licenses=_EVERY,
@@ -189,7 +190,7 @@ DATA: list[DataSpec] = [
         summary="12,449 words and sentences, 6.9 hours, labelled by their 15 languages",
         target="zoo_speech.datasets.catalog:read_spoken_language",
         config="zoo_speech.configs.data:SpokenLanguage",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
         parts=tuple(_EVERY),
         license=_joined(_EVERY),
         licenses=_EVERY,
@@ -200,7 +201,7 @@ DATA: list[DataSpec] = [
         summary="2,220 recordings labelled by 53 voices; those tested aren't trained on, but differ by microphone too",
         target="zoo_speech.datasets.speakers:read_speakers",
         config="zoo_speech.configs.data:Voices",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
         parts=tuple(_EVERY),
         license=_joined(_EVERY),
         licenses=_EVERY,
@@ -211,7 +212,7 @@ DATA: list[DataSpec] = [
         summary="260 single digits in 21 languages, ten classes",
         target="zoo_speech.datasets.catalog:read_spelled",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
         arguments={"labels": "0123456789"},
         parts=tuple(_DIGITS),
         license=_joined(_DIGITS),
@@ -223,7 +224,7 @@ DATA: list[DataSpec] = [
         summary="519 names of letters in 15 languages, classes from a to z",
         target="zoo_speech.datasets.catalog:read_spelled",
         config="zoo_speech.configs.data:NamedSpeech",
-        kind="labelled-speech",
+        samples=LABELLED_SPEECH,
         arguments={"labels": "abcdefghijklmnopqrstuvwxyz"},
         parts=tuple(_LETTERS),
         license=_joined(_LETTERS),

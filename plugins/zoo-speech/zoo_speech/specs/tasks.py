@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.contract import InterfaceSpec, TaskSpec
+from zoo_speech.specs.samples import LABELLED_SPEECH, SPEECH, TRANSCRIBED_SPEECH
 
 SUFFIXES = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".g722", ".722", ".m4a", ".mp4", ".aac",
@@ -36,7 +37,7 @@ TASKS: list[TaskSpec] = [
         summary="recordings of any length to text, by an encoder and a decoder",
         target="zoo_speech.tasks.whisper_recognition:Recognition",
         config="zoo_speech.configs.tasks:RecognitionConfig",
-        data=("transcribed-speech",),
+        reads=(TRANSCRIBED_SPEECH,),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
@@ -48,7 +49,7 @@ TASKS: list[TaskSpec] = [
         summary="tell the quantised frame behind a mask from others, without transcripts",
         target="zoo_speech.tasks.wav2vec2_pretraining:Wav2Vec2Pretraining",
         config="zoo_speech.configs.tasks:Wav2Vec2PretrainingConfig",
-        data=("speech", "transcribed-speech", "labelled-speech"),
+        reads=(SPEECH,),
         labelled=False,
         loss="wav2vec2-contrastive",
         loss_inputs=("predictions", "targets", "distractors", "probabilities"),
@@ -59,7 +60,7 @@ TASKS: list[TaskSpec] = [
         summary="recordings to text, by an encoder whose frames are characters or blanks",
         target="zoo_speech.tasks.ctc_recognition:CTCRecognition",
         config="zoo_speech.configs.tasks:CTCConfig",
-        data=("transcribed-speech",),
+        reads=(TRANSCRIBED_SPEECH,),
         labelled=True,
         loss="ctc",
         loss_inputs=("log_probs", "lengths", "targets", "target_lengths"),
@@ -72,7 +73,7 @@ TASKS: list[TaskSpec] = [
         summary="recordings to one of several classes: words, languages, speakers",
         target="zoo_speech.tasks.audio_classification:AudioClassification",
         config="zoo_speech.configs.tasks:AudioClassificationConfig",
-        data=("labelled-speech",),
+        reads=(LABELLED_SPEECH,),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
@@ -85,7 +86,7 @@ TASKS: list[TaskSpec] = [
         summary="whether one voice speaks in two recordings, by embeddings of voices",
         target="zoo_speech.tasks.speaker_verification:SpeakerVerification",
         config="zoo_speech.configs.tasks:SpeakerVerificationConfig",
-        data=("labelled-speech",),
+        reads=(LABELLED_SPEECH,),
         labelled=True,
         loss="additive-angular-margin",
         loss_inputs=("cosines", "labels"),
@@ -97,7 +98,7 @@ TASKS: list[TaskSpec] = [
         interface="speech-encoder",
         summary="embeddings of recordings: the mean of an encoder's states",
         target="zoo_speech.tasks.feature_extraction:FeatureExtraction",
-        data=("speech", "transcribed-speech", "labelled-speech"),
+        reads=(SPEECH,),
         labelled=False,
         predict="zoo_speech.configs.tasks:EmbeddingOptions",
         outputs=("embedding", "frames"),

@@ -19,7 +19,7 @@ from zoo_core.data import even_places
 from zoo_speech.audio.audio import wav_bytes
 from zoo_speech.audio.timed import Segment, View
 from zoo_speech.augment import WaveAugmentation
-from zoo_speech.datasets.samples import Recording, sample_name
+from zoo_speech.datasets.samples import is_recording, sample_name
 from zoo_speech.interfaces import WaveformPreprocessor
 from zoo_speech.models.encoders import Encoder, encoder_of, padded
 from zoo_speech.preprocessor import Samples, SpeechPreprocessor
@@ -125,9 +125,9 @@ class Recordings(Dataset):
                 )
 
     def _length(self, sample: Any, number: int) -> int:
-        if not isinstance(sample, Recording):
+        if not is_recording(sample):
             raise DataError(f"sample {number + 1}: expected a recording, found {type(sample).__name__}")
-        seconds = sample.seconds
+        seconds: float | None = getattr(sample, "seconds", None)
         if seconds is None:
             # The header doesn't tell, so the recording has to.
             seconds = sample.waveform.seconds
@@ -175,7 +175,9 @@ def plot_file(view: View) -> File:
 
 def filter_by_duration(samples: Sequence[Any], seconds: float) -> Sequence[Any]:
     """Those of at most so many seconds, by their headers or, where these don't tell, decoded. Raises `DataError` for none."""
-    kept = [place for place, one in enumerate(samples) if (one.seconds or one.waveform.seconds) <= seconds]
+    kept = [
+        place for place, one in enumerate(samples) if (getattr(one, "seconds", None) or one.waveform.seconds) <= seconds
+    ]
     if not kept:
         raise DataError(f"no recording of at most {seconds:g} s among {len(samples):,}", hint="raise task.longest")
     return cast("Sequence[Any]", Subset(cast("Any", samples), kept))

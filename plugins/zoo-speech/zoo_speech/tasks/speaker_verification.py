@@ -101,7 +101,7 @@ class SpeakerVerification(EncoderTask):
 
     def baselines(self, train: Sequence[Any], test: Sequence[Any]) -> Mapping[str, Baseline]:
         """Guessing, and the cosine of standardised statistics of cepstral coefficients, in the same trials."""
-        trials = self._trials([sample.label for sample in test], [sample.language for sample in test])
+        trials = self._trials([sample.label for sample in test], [getattr(sample, "language", "") for sample in test])
         rate = self.preprocessor.sampling_rate
         return {
             "chance": {"eer": 0.5, "min_dcf": 1.0, "auc": 0.5},

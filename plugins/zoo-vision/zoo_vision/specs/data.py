@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.contract import DataSpec
+from zoo_vision.specs.samples import IMAGE, LABELLED_IMAGE
 
 DATA: list[DataSpec] = [
     DataSpec(
@@ -10,28 +11,28 @@ DATA: list[DataSpec] = [
         summary="images from your folders, patterns or tables, for pretraining without labels",
         target="zoo_vision.datasets.readers:read_images",
         config="zoo_vision.configs.data:Images",
-        kind="image",
+        samples=IMAGE,
     ),
     DataSpec(
         name="labelled-image",
         summary="labelled images: a folder for each class, tables, .parquet with bytes, or IDX files",
         target="zoo_vision.datasets.readers:read_labelled_images",
         config="zoo_vision.configs.data:LabelledImages",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
     ),
     DataSpec(
         name="torchvision",
         summary="a classification data set that torchvision knows, by its class name",
         target="zoo_vision.datasets.torchvision_sets:read_torchvision",
         config="zoo_vision.configs.data:TorchvisionSet",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
     ),
     DataSpec(
         name="fashion-mnist",
         summary="70,000 grey images of clothing, 28×28, ten classes; 55,000 / 5,000 / 10,000",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
         arguments={"dimensions": 3},
         files={
             "train-images.idx": "fcded99742cb9e5da4bfde5c5d0378273a6b5b0888bbf5b6fa554a97346ea0af",
@@ -50,7 +51,7 @@ DATA: list[DataSpec] = [
         summary="3,781 emoji, 64×64 with transparency, nine categories; variants of one never cross splits",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
         arguments={"dimensions": 4},
         files={
             "train-images.idx": "5541c0936605eaee85644bda3185f8ac6073c011c868fe83c88ac99ebde1e104",
@@ -69,7 +70,7 @@ DATA: list[DataSpec] = [
         summary="713 cut-outs of things, photographed or drawn, up to 256 pixels, eight classes",
         target="zoo_vision.datasets.catalog:read_prepared",
         config="zoo_vision.configs.data:Subset",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
         arguments={"dimensions": 1},
         files={
             "train-images.idx": "8e3e5b7b444107663044505d2f1b17613ddcb0dd3ca8c49e1e5e9dccb3baafce",
@@ -91,7 +92,7 @@ DATA: list[DataSpec] = [
         summary="1,797 handwritten digits, 8×8 grey, that come with scikit-learn",
         target="zoo_vision.datasets.catalog:read_digits",
         config="zoo_vision.configs.data:Subset",
-        kind="labelled-image",
+        samples=LABELLED_IMAGE,
         license="CC-BY-4.0",
         source="scikit-learn load_digits: test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak)",
     ),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.contract import InterfaceSpec, TaskSpec
-
-_ANY_IMAGE = ("image", "labelled-image")
+from zoo_vision.specs.samples import IMAGE, LABELLED_IMAGE
 
 INTERFACES = [
     InterfaceSpec(
@@ -25,7 +24,7 @@ TASKS = [
         summary="one label for a whole image",
         target="zoo_vision.tasks.image_classification:ImageClassification",
         config="zoo_vision.configs.models:ClassificationConfig",
-        data=("labelled-image",),
+        reads=(LABELLED_IMAGE,),
         labelled=True,
         loss="cross-entropy",
         loss_inputs=("logits", "labels"),
@@ -37,7 +36,7 @@ TASKS = [
         interface="image-encoder",
         summary="every label that fits a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageMultiLabel",
-        data=("labelled-image",),
+        reads=(LABELLED_IMAGE,),
         labelled=True,
         outputs=("labels", "scores"),
     ),
@@ -46,7 +45,7 @@ TASKS = [
         interface="image-encoder",
         summary="numbers for a whole image; checkpoints of other libraries answer, nothing is trained",
         target="zoo_vision.tasks.image_scoring:ImageRegression",
-        data=("labelled-image",),
+        reads=(LABELLED_IMAGE,),
         labelled=True,
         outputs=("value", "values"),
     ),
@@ -55,7 +54,7 @@ TASKS = [
         summary="masked autoencoding: reconstruct the hidden patches of an image",
         target="zoo_vision.tasks.masked_image_modeling:MaskedImageModeling",
         config="zoo_vision.configs.models:MaskedConfig",
-        data=_ANY_IMAGE,
+        reads=(IMAGE,),
         labelled=False,
         loss="mean-squared-error",
         loss_inputs=("predicted", "target"),
@@ -67,7 +66,7 @@ TASKS = [
         summary="contrastive pretraining (SimCLR): recognise an image in another view of it",
         target="zoo_vision.tasks.image_contrastive:ImageContrastive",
         config="zoo_vision.configs.models:ContrastiveConfig",
-        data=_ANY_IMAGE,
+        reads=(IMAGE,),
         labelled=False,
         loss="nt-xent",
         loss_inputs=("first", "second"),
@@ -78,7 +77,7 @@ TASKS = [
         interface="image-encoder",
         summary="embeddings: what an encoder pools before its head",
         target="zoo_vision.tasks.image_feature_extraction:ImageFeatureExtraction",
-        data=_ANY_IMAGE,
+        reads=(IMAGE,),
         labelled=False,
         predict="zoo_vision.configs.models:EmbeddingOptions",
         outputs=("embedding",),
