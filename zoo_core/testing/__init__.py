@@ -1,4 +1,4 @@
-"""What proofs need: disks that fail, plugins made on the spot, a hub of one's own, and the parts of a run by themselves.
+"""What proofs need: disks that fail, plugins made on the spot, a hub of one's own, gradients, and the parts of a run by themselves.
 
 The product never imports it; what is given out here may change with any version, unlike the other public packages.
 """
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from zoo_core.tasks.evaluate import evaluate as evaluate
     from zoo_core.tasks.evaluate import gathered as gathered
     from zoo_core.tasks.evaluate import intervals as intervals
+    from zoo_core.testing.dealt import first_gradients as first_gradients
+    from zoo_core.testing.dealt import gradient_difference as gradient_difference
     from zoo_core.testing.hubs import local_hub as local_hub
     from zoo_core.testing.processes import killed_run as killed_run
     from zoo_core.testing.processes import peak_memory as peak_memory
