@@ -34,13 +34,21 @@ class Loaded:
     """A model with everything it takes to use it."""
 
     name: str
+    """Full name, `name@version`."""
     card: Card
+    """What is known of it."""
     model: nn.Module
+    """In evaluation mode, on the device that was asked for."""
     preprocessor: Preprocessor | None
+    """What reads its inputs."""
     labels: tuple[str, ...]
+    """Label names in the order of the head's numbers."""
     task: Predictor
+    """What answers."""
     provided_task: RegisteredComponent
+    """The component that the task is of."""
     adaptation: Adaptation
+    """What of the checkpoint was kept, resized, initialised and dropped."""
 
     @property
     def reference(self) -> str:

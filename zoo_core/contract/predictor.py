@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -63,13 +63,14 @@ class TaskContext:
     model: nn.Module
     """The model of the checkpoint; a GAN's has `generator` and `discriminator` as children."""
     preprocessor: Preprocessor | None
+    """What reads the model's inputs."""
     labels: tuple[str, ...] = ()
+    """Label names in the order of the head's numbers."""
     loss: Loss = no_loss
     """The loss that the recipe chose, or the task's default; one that raises where the spec names none."""
     fresh: Callable[[], nn.Module] | None = None
     """Builds the same architecture with weights of its own, drawn from torch's global generator: what an untrained
     model reaches can stand beside a figure."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
     open: Callable[[str, str], OpenedCheckpoint] = no_checkpoints
     """`(name, task)` opens another checkpoint; see `checkpoint`."""
 

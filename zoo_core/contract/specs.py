@@ -391,5 +391,5 @@ class RunInfo:
     """Optimizer steps planned."""
     seed: int
     """Seed of the run."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     """The resolved recipe as plain data."""

@@ -139,7 +139,7 @@ class Run:
             model=model_name(prepared.model_id, prepared.size),
             steps=prepared.steps,
             seed=training.seed,
-            extra=recipe.to_data(),
+            recipe=recipe.to_data(),
         )
 
     def begin(self, kept: Identity | None = None, init: str = "") -> None:

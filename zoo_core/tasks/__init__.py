@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zoo_core.tasks.drawing import text_style as text_style
     from zoo_core.tasks.embedding import EmbeddingPredictor as EmbeddingPredictor
     from zoo_core.tasks.embedding import EmbeddingTask as EmbeddingTask
+    from zoo_core.tasks.embedding import PairResult as PairResult
     from zoo_core.tasks.encoded import EncodedDataset as EncodedDataset
     from zoo_core.tasks.encoded import collated as collated
     from zoo_core.tasks.generation import GenerationTask as GenerationTask

@@ -72,7 +72,7 @@ class EmbeddingTask(EncodingTask):
         loss, weight, found = self.step("train", modules, self.embed("train", modules, batch, at), at)
         return PairResult(loss=loss, weight=torch.as_tensor(weight), found=found["accuracy"])
 
-    def summarize(self, result: Any) -> dict[str, float]:
+    def summarize(self, result: PairResult) -> dict[str, float]:
         """Mean loss, and the share that finds its partner."""
         return {"loss": result.mean_loss, "accuracy": float(result.found) / float(result.weight)}
 

@@ -47,7 +47,7 @@ class GenerationTask(EncodingTask):
         loss, weight = self._loss(modules, batch)
         return LossResult(loss=loss, weight=weight)
 
-    def summarize(self, result: Any) -> dict[str, float]:
+    def summarize(self, result: LossResult) -> dict[str, float]:
         """Mean loss in nats an item, and its perplexity."""
         return loss_and_perplexity(result.mean_loss)
 
