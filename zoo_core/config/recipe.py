@@ -104,6 +104,7 @@ class Recipe:
     preprocessor: Mapping[str, Any]
     """Settings of the preprocessor's fit, or those to change in the one that comes with `init`."""
     loss: Component | None
+    """None where the model itself has the loss."""
     sampler: Component | None
     """What says which samples an epoch has and in what order; None for each of them once, shuffled."""
     optimizers: Mapping[str, tuple[ParameterGroup, ...]]

@@ -25,6 +25,7 @@ class File(NamedTuple):
     suffix: str
     """`.png`, for instance."""
     data: bytes
+    """Its content."""
 
 
 class Unreadable(NamedTuple):

@@ -18,8 +18,11 @@ class SampleKey(NamedTuple):
     """Names one draw of one sample. Everything random about the sample is a function of it."""
 
     seed: int
+    """Seed of the run."""
     epoch: int
+    """From 0."""
     index: int  # type: ignore[assignment]  # the field's word, although a tuple has a method of that name
+    """Place of the sample in its data set, from 0."""
     draw: int = 0
     """How often the epoch had the sample before, where it has some more than once."""
 
@@ -34,7 +37,9 @@ class Portion(NamedTuple):
     """A stretch of the training split, and how often an epoch has each of its samples."""
 
     samples: int
+    """How many there are."""
     weight: float
+    """How often each of them comes in an epoch, on average."""
 
 
 class Data(ABC):

@@ -53,6 +53,7 @@ class PackagedWeights:
     name: str
     """What the checkpoint is registered as."""
     requirement: str
+    """The package with its version, `name==1.2`."""
     sha256: str
     """Of the package's archive."""
     files: tuple[str, ...]

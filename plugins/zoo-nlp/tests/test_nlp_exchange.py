@@ -45,7 +45,7 @@ def test_a_checkpoint_goes_out_opens_in_transformers_and_comes_back_equal(zoo: Z
     for row, answer in zip(probabilities, ours.predict(TEXTS), strict=True):
         found = {theirs.config.id2label[number]: float(p) for number, p in enumerate(row)}
         assert found == pytest.approx(answer["scores"], abs=1e-5)
-    card = import_folder(folder, model="bert", name="bert_tiny.back", host=zoo.host, registry=zoo.registry)
+    card = import_folder(folder, model="bert", name="bert_tiny.back", zoo=zoo)
     assert card.labels == ours.labels and card.parameters == ours.card.parameters
     again = load("bert_tiny.back", zoo=zoo)
     assert [a["scores"] for a in again.predict(TEXTS)] == [pytest.approx(a["scores"]) for a in ours.predict(TEXTS)]
@@ -54,14 +54,14 @@ def test_a_checkpoint_goes_out_opens_in_transformers_and_comes_back_equal(zoo: Z
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
     with pytest.raises(ArchMismatch):
-        import_folder(folder, model="bert", name="bert_tiny.wrong", host=zoo.host, registry=zoo.registry)
+        import_folder(folder, model="bert", name="bert_tiny.wrong", zoo=zoo)
 
 
 def test_a_folder_with_pickled_weights_is_refused_unopened(zoo: Zoo, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02cos\nsystem\n")
     with pytest.raises(UnsafeFormat):
-        import_folder(tmp_path, model="bert", name="bert_tiny.bad", host=zoo.host, registry=zoo.registry)
+        import_folder(tmp_path, model="bert", name="bert_tiny.bad", zoo=zoo)
 
 
 def test_no_answer_comes_from_weights_that_the_checkpoint_lacks(zoo: Zoo, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def edited(folder: Path, file: str, **changes: Any) -> None:
 
 
 def imported(folder: Path, zoo: Zoo) -> Loaded:
-    import_folder(folder, model="bert", name="bert_tiny.theirs", host=zoo.host, registry=zoo.registry)
+    import_folder(folder, model="bert", name="bert_tiny.theirs", zoo=zoo)
     return load("bert_tiny.theirs", zoo=zoo)
 
 
@@ -355,9 +355,9 @@ def test_shards_pointers_and_half_precision_come_in_whole(tokenizer: BertTokeniz
 def test_a_name_says_no_other_family_than_what_is_imported(tokenizer: BertTokenizer, zoo: Zoo, tmp_path: Path) -> None:
     folder = written(tmp_path / "theirs", tokenizer)
     with pytest.raises(RecipeError, match=r"the name 'gpt2_tiny.x' says gpt2_tiny, and the model is bert\n.*bert\.x"):
-        import_folder(folder, model="bert", name="gpt2_tiny.x", host=zoo.host, registry=zoo.registry)
+        import_folder(folder, model="bert", name="gpt2_tiny.x", zoo=zoo)
     for name in ("bert_tiny.x", "bert_base.x", "mood_small.x"):  # sizes of the own family, and words of one's own
-        assert import_folder(folder, model="bert", name=name, host=zoo.host, registry=zoo.registry).name == name
+        assert import_folder(folder, model="bert", name=name, zoo=zoo).name == name
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_checkpoint_of_another_store_keeps_its_card(zoo: Zoo, tmp_path: Path) 
     bundled = open_checkpoint("bert_tiny.sentiment", zoo.registry)
     files = {entry.path: [bundled.read(entry.path)] for entry in bundled.card.files}
     folder = write_folder(tmp_path, "model", bundled.card, files)
-    card = import_checkpoint(tmp_path, name="bert_tiny.again", registry=zoo.registry)
+    card = import_checkpoint(tmp_path, name="bert_tiny.again", zoo=zoo)
     assert replace(card, name=bundled.card.name, version=bundled.card.version) == replace(
         bundled.card, files=card.files
     )
@@ -405,4 +405,4 @@ def test_a_checkpoint_of_another_store_keeps_its_card(zoo: Zoo, tmp_path: Path) 
     damaged = folder / "tokenizer.json"
     damaged.write_bytes(damaged.read_bytes() + b" ")
     with pytest.raises(DigestMismatch, match=r"tokenizer.json"):
-        import_checkpoint(folder, name="bert_tiny.bad", registry=zoo.registry)
+        import_checkpoint(folder, name="bert_tiny.bad", zoo=zoo)

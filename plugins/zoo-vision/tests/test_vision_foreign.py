@@ -67,7 +67,7 @@ def written(folder: Path, config: dict[str, Any], **pixels: Any) -> Path:
 
 def imported(folder: Path, zoo: Zoo, family: str = "vit") -> Loaded:
     name = f"{family}_tiny.theirs"
-    import_folder(folder, model=family, name=name, host=zoo.host, registry=zoo.registry)
+    import_folder(folder, model=family, name=name, zoo=zoo)
     return load(name, zoo=zoo)
 
 

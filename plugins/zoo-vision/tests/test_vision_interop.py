@@ -205,7 +205,7 @@ def test_in_and_out_through_the_registry(case: str, tmp_path: Path) -> None:
     model, foreign, _ = write(tmp_path / "in", case)
     zoo = open_zoo({"ZOO_HOME": str(tmp_path / "home")})
     family, name = CASES[case][0], "tiny.imported"
-    card = import_folder(tmp_path / "in", model=family, name=name, host=zoo.host, registry=zoo.registry)
+    card = import_folder(tmp_path / "in", model=family, name=name, zoo=zoo)
     assert card.license == "Apache-2.0" and card.labels == foreign.labels
     batch = images(foreign)
     assert torch.equal(outputs(load(name, zoo=zoo).model, batch), outputs(model, batch))

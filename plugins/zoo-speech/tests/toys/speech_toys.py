@@ -84,7 +84,7 @@ def registered_whisper(name: str, root: Path, zoo: Zoo) -> None:
 
 def import_of(folder: Path, name: str, zoo: Zoo) -> Any:
     """The card of a Whisper's folder, registered."""
-    return import_folder(folder, model="whisper", name=name, host=zoo.host, registry=zoo.registry)
+    return import_folder(folder, model="whisper", name=name, zoo=zoo)
 
 
 def export_of(name: str, folder: Path, zoo: Zoo) -> None:
