@@ -79,7 +79,7 @@ def test_a_recipe_resolves_each_part_as_a_section_of_its_own(zoo: Zoo) -> None:
         ({"parts": [{"name": "points", "weight": "much"}]}, r"parts\[0\]\.weight: expected .*, found 'much'"),
         ({"parts": [{"name": "points", "sample": 8}]}, r"data\.parts\[0\]\.sample: unknown key"),
         ({"parts": [{"name": "points"}, {"name": "frames"}]}, "one type, found several: .*points is point .*, .*frames is frames"),
-        ({"parts": [{"name": "frames"}]}, r"reads point \(point, label\); zoo-core/mixture has frames \(frames, symbols\)"),
+        ({"parts": [{"name": "frames"}]}, r"reads point \(place, label\); zoo-core/mixture has frames \(frames, symbols\)"),
         ({"parts": [{"name": "mixture", "parts": [{"name": "points"}]}]}, r"data\.parts\[0\]: zoo-core/mixture is made of parts"),
     ],
 )  # fmt: skip
@@ -171,7 +171,7 @@ zoo_api = (2, 0)
 
 @hookimpl
 def zoo_data():
-    point = SampleType(name="point", fields=("point", "label", "weight"))
+    point = SampleType(name="point", fields=("place", "label", "sound"))
     common = {"summary": "", "samples": point, "license": "CC0-1.0", "modality": "points"}
     far = {"files": {"a": "0" * 64}, "fetch": "zoo_more.read:fetch"}
     return [DataSpec(name="both", target="zoo_more.read:both", opens=("zoo-toys/points", "far", "own"), **common),

@@ -57,7 +57,11 @@ def mistaken(section: str, mistake: str) -> dict[str, Any]:
         ("data", "empty-train", "training split is empty"),
         ("data", "empty-validation", "at least 1 samples to measure on, the split validation has 0"),
         ("data", "empty-test", "at least 1 samples to measure on, the split test has 0"),
-        ("data", "objects", "zoo-mistakes/mistaken-classification: Task.dataset raised AttributeError"),
+        (
+            "data",
+            "objects",
+            "zoo-mistakes/mistaken-points: Data.samples: expected samples with place, label, found an object",
+        ),
         ("data", "short-digest", "Data.digest: expected a sha256 of 64 lower-case hex digits, found 'abcde'"),
         ("data", "other-digest", "Data.digest: expected the same digest at every call"),
         ("optimizer", "own-groups", "zoo-mistakes/mistaken-descent: the optimizer: expected the 2 parameters"),

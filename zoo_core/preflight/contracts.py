@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zoo_core.contract.answers import File
 from zoo_core.contract.predictor import Predictor, protocol_names
+from zoo_core.contract.specs import SampleType
 from zoo_core.contract.task import EvaluationResult, StepOutput, Task, as_task
 from zoo_core.errors import PluginError, RecipeError, ZooError
 from zoo_core.training.guard import problem_of
@@ -57,6 +59,25 @@ def check_digest(component: str, digest: Any, again: Any) -> None:
         raise broken(component, "Data.digest", "a sha256 of 64 lower-case hex digits", repr(digest)[:80])
     if digest != again:
         raise broken(component, "Data.digest", "the same digest at every call", "another at the second")
+
+
+def check_samples(component: str, stated: SampleType | None, samples: Sequence[Any]) -> None:
+    """The first sample has the fields that its data set states; what has none by name, as an array, is taken at its word."""
+    if stated is None or not len(samples):
+        return
+    first = samples[0]
+    if isinstance(first, str | bytes | int | float | list | np.ndarray | Tensor) or type(first) is tuple:
+        return
+    if missing := [field for field in stated.fields if not _has(first, field)]:
+        found = f"{_kind(first)} without {', '.join(missing)}"
+        raise broken(component, "Data.samples", f"samples with {', '.join(stated.fields)}", found)
+
+
+def _has(sample: Any, field: str) -> bool:
+    if isinstance(sample, Mapping):
+        return field in sample
+    # A property may read a file: whether there is one is enough.
+    return inspect.getattr_static(sample, field, None) is not None or hasattr(sample, field)
 
 
 def check_model(component: str, model: Any) -> None:

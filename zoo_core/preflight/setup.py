@@ -153,7 +153,7 @@ def prepare(
     """Build a run's parts: `start` or the `parts` are what the model is made from; `kept` are the preprocessor's files when a
     run is resumed."""
     (data, sources), task_id = open_with_sources(recipe.data.provided, recipe.data.config, host), recipe.task.id
-    train = _training_samples(recipe.data.id, data)
+    train = _training_samples(recipe.data.provided, data)
     with calling(recipe.data.id, "Data.digest"):
         digest = data.digest()
     provided, size, config = _architecture(recipe, host, start, parts)
@@ -258,12 +258,14 @@ def identity_of(
     )
 
 
-def _training_samples(component: str, data: Data) -> Sequence[Any]:
-    with calling(component, "Data.samples"):
+def _training_samples(provided: RegisteredComponent, data: Data) -> Sequence[Any]:
+    with calling(provided.id, "Data.samples"):
         splits = data.splits()
         if "train" not in splits:
-            raise DataError(f"{component}: no split train, found {', '.join(splits) or 'none'}")
-        return data.samples("train")
+            raise DataError(f"{provided.id}: no split train, found {', '.join(splits) or 'none'}")
+        samples = data.samples("train")
+        contracts.check_samples(provided.id, provided.spec.samples, samples)
+        return samples
 
 
 def _recompute(host: PluginHost, provided: RegisteredComponent, model: nn.Module) -> None:

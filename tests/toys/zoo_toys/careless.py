@@ -55,7 +55,7 @@ def zoo_tasks() -> list[TaskSpec]:
             summary="fails where it matters least",
             target="zoo_toys.careless:task",
             config=CarelessConfig,
-            reads=(SampleType(name="point", fields=("point", "label")),),
+            reads=(SampleType(name="point", fields=("place", "label")),),
             labelled=True,
             loss="cross-entropy",
             loss_inputs=("logits", "labels"),

@@ -14,7 +14,7 @@ from zoo_core.contract import At
 
 zoo_api = (2, 0)
 
-POINT = SampleType(name="point", fields=("point", "label"))
+POINT = SampleType(name="point", fields=("place", "label"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from zoo_core.data import BadSamples
 
 zoo_api = (2, 0)
 
-POINT = SampleType(name="point", fields=("point", "label"))
+POINT = SampleType(name="point", fields=("place", "label"))
 FRAMES = SampleType(name="frames", fields=("frames", "symbols"))
 
 STATEFUL = {
