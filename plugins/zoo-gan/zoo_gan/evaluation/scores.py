@@ -95,20 +95,17 @@ def _torchmetrics(real: Tensor, made: Tensor) -> dict[str, float]:
     # The main rank alone computes them, of what all ranks gave; the others answer no call of its.
     passed = _Passed(real.shape[1])
     subset = min(_SUBSET, len(real), len(made))
-    state = torch.get_rng_state()
     # It says that it keeps the features, which are here already.
     with silenced(message="Metric `Kernel Inception Distance` will save"):
         kid = KernelInceptionDistance(feature=passed, subsets=20, subset_size=subset, sync_on_compute=False)
-    try:
-        # Its subsets are drawn from the global generator, which belongs to the run.
-        torch.manual_seed(0)
+    # Its subsets are drawn from the host's global generator, which belongs to the run.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         fid = FrechetInceptionDistance(feature=passed, sync_on_compute=False)
         for metric in (fid, kid):
             for features, is_real in ((real, True), (made, False)):
                 metric.update(features[:, :, None, None], real=is_real)  # (N, D, 1, 1) in place of images
         return {"fid": float(fid.compute()), "kid": float(kid.compute()[0])}
-    finally:
-        torch.set_rng_state(state)
 
 
 class _Passed(nn.Module):

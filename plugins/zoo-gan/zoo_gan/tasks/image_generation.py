@@ -265,7 +265,7 @@ class ImageGeneration(AdversarialTask):
         """As many images of a generator with fresh weights, of the samples' classes."""
         assert self._fresh is not None
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)  # the accelerators' generators stay as they are
             generator: nn.Module = self._fresh().eval().get_submodule("generator")
         for number, (_, labels) in enumerate(self._real_parts(samples)):
             count = min(self.together, len(samples) - number * self.together)
