@@ -123,6 +123,21 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(zoo: Zoo, tmp_path: Path
     assert resumed.card is not None and whole.card is not None and resumed.card.digest == whole.card.digest
 
 
+def test_groups_of_optimizers_divide_what_an_adapter_trains(zoo: Zoo, tmp_path: Path) -> None:
+    groups = [{"match": "*.lora_*", "name": "muon", "lr": 0.02}, {"match": "*", "name": "adamw", "lr": 0.01}]
+    four = {"name": "points", "labels": ["a", "b", "c", "d"]}
+    made = adapted(LORA, data=four, optimizer={"groups": groups})
+    whole = train(made, folder=tmp_path / "whole", zoo=zoo)
+    assert whole.card is not None and whole.card.adapter is not None
+    assert whole.card.adapter.parameters == 100 + 4 * 17, "thin matrices by one, the new head by the other"
+    with pytest.raises(Interrupted):
+        train(made, folder=tmp_path / "run", zoo=zoo, reporter=Caught(4))
+    resume(tmp_path / "run", zoo=zoo)
+    assert final_digest(tmp_path / "run") == final_digest(tmp_path / "whole")
+    alone = train(adapted(LORA, name="toy_tiny.alone", data=four), folder=tmp_path / "alone", zoo=zoo)
+    assert alone.card is not None and alone.card.digest != whole.card.digest
+
+
 def test_a_base_is_kept_and_its_loss_is_told(zoo: Zoo, tmp_path: Path) -> None:
     base = train(adapted(LORA), folder=tmp_path / "run", zoo=zoo).card
     assert base is not None
