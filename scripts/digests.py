@@ -39,7 +39,8 @@ from zoo_core import (
     shipped_recipes,
     train,
 )
-from zoo_core.data import data_root, fs
+from zoo_core.data import data_root
+from zoo_core.testing import fs
 
 STEPS = 20
 SHORT = ("training.epochs=null", "training.evaluate_every=null", "training.extras='off'", "training.baselines='off'")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo_core import UsageError, ZooError, open_zoo, read_registry, write_registry
-from zoo_core.data import fs
+from zoo_core.testing import fs
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 3 << 20

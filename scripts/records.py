@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data import fs
-from zoo_core.testing import describe_environment
+from zoo_core.testing import describe_environment, fs
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from zoo_core.data import fs
+from zoo_core.testing import fs
 
 ROOT = Path(__file__).parent.parent
 FROZEN = ROOT / "tests" / "api"

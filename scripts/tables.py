@@ -17,8 +17,7 @@ import evidence
 from record_rows import ROWS
 
 from zoo_core import Metric, open_zoo, read_registry
-from zoo_core.data import fs
-from zoo_core.testing import FREE, verdicts
+from zoo_core.testing import FREE, fs, verdicts
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "benchmarks" / "claims"

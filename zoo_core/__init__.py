@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from zoo_core.contract.task import StepOutput as StepOutput
     from zoo_core.contract.task import Task as Task
     from zoo_core.data.fetch import Fetcher as Fetcher
-    from zoo_core.data.fetch import data_root as data_root
-    from zoo_core.data.tables.rows import read_lines as read_lines
-    from zoo_core.data.tables.rows import read_table as read_table
     from zoo_core.errors import ArchMismatch as ArchMismatch
     from zoo_core.errors import CardError as CardError
     from zoo_core.errors import CorruptFile as CorruptFile

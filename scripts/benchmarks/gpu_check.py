@@ -35,7 +35,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core import Recipe, Zoo, load_recipe, open_zoo, train
 from zoo_core.contract import At, SilentReporter, move
-from zoo_core.data import fs
 from zoo_core.testing import (
     Cursor,
     Hardware,
@@ -44,6 +43,7 @@ from zoo_core.testing import (
     RunFolder,
     StepResult,
     final_digest,
+    fs,
     prepare,
     signal_handler,
     state,

@@ -18,8 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zoo_core.data import fs
-from zoo_core.testing import describe_environment
+from zoo_core.testing import describe_environment, fs
 
 RECORDS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -18,8 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from zoo_core import Recipe, load_recipe
 from zoo_core.contract import Dataset, SampleKey
-from zoo_core.data import fs
-from zoo_core.testing import Hardware, PluginHost, RunComponents, prepare
+from zoo_core.testing import Hardware, PluginHost, RunComponents, fs, prepare
 
 LOG_EVERY = 50
 LEARNING_RATE, WEIGHT_DECAY, CLIP = 1e-3, 0.01, 1.0

@@ -11,8 +11,8 @@ import numpy as np
 from measures.common import RUNS, facts, run
 
 from zoo_core import UnknownName, import_folder, load, open_zoo
-from zoo_core.data import Fetcher, data_root, fs
-from zoo_core.testing import finetune_recipe
+from zoo_core.data import Fetcher, data_root
+from zoo_core.testing import finetune_recipe, fs
 
 
 def pretraining() -> dict[str, Any]:

@@ -32,9 +32,9 @@ from zoo_core import (
     open_zoo,
 )
 from zoo_core.contract import TaskContext
-from zoo_core.data import data_root, fs
+from zoo_core.data import data_root
 from zoo_core.tasks import cross_entropy
-from zoo_core.testing import CrossEntropyConfig
+from zoo_core.testing import CrossEntropyConfig, fs
 
 WHISPER = "whisper_tiny_en.openai"
 PUBLISHED_WER = 0.019

@@ -22,8 +22,7 @@ import torch
 
 from zoo_core import CardError, ZooError, parse_card
 from zoo_core.contract import parse_yaml, read_object
-from zoo_core.data import parquet_rows, parquet_schema, read_archive, tensors
-from zoo_core.testing import INDEX, ForeignFolder
+from zoo_core.testing import INDEX, ForeignFolder, parquet_rows, parquet_schema, read_archive, tensors
 
 TRIALS = 1_000_000
 TOGETHER = 2_000

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from zoo_core import names_of
 
 if TYPE_CHECKING:
-    from zoo_core.data.archives import read_archive as read_archive
     from zoo_core.data.bad import Faults as Faults
     from zoo_core.data.bad import FirstFault as FirstFault
     from zoo_core.data.bad import settle_faults as settle_faults
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from zoo_core.data.options import ClassNames as ClassNames
     from zoo_core.data.options import GroupColumn as GroupColumn
     from zoo_core.data.options import HeldOut as HeldOut
-    from zoo_core.data.options import MixtureConfig as MixtureConfig
     from zoo_core.data.options import SplitOptions as SplitOptions
     from zoo_core.data.options import SplitShares as SplitShares
     from zoo_core.data.options import SplitSource as SplitSource
@@ -74,8 +72,6 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.media import cell as cell
     from zoo_core.data.tables.media import find_columns as find_columns
     from zoo_core.data.tables.media import media_rows as media_rows
-    from zoo_core.data.tables.parquet import parquet_rows as parquet_rows
-    from zoo_core.data.tables.parquet import parquet_schema as parquet_schema
     from zoo_core.data.tables.rows import TABLE_SUFFIXES as TABLE_SUFFIXES
     from zoo_core.data.tables.rows import class_names as class_names
     from zoo_core.data.tables.rows import read_lines as read_lines
@@ -84,8 +80,10 @@ if TYPE_CHECKING:
     from zoo_core.data.tables.rows import scan_lines as scan_lines
     from zoo_core.data.tables.rows import scan_table as scan_table
     from zoo_core.data.tables.rows import tables_by_split as tables_by_split
-    from zoo_core.storage import fs as fs
-    from zoo_core.storage import tensors as tensors
+    from zoo_core.storage.fs import digest_file as digest_file
+    from zoo_core.storage.fs import digest_of as digest_of
+    from zoo_core.storage.fs import read_bytes as read_bytes
+    from zoo_core.storage.fs import read_into as read_into
     from zoo_core.storage.kinds import RASTER_SUFFIXES as RASTER_SUFFIXES
     from zoo_core.storage.kinds import kind_of as kind_of
     from zoo_core.storage.paths import expanded as expanded

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from zoo_core.config.components import open_data as open_data
     from zoo_core.config.finetune import finetune_recipe as finetune_recipe
     from zoo_core.config.settings import Training as Training
+    from zoo_core.data.archives import read_archive as read_archive
+    from zoo_core.data.tables.parquet import parquet_rows as parquet_rows
+    from zoo_core.data.tables.parquet import parquet_schema as parquet_schema
     from zoo_core.models import build as build
     from zoo_core.models.build import parameter_count as parameter_count
     from zoo_core.models.build import weights as weights
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from zoo_core.runs.folder import final_digest as final_digest
     from zoo_core.runs.measure import rows_to_measure as rows_to_measure
     from zoo_core.runs.run import Run as Run
+    from zoo_core.storage import fs as fs
+    from zoo_core.storage import tensors as tensors
     from zoo_core.storage.environment import describe_environment as describe_environment
     from zoo_core.tasks.evaluate import evaluate as evaluate
     from zoo_core.tasks.evaluate import gathered as gathered

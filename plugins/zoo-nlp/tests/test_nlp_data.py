@@ -19,7 +19,8 @@ from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
 
 from zoo_core import DataError, DigestMismatch, UnknownName
 from zoo_core.contract import Data
-from zoo_core.data import Fetcher, PreparedFiles, find_files, fs
+from zoo_core.data import Fetcher, PreparedFiles, find_files
+from zoo_core.testing import fs
 
 
 def write(path: Path, text: str) -> str:

@@ -25,7 +25,8 @@ from zoo_speech.models.whisper import build
 from zoo_core import CorruptFile, DataError
 from zoo_core.contract import Head
 from zoo_core.contract import from_data as typed
-from zoo_core.data import Fetcher, fs, tensors
+from zoo_core.data import Fetcher
+from zoo_core.testing import fs, tensors
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|nocaptions|>", "<|notimestamps|>")
 CONFIG = WhisperConfig(

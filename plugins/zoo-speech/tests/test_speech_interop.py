@@ -31,7 +31,7 @@ from zoo_speech.tasks.common import batch_of
 from zoo_core import CorruptFile, UsageError
 from zoo_core.contract import ForeignCheckpoint, Head, Interop, to_data
 from zoo_core.contract import from_data as typed
-from zoo_core.data import fs, tensors
+from zoo_core.testing import fs, tensors
 
 SPECIAL = (
     *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>"),

@@ -24,7 +24,8 @@ from zoo_speech.datasets import sources
 from zoo_speech.datasets.packages import Record, asterisk, fillets, klettres, ktuberling, spoken, tuxpaint
 
 from zoo_core import DataError, UnknownName
-from zoo_core.data import Fetcher, PreparedFiles, SplitData, fs
+from zoo_core.data import Fetcher, PreparedFiles, SplitData
+from zoo_core.testing import fs
 
 
 def sound(number: int, seconds: float = 0.5) -> bytes:

@@ -31,9 +31,9 @@ from zoo_speech.tasks.speaker_verification import SpeakerVerification
 
 from zoo_core import DataError, TrainingError, UnknownName, UsageError, Zoo, evaluate, export, load, open_zoo, train
 from zoo_core.contract import At, Head, SampleKey, TaskContext
-from zoo_core.data import PreparedFiles, fs, tensors
+from zoo_core.data import PreparedFiles
 from zoo_core.tasks import figures_of
-from zoo_core.testing import PluginHost, gathered, open_data, parameter_count
+from zoo_core.testing import PluginHost, fs, gathered, open_data, parameter_count, tensors
 
 SMALL: dict[str, Any] = {
     "conv_widths": (8,) * 7, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32, "position_kernel": 8,

@@ -20,7 +20,8 @@ from zoo_vision.plugin import zoo_models
 
 from zoo_core import DataError, UnsafeFormat
 from zoo_core.contract import from_data as typed
-from zoo_core.data import Fetcher, fs, tensors
+from zoo_core.data import Fetcher
+from zoo_core.testing import fs, tensors
 
 PACKAGE = replace(LITE0, name="tiny.in1k", requirement="tiny==1.0", sha256="0" * 64, architecture="test_efficientnet")
 

@@ -21,7 +21,8 @@ from zoo_vision.datasets.idx import dump_idx, parse_idx
 from zoo_vision.datasets.sources import base_emoji, joined_copies, series, shrunk, spread
 
 from zoo_core import DataError
-from zoo_core.data import Fetcher, PreparedFiles, SplitData, fs
+from zoo_core.data import Fetcher, PreparedFiles, SplitData
+from zoo_core.testing import fs
 
 
 class Shelf:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from zoo_core import Data, Dataset, StepOutput, Task, read_table
+from zoo_core import Data, Dataset, StepOutput, Task
 from zoo_core.contract import EvaluationResult
+from zoo_core.data import read_table
 
 
 class Net(nn.Module):

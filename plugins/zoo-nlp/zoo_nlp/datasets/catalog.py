@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from zoo_core.contract import NoConfig
-from zoo_core.data import PreparedFiles, SplitData, draw_subset, fs
+from zoo_core.data import PreparedFiles, SplitData, digest_file, draw_subset
 from zoo_nlp.configs.data import Tweets
 from zoo_nlp.datasets.samples import LabelledText, Text, TextPair
 
@@ -44,4 +44,4 @@ def _rows_by_split(prepared: PreparedFiles, *columns: str) -> dict[str, Iterator
 def files_of(files: Iterable[Path]) -> Callable[[], Iterator[str]]:
     """What a digest of files runs over: the sha256 of each, in the order of their paths."""
     paths = sorted(set(files))
-    return lambda: (fs.digest_file(path.resolve())[0] + "\n" for path in paths)
+    return lambda: (digest_file(path.resolve())[0] + "\n" for path in paths)

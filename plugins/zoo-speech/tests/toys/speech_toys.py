@@ -18,7 +18,7 @@ from zoo_speech.preprocessor import WhisperReader
 
 from zoo_core import Zoo, export, import_folder
 from zoo_core.contract import ForeignCheckpoint, Head, to_data
-from zoo_core.data import fs, tensors
+from zoo_core.testing import fs, tensors
 
 SPECIAL = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
 WINDOW = 2.0

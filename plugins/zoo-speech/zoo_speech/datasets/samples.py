@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from zoo_core import DataError
-from zoo_core.data import expanded, file_key, fs
+from zoo_core.data import digest_of, expanded, file_key
 from zoo_speech.audio.audio import Limits, Waveform, check_audio, read_audio, scaled
 from zoo_speech.audio.channels import LOUDEST, mixed
 from zoo_speech.datasets.excerpts import Excerpt
@@ -94,7 +94,7 @@ class Recording:
         source = self.source
         if isinstance(source, Path):
             return file_key(source, Limits().max_bytes, self.name)
-        return fs.digest_of(source if isinstance(source, bytes) else source.samples.tobytes())
+        return digest_of(source if isinstance(source, bytes) else source.samples.tobytes())
 
     @property
     def waveform(self) -> Waveform:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo_core import DataError, StoreError
-from zoo_core.data import FREE_BYTES, MAX_RATIO, check_file, fs
+from zoo_core.data import FREE_BYTES, MAX_RATIO, check_file, read_into
 
 MAX_BYTES = 8 << 30
 """Bytes of one unpacked file."""
@@ -30,7 +30,7 @@ def read_idx(path: Path, *, dimensions: int) -> npt.NDArray[Any]:
     if path.name.lower().endswith(".gz"):
         return parse_idx(_unzipped(path, size), dimensions=dimensions, where=str(path))
     try:
-        data = fs.read_into(path.resolve(), limit=MAX_BYTES)
+        data = read_into(path.resolve(), limit=MAX_BYTES)
     except StoreError as error:
         raise DataError(error.message, hint=error.hint) from None
     return parse_idx(data, dimensions=dimensions, where=str(path))

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo_core import CorruptFile
 from zoo_core.contract import distinct_labels
-from zoo_core.data import fs
+from zoo_core.data import read_bytes
 
 _REGISTERED = re.compile(r"^@register_model[ \t]*\n(?:@.*\n)*def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -32,7 +32,7 @@ def architectures() -> Mapping[str, Mapping[str, Any]]:
     if found is None or found.origin is None:
         return {}
     sources = sorted((Path(found.origin).parent / "models").rglob("*.py"))
-    names = {name for path in sources for name in registered(fs.read_bytes(path, limit=_LARGEST_SOURCE).decode())}
+    names = {name for path in sources for name in registered(read_bytes(path, limit=_LARGEST_SOURCE).decode())}
     return {name: {"architecture": name} for name in sorted(names) if _NAME.fullmatch(name)}
 
 
