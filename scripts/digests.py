@@ -35,12 +35,10 @@ from zoo_core import (
     import_packaged,
     load_recipe,
     open_zoo,
-    packaged_checkpoints,
-    shipped_recipes,
     train,
 )
 from zoo_core.data import data_root
-from zoo_core.testing import fs
+from zoo_core.testing import fs, packaged_checkpoints, shipped_recipes
 
 STEPS = 20
 SHORT = ("training.epochs=null", "training.evaluate_every=null", "training.extras='off'", "training.baselines='off'")

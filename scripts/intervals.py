@@ -16,10 +16,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import Card, DataError, Metric, load, open_zoo, read_registry, write_registry
+from zoo_core import Card, DataError, Metric, load, open_zoo
 from zoo_core.contract import as_task
 from zoo_core.tasks import interval_of_share
-from zoo_core.testing import Direction, Hardware, Training, evaluate, intervals, rows_to_measure
+from zoo_core.testing import (
+    Direction,
+    Hardware,
+    Training,
+    evaluate,
+    intervals,
+    read_registry,
+    rows_to_measure,
+    write_registry,
+)
 
 SHARES = ("accuracy", "class_accuracy")
 """Metrics that are shares of their samples, so that value and number give the interval."""

@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import UsageError, ZooError, open_zoo, read_registry, write_registry
-from zoo_core.testing import fs
+from zoo_core import UsageError, ZooError, open_zoo
+from zoo_core.testing import fs, read_registry, write_registry
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 3 << 20

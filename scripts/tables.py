@@ -16,8 +16,8 @@ from typing import Any
 import evidence
 from record_rows import ROWS
 
-from zoo_core import Metric, open_zoo, read_registry
-from zoo_core.testing import FREE, fs, verdicts
+from zoo_core import Metric, open_zoo
+from zoo_core.testing import FREE, fs, read_registry, verdicts
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "benchmarks" / "claims"

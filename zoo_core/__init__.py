@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from zoo_core.config.loading import Loaded as Loaded
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.recipe import load_recipe as load_recipe
-    from zoo_core.config.shipped import shipped_recipes as shipped_recipes
     from zoo_core.contract.data import Batch as Batch
     from zoo_core.contract.data import Data as Data
     from zoo_core.contract.data import Dataset as Dataset
@@ -75,14 +74,8 @@ if TYPE_CHECKING:
     from zoo_core.models.exporters import ExportSource as ExportSource
     from zoo_core.plugins.fetched import fetch_data as fetch_data
     from zoo_core.registry.card import Card as Card
-    from zoo_core.registry.card import parse_card as parse_card
-    from zoo_core.registry.card import valid_name as valid_name
-    from zoo_core.registry.catalogue import find_catalogue as find_catalogue
-    from zoo_core.registry.catalogue import read_registry as read_registry
-    from zoo_core.registry.catalogue import write_registry as write_registry
     from zoo_core.registry.checkpoint import open_checkpoint as open_checkpoint
     from zoo_core.registry.convert import PackagedWeights as PackagedWeights
-    from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
     from zoo_core.registry.convert import read_state_dict as read_state_dict
     from zoo_core.registry.records import Metric as Metric
     from zoo_core.registry.upkeep import collect_garbage as collect_garbage

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from zoo_core import CardError, ZooError, parse_card
+from zoo_core import CardError, ZooError
 from zoo_core.contract import parse_yaml, read_object
-from zoo_core.testing import INDEX, ForeignFolder, parquet_rows, parquet_schema, read_archive, tensors
+from zoo_core.testing import INDEX, ForeignFolder, parquet_rows, parquet_schema, parse_card, read_archive, tensors
 
 TRIALS = 1_000_000
 TOGETHER = 2_000

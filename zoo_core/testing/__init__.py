@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zoo_core.config.components import open_data as open_data
     from zoo_core.config.finetune import finetune_recipe as finetune_recipe
     from zoo_core.config.settings import Training as Training
+    from zoo_core.config.shipped import shipped_recipes as shipped_recipes
     from zoo_core.data.archives import read_archive as read_archive
     from zoo_core.data.tables.parquet import parquet_rows as parquet_rows
     from zoo_core.data.tables.parquet import parquet_schema as parquet_schema
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from zoo_core.preflight.identity import FREE as FREE
     from zoo_core.preflight.setup import RunComponents as RunComponents
     from zoo_core.preflight.setup import prepare as prepare
+    from zoo_core.registry.card import parse_card as parse_card
+    from zoo_core.registry.card import valid_name as valid_name
+    from zoo_core.registry.catalogue import find_catalogue as find_catalogue
+    from zoo_core.registry.catalogue import read_registry as read_registry
+    from zoo_core.registry.catalogue import write_registry as write_registry
     from zoo_core.registry.checkpoint import write_folder as write_folder
+    from zoo_core.registry.convert import packaged_checkpoints as packaged_checkpoints
     from zoo_core.registry.foreign import INDEX as INDEX
     from zoo_core.registry.foreign import ForeignFolder as ForeignFolder
     from zoo_core.registry.layers import Entry as Entry

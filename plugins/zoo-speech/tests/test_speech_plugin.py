@@ -12,7 +12,8 @@ import torch
 from zoo_speech.audio.containers import SUFFIXES
 from zoo_speech.plugin import zoo_data, zoo_models, zoo_tasks
 
-from zoo_core import Zoo, create_model, find_catalogue, open_zoo, read_registry
+from zoo_core import Zoo, create_model, open_zoo
+from zoo_core.testing import find_catalogue, read_registry
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,8 @@ def test_training_leaves_out_what_is_longer_and_an_evaluation_does_not() -> None
 
 
 def test_recipes_of_the_plugin_are_read(tmp_path: Path) -> None:
-    from zoo_core import load_recipe, open_zoo, shipped_recipes
+    from zoo_core import load_recipe, open_zoo
+    from zoo_core.testing import shipped_recipes
 
     host = open_zoo({"ZOO_HOME": str(tmp_path)}).host
     names = [name for name, path in shipped_recipes(host).items() if "zoo_speech" in path.parts]

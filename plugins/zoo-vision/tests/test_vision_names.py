@@ -10,8 +10,9 @@ import torch
 from zoo_vision.interop.hf_vit import NativeViT
 from zoo_vision.interop.names import architectures, imagenet_labels, registered
 
-from zoo_core import CorruptFile, UsageError, valid_name
+from zoo_core import CorruptFile, UsageError
 from zoo_core.contract import ForeignCheckpoint, distinct_labels
+from zoo_core.testing import valid_name
 
 
 def test_the_names_are_exactly_those_that_timm_lists() -> None:
