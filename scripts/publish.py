@@ -1,47 +1,65 @@
-"""Moves a registered checkpoint into a plugin's package and its card into the catalogue.
+"""Moves a registered checkpoint into a plugin's package and its card into the catalogue; the version before it stays there.
 
-scripts/publish NAME PLUGIN        scripts/publish bert_tiny.sentiment zoo-nlp
+scripts/publish NAME [PLUGIN]      scripts/publish bert_tiny.sentiment zoo-nlp
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import UsageError, ZooError, open_zoo
+from zoo_core import Card, UsageError, ZooError, open_zoo
 from zoo_core.testing import fs, read_registry, write_registry
 
 ROOT = Path(__file__).parent.parent
-LIMIT = 3 << 20
-"""Bytes of a bundled checkpoint."""
+LIMIT, ALL = 3 << 20, 25 << 20
+"""Bytes of a bundled checkpoint, and of all together."""
 
 
-def publish(name: str, plugin: str) -> None:
-    """Copy the files, verified, and write the card. Raises `UsageError` for a checkpoint over the limit."""
-    registry = open_zoo().registry
-    entry = registry.find(name)
-    size = sum(file.size for file in entry.card.files)
+def publish(name: str, plugin: str = "") -> None:
+    """Copy the files, verified, and write the card, as the next version of the checkpoint of that name in the catalogue.
+
+    The newest version lies in the folder of the name and the one before it in `NAME@VERSION`; older ones are dropped.
+    Raises `UsageError` for a checkpoint over the limit, or one that is there already.
+    """
+    registry, catalogue = open_zoo().registry, ROOT / "registry.yaml"
+    entry, cards = registry.find(name), read_registry(catalogue)
+    size = _bytes(entry.card)
     if size > LIMIT:
         raise UsageError(f"{entry.card.full_name} has {size:,} bytes; a bundled checkpoint has at most {LIMIT:,}")
-    folder = ROOT / "plugins" / plugin / plugin.replace("-", "_") / "checkpoints" / entry.card.name
-    fs.make_folder(folder)
-    for file in entry.card.files:
-        fs.write_file(folder / file.path, registry.read(entry, file.path))
-    catalogue = ROOT / "registry.yaml"
-    others = [card for card in read_registry(catalogue) if card.name != entry.card.name]
-    older = [card.version or 0 for card in read_registry(catalogue) if card.name == entry.card.name]
-    card = replace(entry.card, version=max(older, default=0) + 1)
-    write_registry(catalogue, [*others, card])
-    print(f"{card.full_name}: {size:,} bytes in {folder.relative_to(ROOT)}")
+    known = sorted((card for card in cards if card.name == entry.card.name), key=lambda card: card.version or 0)
+    if any(card.digest == entry.card.digest for card in known):
+        raise UsageError(f"{entry.card.full_name} is in the catalogue already")
+    last = known[-1:]
+    card = replace(entry.card, version=1 + max((card.version or 0 for card in last), default=0))
+    kept = [card for card in cards if card.name != entry.card.name or card in last] + [card]
+    if sum(map(_bytes, kept)) > ALL:
+        raise UsageError(f"all bundled checkpoints together would have more than {ALL:,} bytes", hint="drop one")
+    package = plugin or card.plugin
+    folders = ROOT / "plugins" / package / package.replace("-", "_") / "checkpoints"
+    for older in folders.glob(f"{card.name}@*"):
+        shutil.rmtree(older)
+    for before in last:
+        (folders / card.name).rename(folders / before.full_name)
+    fs.make_folder(folders / card.name)
+    for file in card.files:
+        fs.write_file(folders / card.name / file.path, registry.read(entry, file.path))
+    write_registry(catalogue, kept)
+    print(f"{card.full_name}: {size:,} bytes in {(folders / card.name).relative_to(ROOT)}")
+
+
+def _bytes(card: Card) -> int:
+    return sum(file.size for file in card.files)
 
 
 def main() -> int:
     """Publish what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
-    parser.add_argument("plugin")
+    parser.add_argument("plugin", nargs="?", default="", help="whose package ships it; the one that made it by default")
     arguments = parser.parse_args()
     try:
         publish(arguments.name, arguments.plugin)

@@ -196,6 +196,19 @@ def test_a_checkpoint_may_be_shipped_by_another_package_than_its_model(world: Wo
     assert world.registry.read(world.registry.find("toy.words"), "model.safetensors") == b"weights"
 
 
+def test_a_package_ships_older_versions_beside_the_newest(world: World) -> None:
+    world.shipped(replace(card(version=2, content=b"newer"), summary="newer"), b"newer")
+    older = world.package / "checkpoints" / "toy.words@1"
+    older.mkdir()
+    (older / "model.safetensors").write_bytes(b"weights")
+    world.catalogued(card(), card(version=2, content=b"newer", summary="newer"))
+    registry = world.registry
+    for name, content in (("toy.words", b"newer"), ("toy.words@2", b"newer"), ("toy.words@1", b"weights")):
+        entry = registry.find(name)
+        assert entry.available and registry.read(entry, "model.safetensors") == content
+        assert registry.verify(entry) == []
+
+
 def test_no_such_package_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert package_folders("no_such_package_anywhere") == ()
     assert package_folders("sys") == ()

@@ -375,8 +375,9 @@ def _with_base(entry: Entry, entries: Sequence[Entry]) -> Entry:
 
 
 def _candidates(entry: Entry, file: FileEntry) -> list[Path]:
-    """Where packages may ship the file; both names are flat by the card's rules."""
-    return [folder / "checkpoints" / entry.card.name / file.path for folder in entry.packages]
+    """Where packages may ship the file, an older version in a folder of its own; all names are flat by the card's rules."""
+    names = (entry.card.full_name, entry.card.name)
+    return [folder / "checkpoints" / name / file.path for folder in entry.packages for name in names]
 
 
 def _conflict(reference: Reference, entries: Sequence[Entry]) -> AmbiguousName:
