@@ -12,9 +12,11 @@ from zoo_toys.runs import recipe, toy_zoo
 
 from zoo_core.api import load, train
 from zoo_core.config.recipe import load_recipe
+from zoo_core.contract import SampleType
 from zoo_core.errors import DataError, DiskError, PluginError, TrainingError, ZooError
 from zoo_core.models import build
 from zoo_core.preflight import preflight as flights
+from zoo_core.preflight.contracts import check_samples
 from zoo_core.preflight.preflight import preflight
 from zoo_core.preflight.setup import RunComponents, prepare
 from zoo_core.registry.zoo import Zoo
@@ -117,6 +119,17 @@ def test_a_sample_that_never_comes_ends_the_run_and_is_named(split: str, zoo: Zo
     with pytest.raises(TrainingError, match="a batch took longer than 1 s; sample 8 of its split was being read"):
         train(made, folder=tmp_path / "run", zoo=zoo)
     assert split != "test" or (tmp_path / "run" / "log.txt").read_text().rstrip().endswith("failed")
+
+
+def test_a_first_sample_that_cannot_be_read_is_left_to_the_policy_for_bad_ones() -> None:
+    class Damaged(list[Any]):
+        def __getitem__(self, place: Any) -> Any:
+            raise DataError("1.jpg: it is cut off")
+
+    stated = SampleType(name="image", fields=("image",))
+    check_samples("zoo-x/photos", stated, Damaged([object()]))
+    with pytest.raises(PluginError, match="expected samples with image, found an object without image"):
+        check_samples("zoo-x/photos", stated, [object()])
 
 
 @pytest.mark.parametrize("mistake", ["", "item", "numpy"])

@@ -17,7 +17,7 @@ from zoo_core.contract.answers import File
 from zoo_core.contract.predictor import Predictor, protocol_names
 from zoo_core.contract.specs import SampleType
 from zoo_core.contract.task import EvaluationResult, StepOutput, Task, as_task
-from zoo_core.errors import PluginError, RecipeError, ZooError
+from zoo_core.errors import DataError, PluginError, RecipeError, ZooError
 from zoo_core.training.guard import problem_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -62,10 +62,16 @@ def check_digest(component: str, digest: Any, again: Any) -> None:
 
 
 def check_samples(component: str, stated: SampleType | None, samples: Sequence[Any]) -> None:
-    """The first sample has the fields that its data set states; what has none by name, as an array, is taken at its word."""
+    """The first sample has the fields that its data set states; what has none by name, as an array, is taken at its word.
+
+    One that can't be read says nothing of them: what is done about bad samples is the data set's to say, when it is drawn.
+    """
     if stated is None or not len(samples):
         return
-    first = samples[0]
+    try:
+        first = samples[0]
+    except DataError:
+        return
     if isinstance(first, str | bytes | int | float | list | np.ndarray | Tensor) or type(first) is tuple:
         return
     if missing := [field for field in stated.fields if not _has(first, field)]:

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from zoo_core import RecipeError, Zoo, load, load_recipe, open_zoo, train
-from zoo_core.errors import PluginError
-from zoo_core.testing.sites import on_path, write_plugin
+from zoo_core import PluginError, RecipeError, Zoo, load, load_recipe, open_zoo, train
+from zoo_core.testing import on_path, write_plugin
 
 PLUGIN = '''
 from dataclasses import dataclass

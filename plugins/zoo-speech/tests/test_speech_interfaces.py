@@ -11,9 +11,8 @@ import pytest
 from speech_toys import tone
 from zoo_speech.audio.audio import wav_bytes
 
-from zoo_core import UsageError, Zoo, load, open_zoo, train
-from zoo_core.errors import PluginError
-from zoo_core.testing.sites import on_path, write_plugin
+from zoo_core import PluginError, UsageError, Zoo, load, open_zoo, train
+from zoo_core.testing import on_path, write_plugin
 
 PLUGIN = '''
 from dataclasses import dataclass
