@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,18 +56,23 @@ def _bytes(card: Card) -> int:
     return sum(file.size for file in card.files)
 
 
+def exit_code(work: Callable[[], None]) -> int:
+    """0, or the code of the error that some work ends with, which is told."""
+    try:
+        work()
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
 def main() -> int:
     """Publish what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("plugin", nargs="?", default="", help="whose package ships it; the one that made it by default")
     arguments = parser.parse_args()
-    try:
-        publish(arguments.name, arguments.plugin)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code(lambda: publish(arguments.name, arguments.plugin))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from measures.common import run
-from publish import ROOT, publish
+from publish import ROOT, exit_code, publish
 
-from zoo_core import UnknownName, ZooError, load_recipe
+from zoo_core import UnknownName, load_recipe
 from zoo_core.testing import read_registry
 
 
@@ -37,21 +38,21 @@ def shipped() -> list[str]:
     return sorted({card.name for card in read_registry(ROOT / "registry.yaml")})
 
 
+def remake(names: Sequence[str]) -> None:
+    """Train what the names need and each of them, and publish these."""
+    for name in dict.fromkeys(each for asked in names for each in chain(asked)):
+        run(name.replace(".", "_"))
+        if name in names:
+            publish(name)
+
+
 def main() -> int:
     """Remake what is asked for; the error's code if one can't be made."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=shipped())
     parser.add_argument("--reuse", action="store_true", help="take registered checkpoints of the same names")
-    try:
-        names = parser.parse_args().names
-        for name in dict.fromkeys(each for asked in names for each in chain(asked)):
-            run(name.replace(".", "_"))
-            if name in names:
-                publish(name)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    arguments = parser.parse_args()
+    return exit_code(lambda: remake(arguments.names))
 
 
 if __name__ == "__main__":
