@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo_core import NoConfig
 from zoo_core.contract.schema import from_data
 from zoo_core.errors import RecipeError, TrainingError
+from zoo_core.plugins.builtin import zoo_losses, zoo_optimizers
 from zoo_core.plugins.configs import (
     AdagradConfig,
     AdamConfig,
@@ -22,8 +23,6 @@ from zoo_core.plugins.configs import (
     PenaltyConfig,
     RmspropConfig,
     SgdConfig,
-    zoo_losses,
-    zoo_optimizers,
 )
 from zoo_core.plugins.host import PluginHost
 from zoo_core.tasks.losses import adversarial_critic, cross_entropy, l1, l1_penalty, l2_penalty, mean_squared_error

@@ -128,6 +128,23 @@ def test_a_non_finite_gradient_changes_neither_weights_nor_state(name: str, bad:
     assert not torch.equal(w.detach(), before[""])
 
 
+@pytest.mark.parametrize("name", [spec.name for spec in builtin.zoo_optimizers()])
+def test_a_first_update_that_is_left_out_leaves_no_trace(name: str) -> None:
+    plain, spared = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    updates = [(update_of(name, plain, lr=0.1), plain), (update_of(name, spared, lr=0.1), spared)]
+    torch.use_deterministic_algorithms(True)  # which fills memory that nobody has written with NaN
+    try:
+        spared.grad = torch.full((2, 2), torch.nan)
+        assert not updates[1][0].step(torch.tensor(1.0)).finite
+        for gradient in (0.5, -0.2, 0.3):
+            for update, w in updates:
+                w.grad = torch.tensor([[gradient, 1.0], [0.0, -gradient]])
+                assert update.step(torch.tensor(1.0)).finite
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(plain, spared)
+
+
 class Blocks(nn.Module):
     """Embedding, two numbered blocks, a head."""
 

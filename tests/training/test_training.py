@@ -27,7 +27,7 @@ from zoo_core.training import state
 from zoo_core.training.ema import Ema
 from zoo_core.training.hardware import Hardware
 from zoo_core.training.loop import Loop
-from zoo_core.training.order import Cursor, training_batches
+from zoo_core.training.order import BatchPlan, Cursor, training_batches
 from zoo_core.training.signals import Interrupted
 
 SHAPES = ("single", "adversarial", "sequence")
@@ -178,7 +178,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_end_is_the_same(zoo: Zoo, t
 
 def test_a_non_finite_sample_changes_no_weight_and_ends_the_run(zoo: Zoo, tmp_path: Path) -> None:
     made = recipe("single", log_every=1, save_every=1, keep=50)
-    made["data"]["poison"] = 5
+    made["data"]["poison"] = int(
+        [*BatchPlan(64, batch_size=16, seed=0).epoch(0)][-1][0]
+    )  # after checkpoints were written
     with pytest.raises(NonFiniteLoss, match="non-finite"):
         train(made, folder=tmp_path / "run", zoo=zoo)
     _, tensors, _ = state.newest(tmp_path / "run" / "checkpoints")

@@ -180,7 +180,25 @@ def _fused_step(optimizer: Optimizer, divisor: Tensor, finite: Tensor) -> None:
     # The protocol of torch.amp.GradScaler: the kernel divides by grad_scale and leaves all alone on found_inf.
     setattr(optimizer, "grad_scale", divisor)  # noqa: B010
     setattr(optimizer, "found_inf", (~finite).to(torch.float32))  # noqa: B010
+    begun = _without_momentum(optimizer)
     optimizer.step()
+    for parameter in begun:
+        # Left out at its first step, the kernel leaves the new average as its memory was found.
+        optimizer.state[parameter]["momentum_buffer"].masked_fill_(~finite, 0.0)
+
+
+def _without_momentum(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Parameters whose momentum begins with the step to come, in torch's SGD; other optimizers begin theirs with zeros."""
+    if not isinstance(optimizer, torch.optim.SGD) or len(optimizer.state) == sum(
+        len(group["params"]) for group in optimizer.param_groups
+    ):
+        return []
+    return [
+        parameter
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if group["momentum"] and parameter.grad is not None and not optimizer.state.get(parameter)
+    ]
 
 
 def build_sgd(groups: Groups, config: Any) -> Optimizer:
