@@ -57,7 +57,7 @@ def _bytes(card: Card) -> int:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """0, or the code of the error that some work ends with, which is told."""
+    """0, or the code of the error that some work ends with, after printing it."""
     try:
         work()
     except ZooError as error:
